@@ -1,0 +1,31 @@
+# A CUDA toolkit: CUDA_HOME if it is set, else one that scripts/install_cuda.py brings from PyPI.
+# Sets CUDA_HOME, CUDA_INCLUDE, CUDA_RUNTIME and CUDA_NVRTC.
+
+if(NOT CUDA_HOME AND DEFINED ENV{CUDA_HOME})
+  set(CUDA_HOME "$ENV{CUDA_HOME}")
+endif()
+
+if(NOT CUDA_HOME)
+  set(CUDA_HOME "${CMAKE_BINARY_DIR}/cuda")
+  message(STATUS "CUDA_HOME is not set: installing the CUDA toolkit from PyPI")
+  execute_process(
+    COMMAND "${Python_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/scripts/install_cuda.py" "${CUDA_HOME}"
+    RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "No CUDA toolkit: run `python scripts/install_cuda.py DIR` where there is a "
+                        "network, then set CUDA_HOME=DIR")
+  endif()
+endif()
+
+# Toolkits name their folders differently: NVIDIA's installer, conda, and PyPI's wheels.
+set(suffixes lib64 lib targets/x86_64-linux/lib)
+find_path(CUDA_INCLUDE cuda_runtime_api.h PATHS "${CUDA_HOME}/include"
+          "${CUDA_HOME}/targets/x86_64-linux/include" NO_DEFAULT_PATH)
+find_library(CUDA_RUNTIME cudart PATHS "${CUDA_HOME}" PATH_SUFFIXES ${suffixes} NO_DEFAULT_PATH)
+find_library(CUDA_NVRTC nvrtc PATHS "${CUDA_HOME}" PATH_SUFFIXES ${suffixes} NO_DEFAULT_PATH)
+if(NOT CUDA_INCLUDE OR NOT CUDA_RUNTIME OR NOT (CUDA_NVRTC OR CUFES_NVCC))
+  message(FATAL_ERROR "CUDA_HOME=${CUDA_HOME} is no complete CUDA toolkit: expected "
+                      "include/cuda_runtime_api.h, lib64/libcudart.so and lib64/libnvrtc.so; unset "
+                      "CUDA_HOME to install one from PyPI")
+endif()
+message(STATUS "CUDA toolkit: ${CUDA_HOME}")

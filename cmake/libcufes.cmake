@@ -1,0 +1,87 @@
+# libcufes: the C API with its CPU and CUDA back ends, in the wheel's data scheme.
+
+set(kernels "${PROJECT_SOURCE_DIR}/cyfes/kernels")
+
+# The device code does not depend on the host compiler: NVRTC (or nvcc) makes an image for each
+# architecture, which is embedded as data.
+set(device_sources "${kernels}/FES.cu" "${kernels}/FES_f32.cu")
+if(CUFES_NVCC)
+  set(device_compiler --nvcc "${CUFES_NVCC}")
+else()
+  set(device_compiler --nvrtc "${CUDA_NVRTC}")
+endif()
+set(embedded "${CMAKE_CURRENT_BINARY_DIR}/embedded_images.cpp")
+set(compile_kernels "${PROJECT_SOURCE_DIR}/scripts/compile_kernels.py")
+add_custom_command(
+  OUTPUT "${embedded}"
+  COMMAND
+    "${Python_EXECUTABLE}" "${compile_kernels}" ${device_compiler}
+    --include "${kernels}" --include "${kernels}/include"
+    --sass ${CUFES_SASS} --ptx ${CUFES_PTX}
+    --out "${CMAKE_CURRENT_BINARY_DIR}/images" --embed "${embedded}" ${device_sources}
+  DEPENDS "${compile_kernels}" ${device_sources}
+          "${kernels}/include/cufes.h" "${kernels}/include/FES.cuh" "${kernels}/include/FES_f32.cuh"
+  COMMENT "Compiling the CUDA kernels for ${CUFES_SASS}, PTX ${CUFES_PTX}"
+  VERBATIM)
+
+# What -ffast-math would allow and our loops need, without its denormals-off start-up code, which
+# would change the arithmetic of the whole process.
+set(arithmetic -fno-math-errno -fno-trapping-math)
+
+# The inner loops, once for each instruction set; the processor chooses at run time.
+set(flags_baseline "")
+set(flags_avx2 -mavx2 -mfma)
+set(flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512)
+foreach(isa baseline avx2 avx512)
+  add_library(cpu_${isa} OBJECT "${kernels}/cpu_kernels.cpp")
+  target_compile_definitions(cpu_${isa} PRIVATE CUFES_ISA=cpu_kernels_${isa})
+  # -O3: GCC before 12 vectorises at no lower level.
+  target_compile_options(cpu_${isa} PRIVATE -O3 ${arithmetic} ${flags_${isa}})
+  list(APPEND cpu_objects $<TARGET_OBJECTS:cpu_${isa}>)
+  list(APPEND cufes_targets cpu_${isa})
+endforeach()
+
+add_library(cufes SHARED
+  "${kernels}/cufes.cpp" "${kernels}/cpu.cpp" "${kernels}/cuda.cpp" "${kernels}/images.cpp"
+  "${embedded}" ${cpu_objects})
+list(APPEND cufes_targets cufes)
+target_include_directories(cufes SYSTEM PRIVATE "${CUDA_INCLUDE}")
+target_compile_definitions(cufes PRIVATE "CUFES_VERSION=\"${SKBUILD_PROJECT_VERSION_FULL}\"")
+target_compile_options(cufes PRIVATE ${arithmetic})
+# libcudart and libgomp stay shared libraries: another package's copy of either in the same process
+# is then one of the same name, not a second hidden one.
+target_link_libraries(cufes PRIVATE "${CUDA_RUNTIME}" OpenMP::OpenMP_CXX)
+# Nothing but the C API is visible, so that no C++ symbol of ours meets another library's.
+target_link_options(cufes PRIVATE "-Wl,--version-script=${kernels}/cufes.map" -Wl,--no-undefined)
+set_target_properties(cufes PROPERTIES LINK_DEPENDS "${kernels}/cufes.map")
+
+foreach(target ${cufes_targets})
+  target_include_directories(${target} PRIVATE "${kernels}" "${kernels}/include")
+  # The path of the build must not reach the binary: two builds give the same bytes.
+  target_compile_options(${target} PRIVATE -Wall -Wextra -fvisibility=hidden
+                         "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=."
+                         "-ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=build")
+endforeach()
+
+# A directory name that the package does not have: `pip install --target` drops a directory that is
+# in both platlib and data.
+if(SKBUILD)
+  set(destination "${SKBUILD_DATA_DIR}/cufes")
+else()
+  set(destination cufes)
+endif()
+install(TARGETS cufes LIBRARY DESTINATION "${destination}")
+install(FILES "${kernels}/include/cufes.h" "${kernels}/include/FES.cuh"
+              "${kernels}/include/FES_f32.cuh" DESTINATION "${destination}")
+if(CUFES_BUNDLE_RUNTIME)
+  get_filename_component(runtime_file "${CUDA_RUNTIME}" REALPATH)
+  execute_process(
+    COMMAND "${CMAKE_OBJDUMP}" -p "${runtime_file}" OUTPUT_VARIABLE headers ERROR_QUIET)
+  string(REGEX MATCH "SONAME +([^ \n]+)" ignored "${headers}")
+  set(soname "${CMAKE_MATCH_1}")
+  if(NOT soname)
+    message(FATAL_ERROR "cannot read the SONAME of ${runtime_file} with ${CMAKE_OBJDUMP}")
+  endif()
+  install(FILES "${runtime_file}" DESTINATION "${destination}/.libs" RENAME "${soname}")
+  set_target_properties(cufes PROPERTIES INSTALL_RPATH "$ORIGIN/.libs")
+endif()

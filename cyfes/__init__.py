@@ -1,0 +1,42 @@
+"""Free-energy surfaces of metadynamics runs, on the CPU and on CUDA GPUs.
+
+Importing this package loads no compiled code and calls no CUDA function; the first sum does.
+"""
+
+from cyfes._device import Device, devices
+from cyfes._version import __version__
+from cyfes.errors import (
+    CyfesError,
+    CyfesWarning,
+    DeviceError,
+    DeviceMemoryError,
+    HillsFileError,
+    InputError,
+    LibraryError,
+)
+from cyfes.grid import Grid
+from cyfes.hills import Hills, read_hills
+from cyfes.path_fes import PathFES, PathFES_f32
+from cyfes.sums import bias, sum_hills
+from cyfes.surface import FreeEnergySurface
+
+__all__ = [
+    "CyfesError",
+    "CyfesWarning",
+    "Device",
+    "DeviceError",
+    "DeviceMemoryError",
+    "FreeEnergySurface",
+    "Grid",
+    "Hills",
+    "HillsFileError",
+    "InputError",
+    "LibraryError",
+    "PathFES",
+    "PathFES_f32",
+    "__version__",
+    "bias",
+    "devices",
+    "read_hills",
+    "sum_hills",
+]

@@ -1,0 +1,138 @@
+"""The devices of this machine, and the choice among them."""
+
+import warnings
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+from cyfes._library import wrapper
+from cyfes.errors import CyfesWarning, DeviceError, InputError
+
+# The device number that stands for the CPU in cufes.h.
+CPU = -1
+
+
+class Device(NamedTuple):
+    """A device that can, or cannot, compute a surface."""
+
+    #: What ``device=`` takes: "cpu", "cuda:0", …
+    id: str
+    name: str
+    #: (major, minor); None for the CPU.
+    compute_capability: Optional[Tuple[int, int]]
+    #: Bytes; None for the CPU.
+    memory: Optional[int]
+    #: The code that runs on it, "sm_90" or, compiled by the driver, "compute_90".
+    image: Optional[str]
+    usable: bool
+    #: Why it is not usable; empty if it is.
+    reason: str
+
+
+def devices() -> List[Device]:
+    """Return the devices of this machine, the CPU first.
+
+    Returns
+    -------
+    list of Device
+        CUDA devices that cannot be used are listed with the reason. Without a driver the list holds
+        the CPU alone.
+
+    Raises
+    ------
+    LibraryError
+        If the compiled part of cyfes is missing.
+    """
+    found = [Device("cpu", "CPU", None, None, None, True, "")]
+    try:
+        count = wrapper("float64").device_count()
+    except DeviceError:
+        return found
+    return found + [_cuda_device(ordinal) for ordinal in range(count)]
+
+
+def _cuda_device(ordinal: int) -> Device:
+    name, capability, _, memory, image = wrapper("float64").device_info(ordinal)
+    reason = ""
+    if not image:
+        reason = "no code for compute capability {}.{}".format(*capability)
+    return Device(
+        "cuda:{}".format(ordinal), name, capability, memory, image or None, not reason, reason
+    )
+
+
+def cuda_versions() -> Dict[str, Optional[str]]:
+    """Return the CUDA versions of the grafted runtime and of the driver, None for no driver."""
+    numbers = zip(("runtime", "driver"), wrapper("float64").cuda_versions())
+    return {
+        name: "{}.{}".format(number // 1000, number % 1000 // 10) if number else None
+        for name, number in numbers
+    }
+
+
+class _Fallback:
+    """Says once in a process why ``device="auto"`` means the CPU here."""
+
+    said = False
+
+    @classmethod
+    def say(cls, reason: str) -> None:
+        if not cls.said:
+            cls.said = True
+            message = 'computing on the CPU: {}; device="cpu" says so without this warning'
+            # The frames between are ours; the warning points at the user's call.
+            warnings.warn(message.format(reason), CyfesWarning, stacklevel=5)
+
+
+def choose(device: str) -> int:
+    """Return the device number of a ``device=`` argument.
+
+    Parameters
+    ----------
+    device : str
+        "cpu", "cuda" (the first usable one), "cuda:N", or "auto": the first usable CUDA device, or
+        else the CPU, with a warning once in a process.
+
+    Raises
+    ------
+    InputError
+        If it is none of these.
+    DeviceError
+        If the CUDA device is absent or cannot be used.
+    """
+    if device == "cpu":
+        return CPU
+    if device == "auto":
+        try:
+            return _first_usable()
+        except DeviceError as error:
+            _Fallback.say(str(error))
+            return CPU
+    if device == "cuda":
+        return _first_usable()
+    kind, _, ordinal = str(device).partition(":")
+    if kind == "cuda" and ordinal.isdigit():
+        return _usable(int(ordinal))
+    raise InputError(
+        'device is {!r}, expected "auto", "cpu", "cuda" or "cuda:N"'.format(device)
+    )
+
+
+def name(number: int) -> str:
+    """Return the ``device=`` argument that stands for a device number."""
+    return "cpu" if number == CPU else "cuda:{}".format(number)
+
+
+def _first_usable() -> int:
+    reasons = []
+    for ordinal in range(wrapper("float64").device_count()):
+        try:
+            return _usable(ordinal)
+        except DeviceError as error:
+            reasons.append(str(error))
+    raise DeviceError("; ".join(reasons))
+
+
+def _usable(ordinal: int) -> int:
+    device = _cuda_device(ordinal)
+    if not device.usable:
+        raise DeviceError("{} ({}) cannot be used: {}".format(device.id, device.name, device.reason))
+    return ordinal

@@ -1,0 +1,345 @@
+// Sums of Gaussian hills as CUDA device code, for any precision; FES_f32.cuh names the single one.
+//
+// For CUDA users: call sum_points or sum_grid from a __global__ function of your own, over arrays
+// that are already on the device. A block has `block_size` threads. libcufes launches the same code.
+// Plain C++ sees the argument structs alone.
+#ifndef CUFES_FES_CUH
+#define CUFES_FES_CUH
+
+#include "cufes.h"
+
+namespace cufes {
+
+constexpr int block_size = 256;
+
+// PLUMED's stretched kernel: A exp(-d) + B vanishes at d = cutoff and is 1 at d = 0.
+constexpr double stretch_a = 1.00193418799744762399;
+constexpr double stretch_b = -0.00193418799744762399;
+constexpr double stretch_cutoff = 6.25;
+// sqrt(2 cutoff): how many sigma the stretched kernel and the boxed one reach along an axis.
+constexpr double reach = 3.5355339059327376;
+// exp(-d) is 0 in double precision beyond this d.
+constexpr double vanishing = 746.0;
+
+template <typename Real>
+struct HillsArgs {
+  const Real *centers;
+  const Real *sigmas;
+  const Real *heights;
+  long long count;
+  int sigma_stride;  // elements from a hill's widths to the next one's: 0 if shared
+  int ndim;
+  int kernel;
+  Real period[CUFES_MAX_DIM];
+  Real inverse_period[CUFES_MAX_DIM];  // 0 for an axis that is not periodic
+};
+
+// values[chunk, m]: the sum over the hills of one chunk at point m. A second dimension of the launch
+// grid runs over chunks, so that few points still fill a device.
+template <typename Real>
+struct PointsArgs {
+  HillsArgs<Real> hills;
+  const Real *points;
+  long long count;
+  long long hills_per_chunk;
+  Real *values;
+};
+
+template <typename Real>
+struct ReduceArgs {
+  const Real *partial;  // chunks x count
+  long long count;
+  int chunks;
+  Real *values;
+};
+
+// Each block computes one tile of grid points and looks only at the hills that reach it.
+template <typename Real>
+struct GridArgs {
+  HillsArgs<Real> hills;
+  double lower[CUFES_MAX_DIM];
+  double spacing[CUFES_MAX_DIM];
+  int points[CUFES_MAX_DIM];
+  int tile[CUFES_MAX_DIM];   // points of a tile along each axis; their product is block_size
+  int tiles[CUFES_MAX_DIM];  // tiles along each axis
+  long long size;            // points of the whole grid
+  Real *values;
+  Real *gradient;  // ndim x size
+};
+
+#ifdef __CUDACC__
+
+template <typename Real>
+__device__ inline Real minimum_image(Real difference, Real period, Real inverse_period) {
+  return difference - period * rint(difference * inverse_period);
+}
+
+__device__ inline float exponential(float x) { return expf(x); }
+__device__ inline double exponential(double x) { return exp(x); }
+
+// What a hill of height 1 adds at half the squared distance d, and `slope` = -dvalue/dd.
+template <typename Real>
+__device__ inline Real kernel_value(int kernel, Real d, Real &slope) {
+  slope = exponential(-d);
+  if (kernel != CUFES_STRETCHED_GAUSSIAN) return slope;
+  if (d >= Real(stretch_cutoff)) return slope = Real(0);
+  slope *= Real(stretch_a);
+  return slope + Real(stretch_b);
+}
+
+// D = 0 stands for a dimension that is known at run time only.
+template <int D>
+__device__ inline int dimension(int ndim) {
+  return D > 0 ? D : ndim;
+}
+
+// Unrolled for a known dimension; unrolling the general case would only swell the code.
+#define CUFES_PRAGMA(text) _Pragma(#text)
+#define CUFES_UNROLL(D) CUFES_PRAGMA(unroll(D > 0 ? D : 1))
+
+template <int D>
+constexpr int storage = D > 0 ? D : CUFES_MAX_DIM;
+
+// Shared memory is 48 KiB a block on every GPU; the general case must fit too.
+template <int D>
+constexpr int batch = D > 0 ? block_size : 64;
+
+template <typename Real, int D>
+struct Batch {
+  Real center[batch<D>][storage<D>];
+  Real inverse_sigma[batch<D>][storage<D>];
+  Real height[batch<D>];
+};
+
+template <typename Real, int D>
+__device__ inline void load_hill(const HillsArgs<Real> &hills, long long n, Batch<Real, D> &to,
+                                 int slot) {
+  const int ndim = dimension<D>(hills.ndim);
+  CUFES_UNROLL(D)
+  for (int i = 0; i < ndim; ++i) {
+    to.center[slot][i] = hills.centers[n * ndim + i];
+    to.inverse_sigma[slot][i] = Real(1) / hills.sigmas[n * hills.sigma_stride + i];
+  }
+  to.height[slot] = hills.heights[n];
+}
+
+// Half the squared distance, in sigmas, from x to the hill in `slot`.
+template <typename Real, int D>
+__device__ inline Real half_square(const HillsArgs<Real> &hills, const Batch<Real, D> &from,
+                                   int slot, const Real *x) {
+  Real sum = 0;
+  CUFES_UNROLL(D)
+  for (int i = 0; i < dimension<D>(hills.ndim); ++i) {
+    const Real scaled = minimum_image(x[i] - from.center[slot][i], hills.period[i],
+                                      hills.inverse_period[i]) *
+                        from.inverse_sigma[slot][i];
+    sum += scaled * scaled;
+  }
+  return Real(0.5) * sum;
+}
+
+template <typename Real, int D>
+__device__ inline void sum_points(const PointsArgs<Real> &args) {
+  __shared__ Batch<Real, D> loaded;
+  const HillsArgs<Real> &hills = args.hills;
+  const int ndim = dimension<D>(hills.ndim);
+  const long long m = blockIdx.x * static_cast<long long>(block_size) + threadIdx.x;
+  const bool active = m < args.count;
+  Real x[storage<D>];
+  CUFES_UNROLL(D)
+  for (int i = 0; i < ndim; ++i) x[i] = active ? args.points[m * ndim + i] : Real(0);
+
+  const long long begin = blockIdx.y * args.hills_per_chunk;
+  const long long end = min(begin + args.hills_per_chunk, hills.count);
+  // In double even for single precision: one addition a batch costs nothing and keeps the error of
+  // the sum independent of how many hills there are.
+  double total = 0;
+  for (long long first = begin; first < end; first += batch<D>) {
+    const int filled = static_cast<int>(min(static_cast<long long>(batch<D>), end - first));
+    if (threadIdx.x < filled) load_hill(hills, first + threadIdx.x, loaded, threadIdx.x);
+    __syncthreads();
+    Real sum = 0;
+    for (int slot = 0; slot < filled; ++slot) {
+      Real slope;
+      const Real d = half_square(hills, loaded, slot, x);
+      sum += loaded.height[slot] * kernel_value(hills.kernel, d, slope);
+    }
+    total += sum;
+    __syncthreads();
+  }
+  if (active) args.values[blockIdx.y * args.count + m] = static_cast<Real>(total);
+}
+
+template <typename Real>
+__device__ inline void reduce_chunks(const ReduceArgs<Real> &args) {
+  const long long m = blockIdx.x * static_cast<long long>(block_size) + threadIdx.x;
+  if (m >= args.count) return;
+  double total = 0;
+  for (int chunk = 0; chunk < args.chunks; ++chunk) total += args.partial[chunk * args.count + m];
+  args.values[m] = static_cast<Real>(total);
+}
+
+// The tile of a block: its first point along each axis and, in the axes' units, its middle and half
+// its extent.
+template <typename Real, int D>
+struct Tile {
+  int first[storage<D>];
+  Real middle[storage<D>];
+  Real half[storage<D>];
+};
+
+template <typename Real, int D>
+__device__ inline void place_tile(const GridArgs<Real> &args, Tile<Real, D> &tile) {
+  unsigned rest = blockIdx.x;
+  CUFES_UNROLL(D)
+  for (int i = dimension<D>(args.hills.ndim) - 1; i >= 0; --i) {
+    tile.first[i] = (rest % args.tiles[i]) * args.tile[i];
+    rest /= args.tiles[i];
+    const int last = min(tile.first[i] + args.tile[i], args.points[i]) - 1;
+    const double half = 0.5 * (last - tile.first[i]);
+    tile.middle[i] = static_cast<Real>(args.lower[i] + (tile.first[i] + half) * args.spacing[i]);
+    tile.half[i] = static_cast<Real>(half * args.spacing[i]);
+  }
+}
+
+// Whether hill n can add anything in the tile. Errs on the side of yes: each point decides exactly.
+template <typename Real, int D>
+__device__ inline bool reaches(const GridArgs<Real> &args, const Tile<Real, D> &tile, long long n) {
+  const HillsArgs<Real> &hills = args.hills;
+  const int ndim = dimension<D>(hills.ndim);
+  const bool boxed = hills.kernel == CUFES_BOXED_GAUSSIAN;
+  const Real limit =
+      Real(hills.kernel == CUFES_GAUSSIAN ? vanishing : stretch_cutoff) * Real(1.001);
+  Real sum = 0;
+  CUFES_UNROLL(D)
+  for (int i = 0; i < ndim; ++i) {
+    const Real sigma = hills.sigmas[n * hills.sigma_stride + i];
+    const Real offset = fabs(minimum_image(hills.centers[n * ndim + i] - tile.middle[i],
+                                           hills.period[i], hills.inverse_period[i]));
+    const Real gap = max(offset - tile.half[i], Real(0)) / sigma;
+    if (boxed && gap > Real(reach) * Real(1.001) + Real(2 * args.spacing[i]) / sigma) return false;
+    sum += gap * gap;
+  }
+  return boxed || Real(0.5) * sum < limit;
+}
+
+// The slot of each thread that `keep`s, in the order of the threads, and the number of all of them.
+// The order makes a sum the same bits on every run.
+__device__ inline int compact(bool keep, int &kept) {
+  __shared__ int in_warp[block_size / 32];
+  const unsigned lane = threadIdx.x % 32;
+  const unsigned warp = threadIdx.x / 32;
+  const unsigned votes = __ballot_sync(0xffffffffu, keep);
+  if (lane == 0) in_warp[warp] = __popc(votes);
+  __syncthreads();
+  int before = 0;
+  kept = 0;
+  for (unsigned w = 0; w < block_size / 32; ++w) {
+    if (w == warp) before = kept;
+    kept += in_warp[w];
+  }
+  return before + __popc(votes & ((1u << lane) - 1));
+}
+
+// Whether grid point `index` lies in the box of bins of the hill in `slot`; see cufes.h.
+template <typename Real, int D>
+__device__ inline bool in_box(const GridArgs<Real> &args, const Batch<Real, D> &from, int slot,
+                              const int *index) {
+  CUFES_UNROLL(D)
+  for (int i = 0; i < dimension<D>(args.hills.ndim); ++i) {
+    const double bin = floor((from.center[slot][i] - args.lower[i]) / args.spacing[i]);
+    const double width = ceil(reach / (from.inverse_sigma[slot][i] * args.spacing[i]));
+    double distance = index[i] - bin;
+    if (args.hills.inverse_period[i] > 0)
+      distance -= args.points[i] * rint(distance / args.points[i]);
+    if (fabs(distance) > width) return false;
+  }
+  return true;
+}
+
+template <typename Real, int D, bool GRADIENT>
+__device__ inline void add_hill(const GridArgs<Real> &args, const Batch<Real, D> &from, int slot,
+                                const int *index, const Real *x, Real &value, Real *gradient) {
+  const HillsArgs<Real> &hills = args.hills;
+  const Real d = half_square(hills, from, slot, x);
+  if (hills.kernel == CUFES_STRETCHED_GAUSSIAN && d >= Real(stretch_cutoff)) return;
+  if (hills.kernel == CUFES_BOXED_GAUSSIAN && !in_box(args, from, slot, index)) return;
+  Real slope;
+  value += from.height[slot] * kernel_value(hills.kernel, d, slope);
+  if constexpr (GRADIENT) {
+    CUFES_UNROLL(D)
+    for (int i = 0; i < dimension<D>(hills.ndim); ++i) {
+      const Real inverse = from.inverse_sigma[slot][i];
+      const Real difference =
+          minimum_image(x[i] - from.center[slot][i], hills.period[i], hills.inverse_period[i]);
+      gradient[i] -= from.height[slot] * slope * difference * inverse * inverse;
+    }
+  }
+}
+
+// The grid point of a thread: its indices, coordinates and place in the row-major grid.
+template <typename Real, int D>
+__device__ inline bool place_point(const GridArgs<Real> &args, const Tile<Real, D> &tile,
+                                   int *index, Real *x, long long &offset) {
+  unsigned rest = threadIdx.x;
+  long long stride = 1;
+  bool inside = true;
+  offset = 0;
+  CUFES_UNROLL(D)
+  for (int i = dimension<D>(args.hills.ndim) - 1; i >= 0; --i) {
+    index[i] = tile.first[i] + rest % args.tile[i];
+    rest /= args.tile[i];
+    inside = inside && index[i] < args.points[i];
+    x[i] = static_cast<Real>(args.lower[i] + index[i] * args.spacing[i]);
+    offset += index[i] * stride;
+    stride *= args.points[i];
+  }
+  return inside;
+}
+
+template <typename Real, int D, bool GRADIENT>
+__device__ inline void sum_grid(const GridArgs<Real> &args) {
+  __shared__ Batch<Real, D> loaded;
+  const int ndim = dimension<D>(args.hills.ndim);
+  Tile<Real, D> tile;
+  place_tile(args, tile);
+  int index[storage<D>];
+  Real x[storage<D>];
+  long long offset;
+  const bool inside = place_point(args, tile, index, x, offset);
+
+  double total = 0;
+  double total_gradient[storage<D>] = {};
+  for (long long first = 0; first < args.hills.count; first += batch<D>) {
+    const long long n = first + threadIdx.x;
+    const bool keep =
+        threadIdx.x < batch<D> && n < args.hills.count && reaches(args, tile, n);
+    int kept;
+    const int slot = compact(keep, kept);
+    if (keep) load_hill(args.hills, n, loaded, slot);
+    __syncthreads();
+    Real sum = 0;
+    Real sum_gradient[storage<D>] = {};
+    // The points of a tile disagree on which hills they are within reach of; unrolling gains nothing.
+#pragma unroll 1
+    for (int k = 0; k < kept; ++k)
+      add_hill<Real, D, GRADIENT>(args, loaded, k, index, x, sum, sum_gradient);
+    total += sum;
+    if constexpr (GRADIENT)
+      CUFES_UNROLL(D)
+      for (int i = 0; i < ndim; ++i) total_gradient[i] += sum_gradient[i];
+    __syncthreads();
+  }
+  if (!inside) return;
+  args.values[offset] = static_cast<Real>(total);
+  if constexpr (GRADIENT)
+    CUFES_UNROLL(D)
+    for (int i = 0; i < ndim; ++i)
+      args.gradient[i * args.size + offset] = static_cast<Real>(total_gradient[i]);
+}
+
+#endif  // __CUDACC__
+
+}  // namespace cufes
+
+#endif  // CUFES_FES_CUH

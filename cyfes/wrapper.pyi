@@ -1,0 +1,30 @@
+from typing import Any, Optional, Tuple
+
+def sum_points(
+    device: int,
+    kernel: int,
+    centers: Any,
+    sigmas: Any,
+    heights: Any,
+    periods: Any,
+    points: Any,
+    values: Any,
+) -> None: ...
+def sum_grid(
+    device: int,
+    kernel: int,
+    centers: Any,
+    sigmas: Any,
+    heights: Any,
+    periods: Any,
+    lower: Any,
+    spacing: Any,
+    points: Any,
+    values: Any,
+    gradient: Any = ...,
+) -> None: ...
+def library_version() -> str: ...
+def cuda_versions() -> Tuple[int, int]: ...
+def device_count() -> int: ...
+def device_info(device: int) -> Tuple[str, Tuple[int, int], int, int, str]: ...
+def choose_image(major: int, minor: int) -> Optional[str]: ...

@@ -1,0 +1,212 @@
+# The bindings of one precision. The file that includes this defines `real`, `hills_t` and the two
+# calls `api_sum_points` and `api_sum_grid` before it.
+
+from libc.stdlib cimport free, malloc
+from posix.dlfcn cimport RTLD_LOCAL, RTLD_NOW, dlerror, dlopen, dlsym
+
+import os
+
+from cyfes._library import library_path
+from cyfes.errors import (
+    CyfesError,
+    DeviceError,
+    DeviceMemoryError,
+    InputError,
+    LibraryError,
+)
+
+ctypedef const cufes_api *(*get_api_t)(uint32_t abi_version) noexcept nogil
+
+
+cdef const cufes_api *load_api() except NULL:
+    """Load libcufes, which no extension links to, and take its table of functions."""
+    path = library_path()
+    cdef void *handle = dlopen(os.fsencode(path), RTLD_NOW | RTLD_LOCAL)
+    if handle == NULL:
+        raise LibraryError(
+            "libcufes cannot be loaded: {}; reinstall cyfes from a wheel that was repaired "
+            "for this system".format(dlerror().decode(errors="replace"))
+        )
+    cdef get_api_t get_api = <get_api_t>dlsym(handle, b"cufes_get_api")
+    if get_api == NULL:
+        raise LibraryError("{} is no libcufes: it has no cufes_get_api".format(path))
+    cdef const cufes_api *table = get_api(CUFES_ABI_VERSION)
+    if table == NULL:
+        raise LibraryError(
+            "{} has another ABI version than the {} that this cyfes was built for; reinstall "
+            "cyfes so that both come from one wheel".format(path, CUFES_ABI_VERSION)
+        )
+    return table
+
+
+# For the life of the process: the table belongs to the library, which is never unloaded.
+cdef const cufes_api *api = load_api()
+
+
+cdef int check(cufes_status status) except -1:
+    """Raise what a status stands for, with the library's own message."""
+    if status == CUFES_OK:
+        return 0
+    message = api.last_error().decode(errors="replace")
+    if status == CUFES_INVALID_ARGUMENT:
+        raise InputError(message)
+    if status == CUFES_DEVICE_OUT_OF_MEMORY:
+        raise DeviceMemoryError(message)
+    if status == CUFES_OUT_OF_MEMORY:
+        raise MemoryError(message)
+    if status == CUFES_INTERNAL_ERROR:
+        raise CyfesError("internal error of libcufes: " + message)
+    raise DeviceError(message)
+
+
+cdef class Rows:
+    """A matrix as contiguous rows: borrowed from its owner, or a copy if it has other strides."""
+
+    cdef const real[:, :] view
+    cdef real *copied
+    cdef const real *data
+
+    def __cinit__(self, const real[:, :] view not None):
+        cdef Py_ssize_t n = view.shape[0], m = view.shape[1], i, j
+        self.view = view
+        self.copied = NULL
+        self.data = NULL
+        if n == 0 or m == 0:
+            return
+        if view.strides[1] == sizeof(real) and view.strides[0] == m * <Py_ssize_t>sizeof(real):
+            self.data = &view[0, 0]
+            return
+        self.copied = <real *>malloc(n * m * sizeof(real))
+        if self.copied == NULL:
+            raise MemoryError("no memory for a contiguous copy of {} x {} numbers".format(n, m))
+        for i in range(n):
+            for j in range(m):
+                self.copied[i * m + j] = view[i, j]
+        self.data = self.copied
+
+    def __dealloc__(self):
+        free(self.copied)
+
+
+def shape_error(str name, found, expected):
+    """Return the error for an array of a wrong shape."""
+    return InputError(
+        "{} has shape {}, expected {}".format(name, tuple(found), tuple(expected))
+    )
+
+
+cdef class HillsView:
+    """Checked hills in the layout of cufes.h, and the arrays that they point into."""
+
+    cdef hills_t c
+    cdef Rows centers
+    cdef Rows sigmas
+    cdef const real[::1] heights
+    cdef const double[::1] periods
+
+    def __cinit__(
+        self,
+        int kernel,
+        const real[:, :] centers not None,
+        const real[:, :] sigmas not None,
+        const real[::1] heights not None,
+        const double[::1] periods not None,
+    ):
+        cdef Py_ssize_t count = centers.shape[0], ndim = centers.shape[1]
+        if count == 0 or ndim == 0:
+            raise shape_error("centers", (count, ndim), ("at least 1", "at least 1"))
+        if sigmas.shape[1] != ndim or (sigmas.shape[0] != 1 and sigmas.shape[0] != count):
+            found = (sigmas.shape[0], sigmas.shape[1])
+            raise shape_error("sigmas", found, ("1 or {}".format(count), ndim))
+        if heights.shape[0] != count:
+            raise shape_error("heights", (heights.shape[0],), (count,))
+        if periods.shape[0] != ndim:
+            raise shape_error("periods", (periods.shape[0],), (ndim,))
+        self.centers = Rows(centers)
+        self.sigmas = Rows(sigmas)
+        self.heights = heights
+        self.periods = periods
+        self.c.ndim = <int32_t>ndim
+        self.c.kernel = kernel
+        self.c.count = count
+        self.c.sigma_rows = sigmas.shape[0]
+        self.c.centers = self.centers.data
+        self.c.sigmas = self.sigmas.data
+        self.c.heights = &heights[0]
+        self.c.periods = &periods[0]
+
+
+def sum_points(
+    int device,
+    int kernel,
+    const real[:, :] centers,
+    const real[:, :] sigmas,
+    const real[::1] heights,
+    const double[::1] periods,
+    const real[:, :] points not None,
+    real[::1] values not None,
+):
+    """Write the sum of N hills at M points into ``values``.
+
+    Shapes: centers (N, D), sigmas (N, D) or (1, D), heights (N,), periods (D,) with 0 for an axis
+    that is not periodic, points (M, D), values (M,). Strides of the matrices are honoured.
+    """
+    cdef HillsView hills = HillsView(kernel, centers, sigmas, heights, periods)
+    cdef int64_t count = points.shape[0]
+    cdef cufes_status status
+    if points.shape[1] != hills.c.ndim:
+        raise shape_error("points", (points.shape[0], points.shape[1]), (count, hills.c.ndim))
+    if values.shape[0] != count:
+        raise shape_error("values", (values.shape[0],), (count,))
+    if count == 0:
+        return
+    cdef Rows rows = Rows(points)
+    cdef real *out = &values[0]
+    with nogil:
+        status = api_sum_points(device, &hills.c, count, rows.data, out)
+    check(status)
+
+
+def sum_grid(
+    int device,
+    int kernel,
+    const real[:, :] centers,
+    const real[:, :] sigmas,
+    const real[::1] heights,
+    const double[::1] periods,
+    const double[::1] lower not None,
+    const double[::1] spacing not None,
+    const int64_t[::1] points not None,
+    real[::1] values not None,
+    real[:, ::1] gradient=None,
+):
+    """Write the sum of N hills on a grid of P points, and its gradient, into arrays.
+
+    Shapes: as in ``sum_points``; lower, spacing and points (D,); values (P,), the last axis of the
+    grid fastest; gradient (D, P) or None.
+    """
+    cdef HillsView hills = HillsView(kernel, centers, sigmas, heights, periods)
+    cdef cufes_grid grid
+    cdef cufes_status status
+    cdef real *slopes = NULL
+    cdef int32_t ndim = hills.c.ndim
+    for name, found in (("lower", lower), ("spacing", spacing), ("points", points)):
+        if found.shape[0] != ndim:
+            raise shape_error(name, (found.shape[0],), (ndim,))
+    size = 1
+    for i in range(ndim):
+        size *= points[i]
+    if values.shape[0] != size or size == 0:
+        raise shape_error("values", (values.shape[0],), (size,))
+    if gradient is not None:
+        if gradient.shape[0] != ndim or gradient.shape[1] != size:
+            raise shape_error("gradient", (gradient.shape[0], gradient.shape[1]), (ndim, size))
+        slopes = &gradient[0, 0]
+    grid.ndim = ndim
+    grid.lower = &lower[0]
+    grid.spacing = &spacing[0]
+    grid.points = &points[0]
+    cdef real *out = &values[0]
+    with nogil:
+        status = api_sum_grid(device, &hills.c, &grid, out, slopes)
+    check(status)

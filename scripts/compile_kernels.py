@@ -1,0 +1,203 @@
+"""Compile CUDA kernels to one image per architecture and embed them in a C++ source.
+
+Run by CMake with the Python of the build, so CPython 3.7 and its standard library must do.
+The compiler is NVRTC, which every CUDA toolkit has and which needs no host compiler, or nvcc on
+request (to profile and debug with its options). What the chosen compiler does not know is an error:
+a library that silently serves fewer GPUs is worse than none.
+"""
+
+import argparse
+import ctypes
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Dict, List, NamedTuple, Sequence
+
+# NVRTC has no C library; this is all that cufes.h takes from it.
+STDINT = """
+typedef signed int int32_t;
+typedef unsigned int uint32_t;
+typedef signed long long int64_t;
+"""
+
+
+class CompileError(Exception):
+    """A kernel or the environment is at fault; the message is all a user needs."""
+
+
+class Target(NamedTuple):
+    """One image to make: machine code for an architecture, or PTX of a virtual one."""
+
+    arch: int
+    ptx: bool
+
+    @property
+    def name(self) -> str:
+        """The name that CUDA's compilers give this target."""
+        return "{}_{}".format("compute" if self.ptx else "sm", self.arch)
+
+    @property
+    def suffix(self) -> str:
+        """The customary suffix of such an image's file."""
+        return ".ptx" if self.ptx else ".cubin"
+
+
+class Nvrtc:
+    """The run-time compiler, loaded from a toolkit."""
+
+    def __init__(self, library: Path) -> None:
+        try:
+            self._lib = ctypes.CDLL(str(library))
+        except OSError as error:
+            raise CompileError("cannot load NVRTC: {}".format(error)) from error
+        self._lib.nvrtcGetErrorString.restype = ctypes.c_char_p
+
+    def compile(self, source: Path, target: Target, options: Sequence[str]) -> bytes:
+        """Compile one source for one target and return the image."""
+        program = ctypes.c_void_p()
+        self._check(
+            self._lib.nvrtcCreateProgram(
+                ctypes.byref(program),
+                source.read_bytes(),
+                source.name.encode(),
+                1,
+                (ctypes.c_char_p * 1)(STDINT.encode()),
+                (ctypes.c_char_p * 1)(b"stdint.h"),
+            )
+        )
+        try:
+            arguments = ["--gpu-architecture=" + target.name, *options]
+            encoded = [argument.encode() for argument in arguments]
+            status = self._lib.nvrtcCompileProgram(
+                program, len(encoded), (ctypes.c_char_p * len(encoded))(*encoded)
+            )
+            if status != 0:
+                log = self._fetch(program, "ProgramLog").rstrip(b"\0").decode(errors="replace")
+                message = "NVRTC cannot compile {} for {}:\n{}"
+                raise CompileError(message.format(source, target.name, log or self._text(status)))
+            return self._fetch(program, "PTX" if target.ptx else "CUBIN")
+        finally:
+            self._lib.nvrtcDestroyProgram(ctypes.byref(program))
+
+    def _fetch(self, program: ctypes.c_void_p, what: str) -> bytes:
+        size = ctypes.c_size_t()
+        self._check(getattr(self._lib, "nvrtcGet" + what + "Size")(program, ctypes.byref(size)))
+        buffer = ctypes.create_string_buffer(size.value)
+        self._check(getattr(self._lib, "nvrtcGet" + what)(program, buffer))
+        return buffer.raw
+
+    def _check(self, status: int) -> None:
+        if status != 0:
+            raise CompileError("NVRTC failed: " + self._text(status))
+
+    def _text(self, status: int) -> str:
+        return str(self._lib.nvrtcGetErrorString(status).decode())
+
+
+class Nvcc:
+    """The command-line compiler of a full toolkit."""
+
+    def __init__(self, executable: Path) -> None:
+        self._executable = executable
+
+    def compile(self, source: Path, target: Target, options: Sequence[str]) -> bytes:
+        """Compile one source for one target and return the image."""
+        command = [str(self._executable), "-ptx" if target.ptx else "-cubin", *options]
+        with tempfile.TemporaryDirectory() as scratch:
+            image = Path(scratch, "image")
+            command += ["-arch=" + target.name, "-o", str(image), str(source)]
+            try:
+                subprocess.run(command, check=True)
+            except (OSError, subprocess.CalledProcessError) as error:
+                raise CompileError("nvcc failed for {}: {}".format(target.name, error)) from error
+            # Loading PTX expects a C string; NVRTC has ended it so by itself.
+            return image.read_bytes() + (b"\0" if target.ptx else b"")
+
+
+class Job(NamedTuple):
+    """One image to compile, in a process of its own."""
+
+    arguments: argparse.Namespace
+    source: Path
+    target: Target
+
+    def run(self) -> Path:
+        """Compile and write the image, and return where it is."""
+        arguments = self.arguments
+        options = ["--std=c++17"] + ["-I{}".format(path) for path in arguments.include]
+        compiler = Nvrtc(arguments.nvrtc) if arguments.nvrtc else Nvcc(arguments.nvcc)
+        image = Path(arguments.out, self.source.stem + "." + self.target.name + self.target.suffix)
+        image.write_bytes(compiler.compile(self.source, self.target, options))
+        return image
+
+
+def compile_all(arguments: argparse.Namespace, targets: Sequence[Target]) -> Dict[str, List[Path]]:
+    """Compile every source for every target; NVRTC holds a lock, so threads would not help."""
+    jobs = [Job(arguments, source, target) for source in arguments.sources for target in targets]
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        paths = list(pool.map(Job.run, jobs))
+    images: Dict[str, List[Path]] = {}
+    for job, path in zip(jobs, paths):
+        images.setdefault(job.source.stem, []).append(path)
+    return images
+
+
+def embed(images: Dict[str, List[Path]], targets: Sequence[Target]) -> str:
+    """Return C++ that holds every image as data, in the order of the targets."""
+    lines = ['#include "images.hpp"', ""]
+    rows: Dict[str, List[str]] = {}
+    for stem, paths in sorted(images.items()):
+        for target, path in zip(targets, paths):
+            symbol = "cufes_{}_{}".format(stem, target.name)
+            # .incbin takes a fraction of the time of an array literal and no space in the source.
+            lines += [
+                'asm(".pushsection .rodata, \\"a\\"\\n.balign 64\\n"',
+                '    "{0}: .incbin \\"{1}\\"\\n{0}_end:\\n.popsection");'.format(symbol, path),
+                'extern "C" const unsigned char {0}[], {0}_end[];'.format(symbol),
+            ]
+            row = '{{{}, {}, "{}", {}, {}_end}},'.format(
+                target.arch, str(target.ptx).lower(), target.name, symbol, symbol
+            )
+            rows.setdefault(stem, []).append("    " + row)
+    lines += ["", "namespace cufes {", ""]
+    for stem, row_lines in rows.items():
+        lines += ["const Image images_{}[] = {{".format(stem), *row_lines, "};", ""]
+    lines += ["const int image_count = {};".format(len(targets)), "", "}  // namespace cufes", ""]
+    return "\n".join(lines)
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    compiler = parser.add_mutually_exclusive_group(required=True)
+    compiler.add_argument("--nvrtc", type=Path, help="libnvrtc.so of a CUDA toolkit")
+    compiler.add_argument("--nvcc", type=Path, help="nvcc of a CUDA toolkit")
+    parser.add_argument("--include", type=Path, action="append", default=[], metavar="DIR")
+    parser.add_argument("--sass", type=int, nargs="+", required=True, metavar="ARCH")
+    parser.add_argument("--ptx", type=int, nargs="*", default=[], metavar="ARCH")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the images")
+    parser.add_argument("--embed", type=Path, required=True, help="the C++ source to write")
+    parser.add_argument("sources", type=Path, nargs="+")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Compile every source for every target, then write the C++ source."""
+    arguments = parse_arguments(argv)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    targets = [Target(arch, ptx=False) for arch in arguments.sass]
+    targets += [Target(arch, ptx=True) for arch in arguments.ptx]
+    try:
+        images = compile_all(arguments, targets)
+    except CompileError as error:
+        print("compile_kernels: error: {}".format(error), file=sys.stderr)
+        return 1
+    arguments.embed.write_text(embed(images, targets))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
