@@ -68,7 +68,7 @@ struct Axis {
   double lower;
   double spacing;
   std::int64_t points;
-  bool periodic;
+  double period;  // 0 for an axis that is not periodic
 };
 
 // Where a hill reaches along an axis: `count` successive points from `first` on, which may lie
@@ -95,7 +95,7 @@ Reach find_reach(const Axis &axis, int kernel, double center, double sigma) {
     high = std::floor(at + width);
   }
   const double points = static_cast<double>(axis.points);
-  if (!axis.periodic) {
+  if (axis.period == 0) {
     low = std::max(low, 0.0);
     high = std::min(high, points - 1);
   } else if (high - low + 1 > points) {
@@ -166,6 +166,7 @@ class Slab {
     const Reach reached = find_reach(axis, kernel_, center, sigma);
     table.task.count = reached.count;
     table.task.sigma = sigma;
+    table.task.period = axis.period;
     table.task.offset = axis.lower + static_cast<double>(reached.first) * axis.spacing - center;
     table.span_count = 0;
     const std::int64_t n = axis.points;
@@ -239,7 +240,7 @@ class Slab {
 std::vector<Axis> make_axes(const cufes_grid &grid, const double *periods) {
   std::vector<Axis> axes;
   for (int i = 0; i < grid.ndim; ++i)
-    axes.push_back({grid.lower[i], grid.spacing[i], grid.points[i], periods[i] > 0});
+    axes.push_back({grid.lower[i], grid.spacing[i], grid.points[i], periods[i]});
   return axes;
 }
 

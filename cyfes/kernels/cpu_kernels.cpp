@@ -135,8 +135,11 @@ void points(PointsBlock<Real> &block) {
 
 void axis(const AxisTask &task) {
   const double inverse = 1.0 / task.sigma;
+  const double inverse_period = task.period > 0 ? 1.0 / task.period : 0.0;
   for (std::int64_t k = 0; k < task.count; ++k) {
-    const double scaled = (task.offset + static_cast<double>(k) * task.spacing) * inverse;
+    const double difference = task.offset + static_cast<double>(k) * task.spacing;
+    const double image = difference - task.period * nearest(difference * inverse_period);
+    const double scaled = image * inverse;
     task.half_square[k] = 0.5 * scaled * scaled;
     task.slope[k] = -scaled * inverse;
   }

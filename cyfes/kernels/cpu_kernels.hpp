@@ -27,12 +27,14 @@ struct PointsBlock {
   Real values[lanes];
 };
 
-// One hill along one axis, at `count` successive grid points from `offset` = x - center on.
+// One hill along one axis, at `count` successive grid points from `offset` = x - center on; each
+// difference is taken to its minimum image.
 struct AxisTask {
   std::int64_t count;
   double offset;
   double spacing;
   double sigma;
+  double period;  // 0 for an axis that is not periodic
   double *half_square;  // d = 1/2 (x - center)^2 / sigma^2
   double *factor;       // exp(-d)
   double *slope;        // -(x - center) / sigma^2, the derivative of -d
