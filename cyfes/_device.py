@@ -78,8 +78,8 @@ class _Fallback:
         if not cls.said:
             cls.said = True
             message = 'computing on the CPU: {}; device="cpu" says so without this warning'
-            # The frames between are ours; the warning points at the user's call.
-            warnings.warn(message.format(reason), CyfesWarning, stacklevel=5)
+            # Past choose() and the function of ours that called it, to the user's own line.
+            warnings.warn(message.format(reason), CyfesWarning, stacklevel=4)
 
 
 def choose(device: str) -> int:

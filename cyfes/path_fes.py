@@ -63,7 +63,7 @@ def PathFES(  # noqa: N802 - CyFES's name
     LibraryError
         If the compiled part of cyfes is missing.
     """
-    return _path_fes(crd, cv, bw, bias, kT, device, np.dtype("float64"))
+    return _path_fes(crd, cv, bw, bias, kT, _device.choose(device), np.dtype("float64"))
 
 
 def PathFES_f32(  # noqa: N802 - CyFES's name
@@ -78,7 +78,7 @@ def PathFES_f32(  # noqa: N802 - CyFES's name
 
     See `PathFES`; the result is of dtype float32.
     """
-    return _path_fes(crd, cv, bw, bias, kT, device, np.dtype("float32"))
+    return _path_fes(crd, cv, bw, bias, kT, _device.choose(device), np.dtype("float32"))
 
 
 def _path_fes(
@@ -87,7 +87,7 @@ def _path_fes(
     bw: ArrayLike,
     bias: ArrayLike,
     kT: float,  # noqa: N803 - the field's symbol
-    device: str,
+    device: int,
     real: np.dtype[Any],
 ) -> NDArray[Any]:
     points = as_matrix("crd", crd, 3, real)
@@ -100,7 +100,7 @@ def _path_fes(
     sigmas = np.ones((1, 3), dtype=real)
     density = np.empty(len(points), dtype=real)
     wrapper(real.name).sum_points(
-        _device.choose(device), GAUSSIAN, samples, sigmas, heights, np.zeros(3), points, density
+        device, GAUSSIAN, samples, sigmas, heights, np.zeros(3), points, density
     )
     if not density.any():
         raise InputError("crd: found no point within reach of any sample of cv; check their units")

@@ -1,0 +1,298 @@
+"""PLUMED's text formats: number literals, the grid file, and how output files are kept.
+
+What is described here was learnt from the behaviour of PLUMED 2.10, so that a file
+written by cyfes can stand in for one written by ``plumed sum_hills``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+from cyfes.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from cyfes.grid import Grid
+
+_UNSIGNED = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_LITERAL = re.compile(
+    rf"(?P<sign>[+-]?)(?:(?P<factor>{_UNSIGNED})(?:\*?(?P<pi>pi|PI))?|(?P<only_pi>pi|PI))"
+    rf"(?:/(?P<divisor>{_UNSIGNED}))?"
+)
+
+# Three digits at most: a width or precision of millions is a slip, and would eat the memory.
+_FORMAT = re.compile(r"(?P<lead> *%[-+ #0]*[0-9]{0,3}(?:\.[0-9]{0,3})?)l?(?P<kind>[eEfFgG])")
+
+_STANDARD_OUTPUT = ("-", "/dev/stdout")
+
+
+def parse_number(text: str) -> float:
+    """Return the value of a number literal as PLUMED writes and reads it.
+
+    Parameters
+    ----------
+    text : str
+        A number, a multiple of pi, or a fraction of one: ``0.5``, ``-pi``, ``2*pi``, ``pi/2``.
+
+    Returns
+    -------
+    float
+        The value.
+
+    Raises
+    ------
+    InputError
+        If `text` is nothing of the kind, or not finite.
+    """
+    match = _LITERAL.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"found {text!r}, expected a number or a multiple of pi: 0.5, -pi, pi/2")
+    value = float(match["factor"] or 1.0)
+    if match["pi"] or match["only_pi"]:
+        value *= math.pi
+    divisor = float(match["divisor"] or 1.0)
+    if divisor == 0.0 or not math.isfinite(value / divisor):
+        raise InputError(f"found {text!r}, expected a finite number")
+    return -value / divisor if match["sign"] == "-" else value / divisor
+
+
+def format_number(value: float) -> str:
+    """Return a number as PLUMED prints it in a header, with more digits where six lose some.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+
+    Returns
+    -------
+    str
+        ``%g`` of the number if that reads back as the same number, otherwise its shortest
+        representation that does.
+    """
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
+
+
+def check_number_format(fmt: str) -> str:
+    """Check a C format for one floating-point number, and return it in Python's spelling.
+
+    Parameters
+    ----------
+    fmt : str
+        One conversion such as ``%14.9f``, ``%8.3lf`` or ``%.6e``; blanks may precede it.
+
+    Returns
+    -------
+    str
+        The same without the ``l``, which means nothing for a double.
+
+    Raises
+    ------
+    InputError
+        If `fmt` is anything else.
+    """
+    match = _FORMAT.fullmatch(fmt)
+    if match is None:
+        raise InputError(f"found the number format {fmt!r}, expected one such as %14.9f or %.6e")
+    return match["lead"] + match["kind"]
+
+
+def grid_blocks(
+    grid: Grid,
+    names: Sequence[str],
+    bounds: Sequence[tuple[str, str]],
+    columns: Mapping[str, NDArray[np.floating]],
+    fmt: str,
+) -> Iterator[str]:
+    """Yield the text of a PLUMED grid file, piece by piece.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid of D axes.
+    names : sequence of str
+        The D collective variables.
+    bounds : sequence of (str, str)
+        The literals of each axis's minimum and maximum for the header.
+    columns : mapping of str to ndarray
+        What follows the coordinates: column name to values of shape ``grid.shape``.
+    fmt : str
+        The C format of every number.
+
+    Yields
+    ------
+    str
+        The header, then rows with the first collective variable running fastest.
+
+    Raises
+    ------
+    InputError
+        If `fmt` is not one floating-point conversion.
+    """
+    number = " " + check_number_format(fmt)
+    yield _grid_header(grid, names, bounds, list(columns))
+    coordinates = [[number % x for x in axis.tolist()] for axis in grid.axes]
+    row_end = number * len(columns) + "\n"
+    for outer in np.ndindex(*reversed(grid.shape[1:])):
+        index = outer[::-1]
+        tail = "".join(texts[i] for texts, i in zip(coordinates[1:], index)) + row_end
+        gap = _gap(grid.ndim, index)
+        template = gap[0] + gap[1].join(x + tail for x in coordinates[0])
+        line = (slice(None), *index)
+        values = np.column_stack([column[line] for column in columns.values()])
+        yield template % tuple(values.ravel().tolist())
+
+
+def _grid_header(
+    grid: Grid, names: Sequence[str], bounds: Sequence[tuple[str, str]], columns: list[str]
+) -> str:
+    lines = [" ".join(["#! FIELDS", *names, *columns])]
+    for name, (lower, upper), points, periodic in zip(names, bounds, grid.shape, grid.periodic):
+        lines += [
+            f"#! SET min_{name} {lower}",
+            f"#! SET max_{name} {upper}",
+            # PLUMED prints whole numbers with a blank of their own.
+            f"#! SET nbins_{name}  {points}",
+            f"#! SET periodic_{name} {'true' if periodic else 'false'}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _gap(ndim: int, index: tuple[int, ...]) -> tuple[str, str]:
+    """Return what separates a line of rows from the one before, and its rows from each other.
+
+    PLUMED leaves a line blank before every row but the first whose index on the last axis but
+    one is 0: in two dimensions between lines, in more before each row of some of the lines.
+    """
+    first = "\n" if any(index) else ""
+    if ndim == 2:
+        return first, ""
+    if ndim > 2 and index[ndim - 3] == 0:
+        return first, "\n"
+    return "", ""
+
+
+def write_text(path: str | os.PathLike[str], blocks: Iterable[str]) -> None:
+    """Write a text file in one go; an older one is kept as ``bck.0.NAME``, ``bck.1.NAME``, ….
+
+    Parameters
+    ----------
+    path : path-like
+        The file, gzipped if it ends with ``.gz``; ``-`` or ``/dev/stdout`` is the standard output.
+    blocks : iterable of str
+        Its content.
+
+    Raises
+    ------
+    InputError
+        If there are too many backups already (see `next_backup`).
+    OSError
+        If the file cannot be written. An older file is then left as it was.
+    """
+    if os.fspath(path) in _STANDARD_OUTPUT:
+        sys.stdout.writelines(blocks)
+        sys.stdout.flush()
+        return
+    path = Path(path)
+    if _is_special(path):
+        with path.open("w", encoding="utf-8") as stream:
+            stream.writelines(blocks)
+        return
+    _replace(path, blocks)
+
+
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Refuse, before any work is done for it, a file that `write_text` could not write.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to be written.
+
+    Raises
+    ------
+    InputError
+        If its directory is missing or write-protected, or there are too many backups.
+    """
+    if os.fspath(path) in _STANDARD_OUTPUT or _is_special(Path(path)):
+        return
+    directory = Path(path).parent
+    if not directory.is_dir():
+        raise InputError(f"{path}: found no directory {directory}, expected one to write to")
+    if not os.access(directory, os.W_OK):
+        raise InputError(f"{path}: found {directory} write-protected, expected to write there")
+    next_backup(path)
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is a pipe or a device, which can be neither backed up nor replaced."""
+    return path.exists() and not path.is_file()
+
+
+def _replace(path: Path, blocks: Iterable[str]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with _open_new(temporary, gzipped=path.suffix == ".gz") as stream:
+            stream.writelines(blocks)
+        backup = next_backup(path)
+        if backup is not None:
+            path.rename(backup)
+        temporary.replace(path)
+    finally:
+        if temporary.exists():
+            temporary.unlink()
+
+
+def _open_new(path: Path, gzipped: bool) -> IO[str]:
+    if not gzipped:
+        return path.open("x", encoding="utf-8")
+    # Seldom needed, and it takes its time to import.
+    import gzip
+
+    return gzip.open(path, "xt", encoding="utf-8")
+
+
+def next_backup(path: str | os.PathLike[str]) -> Path | None:
+    """Return the name under which a file is to be kept before it is written anew.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to be written.
+
+    Returns
+    -------
+    Path or None
+        The first free one of ``bck.0.NAME``, ``bck.1.NAME``, … beside the file; None if there is
+        nothing to keep, or PLUMED's environment variable PLUMED_MAXBACKUP is 0.
+
+    Raises
+    ------
+    InputError
+        If all numbers up to PLUMED_MAXBACKUP (100 unless set) are taken.
+    """
+    path = Path(path)
+    text = os.environ.get("PLUMED_MAXBACKUP", "100")
+    if not re.fullmatch(r"-?[0-9]+", text):
+        raise InputError(f"PLUMED_MAXBACKUP: found {text!r}, expected a whole number")
+    if int(text) <= 0 or not path.is_file():
+        return None
+    for number in range(int(text) + 1):
+        backup = path.with_name(f"bck.{number}.{path.name}")
+        if not backup.exists():
+            return backup
+    raise InputError(
+        f"{path}: found backups bck.0 to bck.{text} of it, expected a free number; "
+        "delete some, name another file, or set PLUMED_MAXBACKUP higher (0: keep none)"
+    )

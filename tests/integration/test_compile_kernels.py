@@ -1,0 +1,96 @@
+"""The kernels' compiler: what it embeds, and that a kernel or a toolkit at fault is an error."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+KERNEL = """
+#include "cufes.h"
+extern "C" __global__ void twice(double *x) { x[threadIdx.x] *= 2; }
+"""
+
+
+def compile_kernels(project_root, tmp_path, source, *arguments):
+    kernel = tmp_path / "kernel.cu"
+    kernel.write_text(source)
+    command = [sys.executable, str(project_root / "scripts" / "compile_kernels.py"), *arguments]
+    command += ["--include", str(project_root / "cyfes/kernels/include"), "--out", str(tmp_path)]
+    command += ["--embed", str(tmp_path / "embedded.cpp"), str(kernel)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def nvrtc(cuda_home):
+    return ["--nvrtc", str(cuda_home / "lib64" / "libnvrtc.so")]
+
+
+def test_each_target_becomes_an_image_of_its_own(project_root, tmp_path, nvrtc):
+    result = compile_kernels(
+        project_root, tmp_path, KERNEL, *nvrtc, "--sass", "50", "90", "--ptx", "90"
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert {path.name for path in tmp_path.glob("kernel.*")} == {
+        "kernel.cu",
+        "kernel.sm_50.cubin",
+        "kernel.sm_90.cubin",
+        "kernel.compute_90.ptx",
+    }
+    assert (tmp_path / "kernel.sm_90.cubin").read_bytes().startswith(b"\x7fELF")
+    ptx = (tmp_path / "kernel.compute_90.ptx").read_bytes()
+    assert b".target sm_90" in ptx
+    assert ptx.endswith(b"\0")
+    embedded = (tmp_path / "embedded.cpp").read_text()
+    rows = [line.split(",")[:3] for line in embedded.splitlines() if line.startswith("    {")]
+    assert rows == [
+        ["    {50", " false", ' "sm_50"'],
+        ["    {90", " false", ' "sm_90"'],
+        ["    {90", " true", ' "compute_90"'],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "sass", "message"),
+    [
+        (KERNEL.replace("*= 2", "*= y"), "90", 'identifier "y" is undefined'),
+        (KERNEL, "35", "for sm_35"),
+    ],
+)
+def test_what_cannot_be_compiled_is_an_error(project_root, tmp_path, nvrtc, source, sass, message):
+    result = compile_kernels(project_root, tmp_path, source, *nvrtc, "--sass", sass)
+    assert result.returncode == 1
+    assert result.stderr.startswith("compile_kernels: error: ")
+    assert message in result.stderr
+    assert not (tmp_path / "embedded.cpp").exists()
+
+
+def test_absent_nvrtc_is_an_error(project_root, tmp_path):
+    result = compile_kernels(
+        project_root, tmp_path, KERNEL, "--nvrtc", "/nonexistent/libnvrtc.so", "--sass", "90"
+    )
+    assert result.returncode == 1
+    assert "cannot load NVRTC: /nonexistent/libnvrtc.so" in result.stderr
+
+
+def test_failing_nvcc_is_an_error(project_root, tmp_path):
+    result = compile_kernels(project_root, tmp_path, KERNEL, "--nvcc", "false", "--sass", "90")
+    assert result.returncode == 1
+    assert "nvcc failed for sm_90" in result.stderr
+
+
+@pytest.mark.slow
+def test_the_projects_kernels_compile_with_a_plain_nvcc(project_root, tmp_path):
+    nvcc = shutil.which("nvcc") or os.environ.get("NVCC")
+    if nvcc is None:
+        pytest.skip("no nvcc on this machine")
+    kernels = project_root / "cyfes/kernels"
+    for stem in ("FES", "FES_f32"):
+        image = tmp_path / f"{stem}.fatbin"
+        command = [nvcc, "-std=c++17", "-fatbin", "-arch=sm_90", f"-I{kernels}/include"]
+        subprocess.run([*command, str(kernels / f"{stem}.cu"), "-o", str(image)], check=True)
+        assert Path(image).stat().st_size > 10_000

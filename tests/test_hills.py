@@ -1,0 +1,339 @@
+"""Hills, and the reader of HILLS files: what it understands and what it refuses."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import threading
+from dataclasses import FrozenInstanceError, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
+
+from cyfes import hills as hills_module
+from cyfes.errors import CyfesWarning, HillsFileError, InputError
+from cyfes.hills import Hills, read_hills
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CENTERS_2D = [[-1.2, 2.7], [0.5, -2.9], [3.1, 3.0]]
+
+
+def test_a_file_is_read_with_all_its_columns(tmp_path: Path) -> None:
+    hills = read_hills(write_hills(tmp_path / "HILLS"))
+    assert hills.names == ("phi", "psi")
+    assert hills.ndim == 2
+    assert len(hills) == 3
+    assert hills.centers.tolist() == CENTERS_2D
+    assert hills.sigmas.tolist() == [[0.35, 0.3], [0.35, 0.25], [0.3, 0.3]]
+    assert hills.heights.tolist() == [1.2, 1.1, 1.0]
+    assert hills.bias_factors.tolist() == [10.0, 10.0, 10.0]
+    assert hills.times is not None
+    assert hills.times.tolist() == [1.0, 2.0, 3.0]
+    assert hills.kernel == "stretched-gaussian"
+    assert hills.domain == (("-pi", "pi"), ("-pi", "pi"))
+    assert hills.periods.tolist() == [2.0 * math.pi, 2.0 * math.pi]
+    assert hills.centers.flags.c_contiguous
+    assert hills.sigmas.flags.c_contiguous
+    assert repr(hills) == "<Hills: 3 of kernel stretched-gaussian over phi, psi>"
+
+
+def test_columns_are_found_by_name(tmp_path: Path) -> None:
+    text = "#! FIELDS time d sigma_d clock biasf height\n1 2 0.5 1700000000 7 1.5\n"
+    hills = read_hills(write_hills(tmp_path / "HILLS", text))
+    assert hills.names == ("d",)
+    assert (hills.centers[0, 0], hills.sigmas[0, 0], hills.heights[0]) == (2.0, 0.5, 1.5)
+    assert hills.bias_factors[0] == 7.0
+    assert hills.periods.tolist() == [0.0]
+
+
+def test_without_biasf_and_time_the_bias_factor_is_one_and_times_are_unknown(
+    tmp_path: Path,
+) -> None:
+    hills = read_hills(write_hills(tmp_path / "HILLS", "#! FIELDS d sigma_d height\n1 0.5 2\n"))
+    assert hills.bias_factors.tolist() == [1.0]
+    assert hills.times is None
+
+
+@pytest.mark.parametrize(
+    ("line", "kernel"),
+    [
+        ("", "stretched-gaussian"),
+        ("#! SET kerneltype stretched-gaussian\n", "stretched-gaussian"),
+        ("#! SET kerneltype STRETCHED-GAUSSIAN\n", "stretched-gaussian"),
+        ("#! SET kerneltype gaussian\n", "gaussian"),
+    ],
+)
+def test_kernel_type_is_read_and_stretched_if_absent(
+    line: str, kernel: str, tmp_path: Path
+) -> None:
+    text = f"#! FIELDS time d sigma_d height\n{line}1 2 0.5 1.5\n"
+    assert read_hills(write_hills(tmp_path / "HILLS", text)).kernel == kernel
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER_2D + ROWS_2D.replace("\n", "\r\n"),
+        HEADER_2D + "\n" + ROWS_2D.replace("\n", "\n\n   \n"),
+        HEADER_2D + ROWS_2D.replace("\n", "  # after the numbers\n"),
+        "# on top\n" + HEADER_2D + "# between\n" + ROWS_2D + "# at the end\n",
+        HEADER_2D + ROWS_2D.replace(" ", "\t"),
+    ],
+    ids=["dos", "blank lines", "comments behind", "comments between", "tabs"],
+)
+def test_layout_and_comments_do_not_matter(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "HILLS"
+    path.write_bytes(text.encode())
+    assert read_hills(path).centers.tolist() == CENTERS_2D
+
+
+def test_a_restarted_run_repeats_its_header(tmp_path: Path) -> None:
+    rows = ROWS_2D.splitlines(keepends=True)
+    text = HEADER_2D + rows[0] + HEADER_2D + HEADER_2D + "".join(rows[1:]) + HEADER_2D
+    assert read_hills(write_hills(tmp_path / "HILLS", text)).centers.tolist() == CENTERS_2D
+
+
+def test_a_repeated_header_may_bring_another_order_of_columns(tmp_path: Path) -> None:
+    text = (
+        "#! FIELDS time d sigma_d height\n1 2 0.5 1.5\n"
+        "#! FIELDS time d sigma_d clock height\n2 3 0.6 99 2.5\n"
+    )
+    hills = read_hills(write_hills(tmp_path / "HILLS", text))
+    assert hills.centers.tolist() == [[2.0], [3.0]]
+    assert hills.heights.tolist() == [1.5, 2.5]
+
+
+def test_walkers_are_put_together_in_the_order_given(tmp_path: Path) -> None:
+    first = write_hills(tmp_path / "HILLS.0", HEADER_1D + ROWS_1D)
+    second = write_hills(tmp_path / "HILLS.1", HEADER_1D + "1 9 0.3 1 1\n")
+    for paths in ((second, first), ([str(second), first],), ((second,), [first])):
+        assert read_hills(*paths).centers.tolist() == [[9.0], [1.5], [2.25]]
+
+
+def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "HILLS"
+    path.write_bytes(gzip.compress((HEADER_2D + ROWS_2D).encode()))
+    assert read_hills(path).centers.tolist() == CENTERS_2D
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_pipe_is_read(tmp_path: Path, compressed: bool) -> None:
+    content = (HEADER_2D + ROWS_2D).encode()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(
+        target=pipe.write_bytes, args=(gzip.compress(content) if compressed else content,)
+    )
+    writer.start()
+    assert read_hills(pipe).centers.tolist() == CENTERS_2D
+    writer.join()
+
+
+def test_files_larger_than_a_block_are_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hills_module, "_BLOCK", 100)
+    rows = "".join(f"{n} {n / 8} 0.5 1 1\n" for n in range(1000))
+    path = write_hills(tmp_path / "HILLS", HEADER_1D + rows)
+    assert read_hills(path).centers[:, 0].tolist() == [n / 8 for n in range(1000)]
+    write_hills(path, HEADER_1D + rows.replace("\n700 ", "\n7oo "))
+    with pytest.raises(HillsFileError, match=r"HILLS:704: column time: found '7oo'"):
+        read_hills(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "count", "message"),
+    [
+        (ROWS_2D.rstrip("\n"), 2, r"HILLS:10: found no line end"),
+        (ROWS_2D[:-30], 2, r"HILLS:10: found no line end"),
+        (ROWS_2D + "     4   -1.20\n", 3, r"HILLS:11: found 2 of 7 columns"),
+        (ROWS_2D + "     4   -1.20\n\n\n", 3, r"HILLS:11: found 2 of 7 columns"),
+        (ROWS_2D + HEADER_2D[:20], 3, r"HILLS:11: found no line end"),
+    ],
+)
+def test_a_cut_off_last_line_is_dropped_with_a_warning(
+    rows: str, count: int, message: str, tmp_path: Path
+) -> None:
+    path = write_hills(tmp_path / "HILLS", HEADER_2D + rows)
+    with pytest.warns(CyfesWarning, match=message):
+        hills = read_hills(path)
+    assert hills.centers.tolist() == CENTERS_2D[:count]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", ":1: found no hills, expected at least one"),
+        (HEADER_2D, ":7: found no hills"),
+        (ROWS_2D, ":1: found no '#! FIELDS time …' header"),
+        (HEADER_2D + "1 2 3\n" + ROWS_2D, ":8: found 3 columns, expected 7 .time phi psi"),
+        (HEADER_2D + "1 2 3 4 5 6 7 8\n" + ROWS_2D, ":8: found 8 columns, expected 7"),
+        (HEADER_2D + ROWS_2D + "1 2 3 4 5 6 7 8\n", ":11: found 8 columns, expected 7"),
+        (HEADER_2D + ROWS_2D.replace("2.70", "2.7O"), ":8: column psi: found '2.7O', expected"),
+        (HEADER_2D + ROWS_2D.replace("2.70", "1_0"), ":8: column psi: found '1_0', expected"),
+        (HEADER_2D + ROWS_2D.replace("1.10", "nan"), ":9: column height: found nan, expected"),
+        (HEADER_2D + ROWS_2D.replace("3.10", "-inf"), ":10: column phi: found -inf, expected"),
+        (HEADER_2D + ROWS_2D.replace("3.10", "1e999"), ":10: column phi: found 1e999, expected"),
+        (HEADER_2D + ROWS_2D.replace("0.25", "0.00"), ":9: column sigma_psi: found 0.00, expec"),
+        (HEADER_2D + ROWS_2D.replace("0.25", "-0.2"), ":9: column sigma_psi: found -0.2, expec"),
+        (HEADER_2D + "12.5 0.5" + HEADER_2D + ROWS_2D, ":8: found 2 columns, expected 7"),
+        (HEADER_2D.replace("false", "true") + ROWS_2D, ":1: found multivariate true, expected fa"),
+        (HEADER_2D.replace("stretched-gaussian", "triangular") + ROWS_2D, "kerneltype triangular"),
+        (HEADER_2D.replace(" sigma_psi", "") + ROWS_2D, ":1: found 0 columns sigma_psi"),
+        (HEADER_2D.replace(" height", " high") + ROWS_2D, ":1: found 0 columns height"),
+        (HEADER_2D.replace("#! SET max_psi pi\n", "") + ROWS_2D, "found no '#! SET max_psi'"),
+        (HEADER_2D.replace("max_psi pi", "max_psi top") + ROWS_2D, "domain of psi: found 'top'"),
+        (HEADER_2D.replace("max_psi pi", "max_psi -4") + ROWS_2D, "psi: found -pi to -4, expected"),
+        (HEADER_2D.replace("psi", "phi") + ROWS_2D, ":1: found 2 columns sigma_phi"),
+        ("#! FIELDS time height\n1 2\n", ":1: found no collective variable"),
+        ("#! FIELDS time d sigma_d height logweight\n1 2 3 4 5\n", "OPES KERNELS file"),
+        (
+            "#! FIELDS time d sigma_d height\n#! SET lower_int 0\n#! SET upper_int 1\n1 2 3 4\n",
+            "found lower_int and upper_int",
+        ),
+        (
+            HEADER_2D + ROWS_2D + HEADER_1D + ROWS_1D,
+            ":11: found the CVs d, expected phi psi as before",
+        ),
+        (
+            HEADER_2D + ROWS_2D + HEADER_2D.replace("stretched-", "") + ROWS_2D,
+            ":11: found kerneltype gaussian, expected stretched-gaussian as before",
+        ),
+        (
+            HEADER_2D + ROWS_2D + HEADER_2D.replace("min_psi -pi", "min_psi 0") + ROWS_2D,
+            ":11: found psi periodic from 0 to pi, expected periodic from -pi to pi",
+        ),
+        (
+            HEADER_2D + ROWS_2D + "#! FIELDS" + HEADER_2D.splitlines()[0][9:] + "\n" + ROWS_2D,
+            ":11: found phi not periodic, expected periodic from -pi to pi",
+        ),
+    ],
+)
+def test_a_faulty_file_is_refused_with_file_and_line(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    path = write_hills(tmp_path / "HILLS", text)
+    with pytest.raises(HillsFileError, match=message) as caught:
+        read_hills(path)
+    assert str(caught.value).startswith(f"{path}:")
+
+
+def test_walkers_must_agree(tmp_path: Path) -> None:
+    first = write_hills(tmp_path / "HILLS.0", HEADER_2D + ROWS_2D)
+    second = write_hills(tmp_path / "HILLS.1", HEADER_1D + ROWS_1D)
+    with pytest.raises(HillsFileError, match=r"HILLS\.1:1: found the CVs d, expected phi psi"):
+        read_hills(first, second)
+
+
+def test_an_empty_walker_is_refused(tmp_path: Path) -> None:
+    first = write_hills(tmp_path / "HILLS.0")
+    second = write_hills(tmp_path / "HILLS.1", HEADER_2D)
+    with pytest.raises(HillsFileError, match=r"HILLS\.1:7: found no hills"):
+        read_hills([first, second])
+
+
+def test_incomplete_gzip_data_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "HILLS.gz"
+    whole = gzip.compress((HEADER_2D + ROWS_2D * 50).encode())
+    path.write_bytes(whole[:-20])
+    with pytest.raises(HillsFileError, match=r"HILLS\.gz:1: found damaged or incomplete gzip"):
+        read_hills(path)
+    path.write_bytes(whole[:-8] + b"12345678")
+    with pytest.raises(HillsFileError, match="found damaged or incomplete gzip"):
+        read_hills(path)
+
+
+def test_a_missing_file_is_an_os_error_and_no_file_an_input_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_hills(tmp_path / "absent")
+    with pytest.raises(InputError, match="found no file name"):
+        read_hills()
+    with pytest.raises(InputError, match="found no file name"):
+        read_hills([])
+
+
+def test_real_hills_are_read_as_numpy_reads_them(shared_data: Path) -> None:
+    path = shared_data / "HILLS_acealanme"
+    hills = read_hills(path)
+    table = np.loadtxt(path, comments="#")
+    assert len(hills) == 30_000
+    assert np.array_equal(hills.centers, table[:, 1:3])
+    assert np.array_equal(hills.sigmas, table[:, 3:5])
+    assert np.array_equal(hills.heights, table[:, 5])
+    assert np.array_equal(hills.bias_factors, table[:, 6])
+
+
+def test_multivariate_hills_are_refused(shared_data: Path) -> None:
+    with pytest.raises(HillsFileError, match="multivariate true, expected false"):
+        read_hills(shared_data / "plumed" / "HILLS_t1")
+
+
+def test_hills_made_from_arrays_broadcast_widths_and_heights() -> None:
+    hills = Hills(("a", "b"), CENTERS_2D, [0.1, 0.2], 1.5, domain=[None, (-1.0, "pi")])
+    assert hills.sigmas.tolist() == [[0.1, 0.2]] * 3
+    assert hills.heights.tolist() == [1.5] * 3
+    assert hills.bias_factors.tolist() == [1.0] * 3
+    assert hills.domain == (None, ("-1", "pi"))
+    assert hills.periods.tolist() == [0.0, math.pi + 1.0]
+    assert hills.times is None
+
+
+def test_hills_own_their_numbers() -> None:
+    centers = np.zeros((2, 1))
+    hills = Hills(("a",), centers, 0.1, 1.0)
+    centers[:] = 9.0
+    assert hills.centers.tolist() == [[0.0], [0.0]]
+    with pytest.raises(ValueError, match="read-only"):
+        hills.centers[0] = 1.0
+    with pytest.raises(FrozenInstanceError):
+        hills.kernel = "gaussian"  # type: ignore[misc]
+    assert replace(hills, kernel="gaussian").kernel == "gaussian"
+
+
+def test_any_memory_layout_becomes_contiguous_double() -> None:
+    hills = Hills(("a", "b"), np.ones((2, 4), dtype=np.float32).T[::2], 0.1, 1.0)
+    assert hills.centers.dtype == np.float64
+    assert hills.centers.flags.c_contiguous
+    assert hills.centers.shape == (2, 2)
+
+
+GOOD: dict[str, Any] = {"names": ("a", "b"), "centers": CENTERS_2D, "sigmas": 0.1, "heights": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"names": "ab"}, "names: found the string 'ab'"),
+        ({"names": ()}, "names: found"),
+        ({"names": ("a", "a")}, "names: found .* expected different names"),
+        ({"names": ("a", "b c")}, "expected different names without blanks"),
+        ({"centers": [[1.0, 2.0, 3.0]]}, r"centers: found shape \(1, 3\), expected \(N, 2\)"),
+        ({"centers": [1.0, 2.0]}, r"centers: found shape \(2,\), expected \(N, 2\)"),
+        ({"centers": [[1.0, math.nan]]}, "centers: found nan or inf, expected finite"),
+        ({"centers": [["x", "y"]]}, "centers: found no array of numbers"),
+        ({"sigmas": [0.1, 0.2, 0.3]}, r"sigmas: found shape \(3,\), expected \(3, 2\)"),
+        ({"sigmas": np.ones((3, 1))}, r"sigmas: found shape \(3, 1\), expected \(3, 2\)"),
+        ({"sigmas": np.ones((1, 3, 2))}, r"sigmas: found shape \(1, 3, 2\)"),
+        ({"sigmas": [0.1, 0.0]}, "sigmas: found 0, expected widths above zero"),
+        ({"sigmas": -0.1}, r"sigmas: found -0\.1"),
+        ({"heights": [1.0, 2.0]}, r"heights: found shape \(2,\), expected \(3,\)"),
+        ({"heights": math.inf}, "heights: found nan or inf"),
+        ({"times": [1.0]}, r"times: found shape \(1,\), expected \(3,\)"),
+        ({"bias_factors": [[1.0]]}, r"bias_factors: found shape \(1, 1\)"),
+        ({"kernel": "box"}, "kernel: found 'box', expected stretched-gaussian or gaussian"),
+        ({"domain": [None]}, "domain: found 1 entries, expected 2"),
+        ({"domain": [None, ("pi", "-pi")]}, "domain of b: found pi to -pi, expected ascending"),
+        ({"domain": [None, ("pi",)]}, "domain of b: "),
+        ({"domain": [None, ("0", "x")]}, "domain of b: found 'x'"),
+        ({"domain": [None, (0.0, math.inf)]}, "domain of b: "),
+        ({"domain": [None, 3]}, "domain of b: "),
+    ],
+)
+def test_arguments_that_make_no_hills_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Hills(**{**GOOD, **changes})

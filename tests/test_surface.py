@@ -1,0 +1,121 @@
+"""Surfaces: what they hold, refuse and write."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from cyfes.errors import InputError
+from cyfes.grid import Grid
+from cyfes.surface import FreeEnergySurface
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GRID = Grid(["-pi", 0], ["pi", 1], [2, 1], [True, False])
+VALUES = np.array([[-1.0, -2.0], [-3.0, 4.0]])
+NAMES = ("phi", "d")
+
+
+def _surface(**changes: Any) -> FreeEnergySurface:
+    given: dict[str, Any] = {"values": VALUES, "grid": GRID, "names": NAMES}
+    return FreeEnergySurface(**{**given, **changes})
+
+
+def test_numpy_takes_a_surface_for_its_values() -> None:
+    surface = _surface()
+    assert np.asarray(surface) is VALUES
+    assert (np.exp(surface) == np.exp(VALUES)).all()
+    single = np.asarray(surface, dtype=np.float32)
+    assert single.dtype == np.float32
+    copied = np.array(surface)
+    copied[0, 0] = 99.0
+    assert VALUES[0, 0] == -1.0
+
+
+def test_the_array_protocol_never_copies_where_a_copy_is_forbidden() -> None:
+    surface = _surface()
+    assert surface.__array__(copy=False) is VALUES
+    assert surface.__array__(np.dtype(float), copy=True) is not VALUES
+    with pytest.raises(ValueError, match="needs a copy"):
+        surface.__array__(np.dtype("float32"), copy=False)
+
+
+def test_shift_to_zero_makes_a_new_surface_with_minimum_zero() -> None:
+    gradient = np.ones((2, 2, 2))
+    surface = _surface(gradient=gradient, device="cuda:0")
+    shifted = surface.shift_to_zero()
+    assert shifted.values.tolist() == [[2.0, 1.0], [0.0, 7.0]]
+    assert surface.values[1, 0] == -3.0
+    assert shifted.gradient is gradient
+    assert shifted.device == "cuda:0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"values": np.zeros((2, 3))}, r"values: found shape \(2, 3\), expected \(2, 2\)"),
+        ({"values": np.zeros(4)}, r"values: found shape \(4,\)"),
+        ({"gradient": np.zeros((2, 2))}, r"gradient: found shape .* expected \(2, 2, 2\)"),
+        ({"names": ("phi",)}, "names: found 1, expected 2"),
+        ({"domain": (None,)}, "domain: found 1, expected 2"),
+    ],
+)
+def test_parts_that_do_not_fit_the_grid_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        _surface(**changes)
+
+
+def test_a_surface_shows_what_it_is_in_one_line() -> None:
+    assert repr(_surface()) == (
+        "<FreeEnergySurface over phi, d: 2 x 2 points, -3 to 4, computed on cpu>"
+    )
+
+
+def test_save_writes_values_and_gradient(tmp_path: Path) -> None:
+    gradient = np.stack([VALUES * 10.0, VALUES * 100.0])
+    _surface(gradient=gradient).save(tmp_path / "fes.dat", fmt="%.1f")
+    lines = (tmp_path / "fes.dat").read_text().split("\n")
+    assert lines[0] == "#! FIELDS phi d file.free der_phi der_d"
+    assert lines[9:] == [
+        " -3.1 0.0 -1.0 -10.0 -100.0",
+        " 0.0 0.0 -3.0 -30.0 -300.0",
+        "",
+        " -3.1 1.0 -2.0 -20.0 -200.0",
+        " 0.0 1.0 4.0 40.0 400.0",
+        "",
+    ]
+
+
+def test_save_without_gradient_writes_values_alone(tmp_path: Path) -> None:
+    _surface(values=VALUES.astype(np.float32)).save(tmp_path / "fes.dat")
+    lines = (tmp_path / "fes.dat").read_text().split("\n")
+    assert lines[0] == "#! FIELDS phi d file.free"
+    assert lines[9] == "   -3.141592654    0.000000000   -1.000000000"
+
+
+@pytest.mark.parametrize(
+    ("grid", "lower"),
+    [
+        (Grid([-math.pi, 0], [math.pi, 1], [2, 1], [True, False]), "-pi"),
+        (Grid([-3.0, 0], [3.0, 1], [2, 1], [True, False]), "-3"),
+    ],
+)
+def test_the_domain_names_the_ends_it_stands_for_and_no_others(
+    grid: Grid, lower: str, tmp_path: Path
+) -> None:
+    surface = _surface(grid=grid, domain=(("-pi", "pi"), None))
+    surface.save(tmp_path / "fes.dat")
+    assert f"#! SET min_phi {lower}\n" in (tmp_path / "fes.dat").read_text()
+
+
+def test_save_refuses_a_bad_format_and_keeps_the_older_file(tmp_path: Path) -> None:
+    target = tmp_path / "fes.dat"
+    target.write_text("old")
+    with pytest.raises(InputError, match="number format '%d'"):
+        _surface().save(target, fmt="%d")
+    assert target.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
