@@ -54,16 +54,14 @@ def _cuda_device(ordinal: int) -> Device:
     reason = ""
     if not image:
         reason = "no code for compute capability {}.{}".format(*capability)
-    return Device(
-        "cuda:{}".format(ordinal), name, capability, memory, image or None, not reason, reason
-    )
+    return Device(f"cuda:{ordinal}", name, capability, memory, image or None, not reason, reason)
 
 
 def cuda_versions() -> Dict[str, Optional[str]]:
     """Return the CUDA versions of the grafted runtime and of the driver, None for no driver."""
     numbers = zip(("runtime", "driver"), wrapper("float64").cuda_versions())
     return {
-        name: "{}.{}".format(number // 1000, number % 1000 // 10) if number else None
+        name: f"{number // 1000}.{number % 1000 // 10}" if number else None
         for name, number in numbers
     }
 
@@ -111,14 +109,12 @@ def choose(device: str) -> int:
     kind, _, ordinal = str(device).partition(":")
     if kind == "cuda" and ordinal.isdigit():
         return _usable(int(ordinal))
-    raise InputError(
-        'device is {!r}, expected "auto", "cpu", "cuda" or "cuda:N"'.format(device)
-    )
+    raise InputError(f'device is {device!r}, expected "auto", "cpu", "cuda" or "cuda:N"')
 
 
 def name(number: int) -> str:
     """Return the ``device=`` argument that stands for a device number."""
-    return "cpu" if number == CPU else "cuda:{}".format(number)
+    return "cpu" if number == CPU else f"cuda:{number}"
 
 
 def _first_usable() -> int:
@@ -134,5 +130,5 @@ def _first_usable() -> int:
 def _usable(ordinal: int) -> int:
     device = _cuda_device(ordinal)
     if not device.usable:
-        raise DeviceError("{} ({}) cannot be used: {}".format(device.id, device.name, device.reason))
+        raise DeviceError(f"{device.id} ({device.name}) cannot be used: {device.reason}")
     return ordinal

@@ -1,45 +1,50 @@
-"""Where the compiled part of cyfes is: libcufes in the data scheme, the extensions beside this file.
+"""Where the compiled part of cyfes is: libcufes in the data scheme, the extensions beside this.
 
 libcufes is installed as ``<data>/cufes/libcufes.so``. Where ``<data>`` is relative to the package
 depends on the installer, so it is looked for, never guessed from one layout.
 """
 
+from __future__ import annotations
+
 import csv
 import os
-import sys
+import platform
 import sysconfig
-from typing import Any, Iterator, List, Tuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cyfes.errors import LibraryError
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
-_SITE = os.path.dirname(_PACKAGE)
-_NAME = os.path.join("cufes", "libcufes.so")
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PACKAGE = Path(__file__).resolve().parent
+_SITE = _PACKAGE.parent
+_NAME = "cufes/libcufes.so"
 
 
-def _recorded() -> Iterator[str]:
+def _recorded() -> Iterator[Path]:
     """Yield libcufes as named by RECORD beside the package: what the installer itself wrote.
 
     Read by hand: importlib.metadata is not in CPython 3.7.
     """
-    for entry in sorted(os.listdir(_SITE)):
-        record = os.path.join(_SITE, entry, "RECORD")
-        if entry.startswith("cyfes-") and entry.endswith(".dist-info") and os.path.isfile(record):
-            with open(record, encoding="utf-8", newline="") as rows:
-                for row in csv.reader(rows):
-                    if row and row[0].endswith(_NAME.replace(os.sep, "/")):
-                        yield os.path.normpath(os.path.join(_SITE, *row[0].split("/")))
+    for record in sorted(_SITE.glob("cyfes-*.dist-info/RECORD")):
+        with record.open(encoding="utf-8", newline="") as lines:
+            for row in csv.reader(lines):
+                if row and row[0].endswith(_NAME):
+                    # Not resolved: a link to the library is part of the installation.
+                    yield Path(os.path.normpath(_SITE / row[0]))
 
 
-def _candidates() -> Iterator[Tuple[str, str]]:
+def _candidates() -> Iterator[tuple[Path, str]]:
     """Yield each place where libcufes may be, with the reason to look there."""
     for path in _recorded():
         yield path, "RECORD beside the package"
-    yield os.path.join(_SITE, _NAME), "beside the package, as by pip --target"
-    yield os.path.join(sysconfig.get_path("data"), _NAME), "the data scheme of this Python"
+    yield _SITE / _NAME, "beside the package, as by pip --target"
+    yield Path(sysconfig.get_path("data")) / _NAME, "the data scheme of this Python"
     user_scheme = os.name + "_user"
     if user_scheme in sysconfig.get_scheme_names():
-        yield os.path.join(sysconfig.get_path("data", user_scheme), _NAME), "the user's data scheme"
+        yield Path(sysconfig.get_path("data", user_scheme)) / _NAME, "the user's data scheme"
 
 
 def library_path() -> str:
@@ -55,14 +60,13 @@ def library_path() -> str:
     LibraryError
         If libcufes is in none of the places where an installer puts it; the message lists them.
     """
-    searched: List[str] = []
+    searched = []
     for path, reason in _candidates():
-        if os.path.isfile(path):
-            return path
-        searched.append("{} ({})".format(path, reason))
-    raise LibraryError(
-        "libcufes.so is not installed; looked for {}; reinstall cyfes".format(", ".join(searched))
-    )
+        if path.is_file():
+            return str(path)
+        searched.append(f"{path} ({reason})")
+    places = ", ".join(searched)
+    raise LibraryError(f"libcufes.so is not installed; looked for {places}; reinstall cyfes")
 
 
 def wrapper(dtype: str) -> Any:
@@ -91,11 +95,12 @@ def wrapper(dtype: str) -> Any:
 
 
 def _why_no_extension(error: ImportError) -> str:
-    if os.path.exists(os.path.join(_PACKAGE, "wrapper.pyx")):
+    if (_PACKAGE / "wrapper.pyx").exists():
         return (
-            "cyfes was imported from its source tree at {}, which has no compiled extensions: "
-            "run `pip install .` there and start Python in another directory".format(_SITE)
+            f"cyfes was imported from its source tree at {_SITE}, which has no compiled "
+            "extensions: run `pip install .` there and start Python in another directory"
         )
-    return "the extensions of cyfes at {} do not load in CPython {}.{}: {}; reinstall cyfes".format(
-        _PACKAGE, sys.version_info[0], sys.version_info[1], error
+    return (
+        f"the extensions of cyfes at {_PACKAGE} do not load in CPython "
+        f"{platform.python_version()}: {error}; reinstall cyfes"
     )

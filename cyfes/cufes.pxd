@@ -64,4 +64,5 @@ cdef extern from "cufes.h" nogil:
         cufes_status (*sum_grid)(int32_t device, const cufes_hills *hills, const cufes_grid *grid,
                                  double *values, double *gradient) noexcept nogil
         cufes_status (*sum_grid_f32)(int32_t device, const cufes_hills_f32 *hills,
-                                     const cufes_grid *grid, float *values, float *gradient) noexcept nogil
+                                     const cufes_grid *grid, float *values,
+                                     float *gradient) noexcept nogil

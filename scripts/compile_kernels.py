@@ -52,7 +52,7 @@ class Nvrtc:
         try:
             self._lib = ctypes.CDLL(str(library))
         except OSError as error:
-            raise CompileError("cannot load NVRTC: {}".format(error)) from error
+            raise CompileError(f"cannot load NVRTC: {error}") from error
         self._lib.nvrtcGetErrorString.restype = ctypes.c_char_p
 
     def compile(self, source: Path, target: Target, options: Sequence[str]) -> bytes:
@@ -112,7 +112,7 @@ class Nvcc:
             try:
                 subprocess.run(command, check=True)
             except (OSError, subprocess.CalledProcessError) as error:
-                raise CompileError("nvcc failed for {}: {}".format(target.name, error)) from error
+                raise CompileError(f"nvcc failed for {target.name}: {error}") from error
             # Loading PTX expects a C string; NVRTC has ended it so by itself.
             return image.read_bytes() + (b"\0" if target.ptx else b"")
 
@@ -127,7 +127,7 @@ class Job(NamedTuple):
     def run(self) -> Path:
         """Compile and write the image, and return where it is."""
         arguments = self.arguments
-        options = ["--std=c++17"] + ["-I{}".format(path) for path in arguments.include]
+        options = ["--std=c++17"] + [f"-I{path}" for path in arguments.include]
         compiler = Nvrtc(arguments.nvrtc) if arguments.nvrtc else Nvcc(arguments.nvcc)
         image = Path(arguments.out, self.source.stem + "." + self.target.name + self.target.suffix)
         image.write_bytes(compiler.compile(self.source, self.target, options))
@@ -151,21 +151,20 @@ def embed(images: Dict[str, List[Path]], targets: Sequence[Target]) -> str:
     rows: Dict[str, List[str]] = {}
     for stem, paths in sorted(images.items()):
         for target, path in zip(targets, paths):
-            symbol = "cufes_{}_{}".format(stem, target.name)
+            symbol = f"cufes_{stem}_{target.name}"
             # .incbin takes a fraction of the time of an array literal and no space in the source.
             lines += [
                 'asm(".pushsection .rodata, \\"a\\"\\n.balign 64\\n"',
-                '    "{0}: .incbin \\"{1}\\"\\n{0}_end:\\n.popsection");'.format(symbol, path),
-                'extern "C" const unsigned char {0}[], {0}_end[];'.format(symbol),
+                f'    "{symbol}: .incbin \\"{path}\\"\\n{symbol}_end:\\n.popsection");',
+                f'extern "C" const unsigned char {symbol}[], {symbol}_end[];',
             ]
-            row = '{{{}, {}, "{}", {}, {}_end}},'.format(
-                target.arch, str(target.ptx).lower(), target.name, symbol, symbol
-            )
+            ptx = str(target.ptx).lower()
+            row = f'{{{target.arch}, {ptx}, "{target.name}", {symbol}, {symbol}_end}},'
             rows.setdefault(stem, []).append("    " + row)
     lines += ["", "namespace cufes {", ""]
     for stem, row_lines in rows.items():
-        lines += ["const Image images_{}[] = {{".format(stem), *row_lines, "};", ""]
-    lines += ["const int image_count = {};".format(len(targets)), "", "}  // namespace cufes", ""]
+        lines += [f"const Image images_{stem}[] = {{", *row_lines, "};", ""]
+    lines += [f"const int image_count = {len(targets)};", "", "}  // namespace cufes", ""]
     return "\n".join(lines)
 
 
@@ -193,7 +192,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         images = compile_all(arguments, targets)
     except CompileError as error:
-        print("compile_kernels: error: {}".format(error), file=sys.stderr)
+        print(f"compile_kernels: error: {error}", file=sys.stderr)
         return 1
     arguments.embed.write_text(embed(images, targets))
     return 0

@@ -14,7 +14,7 @@ GRID = "cyfes.Grid(0.0, 1.0, 4)"
 HILLS = "cyfes.Hills(['x'], [[0.5]], [[0.1]], [1.0])"
 SASS = (50, 60, 70, 75, 80, 86, 89, 90, 100, 120)
 
-# Each capability of the CUDA devices from 5.0 to 12.1, those without an image of their own included.
+# Each compute capability from 5.0 to 12.1, those without an image of their own included.
 IMAGES = {
     (5, 0): "sm_50",
     (5, 2): "sm_50",
@@ -145,7 +145,7 @@ def test_absent_second_device_is_refused_by_its_number():
 
 @pytest.mark.gpu
 def test_memory_that_the_device_lacks_is_an_error_and_nothing_leaks():
-    hills = cyfes.Hills(["x"] , [[0.5]], [[0.1]], [1.0])
+    hills = cyfes.Hills(["x"], [[0.5]], [[0.1]], [1.0])
     memory = next(device.memory for device in cyfes.devices() if device.memory)
     grid = cyfes.Grid(0.0, 1.0, memory // 8)
     with pytest.raises(cyfes.DeviceMemoryError, match=r"MiB free, an array of \d+ MiB"):

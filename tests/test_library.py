@@ -75,7 +75,9 @@ def test_library_that_only_record_names_is_found(site):
     record = site / "cyfes-0.dist-info" / "RECORD"
     record.parent.mkdir()
     # A comma in a name makes RECORD quote it; the first row names a file that is gone.
-    record.write_text('"cyfes/a,b.py",,\ncyfes/cufes/libcufes.so,,\n../elsewhere/cufes/libcufes.so,,\n')
+    record.write_text(
+        '"cyfes/a,b.py",,\ncyfes/cufes/libcufes.so,,\n../elsewhere/cufes/libcufes.so,,\n'
+    )
     assert run(site) == "[1.]\n"
     assert str(library) == run(site, "cyfes._library.library_path()").strip()
 

@@ -10,18 +10,18 @@
 using real = CUFES_REAL;
 
 // Up to three collective variables are compiled for their dimension, `n` serves the others.
-#define CUFES_KERNELS(suffix, D)                                                                \
-  extern "C" __global__ void __launch_bounds__(cufes::block_size)                               \
-      cufes_points_##suffix(const cufes::PointsArgs<real> args) {                               \
-    cufes::sum_points<real, D>(args);                                                           \
-  }                                                                                             \
-  extern "C" __global__ void __launch_bounds__(cufes::block_size)                               \
-      cufes_grid_##suffix(const cufes::GridArgs<real> args) {                                   \
-    cufes::sum_grid<real, D, false>(args);                                                      \
-  }                                                                                             \
-  extern "C" __global__ void __launch_bounds__(cufes::block_size)                               \
-      cufes_grid_gradient_##suffix(const cufes::GridArgs<real> args) {                          \
-    cufes::sum_grid<real, D, true>(args);                                                       \
+#define CUFES_KERNELS(suffix, D)                                       \
+  extern "C" __global__ void __launch_bounds__(cufes::block_size)      \
+      cufes_points_##suffix(const cufes::PointsArgs<real> args) {      \
+    cufes::sum_points<real, D>(args);                                  \
+  }                                                                    \
+  extern "C" __global__ void __launch_bounds__(cufes::block_size)      \
+      cufes_grid_##suffix(const cufes::GridArgs<real> args) {          \
+    cufes::sum_grid<real, D, false>(args);                             \
+  }                                                                    \
+  extern "C" __global__ void __launch_bounds__(cufes::block_size)      \
+      cufes_grid_gradient_##suffix(const cufes::GridArgs<real> args) { \
+    cufes::sum_grid<real, D, true>(args);                              \
   }
 
 CUFES_KERNELS(1, 1)

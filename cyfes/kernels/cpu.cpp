@@ -112,8 +112,14 @@ class Slab {
  public:
   Slab(const std::vector<Axis> &axes, int kernel, double *values, double *gradient,
        std::int64_t size, std::int64_t begin, std::int64_t end)
-      : axes_(axes), kernel_(kernel), values_(values), gradient_(gradient), size_(size),
-        begin_(begin), end_(end), tables_(axes.size()) {
+      : axes_(axes),
+        kernel_(kernel),
+        values_(values),
+        gradient_(gradient),
+        size_(size),
+        begin_(begin),
+        end_(end),
+        tables_(axes.size()) {
     for (std::size_t i = 0; i < axes.size(); ++i) tables_[i].resize(axes[i].points);
     for (std::size_t i = 0; i + 1 < axes.size(); ++i) stride_ = stride_ * axes[i + 1].points;
   }
@@ -200,8 +206,7 @@ class Slab {
         const double d = half_square + table.half_square[at];
         if (kernel_ == CUFES_STRETCHED_GAUSSIAN && d >= stretch_cutoff) continue;
         slopes_[i] = table.slope[at];
-        walk(i + 1, offset * axes_[i].points + span.index + k, d,
-             scaled_height * table.factor[at]);
+        walk(i + 1, offset * axes_[i].points + span.index + k, d, scaled_height * table.factor[at]);
       }
     }
   }

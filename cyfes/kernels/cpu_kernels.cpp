@@ -1,5 +1,6 @@
-// Compiled once for each instruction set, under the name CUFES_ISA. It must instantiate nothing from
-// the standard library: the linker keeps one copy of a template, perhaps one that this CPU lacks.
+// Compiled once for each instruction set, under the name CUFES_ISA. It must instantiate nothing
+// from the standard library: the linker keeps one copy of a template, perhaps one that this CPU
+// lacks.
 #include "cpu_kernels.hpp"
 
 #include <cstring>
@@ -39,10 +40,20 @@ struct Exponential<float> {
 };
 
 // 1 / k!, the coefficients of the Taylor series.
-constexpr double inverse_factorial[] = {
-    1.0,           1.0,            1.0 / 2,        1.0 / 6,         1.0 / 24,
-    1.0 / 120,     1.0 / 720,      1.0 / 5040,     1.0 / 40320,     1.0 / 362880,
-    1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
+constexpr double inverse_factorial[] = {1.0,
+                                        1.0,
+                                        1.0 / 2,
+                                        1.0 / 6,
+                                        1.0 / 24,
+                                        1.0 / 120,
+                                        1.0 / 720,
+                                        1.0 / 5040,
+                                        1.0 / 40320,
+                                        1.0 / 362880,
+                                        1.0 / 3628800,
+                                        1.0 / 39916800,
+                                        1.0 / 479001600,
+                                        1.0 / 6227020800};
 
 // Nearest integer by adding and taking away a number whose last place is 1; it needs no instruction
 // that some CPUs lack and it vectorises.
@@ -68,8 +79,7 @@ inline Real exp_minus(Real d) {
   Integer bits;
   std::memcpy(&bits, &shifted, sizeof bits);
   // The low bits of `shifted` are n; what is above the exponent's place is shifted out.
-  bits = static_cast<Integer>(
-      static_cast<typename E::Unsigned>(bits + E::bias) << E::mantissa);
+  bits = static_cast<Integer>(static_cast<typename E::Unsigned>(bits + E::bias) << E::mantissa);
   Real power;
   std::memcpy(&power, &bits, sizeof power);
   return d < E::limit ? sum * power : Real(0);

@@ -34,14 +34,14 @@ struct AxisTask {
   double offset;
   double spacing;
   double sigma;
-  double period;  // 0 for an axis that is not periodic
+  double period;        // 0 for an axis that is not periodic
   double *half_square;  // d = 1/2 (x - center)^2 / sigma^2
   double *factor;       // exp(-d)
   double *slope;        // -(x - center) / sigma^2, the derivative of -d
 };
 
-// One hill on a run of grid points along the last axis. What the leading axes contribute is constant
-// there: their part of d, of the height, and of the gradient.
+// One hill on a run of grid points along the last axis. What the leading axes contribute is
+// constant there: their part of d, of the height, and of the gradient.
 struct RowTask {
   int ndim;
   bool stretched;

@@ -1,8 +1,8 @@
 // The CUDA back end: one copy in, one launch (two for few points), one copy out a call.
 //
 // Host code alone, for any C++ compiler: the device code is loaded from the embedded images. Memory
-// and streams belong to objects, so that every way out of a function frees them. The device is never
-// reset and the caller's current device is put back.
+// and streams belong to objects, so that every way out of a function frees them. The device is
+// never reset and the caller's current device is put back.
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
@@ -76,9 +76,7 @@ class CurrentDevice {
 // A stream of our own: other work of the process on the device goes on beside ours.
 class Stream {
  public:
-  Stream() {
-    check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "create a stream");
-  }
+  Stream() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "create a stream"); }
   ~Stream() { cudaStreamDestroy(stream_); }
   Stream(const Stream &) = delete;
   Stream &operator=(const Stream &) = delete;
@@ -157,8 +155,8 @@ const Image &image_for(int device) {
   return images<Real>()[chosen];
 }
 
-// The image of a device, loaded at its first use and kept: a CUDA library belongs to no context, and
-// unloading it at exit would race with the end of the driver.
+// The image of a device, loaded at its first use and kept: a CUDA library belongs to no context,
+// and unloading it at exit would race with the end of the driver.
 template <typename Real>
 cudaKernel_t load_kernel(int device, const std::string &name) {
   static std::mutex mutex;

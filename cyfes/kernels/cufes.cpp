@@ -47,10 +47,10 @@ template <typename Real>
 void check_numbers(const Hills<Real> &hills) {
   for (std::int64_t i = 0; i < hills.sigma_rows * hills.ndim; ++i) {
     if (hills.sigmas[i] > 0 && std::isfinite(hills.sigmas[i])) continue;
-    throw Failure(CUFES_INVALID_ARGUMENT,
-                  "sigma of axis " + std::to_string(i % hills.ndim) + " of hill " +
-                      std::to_string(i / hills.ndim) + " is " + std::to_string(hills.sigmas[i]) +
-                      ", expected a positive number");
+    throw Failure(CUFES_INVALID_ARGUMENT, "sigma of axis " + std::to_string(i % hills.ndim) +
+                                              " of hill " + std::to_string(i / hills.ndim) +
+                                              " is " + std::to_string(hills.sigmas[i]) +
+                                              ", expected a positive number");
   }
   for (int i = 0; i < hills.ndim; ++i)
     require(hills.periods[i] >= 0 && std::isfinite(hills.periods[i]),
@@ -64,8 +64,8 @@ void check_hills(const Hills<Real> *hills) {
   require(hills->ndim >= 1 && hills->ndim <= CUFES_MAX_DIM,
           "hills have " + std::to_string(hills->ndim) + " axes, expected 1 to " +
               std::to_string(CUFES_MAX_DIM));
-  require(hills->count >= 1, "there are " + std::to_string(hills->count) +
-                                 " hills, expected at least 1");
+  require(hills->count >= 1,
+          "there are " + std::to_string(hills->count) + " hills, expected at least 1");
   require(hills->sigma_rows == 1 || hills->sigma_rows == hills->count,
           "there are " + std::to_string(hills->sigma_rows) + " rows of sigma for " +
               std::to_string(hills->count) + " hills, expected 1 or one for each hill");
@@ -93,13 +93,14 @@ std::int64_t checked_size(const cufes_grid &grid) {
 
 template <typename Real>
 void check_grid(const Hills<Real> &hills, const cufes_grid *grid) {
-  require(grid && grid->lower && grid->spacing && grid->points, "the grid, or an array of it, is NULL");
+  require(grid && grid->lower && grid->spacing && grid->points,
+          "the grid, or an array of it, is NULL");
   require(grid->ndim == hills.ndim, "the grid has " + std::to_string(grid->ndim) +
                                         " axes, the hills have " + std::to_string(hills.ndim));
   for (int i = 0; i < grid->ndim; ++i) {
-    require(std::isfinite(grid->lower[i]) && grid->spacing[i] > 0 &&
-                std::isfinite(grid->spacing[i]),
-            "axis " + std::to_string(i) + " of the grid has no finite origin and positive spacing");
+    require(
+        std::isfinite(grid->lower[i]) && grid->spacing[i] > 0 && std::isfinite(grid->spacing[i]),
+        "axis " + std::to_string(i) + " of the grid has no finite origin and positive spacing");
     const double period = hills.periods[i];
     const double length = grid->points[i] * grid->spacing[i];
     require(period == 0 || std::fabs(length - period) <= 1e-9 * period,
@@ -143,9 +144,9 @@ cufes_status sum_grid(std::int32_t device, const Hills<Real> *hills, const cufes
 }
 
 const cufes_api api = {
-    CUFES_ABI_VERSION,    cufes_version,      cufes_last_error,   cufes_cuda_versions,
-    cufes_device_count,   cufes_device_info,  cufes_choose_image, cufes_sum_points,
-    cufes_sum_points_f32, cufes_sum_grid,     cufes_sum_grid_f32,
+    CUFES_ABI_VERSION,    cufes_version,     cufes_last_error,   cufes_cuda_versions,
+    cufes_device_count,   cufes_device_info, cufes_choose_image, cufes_sum_points,
+    cufes_sum_points_f32, cufes_sum_grid,    cufes_sum_grid_f32,
 };
 
 }  // namespace

@@ -12,9 +12,7 @@ bool runs_on(const Image &image, int major, int minor) {
 }
 
 // Machine code before PTX, which costs a compilation at the first call; then the newest.
-bool better(const Image &a, const Image &b) {
-  return a.ptx != b.ptx ? b.ptx : a.arch > b.arch;
-}
+bool better(const Image &a, const Image &b) { return a.ptx != b.ptx ? b.ptx : a.arch > b.arch; }
 
 }  // namespace
 

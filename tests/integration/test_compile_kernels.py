@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from build_wheels import cuda_home
 
 KERNEL = """
 #include "cufes.h"
@@ -26,8 +27,8 @@ def compile_kernels(project_root, tmp_path, source, *arguments):
 
 
 @pytest.fixture
-def nvrtc(cuda_home):
-    return ["--nvrtc", str(cuda_home / "lib64" / "libnvrtc.so")]
+def nvrtc():
+    return ["--nvrtc", str(cuda_home() / "lib64" / "libnvrtc.so")]
 
 
 def test_each_target_becomes_an_image_of_its_own(project_root, tmp_path, nvrtc):

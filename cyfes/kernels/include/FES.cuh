@@ -1,8 +1,8 @@
 // Sums of Gaussian hills as CUDA device code, for any precision; FES_f32.cuh names the single one.
 //
 // For CUDA users: call sum_points or sum_grid from a __global__ function of your own, over arrays
-// that are already on the device. A block has `block_size` threads. libcufes launches the same code.
-// Plain C++ sees the argument structs alone.
+// that are already on the device. A block has `block_size` threads. libcufes launches the same
+// code. Plain C++ sees the argument structs alone.
 #ifndef CUFES_FES_CUH
 #define CUFES_FES_CUH
 
@@ -34,8 +34,8 @@ struct HillsArgs {
   Real inverse_period[CUFES_MAX_DIM];  // 0 for an axis that is not periodic
 };
 
-// values[chunk, m]: the sum over the hills of one chunk at point m. A second dimension of the launch
-// grid runs over chunks, so that few points still fill a device.
+// values[chunk, m]: the sum over the hills of one chunk at point m. A second dimension of the
+// launch grid runs over chunks, so that few points still fill a device.
 template <typename Real>
 struct PointsArgs {
   HillsArgs<Real> hills;
@@ -130,9 +130,9 @@ __device__ inline Real half_square(const HillsArgs<Real> &hills, const Batch<Rea
   Real sum = 0;
   CUFES_UNROLL(D)
   for (int i = 0; i < dimension<D>(hills.ndim); ++i) {
-    const Real scaled = minimum_image(x[i] - from.center[slot][i], hills.period[i],
-                                      hills.inverse_period[i]) *
-                        from.inverse_sigma[slot][i];
+    const Real scaled =
+        minimum_image(x[i] - from.center[slot][i], hills.period[i], hills.inverse_period[i]) *
+        from.inverse_sigma[slot][i];
     sum += scaled * scaled;
   }
   return Real(0.5) * sum;
@@ -312,30 +312,28 @@ __device__ inline void sum_grid(const GridArgs<Real> &args) {
   double total_gradient[storage<D>] = {};
   for (long long first = 0; first < args.hills.count; first += batch<D>) {
     const long long n = first + threadIdx.x;
-    const bool keep =
-        threadIdx.x < batch<D> && n < args.hills.count && reaches(args, tile, n);
+    const bool keep = threadIdx.x < batch<D> && n < args.hills.count && reaches(args, tile, n);
     int kept;
     const int slot = compact(keep, kept);
     if (keep) load_hill(args.hills, n, loaded, slot);
     __syncthreads();
     Real sum = 0;
     Real sum_gradient[storage<D>] = {};
-    // The points of a tile disagree on which hills they are within reach of; unrolling gains nothing.
+    // The points of a tile disagree on which hills they are within reach of; unrolling gains
+    // nothing.
 #pragma unroll 1
     for (int k = 0; k < kept; ++k)
       add_hill<Real, D, GRADIENT>(args, loaded, k, index, x, sum, sum_gradient);
     total += sum;
-    if constexpr (GRADIENT)
-      CUFES_UNROLL(D)
-      for (int i = 0; i < ndim; ++i) total_gradient[i] += sum_gradient[i];
+    if constexpr (GRADIENT) CUFES_UNROLL(D)
+    for (int i = 0; i < ndim; ++i) total_gradient[i] += sum_gradient[i];
     __syncthreads();
   }
   if (!inside) return;
   args.values[offset] = static_cast<Real>(total);
-  if constexpr (GRADIENT)
-    CUFES_UNROLL(D)
-    for (int i = 0; i < ndim; ++i)
-      args.gradient[i * args.size + offset] = static_cast<Real>(total_gradient[i]);
+  if constexpr (GRADIENT) CUFES_UNROLL(D)
+  for (int i = 0; i < ndim; ++i)
+    args.gradient[i * args.size + offset] = static_cast<Real>(total_gradient[i]);
 }
 
 #endif  // __CUDACC__

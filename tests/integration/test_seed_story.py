@@ -1,0 +1,108 @@
+"""Why `auditwheel repair` is not enough for a library in the data scheme, and that ours is.
+
+README walks through the same commands.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from build_wheels import cuda_home
+
+SUM = (
+    "import cyfes; print(cyfes.bias([[0.0]], "
+    "cyfes.Hills(['x'], [[0.0]], [[1.0]], [1.0]), device='cpu'))"
+)
+
+
+def run(*command, **environment):
+    return subprocess.run(
+        [str(part) for part in command],
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
+    ).stdout
+
+
+def install(wheel, folder):
+    """Install a wheel in a new venv that sees this environment's NumPy; return its Python."""
+    run(sys.executable, "-m", "venv", folder)
+    python = folder / "bin" / "python"
+    run(python, "-m", "pip", "install", "--no-deps", "--no-index", wheel)
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))").strip())
+    # After the venv's own packages: cyfes is the wheel's, NumPy this environment's.
+    (site / "numpy.pth").write_text(f"{Path(np.__file__).parent.parent}\n")
+    return python
+
+
+def rpath(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/libcufes.so"))
+        return name, run("patchelf", "--print-rpath", archive.extract(name, tmp_path)).strip()
+
+
+def grafts(wheel):
+    """Return the folder and the stem of each grafted library."""
+    names = zipfile.ZipFile(wheel).namelist()
+    found = [name.rpartition("/") for name in names if ".libs/" in name]
+    return {(folder, name.split("-")[0]) for folder, _, name in found if name}
+
+
+@pytest.fixture(scope="module")
+def plain_wheel(unrepaired_wheel, tmp_path_factory):
+    """Return our wheel after plain ``auditwheel repair``."""
+    out = tmp_path_factory.mktemp("plain")
+    run(
+        *(sys.executable, "-m", "auditwheel", "repair", unrepaired_wheel, "-w", out),
+        LD_LIBRARY_PATH=str(cuda_home() / "lib64"),
+        SOURCE_DATE_EPOCH="0",
+    )
+    return next(out.glob("*.whl"))
+
+
+def test_plain_repair_grafts_into_site_packages_with_a_path_of_the_archive(plain_wheel, tmp_path):
+    name, found = rpath(plain_wheel, tmp_path)
+    assert name.endswith(".data/data/cufes/libcufes.so")
+    assert grafts(plain_wheel) == {("cyfes.libs", "libcudart"), ("cyfes.libs", "libgomp")}
+    # Right inside the archive, wrong once data and platlib have gone their own ways.
+    assert found == "$ORIGIN/../../../cyfes.libs"
+
+
+def test_plain_repair_installs_but_cannot_load_libcudart(plain_wheel, tmp_path):
+    python = install(plain_wheel, tmp_path / "venv")
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        run(python, "-c", SUM)
+    last = failure.value.stderr.strip().splitlines()[-1]
+    assert last.startswith("cyfes.errors.LibraryError: libcufes cannot be loaded: libcudart-")
+    assert "cannot open shared object file" in last
+
+
+def test_our_repair_puts_the_grafts_beside_their_library(wheel, tmp_path):
+    name, found = rpath(wheel, tmp_path)
+    assert found == "$ORIGIN/.libs"
+    folder = name.rpartition("/")[0] + "/.libs"
+    assert grafts(wheel) == {(folder, "libcudart"), (folder, "libgomp")}
+
+
+def test_our_repair_loads(wheel, tmp_path):
+    assert run(install(wheel, tmp_path / "venv"), "-c", SUM) == "[1.]\n"
+
+
+def test_tools_agree_on_our_repair(wheel, tmp_path):
+    """Auditwheel certifies the very tag in the name, and its lddtree finds both grafts."""
+    tag = wheel.stem.rpartition("-")[2]
+    shown = run(sys.executable, "-m", "auditwheel", "show", wheel)
+    assert f'"{tag.split(".")[0]}"' in " ".join(shown.split())
+    name, _ = rpath(wheel, tmp_path)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "wheel")
+    tree = run(sys.executable, "-m", "auditwheel", "lddtree", tmp_path / "wheel" / name)
+    assert os.fspath(tmp_path / "wheel" / name).rpartition("/")[0] + "/.libs/libcudart-" in tree
