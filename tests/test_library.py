@@ -16,13 +16,13 @@ SUM = "cyfes.bias([[0.0]], cyfes.Hills(['x'], [[0.0]], [[1.0]], [1.0]), device='
 
 
 @pytest.fixture
-def site(tmp_path):
+def site(tmp_path: Path) -> Path:
     """Return a copy of the installed package in a directory of its own, without libcufes."""
     shutil.copytree(Path(cyfes.__file__).parent, tmp_path / "site" / "cyfes")
     return tmp_path / "site"
 
 
-def run(site, code=SUM):
+def run(site: Path, code: str = SUM) -> str:
     """Run code with a package that shadows the installed one, in an interpreter of its own scheme.
 
     The copy of the interpreter's prefix is empty, so that its data scheme holds no libcufes.
@@ -43,13 +43,13 @@ except cyfes.LibraryError as error:
     ).stdout
 
 
-def install_library(site, *parts):
+def install_library(site: Path, *parts: str) -> Path:
     target = site.joinpath(*parts)
     shutil.copytree(Path(_library.library_path()).parent, target)
     return target / "libcufes.so"
 
 
-def compile_library(target, source):
+def compile_library(target: Path, source: str) -> None:
     target.parent.mkdir(parents=True)
     subprocess.run(
         ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(target)],
@@ -59,18 +59,18 @@ def compile_library(target, source):
     )
 
 
-def test_installed_library_is_named_by_record():
+def test_installed_library_is_named_by_record() -> None:
     path = Path(_library.library_path())
     assert path.is_file()
     assert path.parts[-2:] == ("cufes", "libcufes.so")
 
 
-def test_library_beside_the_package_is_found(site):
+def test_library_beside_the_package_is_found(site: Path) -> None:
     install_library(site, "cufes")
     assert run(site) == "[1.]\n"
 
 
-def test_library_that_only_record_names_is_found(site):
+def test_library_that_only_record_names_is_found(site: Path) -> None:
     library = install_library(site.parent, "elsewhere", "cufes")
     record = site / "cyfes-0.dist-info" / "RECORD"
     record.parent.mkdir()
@@ -82,7 +82,7 @@ def test_library_that_only_record_names_is_found(site):
     assert str(library) == run(site, "cyfes._library.library_path()").strip()
 
 
-def test_missing_library_is_an_error_that_lists_every_place(site):
+def test_missing_library_is_an_error_that_lists_every_place(site: Path) -> None:
     said = run(site)
     assert said.startswith("LibraryError: libcufes.so is not installed; looked for ")
     assert f"{site}/cufes/libcufes.so (beside the package" in said
@@ -90,7 +90,7 @@ def test_missing_library_is_an_error_that_lists_every_place(site):
     assert "(the user's data scheme)" in said
 
 
-def test_library_of_another_abi_is_refused(site):
+def test_library_of_another_abi_is_refused(site: Path) -> None:
     compile_library(
         site / "cufes" / "libcufes.so",
         "const void *cufes_get_api(unsigned version) { return version == 999 ? &version : 0; }",
@@ -98,18 +98,18 @@ def test_library_of_another_abi_is_refused(site):
     assert "has another ABI version than the 1 that this cyfes was built for" in run(site)
 
 
-def test_library_that_is_another_one_is_refused(site):
+def test_library_that_is_another_one_is_refused(site: Path) -> None:
     compile_library(site / "cufes" / "libcufes.so", "int unrelated;")
     assert "is no libcufes: it has no cufes_get_api" in run(site)
 
 
-def test_library_that_is_no_elf_file_is_refused(site):
+def test_library_that_is_no_elf_file_is_refused(site: Path) -> None:
     (site / "cufes").mkdir()
     (site / "cufes" / "libcufes.so").write_text("not an ELF file")
     assert "libcufes cannot be loaded: " in run(site)
 
 
-def test_library_without_its_graft_is_refused_by_the_name_of_the_graft(site):
+def test_library_without_its_graft_is_refused_by_the_name_of_the_graft(site: Path) -> None:
     library = install_library(site, "cufes")
     grafts = library.parent / ".libs"
     if not grafts.is_dir():
@@ -120,7 +120,7 @@ def test_library_without_its_graft_is_refused_by_the_name_of_the_graft(site):
     assert "cannot open shared object file" in said
 
 
-def test_source_tree_says_in_one_line_why_it_does_not_work(site):
+def test_source_tree_says_in_one_line_why_it_does_not_work(site: Path) -> None:
     for extension in (site / "cyfes").glob("wrapper*.so"):
         extension.unlink()
     (site / "cyfes" / "wrapper.pyx").write_text("")
@@ -130,14 +130,14 @@ def test_source_tree_says_in_one_line_why_it_does_not_work(site):
     assert said.count("\n") == 1
 
 
-def test_missing_extension_is_refused_by_its_interpreter(site):
+def test_missing_extension_is_refused_by_its_interpreter(site: Path) -> None:
     for extension in (site / "cyfes").glob("wrapper*.so"):
         extension.unlink()
     version = "{}.{}".format(*sys.version_info)
     assert f"do not load in CPython {version}" in run(site)
 
 
-def test_pure_parts_work_without_the_compiled_ones(site):
+def test_pure_parts_work_without_the_compiled_ones(site: Path) -> None:
     for extension in (site / "cyfes").glob("wrapper*.so"):
         extension.unlink()
     assert run(site, "cyfes.Grid(0.0, 1.0, 4).size") == "5\n"

@@ -1,6 +1,9 @@
 """PathFES against its formula, and what it refuses."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -8,10 +11,13 @@ import reference
 
 import cyfes
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
-def samples(points=300, count=2000, seed=0):
+def samples(points: Any = 300, count: int = 2000, seed: int = 0) -> dict[str, Any]:
     rng = np.random.default_rng(seed)
     return {
         "crd": rng.normal(size=(points, 3)),
@@ -21,7 +27,7 @@ def samples(points=300, count=2000, seed=0):
     }
 
 
-def expected(data):
+def expected(data: dict[str, Any]) -> Any:
     return reference.path_fes(data["crd"], data["cv"], data["bw"], data["bias"])
 
 
@@ -30,7 +36,9 @@ def expected(data):
     ("function", "dtype", "tolerance"),
     [(cyfes.PathFES, "float64", 1e-10), (cyfes.PathFES_f32, "float32", 1e-4)],
 )
-def test_free_energy_equals_its_formula(function, dtype, tolerance, device):
+def test_free_energy_equals_its_formula(
+    function: Callable[..., Any], dtype: str, tolerance: float, device: str
+) -> None:
     data = samples()
     found = function(**data, device=device)
     assert found.dtype == dtype
@@ -39,7 +47,7 @@ def test_free_energy_equals_its_formula(function, dtype, tolerance, device):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_huge_bias_does_not_overflow(device):
+def test_huge_bias_does_not_overflow(device: str) -> None:
     data = samples()
     data["bias"] = data["bias"] + 1e5
     np.testing.assert_allclose(
@@ -47,14 +55,14 @@ def test_huge_bias_does_not_overflow(device):
     )
 
 
-def test_other_temperature_is_honoured():
+def test_other_temperature_is_honoured() -> None:
     data = samples(points=20, count=50)
     data["bias"] = np.zeros(50)
     doubled = cyfes.PathFES(**data, kT=2.0, device="cpu")
     np.testing.assert_allclose(doubled, 2.0 * cyfes.PathFES(**data, kT=1.0, device="cpu"))
 
 
-def test_point_beyond_every_sample_has_infinite_free_energy():
+def test_point_beyond_every_sample_has_infinite_free_energy() -> None:
     data = samples(points=2, count=3)
     data["crd"][1] = 1e3
     assert cyfes.PathFES(**data, device="cpu")[1] == math.inf
@@ -76,6 +84,6 @@ def test_point_beyond_every_sample_has_infinite_free_energy():
         ({"crd": np.full((4, 3), 1e4)}, r"no point within reach of any sample"),
     ],
 )
-def test_path_fes_refuses(change, message):
+def test_path_fes_refuses(change: dict[str, Any], message: str) -> None:
     with pytest.raises(cyfes.InputError, match=message):
         cyfes.PathFES(**{**samples(points=4, count=7), "device": "cpu", **change})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ CPU, STRETCHED, GAUSSIAN, BOXED = -1, 0, 1, 2
 MODULES = [(wrapper, np.float64), (wrapper_f32, np.float32)]
 
 
-def hills(real, count=5, ndim=2):
+def hills(real: Any, count: int = 5, ndim: int = 2) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     return {
         "centers": rng.normal(size=(count, ndim)).astype(real),
@@ -22,7 +24,7 @@ def hills(real, count=5, ndim=2):
     }
 
 
-def call_points(module, real, **change):
+def call_points(module: Any, real: Any, **change: Any) -> Any:
     arguments = {
         "device": CPU,
         "kernel": GAUSSIAN,
@@ -35,7 +37,7 @@ def call_points(module, real, **change):
     return arguments["values"]
 
 
-def call_grid(module, real, **change):
+def call_grid(module: Any, real: Any, **change: Any) -> Any:
     arguments = {
         "device": CPU,
         "kernel": GAUSSIAN,
@@ -64,7 +66,9 @@ def call_grid(module, real, **change):
         ({"sigmas": (1, 2)}, r"sigma of axis 0 of hill 0 is 0\.0+, expected a positive"),
     ],
 )
-def test_points_that_do_not_fit_are_refused(module, real, change, message):
+def test_points_that_do_not_fit_are_refused(
+    module: Any, real: Any, change: dict[str, Any], message: str
+) -> None:
     arrays = {name: np.zeros(shape, real) for name, shape in change.items()}
     with pytest.raises(cyfes.InputError, match=message):
         call_points(module, real, **arrays)
@@ -86,30 +90,32 @@ def test_points_that_do_not_fit_are_refused(module, real, change, message):
         ({"kernel": 3}, r"kernel 3 is unknown"),
     ],
 )
-def test_grids_that_do_not_fit_are_refused(module, real, change, message):
+def test_grids_that_do_not_fit_are_refused(
+    module: Any, real: Any, change: dict[str, Any], message: str
+) -> None:
     with pytest.raises(cyfes.InputError, match=message):
         call_grid(module, real, **change)
 
 
 @pytest.mark.parametrize(("module", "real"), MODULES)
-def test_gradient_of_another_shape_is_refused(module, real):
+def test_gradient_of_another_shape_is_refused(module: Any, real: Any) -> None:
     with pytest.raises(cyfes.InputError, match=r"gradient has shape \(2, 5\), expected \(2, 6\)"):
         call_grid(module, real, gradient=np.empty((2, 5), real))
 
 
 @pytest.mark.parametrize(("module", "real"), MODULES)
-def test_boxed_kernel_needs_a_grid(module, real):
+def test_boxed_kernel_needs_a_grid(module: Any, real: Any) -> None:
     with pytest.raises(cyfes.InputError, match="sum it on a grid"):
         call_points(module, real, kernel=BOXED)
 
 
-def test_more_axes_than_the_library_has_are_refused():
+def test_more_axes_than_the_library_has_are_refused() -> None:
     with pytest.raises(cyfes.InputError, match="hills have 17 axes, expected 1 to 16"):
         call_points(wrapper, np.float64, **hills(np.float64, ndim=17), points=np.zeros((3, 17)))
 
 
 @pytest.mark.parametrize(("module", "real"), MODULES)
-def test_numbers_of_the_other_precision_are_refused(module, real):
+def test_numbers_of_the_other_precision_are_refused(module: Any, real: Any) -> None:
     other = np.float32 if real is np.float64 else np.float64
     with pytest.raises(ValueError, match="Buffer dtype mismatch"):
         call_points(module, real, points=np.zeros((3, 2), other))
@@ -117,13 +123,13 @@ def test_numbers_of_the_other_precision_are_refused(module, real):
 
 @pytest.mark.parametrize(("module", "real"), MODULES)
 @pytest.mark.parametrize("name", ["centers", "sigmas", "heights", "periods", "points", "values"])
-def test_none_is_refused(module, real, name):
+def test_none_is_refused(module: Any, real: Any, name: str) -> None:
     with pytest.raises(TypeError, match="None"):
         call_points(module, real, **{name: None})
 
 
 @pytest.mark.parametrize(("module", "real"), MODULES)
-def test_strides_are_honoured(module, real):
+def test_strides_are_honoured(module: Any, real: Any) -> None:
     expected = call_points(module, real)
     for name in ("centers", "sigmas"):
         matrix = hills(real)[name]
@@ -135,10 +141,10 @@ def test_strides_are_honoured(module, real):
         assert (call_points(module, real, **{name: reverse[::-1, ::-1]}) == expected).all()
 
 
-def test_result_must_be_contiguous():
+def test_result_must_be_contiguous() -> None:
     with pytest.raises(ValueError, match="contiguous"):
         call_points(wrapper, np.float64, values=np.empty(6)[::2])
 
 
-def test_library_has_the_version_of_the_package():
+def test_library_has_the_version_of_the_package() -> None:
     assert wrapper.library_version() == cyfes.__version__

@@ -24,7 +24,7 @@ huge grid: the grid has 1099511627776 points along axis 0, expected 1 to 2147483
 """
 
 
-def test_c_program_computes_and_is_told_what_is_wrong(tmp_path):
+def test_c_program_computes_and_is_told_what_is_wrong(tmp_path: Path) -> None:
     library = Path(library_path())
     program = tmp_path / "c_api"
     subprocess.run(

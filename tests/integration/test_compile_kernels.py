@@ -17,7 +17,9 @@ extern "C" __global__ void twice(double *x) { x[threadIdx.x] *= 2; }
 """
 
 
-def compile_kernels(project_root, tmp_path, source, *arguments):
+def compile_kernels(
+    project_root: Path, tmp_path: Path, source: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
     kernel = tmp_path / "kernel.cu"
     kernel.write_text(source)
     command = [sys.executable, str(project_root / "scripts" / "compile_kernels.py"), *arguments]
@@ -27,11 +29,13 @@ def compile_kernels(project_root, tmp_path, source, *arguments):
 
 
 @pytest.fixture
-def nvrtc():
+def nvrtc() -> list[str]:
     return ["--nvrtc", str(cuda_home() / "lib64" / "libnvrtc.so")]
 
 
-def test_each_target_becomes_an_image_of_its_own(project_root, tmp_path, nvrtc):
+def test_each_target_becomes_an_image_of_its_own(
+    project_root: Path, tmp_path: Path, nvrtc: list[str]
+) -> None:
     result = compile_kernels(
         project_root, tmp_path, KERNEL, *nvrtc, "--sass", "50", "90", "--ptx", "90"
     )
@@ -62,7 +66,9 @@ def test_each_target_becomes_an_image_of_its_own(project_root, tmp_path, nvrtc):
         (KERNEL, "35", "for sm_35"),
     ],
 )
-def test_what_cannot_be_compiled_is_an_error(project_root, tmp_path, nvrtc, source, sass, message):
+def test_what_cannot_be_compiled_is_an_error(
+    project_root: Path, tmp_path: Path, nvrtc: list[str], source: str, sass: str, message: str
+) -> None:
     result = compile_kernels(project_root, tmp_path, source, *nvrtc, "--sass", sass)
     assert result.returncode == 1
     assert result.stderr.startswith("compile_kernels: error: ")
@@ -70,7 +76,7 @@ def test_what_cannot_be_compiled_is_an_error(project_root, tmp_path, nvrtc, sour
     assert not (tmp_path / "embedded.cpp").exists()
 
 
-def test_absent_nvrtc_is_an_error(project_root, tmp_path):
+def test_absent_nvrtc_is_an_error(project_root: Path, tmp_path: Path) -> None:
     result = compile_kernels(
         project_root, tmp_path, KERNEL, "--nvrtc", "/nonexistent/libnvrtc.so", "--sass", "90"
     )
@@ -78,14 +84,14 @@ def test_absent_nvrtc_is_an_error(project_root, tmp_path):
     assert "cannot load NVRTC: /nonexistent/libnvrtc.so" in result.stderr
 
 
-def test_failing_nvcc_is_an_error(project_root, tmp_path):
+def test_failing_nvcc_is_an_error(project_root: Path, tmp_path: Path) -> None:
     result = compile_kernels(project_root, tmp_path, KERNEL, "--nvcc", "false", "--sass", "90")
     assert result.returncode == 1
     assert "nvcc failed for sm_90" in result.stderr
 
 
 @pytest.mark.slow
-def test_the_projects_kernels_compile_with_a_plain_nvcc(project_root, tmp_path):
+def test_the_projects_kernels_compile_with_a_plain_nvcc(project_root: Path, tmp_path: Path) -> None:
     nvcc = shutil.which("nvcc") or os.environ.get("NVCC")
     if nvcc is None:
         pytest.skip("no nvcc on this machine")

@@ -21,7 +21,7 @@ SUM = (
 )
 
 
-def run(*command, **environment):
+def run(*command: str | Path, **environment: str) -> str:
     return subprocess.run(
         [str(part) for part in command],
         env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **environment},
@@ -32,7 +32,7 @@ def run(*command, **environment):
     ).stdout
 
 
-def install(wheel, folder):
+def install(wheel: Path, folder: Path) -> Path:
     """Install a wheel in a new venv that sees this environment's NumPy; return its Python."""
     run(sys.executable, "-m", "venv", folder)
     python = folder / "bin" / "python"
@@ -43,13 +43,13 @@ def install(wheel, folder):
     return python
 
 
-def rpath(wheel, tmp_path):
+def rpath(wheel: Path, tmp_path: Path) -> tuple[str, str]:
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith("/libcufes.so"))
         return name, run("patchelf", "--print-rpath", archive.extract(name, tmp_path)).strip()
 
 
-def grafts(wheel):
+def grafts(wheel: Path) -> set[tuple[str, str]]:
     """Return the folder and the stem of each grafted library."""
     names = zipfile.ZipFile(wheel).namelist()
     found = [name.rpartition("/") for name in names if ".libs/" in name]
@@ -57,7 +57,7 @@ def grafts(wheel):
 
 
 @pytest.fixture(scope="module")
-def plain_wheel(unrepaired_wheel, tmp_path_factory):
+def plain_wheel(unrepaired_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return our wheel after plain ``auditwheel repair``."""
     out = tmp_path_factory.mktemp("plain")
     run(
@@ -68,7 +68,9 @@ def plain_wheel(unrepaired_wheel, tmp_path_factory):
     return next(out.glob("*.whl"))
 
 
-def test_plain_repair_grafts_into_site_packages_with_a_path_of_the_archive(plain_wheel, tmp_path):
+def test_plain_repair_grafts_into_site_packages_with_a_path_of_the_archive(
+    plain_wheel: Path, tmp_path: Path
+) -> None:
     name, found = rpath(plain_wheel, tmp_path)
     assert name.endswith(".data/data/cufes/libcufes.so")
     assert grafts(plain_wheel) == {("cyfes.libs", "libcudart"), ("cyfes.libs", "libgomp")}
@@ -76,7 +78,7 @@ def test_plain_repair_grafts_into_site_packages_with_a_path_of_the_archive(plain
     assert found == "$ORIGIN/../../../cyfes.libs"
 
 
-def test_plain_repair_installs_but_cannot_load_libcudart(plain_wheel, tmp_path):
+def test_plain_repair_installs_but_cannot_load_libcudart(plain_wheel: Path, tmp_path: Path) -> None:
     python = install(plain_wheel, tmp_path / "venv")
     with pytest.raises(subprocess.CalledProcessError) as failure:
         run(python, "-c", SUM)
@@ -85,18 +87,18 @@ def test_plain_repair_installs_but_cannot_load_libcudart(plain_wheel, tmp_path):
     assert "cannot open shared object file" in last
 
 
-def test_our_repair_puts_the_grafts_beside_their_library(wheel, tmp_path):
+def test_our_repair_puts_the_grafts_beside_their_library(wheel: Path, tmp_path: Path) -> None:
     name, found = rpath(wheel, tmp_path)
     assert found == "$ORIGIN/.libs"
     folder = name.rpartition("/")[0] + "/.libs"
     assert grafts(wheel) == {(folder, "libcudart"), (folder, "libgomp")}
 
 
-def test_our_repair_loads(wheel, tmp_path):
+def test_our_repair_loads(wheel: Path, tmp_path: Path) -> None:
     assert run(install(wheel, tmp_path / "venv"), "-c", SUM) == "[1.]\n"
 
 
-def test_tools_agree_on_our_repair(wheel, tmp_path):
+def test_tools_agree_on_our_repair(wheel: Path, tmp_path: Path) -> None:
     """Auditwheel certifies the very tag in the name, and its lddtree finds both grafts."""
     tag = wheel.stem.rpartition("-")[2]
     shown = run(sys.executable, "-m", "auditwheel", "show", wheel)
