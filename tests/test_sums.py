@@ -111,16 +111,16 @@ def test_shared_widths_equal_repeated_ones(device: str) -> None:
     centers, where = rng.normal(size=(40, 2)), rng.normal(size=(9, 2))
     shared = cyfes.Hills(["a", "b"], centers, [0.3, 0.7], 1.0)
     repeated = cyfes.Hills(["a", "b"], centers, [[0.3, 0.7]] * 40, 1.0)
-    found = [cyfes.bias(where, hills, device) for hills in (shared, repeated)]
-    np.testing.assert_array_equal(*found)
+    first, second = (cyfes.bias(where, hills, device) for hills in (shared, repeated))
+    np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_sum_is_the_same_bits_every_time(device: str) -> None:
     hills, grid = random_hills([True, False], count=3000), uneven_grid([True, False])
     first, second = (cyfes.sum_hills(hills, grid, device=device, gradient=True) for _ in range(2))
-    assert (first.values == second.values).all()
-    assert (first.gradient == second.gradient).all()
+    np.testing.assert_array_equal(first.values, second.values)
+    np.testing.assert_array_equal(first.gradient, second.gradient)
 
 
 def test_strided_fortran_and_read_only_points_give_the_same_bits() -> None:
