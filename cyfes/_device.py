@@ -75,7 +75,7 @@ class _Fallback:
     def say(cls, reason: str) -> None:
         if not cls.said:
             cls.said = True
-            message = 'computing on the CPU: {}; device="cpu" says so without this warning'
+            message = 'computing on the CPU: {}; ask for the device "cpu" to hear no warning'
             # Past choose() and the function of ours that called it, to the user's own line.
             warnings.warn(message.format(reason), CyfesWarning, stacklevel=4)
 
