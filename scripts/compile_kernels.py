@@ -55,6 +55,21 @@ class Nvrtc:
             raise CompileError(f"cannot load NVRTC: {error}") from error
         self._lib.nvrtcGetErrorString.restype = ctypes.c_char_p
 
+    def refuse_unknown(self, targets: Sequence[Target]) -> None:
+        """Raise CompileError if an architecture is not one of this toolkit's."""
+        count = ctypes.c_int()
+        self._check(self._lib.nvrtcGetNumSupportedArchs(ctypes.byref(count)))
+        known = (ctypes.c_int * count.value)()
+        self._check(self._lib.nvrtcGetSupportedArchs(known))
+        unknown = [target.name for target in targets if target.arch not in known]
+        if unknown:
+            message = (
+                "the toolkit's NVRTC does not know {}, only {} to {}; unset CUDA_HOME "
+                "to build with CUDA 12.9, or choose others (CUFES_SASS, CUFES_PTX)"
+            )
+            names = ", ".join(unknown)
+            raise CompileError(message.format(names, min(known), max(known)))
+
     def compile(self, source: Path, target: Target, options: Sequence[str]) -> bytes:
         """Compile one source for one target and return the image."""
         program = ctypes.c_void_p()
@@ -190,6 +205,8 @@ def main(argv: Sequence[str]) -> int:
     targets = [Target(arch, ptx=False) for arch in arguments.sass]
     targets += [Target(arch, ptx=True) for arch in arguments.ptx]
     try:
+        if arguments.nvrtc:
+            Nvrtc(arguments.nvrtc).refuse_unknown(targets)
         images = compile_all(arguments, targets)
     except CompileError as error:
         print(f"compile_kernels: error: {error}", file=sys.stderr)
