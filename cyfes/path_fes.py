@@ -12,7 +12,7 @@ import numpy as np
 from cyfes import _device
 from cyfes._library import wrapper
 from cyfes.errors import InputError
-from cyfes.sums import GAUSSIAN, as_matrix
+from cyfes.sums import LOG_GAUSSIAN, as_matrix
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -52,12 +52,12 @@ def PathFES(  # noqa: N802 - CyFES's name
     Returns
     -------
     ndarray of float64, shape (M,)
-        F in the unit of kT; inf where no sample is within reach of the arithmetic.
+        F in the unit of kT. Far from every sample too it is finite and keeps its digits.
 
     Raises
     ------
     InputError
-        If a shape is wrong, a number is not finite, or no sample is near any point.
+        If a shape is wrong, a number is not finite, or there is no point or no sample.
     DeviceError
         If the device is absent, unsupported or fails.
     LibraryError
@@ -94,20 +94,18 @@ def _path_fes(
     samples = as_matrix("cv", cv, 3, real)
     biases = as_matrix("bias", bias, 1, np.float64)[:, 0]
     _check(points, samples, biases, as_matrix("bw", bw, 1, np.float64), kT)
-    # Every constant factor of the density drops out with min F, and so does the largest weight:
-    # dividing by it keeps the exponential finite for any bias.
-    heights = np.exp((biases - biases.max()) / kT).astype(real)
+    # What is constant over the points drops out with min F: the bandwidths, N, and the largest
+    # bias, without which the exponents keep their digits in single precision too.
+    logarithms = ((biases - biases.max()) / kT).astype(real)
     sigmas = np.ones((1, 3), dtype=real)
-    density = np.empty(len(points), dtype=real)
+    free_energy = np.empty(len(points), dtype=real)
     wrapper(real.name).sum_points(
-        device, GAUSSIAN, samples, sigmas, heights, np.zeros(3), points, density
+        device, LOG_GAUSSIAN, samples, sigmas, logarithms, np.zeros(3), points, free_energy
     )
-    if not density.any():
-        raise InputError("crd: found no point within reach of any sample of cv; check their units")
-    with np.errstate(divide="ignore"):
-        free_energy = -kT * np.log(density)
-    shifted: NDArray[Any] = (free_energy - free_energy.min()).astype(real, copy=False)
-    return shifted
+    # So far it is the logarithm of the density.
+    free_energy *= -kT
+    free_energy -= np.min(free_energy)
+    return free_energy
 
 
 def _check(

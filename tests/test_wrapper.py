@@ -10,7 +10,7 @@ import pytest
 import cyfes
 from cyfes import wrapper, wrapper_f32
 
-CPU, STRETCHED, GAUSSIAN, BOXED = -1, 0, 1, 2
+CPU, STRETCHED, GAUSSIAN, BOXED, LOG = -1, 0, 1, 2, 3
 MODULES = [(wrapper, np.float64), (wrapper_f32, np.float32)]
 
 
@@ -87,7 +87,8 @@ def test_points_that_do_not_fit_are_refused(
         ({"periods": np.ones(3)}, r"periods has shape \(3,\)"),
         ({"periods": np.array([-1.0, 0.0])}, r"period of axis 0 is -1"),
         ({"periods": np.array([7.0, 0.0])}, r"axis 0 of the grid is 2.* its period is 7"),
-        ({"kernel": 3}, r"kernel 3 is unknown"),
+        ({"kernel": 4}, r"kernel 4 is unknown"),
+        ({"kernel": LOG}, r"the logarithmic kernel is summed at points only"),
     ],
 )
 def test_grids_that_do_not_fit_are_refused(
@@ -107,6 +108,14 @@ def test_gradient_of_another_shape_is_refused(module: Any, real: Any) -> None:
 def test_boxed_kernel_needs_a_grid(module: Any, real: Any) -> None:
     with pytest.raises(cyfes.InputError, match="sum it on a grid"):
         call_points(module, real, kernel=BOXED)
+
+
+@pytest.mark.parametrize(("module", "real"), MODULES)
+@pytest.mark.parametrize("weight", [-np.inf, np.inf, np.nan])
+def test_logarithm_of_no_weight_is_refused(module: Any, real: Any, weight: float) -> None:
+    heights = np.array([0.0, 0.0, weight, 0.0, 0.0], real)
+    with pytest.raises(cyfes.InputError, match=r"weight of hill 2 is -?(inf|nan), expected a"):
+        call_points(module, real, kernel=LOG, heights=heights)
 
 
 def test_more_axes_than_the_library_has_are_refused() -> None:

@@ -16,6 +16,10 @@ using real = CUFES_REAL;
     cufes::sum_points<real, D>(args);                                  \
   }                                                                    \
   extern "C" __global__ void __launch_bounds__(cufes::block_size)      \
+      cufes_log_points_##suffix(const cufes::PointsArgs<real> args) {  \
+    cufes::log_sum_points<real, D>(args);                              \
+  }                                                                    \
+  extern "C" __global__ void __launch_bounds__(cufes::block_size)      \
       cufes_grid_##suffix(const cufes::GridArgs<real> args) {          \
     cufes::sum_grid<real, D, false>(args);                             \
   }                                                                    \
@@ -32,4 +36,9 @@ CUFES_KERNELS(n, 0)
 extern "C" __global__ void __launch_bounds__(cufes::block_size)
     cufes_reduce(const cufes::ReduceArgs<real> args) {
   cufes::reduce_chunks(args);
+}
+
+extern "C" __global__ void __launch_bounds__(cufes::block_size)
+    cufes_log_reduce(const cufes::ReduceArgs<real> args) {
+  cufes::log_reduce_chunks(args);
 }

@@ -25,14 +25,19 @@ const CpuKernels &kernels() {
   return best;
 }
 
-void run(PointsBlock<double> &block) { kernels().points_f64(block); }
-void run(PointsBlock<float> &block) { kernels().points_f32(block); }
+void run(PointsBlock<double> &block) {
+  (block.logarithmic ? kernels().log_points_f64 : kernels().points_f64)(block);
+}
+void run(PointsBlock<float> &block) {
+  (block.logarithmic ? kernels().log_points_f32 : kernels().points_f32)(block);
+}
 
 template <typename Real>
 PointsBlock<Real> make_block(const Hills<Real> &hills) {
   PointsBlock<Real> block{};
   block.ndim = hills.ndim;
   block.stretched = hills.kernel == CUFES_STRETCHED_GAUSSIAN;
+  block.logarithmic = hills.kernel == CUFES_LOG_GAUSSIAN;
   block.count = hills.count;
   block.sigma_stride = hills.sigma_rows == 1 ? 0 : hills.ndim;
   block.centers = hills.centers;

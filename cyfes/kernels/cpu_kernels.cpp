@@ -156,6 +156,58 @@ void axis(const AxisTask &task) {
   for (std::int64_t k = 0; k < task.count; ++k) task.factor[k] = exp_minus(task.half_square[k]);
 }
 
+// Few enough that the exponents of a batch stay in the first-level cache.
+constexpr int log_batch_size = 32;
+
+// For CUFES_LOG_GAUSSIAN: the sum so far of each lane, in units of exp(largest).
+template <typename Real>
+struct LogSums {
+  Real largest[lanes];
+  double total[lanes];
+};
+
+template <typename Real>
+inline void add_batch(const Real (*exponent)[lanes], int count, LogSums<Real> &sums) {
+  Real larger[lanes], sum[lanes];
+  for (int lane = 0; lane < lanes; ++lane) larger[lane] = sums.largest[lane];
+  for (int k = 0; k < count; ++k)
+    for (int lane = 0; lane < lanes; ++lane)
+      larger[lane] = exponent[k][lane] > larger[lane] ? exponent[k][lane] : larger[lane];
+  for (int lane = 0; lane < lanes; ++lane) {
+    // Before the first batch the largest is minus infinity, and this is 0 times 0.
+    sums.total[lane] *= exp_minus(larger[lane] - sums.largest[lane]);
+    sums.largest[lane] = larger[lane];
+    sum[lane] = 0;
+  }
+  for (int k = 0; k < count; ++k)
+    for (int lane = 0; lane < lanes; ++lane)
+      sum[lane] += exp_minus(larger[lane] - exponent[k][lane]);
+  for (int lane = 0; lane < lanes; ++lane) sums.total[lane] += sum[lane];
+}
+
+template <typename Real>
+void log_points(PointsBlock<Real> &block) {
+  LogSums<Real> sums;
+  for (int lane = 0; lane < lanes; ++lane) {
+    sums.largest[lane] = -__builtin_inff();
+    sums.total[lane] = 0;
+  }
+  for (std::int64_t first = 0; first < block.count; first += log_batch_size) {
+    const std::int64_t rest = block.count - first;
+    const int count = static_cast<int>(rest < log_batch_size ? rest : log_batch_size);
+    Real exponent[log_batch_size][lanes];
+    for (int k = 0; k < count; ++k) {
+      Real d[lanes];
+      half_squares(block, first + k, d);
+      const Real height = block.heights[first + k];
+      for (int lane = 0; lane < lanes; ++lane) exponent[k][lane] = height - d[lane];
+    }
+    add_batch(exponent, count, sums);
+  }
+  for (int lane = 0; lane < lanes; ++lane)
+    block.values[lane] = static_cast<Real>(sums.largest[lane] + __builtin_log(sums.total[lane]));
+}
+
 // What the hill adds at point k, and the part of it that the slopes multiply.
 struct Addend {
   double value;
@@ -207,6 +259,7 @@ void row(const RowTask &task) {
 
 }  // namespace
 
-const CpuKernels CUFES_ISA = {points<double>, points<float>, axis, row};
+const CpuKernels CUFES_ISA = {points<double>,    points<float>, log_points<double>,
+                              log_points<float>, axis,          row};
 
 }  // namespace cufes

@@ -16,6 +16,7 @@ template <typename Real>
 struct PointsBlock {
   int ndim;
   bool stretched;
+  bool logarithmic;
   std::int64_t count;
   std::int64_t sigma_stride;
   const Real *centers;
@@ -61,6 +62,8 @@ struct RowTask {
 struct CpuKernels {
   void (*points_f64)(PointsBlock<double> &block);
   void (*points_f32)(PointsBlock<float> &block);
+  void (*log_points_f64)(PointsBlock<double> &block);
+  void (*log_points_f32)(PointsBlock<float> &block);
   void (*axis)(const AxisTask &task);
   void (*row)(const RowTask &task);
 };

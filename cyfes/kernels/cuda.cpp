@@ -321,8 +321,11 @@ template <typename Real>
 void sum_points_cuda(int device, const Hills<Real> &hills, const Points<Real> &points) {
   check_device(device);
   const CurrentDevice current(device);
-  const cudaKernel_t sum = load_kernel<Real>(device, kernel_name("cufes_points_", hills.ndim));
-  const cudaKernel_t reduce = load_kernel<Real>(device, "cufes_reduce");
+  const bool logarithmic = hills.kernel == CUFES_LOG_GAUSSIAN;
+  const char *stem = logarithmic ? "cufes_log_points_" : "cufes_points_";
+  const cudaKernel_t sum = load_kernel<Real>(device, kernel_name(stem, hills.ndim));
+  const cudaKernel_t reduce =
+      load_kernel<Real>(device, logarithmic ? "cufes_log_reduce" : "cufes_reduce");
 
   const std::int64_t blocks = divide_up(points.count, block_size);
   check_blocks(blocks);

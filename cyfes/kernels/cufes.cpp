@@ -44,6 +44,16 @@ void require(bool condition, const std::string &message) {
 }
 
 template <typename Real>
+void check_logarithms(const Hills<Real> &hills) {
+  for (std::int64_t n = 0; n < hills.count; ++n) {
+    if (std::isfinite(hills.heights[n])) continue;
+    throw Failure(CUFES_INVALID_ARGUMENT,
+                  "the logarithm of the weight of hill " + std::to_string(n) + " is " +
+                      std::to_string(hills.heights[n]) + ", expected a finite number");
+  }
+}
+
+template <typename Real>
 void check_numbers(const Hills<Real> &hills) {
   for (std::int64_t i = 0; i < hills.sigma_rows * hills.ndim; ++i) {
     if (hills.sigmas[i] > 0 && std::isfinite(hills.sigmas[i])) continue;
@@ -52,6 +62,7 @@ void check_numbers(const Hills<Real> &hills) {
                                               " is " + std::to_string(hills.sigmas[i]) +
                                               ", expected a positive number");
   }
+  if (hills.kernel == CUFES_LOG_GAUSSIAN) check_logarithms<Real>(hills);
   for (int i = 0; i < hills.ndim; ++i)
     require(hills.periods[i] >= 0 && std::isfinite(hills.periods[i]),
             "the period of axis " + std::to_string(i) + " is " + std::to_string(hills.periods[i]) +
@@ -69,7 +80,7 @@ void check_hills(const Hills<Real> *hills) {
   require(hills->sigma_rows == 1 || hills->sigma_rows == hills->count,
           "there are " + std::to_string(hills->sigma_rows) + " rows of sigma for " +
               std::to_string(hills->count) + " hills, expected 1 or one for each hill");
-  require(hills->kernel >= CUFES_STRETCHED_GAUSSIAN && hills->kernel <= CUFES_BOXED_GAUSSIAN,
+  require(hills->kernel >= CUFES_STRETCHED_GAUSSIAN && hills->kernel <= CUFES_LOG_GAUSSIAN,
           "kernel " + std::to_string(hills->kernel) + " is unknown");
   require(hills->centers && hills->sigmas && hills->heights && hills->periods,
           "an array of the hills is NULL");
@@ -133,6 +144,8 @@ cufes_status sum_grid(std::int32_t device, const Hills<Real> *hills, const cufes
                       Real *values, Real *gradient) {
   return guarded([&] {
     check_hills<Real>(hills);
+    require(hills->kernel != CUFES_LOG_GAUSSIAN,
+            "the logarithmic kernel is summed at points only; sum it at the points of the grid");
     check_grid<Real>(*hills, grid);
     require(values != nullptr, "values is NULL");
     const Surface<Real> surface{grid, checked_size(*grid), values, gradient};

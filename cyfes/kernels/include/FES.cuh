@@ -138,36 +138,86 @@ __device__ inline Real half_square(const HillsArgs<Real> &hills, const Batch<Rea
   return Real(0.5) * sum;
 }
 
+// The part of the hills that a block adds up, and the point of a thread.
+template <typename Real, int D>
+struct Place {
+  long long begin, end;
+  long long point;
+  bool active;
+  Real x[storage<D>];
+};
+
+template <typename Real, int D>
+__device__ inline Place<Real, D> find_place(const PointsArgs<Real> &args) {
+  Place<Real, D> place;
+  place.begin = blockIdx.y * args.hills_per_chunk;
+  place.end = min(place.begin + args.hills_per_chunk, args.hills.count);
+  place.point = blockIdx.x * static_cast<long long>(block_size) + threadIdx.x;
+  place.active = place.point < args.count;
+  const int ndim = dimension<D>(args.hills.ndim);
+  CUFES_UNROLL(D)
+  for (int i = 0; i < ndim; ++i)
+    place.x[i] = place.active ? args.points[place.point * ndim + i] : Real(0);
+  return place;
+}
+
+// Loads the next hills from `first` on and returns how many. The caller synchronizes before the
+// next.
+template <typename Real, int D>
+__device__ inline int load_batch(const HillsArgs<Real> &hills, long long first, long long end,
+                                 Batch<Real, D> &loaded) {
+  const int filled = static_cast<int>(min(static_cast<long long>(batch<D>), end - first));
+  if (threadIdx.x < filled) load_hill(hills, first + threadIdx.x, loaded, threadIdx.x);
+  __syncthreads();
+  return filled;
+}
+
 template <typename Real, int D>
 __device__ inline void sum_points(const PointsArgs<Real> &args) {
   __shared__ Batch<Real, D> loaded;
   const HillsArgs<Real> &hills = args.hills;
-  const int ndim = dimension<D>(hills.ndim);
-  const long long m = blockIdx.x * static_cast<long long>(block_size) + threadIdx.x;
-  const bool active = m < args.count;
-  Real x[storage<D>];
-  CUFES_UNROLL(D)
-  for (int i = 0; i < ndim; ++i) x[i] = active ? args.points[m * ndim + i] : Real(0);
-
-  const long long begin = blockIdx.y * args.hills_per_chunk;
-  const long long end = min(begin + args.hills_per_chunk, hills.count);
+  const Place<Real, D> place = find_place<Real, D>(args);
   // In double even for single precision: one addition a batch costs nothing and keeps the error of
   // the sum independent of how many hills there are.
   double total = 0;
-  for (long long first = begin; first < end; first += batch<D>) {
-    const int filled = static_cast<int>(min(static_cast<long long>(batch<D>), end - first));
-    if (threadIdx.x < filled) load_hill(hills, first + threadIdx.x, loaded, threadIdx.x);
-    __syncthreads();
+  for (long long first = place.begin; first < place.end; first += batch<D>) {
+    const int filled = load_batch(hills, first, place.end, loaded);
     Real sum = 0;
     for (int slot = 0; slot < filled; ++slot) {
       Real slope;
-      const Real d = half_square(hills, loaded, slot, x);
+      const Real d = half_square(hills, loaded, slot, place.x);
       sum += loaded.height[slot] * kernel_value(hills.kernel, d, slope);
     }
     total += sum;
     __syncthreads();
   }
-  if (active) args.values[blockIdx.y * args.count + m] = static_cast<Real>(total);
+  if (place.active) args.values[blockIdx.y * args.count + place.point] = static_cast<Real>(total);
+}
+
+// The same for CUFES_LOG_GAUSSIAN. Each batch is looked through for its largest exponent before it
+// is added up, so that the largest term of the sum so far is always exp(0).
+template <typename Real, int D>
+__device__ inline void log_sum_points(const PointsArgs<Real> &args) {
+  __shared__ Batch<Real, D> loaded;
+  const HillsArgs<Real> &hills = args.hills;
+  const Place<Real, D> place = find_place<Real, D>(args);
+  Real largest = static_cast<Real>(__longlong_as_double(0xfff0000000000000LL));  // -infinity
+  double total = 0;
+  for (long long first = place.begin; first < place.end; first += batch<D>) {
+    const int filled = load_batch(hills, first, place.end, loaded);
+    Real larger = largest;
+    for (int slot = 0; slot < filled; ++slot)
+      larger = max(larger, loaded.height[slot] - half_square(hills, loaded, slot, place.x));
+    total *= exponential(largest - larger);
+    largest = larger;
+    Real sum = 0;
+    for (int slot = 0; slot < filled; ++slot)
+      sum += exponential(loaded.height[slot] - half_square(hills, loaded, slot, place.x) - largest);
+    total += sum;
+    __syncthreads();
+  }
+  if (place.active)
+    args.values[blockIdx.y * args.count + place.point] = static_cast<Real>(largest + log(total));
 }
 
 template <typename Real>
@@ -177,6 +227,19 @@ __device__ inline void reduce_chunks(const ReduceArgs<Real> &args) {
   double total = 0;
   for (int chunk = 0; chunk < args.chunks; ++chunk) total += args.partial[chunk * args.count + m];
   args.values[m] = static_cast<Real>(total);
+}
+
+template <typename Real>
+__device__ inline void log_reduce_chunks(const ReduceArgs<Real> &args) {
+  const long long m = blockIdx.x * static_cast<long long>(block_size) + threadIdx.x;
+  if (m >= args.count) return;
+  double largest = args.partial[m];
+  for (int chunk = 1; chunk < args.chunks; ++chunk)
+    largest = max(largest, static_cast<double>(args.partial[chunk * args.count + m]));
+  double total = 0;
+  for (int chunk = 0; chunk < args.chunks; ++chunk)
+    total += exp(args.partial[chunk * args.count + m] - largest);
+  args.values[m] = static_cast<Real>(largest + log(total));
 }
 
 // The tile of a block: its first point along each axis and, in the axes' units, its middle and half

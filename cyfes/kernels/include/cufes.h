@@ -52,7 +52,10 @@ typedef enum cufes_kernel {
   CUFES_GAUSSIAN = 1,
   /* h exp(-d) inside a box of ceil(sqrt(12.5) sigma_i / spacing_i) bins around the bin of the
    * centre and 0 outside: what PLUMED sums for "kerneltype gaussian". On grids only. */
-  CUFES_BOXED_GAUSSIAN = 2
+  CUFES_BOXED_GAUSSIAN = 2,
+  /* The heights are natural logarithms, and so is the sum: log(sum of exp(h - d)), without overflow
+   * or underflow however far a point is from every hill. At points only. */
+  CUFES_LOG_GAUSSIAN = 3
 } cufes_kernel;
 
 /* Hills in double precision. Differences along a periodic axis take the minimum image. */
