@@ -1,0 +1,80 @@
+"""Whether auditwheel certifies the platform tag that a wheel carries."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from wheelkit import policy, tools
+from wheelkit.report import Fault
+from wheelkit.subject import Subject
+
+REMEDY = "build on an older system, or repair the wheel with scripts/repair_wheel.py"
+
+
+def certificate_faults(subject: Subject, plat: policy.Platform | None) -> Iterator[Fault]:
+    """Find what auditwheel, or the caller's `plat`, holds against the wheel's platform tags."""
+    tags = sorted({tag.platform for tag in subject.identity.tags})
+    if tags == ["any"] and not subject.elves and plat is None:
+        return
+    foreign = [tag for tag in tags if (p := policy.parse(tag)) is None or p.version is None]
+    if foreign or not subject.elves:
+        found = f"{', '.join(tags)}, {len(subject.elves)} ELF files"
+        expected = "manylinux or musllinux tags, and ELF files"
+        yield Fault("platform-tag", subject.wheel.path.name, found, expected, REMEDY)
+        return
+    for platform in subject.identity.platforms:
+        if plat is not None and not platform.covers(plat):
+            expected = f"{plat}, or older"
+            yield Fault("platform-tag", subject.wheel.path.name, str(platform), expected, REMEDY)
+    yield from _uncertified(subject)
+
+
+def _uncertified(subject: Subject) -> Iterator[Fault]:
+    with tempfile.TemporaryDirectory() as folder:
+        shown = _show(subject, Path(folder))
+        certified = policy.parse(shown)
+        for tag in sorted({tag.platform for tag in subject.identity.tags}):
+            claimed = policy.parse(tag)
+            if certified is not None and claimed is not None and certified.covers(claimed):
+                continue
+            refusal = _refusal(subject, tag, Path(folder)) if _leaves_open(subject) else shown
+            if refusal is not None:
+                found = f"{tag}; auditwheel says: {refusal}"
+                expected = "a tag that auditwheel certifies"
+                yield Fault("platform-tag", subject.wheel.path.name, found, expected, REMEDY)
+
+
+def _show(subject: Subject, folder: Path) -> str:
+    """Return the tag that ``auditwheel show`` certifies, or its error message."""
+    wheel = str(subject.wheel.path.absolute())
+    answer = tools.auditwheel("show", "--json", wheel, folder=folder)
+    try:
+        shown = json.loads(answer.stdout)
+    except json.JSONDecodeError:
+        return tools.last_words(answer)
+    return str(shown.get("overall_tag") or shown.get("error"))
+
+
+def _leaves_open(subject: Subject) -> bool:
+    """Whether a library needs the driver, which ``auditwheel show`` cannot be told to allow."""
+    return any(
+        policy.stem(name) in policy.DRIVER_STEMS
+        for file in subject.elves.values()
+        for name in file.needed
+    )
+
+
+def _refusal(subject: Subject, tag: str, folder: Path) -> str | None:
+    """Return why auditwheel would not give the wheel its tag, the driver left aside.
+
+    Only ``auditwheel repair`` can leave a library aside; what it writes is thrown away. That all
+    other libraries are in the wheel already is a check of its own.
+    """
+    leave = (f"--exclude={glob}" for glob in policy.DRIVER_GLOBS)
+    wheel = str(subject.wheel.path.absolute())
+    options = ("--plat", tag, "--only-plat", "--wheel-dir", str(folder / "certified"), *leave)
+    answer = tools.auditwheel("repair", wheel, *options, folder=folder)
+    return None if answer.returncode == 0 else tools.last_words(answer)

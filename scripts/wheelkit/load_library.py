@@ -1,0 +1,34 @@
+"""Load one library in this process and print what came with it; runs on CPython 3.7 and later.
+
+Run as a program of its own, so that every library starts from a clean process.
+"""
+
+import ctypes
+import json
+import os
+import sys
+
+
+def mapped_files():
+    # type: () -> list[str]
+    """Return the files mapped into this process."""
+    with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:  # noqa: PTH123
+        fields = [line.rstrip("\n").split(None, 5) for line in maps]
+    return sorted({field[5] for field in fields if len(field) == 6 and field[5][0] == "/"})
+
+
+def main():
+    # type: () -> None
+    """Load the library that the only argument names, with every symbol bound at once."""
+    before = mapped_files()
+    error = None
+    try:
+        ctypes.CDLL(sys.argv[1], mode=os.RTLD_NOW)
+    except OSError as problem:
+        error = str(problem)
+    mapped = [path for path in mapped_files() if path not in before]
+    print(json.dumps({"error": error, "mapped": mapped}))
+
+
+if __name__ == "__main__":
+    main()
