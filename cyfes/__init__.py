@@ -17,6 +17,7 @@ from cyfes.errors import (
 from cyfes.grid import Grid
 from cyfes.hills import Hills, read_hills
 from cyfes.path_fes import PathFES, PathFES_f32
+from cyfes.reweighting import reweight
 from cyfes.sums import bias, sum_hills
 from cyfes.surface import FreeEnergySurface
 
@@ -38,5 +39,6 @@ __all__ = [
     "bias",
     "devices",
     "read_hills",
+    "reweight",
     "sum_hills",
 ]

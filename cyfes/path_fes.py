@@ -26,7 +26,7 @@ def PathFES(  # noqa: N802 - CyFES's name
     cv: ArrayLike,
     bw: ArrayLike,
     bias: ArrayLike,
-    kT: float = KT,  # noqa: N803 - the field's symbol
+    kT: float = KT,
     device: str = "auto",
 ) -> NDArray[np.float64]:
     """Return the free energy at M points from N weighted samples, in double precision.
@@ -71,7 +71,7 @@ def PathFES_f32(  # noqa: N802 - CyFES's name
     cv: ArrayLike,
     bw: ArrayLike,
     bias: ArrayLike,
-    kT: float = KT,  # noqa: N803 - the field's symbol
+    kT: float = KT,
     device: str = "auto",
 ) -> NDArray[np.float32]:
     """Return the free energy at M points from N weighted samples, in single precision.
@@ -86,7 +86,7 @@ def _path_fes(
     cv: ArrayLike,
     bw: ArrayLike,
     bias: ArrayLike,
-    kT: float,  # noqa: N803 - the field's symbol
+    kT: float,
     device: int,
     real: np.dtype[Any],
 ) -> NDArray[Any]:
@@ -113,7 +113,7 @@ def _check(
     samples: NDArray[Any],
     biases: NDArray[Any],
     bandwidths: NDArray[Any],
-    kT: float,  # noqa: N803 - the field's symbol
+    kT: float,
 ) -> None:
     if not len(points) or not len(samples):
         raise InputError(f"found {len(points)} points and {len(samples)} samples, expected some")
