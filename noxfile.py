@@ -1,0 +1,84 @@
+"""The tasks of a developer; each session only wires scripts and tools together.
+
+``nox -s wheel`` makes a proven wheel, ``nox -s tests`` tests it, ``nox -s lint`` reads the
+sources. ``nox -l`` lists all sessions.
+"""
+
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).resolve().parent
+REQUIREMENTS = ROOT / "requirements"
+SCRIPTS = ROOT / "scripts"
+TOOLS = SCRIPTS / "requirements.txt"
+
+nox.options.sessions = ["lint", "wheel", "tests"]
+
+
+def install(session: nox.Session, *files: Path) -> None:
+    """Install hash-pinned requirements."""
+    listed = [f"--requirement={file}" for file in files]
+    session.install("--require-hashes", "--only-binary=:all:", *listed)
+
+
+def sources(*patterns: str) -> list[str]:
+    """Return the files that match; a pattern that matches nothing is a mistake here."""
+    found = {pattern: sorted(map(str, ROOT.glob(pattern))) for pattern in patterns}
+    empty = [pattern for pattern, files in found.items() if not files]
+    if empty:
+        raise FileNotFoundError(f"no file matches {', '.join(empty)}; correct noxfile.py")
+    return [file for files in found.values() for file in files]
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build, repair, verify and smoke-test wheels: -- --python 3.7 --python 3.10."""
+    install(session, TOOLS)
+    session.run("python", SCRIPTS / "make_wheel.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Test the repaired wheel of this interpreter; arguments after -- go to pytest."""
+    install(session, TOOLS)
+    session.run("python", SCRIPTS / "run_tests.py", *session.posargs)
+
+
+@nox.session(default=False)
+def compat(session: nox.Session) -> None:
+    """Test the wheels of other interpreters with the tests that run there: -- 3.7 3.13."""
+    install(session, TOOLS)
+    if not session.posargs:
+        session.error("name the interpreters: nox -s compat -- 3.7 3.13")
+    for version in session.posargs:
+        session.run("python", SCRIPTS / "run_tests.py", "--python", version)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Read the sources: style, types, Cython, C++ layout and shell."""
+    install(session, TOOLS, REQUIREMENTS / "lint.txt")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+    session.run("cython-lint", *sources("cyfes/*.pyx", "cyfes/*.pxd", "cyfes/*.pxi"))
+    kernels = ("cyfes/kernels/*.c*", "cyfes/kernels/*.h*", "cyfes/kernels/include/*.*h")
+    session.run("clang-format", "--dry-run", "-Werror", *sources(*kernels))
+    session.run("shellcheck", ROOT / ".ci" / "run")
+
+
+@nox.session(default=False)
+def pins(session: nox.Session) -> None:
+    """Pin the newest versions of requirements/*.in anew, by hash."""
+    install(session, REQUIREMENTS / "pins.txt")
+    # The package's own environments serve every CPython, the developer's only newer ones.
+    oldest = {"numpy": "3.7", "tests": "3.7", "nox": "3.10", "lint": "3.10", "pins": "3.10"}
+    for name, python in oldest.items():
+        session.run(
+            *("uv", "pip", "compile", "--universal", "--generate-hashes", "--no-annotate"),
+            # Each CPython gets the newest version that it can have.
+            *("--upgrade", "--fork-strategy=requires-python", f"--python-version={python}"),
+            *(f"requirements/{name}.in", f"--output-file=requirements/{name}.txt"),
+            env={"UV_CUSTOM_COMPILE_COMMAND": "nox -s pins"},
+        )

@@ -1,0 +1,149 @@
+"""Build unrepaired wheels of this project, one for each interpreter asked for.
+
+Each is made by ``pip wheel`` in a virtual environment of its own, in the variety that the
+pipeline repairs: without a bundled CUDA runtime, which auditwheel grafts later.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import install_cuda
+from interpreters import find_python, make_venv, parse_version, version_of
+from ledger import PROJECT
+from wheelkit.report import LackingError, MisusedError, Status, run
+
+# The repair grafts libcudart into the wheel; the build must not copy it in as well.
+CMAKE_DEFINE = "CUFES_BUNDLE_RUNTIME=OFF"
+# The earliest time that a zip archive can hold: 1980-01-01.
+ZIP_EPOCH = "315532800"
+
+
+class BuildError(Exception):
+    """The sources do not build."""
+
+
+def say(message: str) -> None:
+    """Report progress on standard error; standard output has the wheels' paths only."""
+    print(f"build_wheels.py: {message}", file=sys.stderr, flush=True)
+
+
+def cuda_home() -> Path:
+    """Return the toolkit: CUDA_HOME if set, else the pinned one, brought to build/cuda."""
+    if os.environ.get("CUDA_HOME"):
+        home = Path(os.environ["CUDA_HOME"]).resolve()
+        if not home.is_dir():
+            raise MisusedError(f"CUDA_HOME={home} is no directory; correct it or unset it")
+        return home
+    home = PROJECT / "build" / "cuda"
+    say(f"CUDA toolkit {install_cuda.install(home)}: {home}")
+    return home
+
+
+def check_compiler() -> None:
+    """Refuse to begin without a C++ compiler: CMake's own message comes late and is long."""
+    names = [os.environ["CXX"]] if os.environ.get("CXX") else ["c++", "g++", "clang++"]
+    if not any(shutil.which(name.split()[0]) for name in names):
+        raise LackingError(
+            f"no C++ compiler found ({', '.join(names)}); install one (g++) or set CXX"
+        )
+
+
+def source_date() -> str:
+    """Return the time that archive members get, so that wheels rebuild identically."""
+    if os.environ.get("SOURCE_DATE_EPOCH"):
+        return os.environ["SOURCE_DATE_EPOCH"]
+    if shutil.which("git"):
+        command = ["git", "-C", str(PROJECT), "log", "-1", "--format=%ct"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip()
+    say(f"no git history here, so SOURCE_DATE_EPOCH={ZIP_EPOCH} (1980-01-01)")
+    return ZIP_EPOCH
+
+
+def build_environment(home: Path) -> dict[str, str]:
+    """Return the environment of ``pip wheel``: the user's, PIP_* included, and our settings."""
+    defines = filter(None, [os.environ.get("SKBUILD_CMAKE_DEFINE"), CMAKE_DEFINE])
+    return {
+        **os.environ,
+        "CUDA_HOME": str(home),
+        "SKBUILD_CMAKE_DEFINE": ";".join(defines),
+        "SOURCE_DATE_EPOCH": source_date(),
+    }
+
+
+def build_wheel(python: Path, environment: dict[str, str], work: Path) -> Path:
+    """Build the wheel for one interpreter below `work`; return its path there."""
+    venv_python = make_venv(python, work / "venv")
+    command: list[str | Path] = [venv_python, "-m", "pip", "wheel", "--no-deps"]
+    command += ["--wheel-dir", work / "out", PROJECT]
+    # pip's chatter and the compiler's errors go where the user sees them, not among the paths.
+    done = subprocess.run(command, check=False, env=environment, stdout=sys.stderr)
+    wheels = list((work / "out").glob("*.whl"))
+    if done.returncode or len(wheels) != 1:
+        raise BuildError(
+            f"pip wheel with {python} ended with status {done.returncode} and {len(wheels)} "
+            "wheels instead of one; its messages are above"
+        )
+    return wheels[0]
+
+
+def build_into(out: Path, python: Path, environment: dict[str, str]) -> Path:
+    """Build the wheel for one interpreter and move it, complete, into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=out) as scratch:
+        wheel = build_wheel(python, environment, Path(scratch))
+        return wheel.replace(out / wheel.name)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--python",
+        metavar="X.Y",
+        action="append",
+        help="build for this CPython (may be repeated; default: the one that runs this)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=PROJECT / "build" / "wheels",
+        help="where the wheels go (default: %(default)s)",
+    )
+    return parser.parse_args()
+
+
+def chosen_pythons(versions: list[str] | None) -> list[Path]:
+    """Return an interpreter for each version, before anything is built."""
+    if not versions:
+        return [Path(sys.executable)]
+    return [find_python(parse_version(version)) for version in dict.fromkeys(versions)]
+
+
+def main() -> int:
+    """Run the command; print one wheel's path a line."""
+    arguments = parse_arguments()
+    pythons = chosen_pythons(arguments.python)
+    check_compiler()
+    environment = build_environment(cuda_home())
+    try:
+        for python in pythons:
+            say(f"building for CPython {version_of(python)} with {python}")
+            print(build_into(arguments.out.resolve(), python, environment), flush=True)
+    except BuildError as error:
+        say(f"error: {error}")
+        return Status.FAULTY
+    return Status.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,111 @@
+"""wheelhouse/ and its ledger: which wheels it holds, and from which state of the sources.
+
+The ledger lets the tests take a wheel that the main job has made, and no stale one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+BUILD = PROJECT / "build"
+WHEELHOUSE = PROJECT / "wheelhouse"
+LEDGER = BUILD / "wheelhouse.json"
+
+# Everything that a wheel is made from. A file elsewhere cannot change it.
+SOURCES = ("CMakeLists.txt", "LICENSE", "README.md", "cmake", "cyfes", "pyproject.toml", "scripts")
+# Prefixes of the environment variables that steer a build.
+SETTINGS = ("CC", "CFLAGS", "CMAKE_", "CPPFLAGS", "CUDA_HOME", "CXX", "LDFLAGS", "SKBUILD_")
+
+
+@dataclass
+class Product:
+    """One interpreter's wheel: the paths it has got so far, and how each stage went."""
+
+    python: str
+    unrepaired: str = ""
+    wheel: str = ""
+    verified: str = "not run"
+    smoke: str = "not run"
+    status: int = 0
+
+    def files(self) -> tuple[str, str]:
+        """Return the paths of both wheels."""
+        return self.unrepaired, self.wheel
+
+    def has(self, hashes: dict[str, str]) -> bool:
+        """Tell whether both wheels are there with the hashes that were recorded."""
+        files = [Path(path) for path in self.files()]
+        return all(file.is_file() and sha256(file) == hashes[str(file)] for file in files)
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def source_files() -> Iterator[Path]:
+    """Yield the files that a wheel is made from."""
+    for name in SOURCES:
+        path = PROJECT / name
+        for file in path.rglob("*") if path.is_dir() else [path]:
+            compiled = "__pycache__" in file.parts or file.suffix == ".so"
+            if file.is_file() and not compiled:
+                yield file
+
+
+def source_state() -> str:
+    """Return a hash of all that decides what a wheel will be."""
+    state = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
+    state |= {path.relative_to(PROJECT).as_posix(): sha256(path) for path in source_files()}
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def read(state: str) -> dict[str, Product]:
+    """Return the proven wheels of this state, by interpreter; changed or lost ones are left out."""
+    try:
+        content = json.loads(LEDGER.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    if content["state"] != state:
+        return {}
+    found = {python: Product(**entry) for python, entry in content["products"].items()}
+    hashes = content["sha256"]
+    return {python: product for python, product in found.items() if product.has(hashes)}
+
+
+def fill(products: dict[str, Product], state: str) -> None:
+    """Leave exactly these wheels in wheelhouse/ and write the ledger."""
+    # While the folder changes, an old ledger would describe what is no longer there.
+    LEDGER.unlink(missing_ok=True)
+    WHEELHOUSE.mkdir(exist_ok=True)
+    names = {Path(product.wheel).name for product in products.values()}
+    for wheel in WHEELHOUSE.glob("*.whl"):
+        if wheel.name not in names:
+            wheel.unlink()
+    for product in products.values():
+        product.wheel = str(_bring(Path(product.wheel)))
+    content = {
+        "state": state,
+        "products": {python: asdict(product) for python, product in products.items()},
+        "sha256": {path: sha256(Path(path)) for p in products.values() for path in p.files()},
+    }
+    partial = LEDGER.with_suffix(".part")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(LEDGER)
+
+
+def _bring(wheel: Path) -> Path:
+    """Copy a wheel into wheelhouse/ under its own name, complete or not at all."""
+    target = WHEELHOUSE / wheel.name
+    if wheel == target:
+        return target
+    partial = target.with_suffix(".part")
+    shutil.copyfile(wheel, partial)
+    return partial.replace(target)

@@ -1,0 +1,210 @@
+"""The main job: build, repair, verify and smoke-test a wheel for each interpreter.
+
+Each stage is the command that one would type by hand. Only when every wheel has passed
+every stage do they go to wheelhouse/; reports are in build/reports/ either way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import ledger
+from build_wheels import check_compiler, cuda_home
+from interpreters import find_python, make_venv, parse_version, version_of
+from ledger import BUILD, PROJECT, Product
+from wheelkit.report import Status, run
+
+SCRIPTS = PROJECT / "scripts"
+Command = list[str | Path]
+# A wheel must find its libraries and modules without these.
+CRUTCHES = frozenset({"LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME"})
+
+
+class StageError(Exception):
+    """A stage ended with a status other than 0; its messages have been shown."""
+
+    def __init__(self, name: str, status: int) -> None:
+        super().__init__(f"{name} failed (status {status})")
+        self.status = status
+
+
+def stage(
+    name: str,
+    command: Command,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    folder: Path = PROJECT,
+) -> str:
+    """Run one command; return the last line that it printed, where a script says its result."""
+    print(f"make_wheel.py: {name}", file=sys.stderr, flush=True)
+    done = subprocess.run(
+        command, check=False, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder
+    )
+    sys.stderr.write(done.stdout)
+    if done.returncode:
+        raise StageError(name, done.returncode)
+    return (done.stdout.strip().splitlines() or [""])[-1]
+
+
+def report(name: str, wheel: Path) -> Path:
+    """Return where the report of a stage goes."""
+    folder = BUILD / "reports"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{wheel.stem}.{name}.json"
+
+
+def build(product: Product, home: Path) -> Path:
+    """Build the unrepaired wheel."""
+    command: Command = [sys.executable, SCRIPTS / "build_wheels.py", "--python", product.python]
+    environment = {**os.environ, "CUDA_HOME": str(home)}
+    product.unrepaired = stage("build", command, environment=environment)
+    return Path(product.unrepaired)
+
+
+def repair(product: Product, unrepaired: Path, home: Path) -> Path:
+    """Repair the wheel into a folder of its own, not yet the wheelhouse."""
+    out = BUILD / "repaired" / unrepaired.stem
+    shutil.rmtree(out, ignore_errors=True)
+    # auditwheel grafts what the dynamic loader finds, and libcudart is in the toolkit alone.
+    search = os.pathsep.join(filter(None, [f"{home}/lib64", os.environ.get("LD_LIBRARY_PATH")]))
+    command: Command = [sys.executable, SCRIPTS / "repair_wheel.py", unrepaired, out]
+    command += ["--report", report("repair", unrepaired)]
+    environment = {**os.environ, "LD_LIBRARY_PATH": search}
+    product.wheel = stage("repair", command, environment=environment)
+    return Path(product.wheel)
+
+
+def verify(product: Product, wheel: Path) -> None:
+    """Check the ELF and archive contract, and a real installation."""
+    product.verified = "FAILED"
+    command: Command = [sys.executable, SCRIPTS / "verify_wheel.py", wheel, "--layouts", "install"]
+    # It takes the wheel's interpreter from the path, where a pyenv shim may refuse to run.
+    search = os.pathsep.join([str(find_python(product.python).parent), *os.get_exec_path()])
+    environment = {**os.environ, "PATH": search}
+    stage("verify", [*command, "--report", report("verify", wheel)], environment=environment)
+    product.verified = "ok"
+
+
+def smoke_test(product: Product, wheel: Path) -> None:
+    """Run the kernels from the wheel in a clean environment, far from the sources."""
+    product.smoke = "FAILED"
+    with tempfile.TemporaryDirectory(prefix="smoke-") as scratch:
+        python = make_venv(find_python(product.python), Path(scratch) / "venv")
+        pip: Command = [python, "-m", "pip", "install", "--quiet"]
+        numpy = PROJECT / "requirements" / "numpy.txt"
+        stage("install NumPy", [*pip, "--only-binary=:all:", "--require-hashes", "-r", numpy])
+        stage("install the wheel", [*pip, "--no-index", "--no-deps", wheel])
+        results = [smoke_on(device, python, wheel) for device in devices()]
+    product.smoke = ", ".join(results)
+
+
+def devices() -> Iterator[str]:
+    """Yield the devices on which the wheel must run here."""
+    yield "cpu"
+    if gpu_is_here():
+        yield "cuda"
+
+
+def gpu_is_here() -> bool:
+    """Tell whether this machine shows a GPU; CUDA_VISIBLE_DEVICES= hides an unsupported one."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
+        return False
+    done = subprocess.run(["nvidia-smi", "-L"], check=False, capture_output=True, text=True)
+    return done.returncode == 0 and done.stdout.startswith("GPU ")
+
+
+def smoke_on(device: str, python: Path, wheel: Path) -> str:
+    """Run the smoke test on one device; return what it says of it."""
+    name = f"smoke-{device}"
+    command: Command = [python, SCRIPTS / "smoke_test.py", "--wheel", wheel, "--device", device]
+    clean = {key: value for key, value in os.environ.items() if key not in CRUTCHES}
+    result = stage(
+        name, [*command, "--report", report(name, wheel)], environment=clean, folder=python.parent
+    )
+    return result.removeprefix("smoke test: ")
+
+
+def make(python: str, home: Path) -> Product:
+    """Take one interpreter's wheel through all stages, as far as it gets."""
+    product = Product(python)
+    try:
+        wheel = repair(product, build(product, home), home)
+        verify(product, wheel)
+        smoke_test(product, wheel)
+    except StageError as error:
+        print(f"make_wheel.py: CPython {python}: {error}", file=sys.stderr)
+        product.status = error.status
+    return product
+
+
+def table(products: list[Product]) -> str:
+    """Return one line a wheel: what it is and what was verified."""
+    rows = [("CPython", "wheel", "size", "verified", "smoke test")]
+    for product in products:
+        wheel = Path(product.wheel or product.unrepaired)
+        size = f"{wheel.stat().st_size / 1e6:.1f} MB" if wheel.is_file() else "-"
+        rows.append((product.python, wheel.name or "-", size, product.verified, product.smoke))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--python",
+        metavar="X.Y",
+        action="append",
+        help="make the wheel for this CPython (may be repeated; default: the one that runs this)",
+    )
+    parser.add_argument(
+        "--reuse",
+        action="store_true",
+        help="keep the wheels in wheelhouse/ that were made from the present sources",
+    )
+    return parser.parse_args()
+
+
+def chosen_versions(versions: list[str] | None) -> list[str]:
+    """Return the interpreters' versions; each must be here before anything is built."""
+    chosen = versions or [str(version_of(Path(sys.executable)))]
+    for version in chosen:
+        find_python(parse_version(version))
+    return list(dict.fromkeys(chosen))
+
+
+def make_all(versions: list[str], kept: dict[str, Product], state: str) -> dict[str, Product]:
+    """Make a wheel for each version; fill the wheelhouse if all came through."""
+    check_compiler()
+    home = cuda_home()
+    made = {version: make(version, home) for version in versions}
+    if not any(product.status for product in made.values()):
+        ledger.fill({**kept, **made}, state)
+    return made
+
+
+def main() -> int:
+    """Run the command; the table and the smoke test's verdicts come last."""
+    arguments = parse_arguments()
+    versions = chosen_versions(arguments.python)
+    state = ledger.source_state()
+    known = ledger.read(state) if arguments.reuse else {}
+    missing = [version for version in versions if version not in known]
+    if missing:
+        known |= make_all(missing, known, state)
+    products = [known[version] for version in versions]
+    print(table(products))
+    for product in products:
+        print(f"smoke test: {product.smoke}")
+    return next((product.status for product in products if product.status), Status.DONE)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,157 @@
+"""Fixtures that all tests share, and the judgement over skipped tests.
+
+Tests run against the installed wheel, outside of the source tree: ``nox -s tests``.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHARED_DATA = PROJECT.parent / "shared" / "data"
+
+# The only reasons for which a test may be skipped where CI is set: what a machine can lack.
+NO_GPU = "no usable GPU"
+NO_SHARED_DATA = f"no folder {SHARED_DATA}"
+NO_PYTHON = "no CPython"
+
+# These scripts run on every CPython of the package; all others need a newer one.
+SCRIPTS_FOR_ALL = ("any_python", "install_cuda", "smoke_kernels", "smoke_test")
+SCRIPTS_SINCE = (3, 10)
+
+
+def for_newer_pythons() -> list[str]:
+    """Return the tests of scripts that this interpreter cannot run."""
+    scripts = (PROJECT / "scripts").glob("*.py")
+    names = {script.stem for script in scripts} - set(SCRIPTS_FOR_ALL)
+    return ["integration", "wheelkit", *(f"test_{name}.py" for name in sorted(names))]
+
+
+collect_ignore = for_newer_pythons() if sys.version_info < SCRIPTS_SINCE else []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("cyfes")
+    group.addoption("--wheel", type=Path, help="the repaired wheel that is installed here")
+    group.addoption("--unrepaired-wheel", type=Path, help="the same wheel before the repair")
+    group.addoption(
+        "--require-gpu", action="store_true", help="fail, do not skip, where no GPU is usable"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--wheel"):
+        refuse_source_tree()
+    config.pluginmanager.register(SkipJudge(on_ci=bool(os.environ.get("CI"))), "skip-judge")
+
+
+def refuse_source_tree() -> None:
+    """End the run where ``import cyfes`` would not import the wheel that is to be tested."""
+    spec = importlib.util.find_spec("cyfes")
+    origin = Path(spec.origin).resolve() if spec and spec.origin else None
+    if origin is None or origin.parent.parent == PROJECT:
+        raise pytest.UsageError(
+            f"--wheel is given, but 'import cyfes' finds {origin}; "
+            "install the wheel and run pytest from another folder (nox -s tests does)"
+        )
+
+
+class SkipJudge:
+    """On CI, fail a run in which a test was skipped that this machine could have run."""
+
+    def __init__(self, *, on_ci: bool) -> None:
+        self.on_ci = on_ci
+        self.unexcused: list[str] = []
+
+    @staticmethod
+    def excused(reason: str) -> bool:
+        """Tell whether this machine may skip a test for this reason."""
+        if reason.startswith(NO_SHARED_DATA):
+            return not SHARED_DATA.is_dir()
+        return reason.startswith((NO_GPU, NO_PYTHON))
+
+    def take(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        """Note a skip without excuse."""
+        if report.skipped and not hasattr(report, "wasxfail"):
+            details = report.longrepr
+            reason = str(details[2] if isinstance(details, tuple) else details)
+            reason = reason.replace("Skipped: ", "", 1)
+            if not self.excused(reason):
+                self.unexcused.append(f"{report.nodeid}: {reason}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.take(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self.take(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.on_ci and self.unexcused and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        if self.on_ci and self.unexcused:
+            terminalreporter.section("skipped without an excuse: the run fails")
+            for line in self.unexcused:
+                terminalreporter.write_line(line)
+
+
+@functools.lru_cache(maxsize=None)
+def why_no_gpu() -> str:
+    """Return why no GPU can be used here; empty if one can."""
+    import cyfes
+
+    gpus = [device for device in cyfes.devices() if device.id != "cpu"]
+    if any(device.usable for device in gpus):
+        return ""
+    return "; ".join(f"{gpu.id}: {gpu.reason}" for gpu in gpus) or "none found"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is None or not why_no_gpu():
+        return
+    if item.config.getoption("--require-gpu"):
+        pytest.fail(f"{NO_GPU}: {why_no_gpu()}", pytrace=False)
+    pytest.skip(f"{NO_GPU}: {why_no_gpu()}")
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The root of the source tree."""
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with real runs of PLUMED, beside the project."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(NO_SHARED_DATA)
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def wheel(request: pytest.FixtureRequest) -> Path:
+    """The repaired wheel, which is installed in this environment."""
+    return given(request, "--wheel")
+
+
+@pytest.fixture(scope="session")
+def unrepaired_wheel(request: pytest.FixtureRequest) -> Path:
+    """The wheel as it was before the repair."""
+    return given(request, "--unrepaired-wheel")
+
+
+def given(request: pytest.FixtureRequest, option: str) -> Path:
+    """Return the wheel of an option; a quick run without any skips."""
+    path = request.config.getoption(option)
+    if path is None:
+        pytest.skip(f"no {option} given: nox -s tests passes one")
+    return Path(path).resolve(strict=True)

@@ -1,0 +1,118 @@
+"""The judgement over skipped tests, in runs of pytest of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SKIPPING = """
+import pytest
+
+def test_passes():
+    assert True
+
+def test_skips():
+    pytest.skip({reason!r})
+"""
+
+
+def run_pytest(project: Path, *arguments: str, ci: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest on the tests of a small project."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "pytest.ini"]
+    return subprocess.run(
+        [*command, *arguments, "tests"],
+        check=False,
+        cwd=project,
+        env={"CI": ci, "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture
+def project(tmp_path: Path, project_root: Path) -> Path:
+    """A project with our conftest.py and one test that passes."""
+    root = tmp_path / "project"
+    (root / "tests").mkdir(parents=True)
+    (root / "pytest.ini").write_text("[pytest]\nmarkers = gpu\n")
+    shutil.copy(project_root / "tests" / "conftest.py", root / "tests")
+    (root / "tests" / "test_it.py").write_text("def test_passes():\n    assert True\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("reason", "ci", "status"),
+    [
+        ("the compiler is on holiday", "true", 1),
+        ("the compiler is on holiday", "", 0),
+        ("no usable GPU: none found", "true", 0),
+        ("no CPython 3.7 runs here", "true", 0),
+    ],
+)
+def test_skip_needs_an_excuse_on_ci(project: Path, reason: str, ci: str, status: int) -> None:
+    (project / "tests" / "test_it.py").write_text(SKIPPING.format(reason=reason))
+    done = run_pytest(project, ci=ci)
+    assert done.returncode == status, done.stdout
+    assert "1 passed, 1 skipped" in done.stdout
+    assert ("skipped without an excuse" in done.stdout) == bool(status)
+
+
+def test_module_that_skips_itself_needs_an_excuse_too(project: Path) -> None:
+    (project / "tests" / "test_more.py").write_text("import pytest\npytest.importorskip('absent_')")
+    assert run_pytest(project, ci="true").returncode == 1
+
+
+@pytest.mark.parametrize(("present", "status"), [(False, 0), (True, 1)])
+def test_shared_data_may_be_absent_but_not_ignored(
+    project: Path, present: bool, status: int
+) -> None:
+    folder = project.parent / "shared" / "data"
+    if present:
+        folder.mkdir(parents=True)
+    (project / "tests" / "test_it.py").write_text(SKIPPING.format(reason=f"no folder {folder}"))
+    done = run_pytest(project, ci="true")
+    assert done.returncode == status, done.stdout
+
+
+def test_shared_data_fixture_skips_only_without_the_folder(project: Path) -> None:
+    (project / "tests" / "test_it.py").write_text("def test_it(shared_data):\n    pass\n")
+    assert "1 skipped" in run_pytest(project, ci="true").stdout
+    (project.parent / "shared" / "data").mkdir(parents=True)
+    assert "1 passed" in run_pytest(project, ci="true").stdout
+
+
+def test_failure_outweighs_an_excused_skip(project: Path) -> None:
+    source = SKIPPING.format(reason="no usable GPU").replace("assert True", "assert False")
+    (project / "tests" / "test_it.py").write_text(source)
+    assert run_pytest(project, ci="true").returncode == 1
+
+
+def test_source_tree_in_place_of_the_wheel_is_refused(project: Path) -> None:
+    (project / "cyfes").mkdir()
+    (project / "cyfes" / "__init__.py").write_text("")
+    done = run_pytest(project, "--wheel", "some.whl", ci="")
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "'import cyfes' finds" in done.stdout
+
+
+GPU_TEST = "import pytest\n\n@pytest.mark.gpu\ndef test_it():\n    pass\n"
+NO_DEVICE = "def devices():\n    return []\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "found"),
+    [((), 0, "1 skipped"), (("--require-gpu",), 1, "no usable GPU: none found")],
+)
+def test_gpu_test_is_skipped_unless_a_gpu_is_required(
+    project: Path, arguments: tuple[str, ...], status: int, found: str
+) -> None:
+    (project / "cyfes.py").write_text(NO_DEVICE)
+    (project / "tests" / "test_it.py").write_text(GPU_TEST)
+    done = run_pytest(project, *arguments, ci="true")
+    assert done.returncode == status, done.stdout
+    assert found in done.stdout

@@ -1,0 +1,164 @@
+"""make_wheel.py with stand-ins for the stages, which write down how they were called."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import interpreters
+import make_wheel
+import pytest
+
+SCRIPTS = Path(make_wheel.__file__).parent
+RUNNING = str(interpreters.version_of(Path(sys.executable)))
+
+# Each notes its name and the search path that it sees.
+NOTE = """
+import os, sys, pathlib
+def note(name):
+    seen = ",".join(f"{key}={os.environ.get(key, '')}" for key in ("LD_LIBRARY_PATH", "PYTHONPATH"))
+    with open(os.environ["NOTES"], "a") as notes:
+        print(name, seen, file=notes)
+"""
+BUILD = """
+from pathlib import Path
+import note, zipfile
+CUDA = Path("/cuda")
+def cuda_home(): return CUDA
+def check_compiler(): pass
+if __name__ == "__main__":
+    note.note("build")
+    folder = Path(__file__).parent.parent / "build" / "wheels"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "tiny-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        info = "tiny-1.0.dist-info/"
+        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1.0\\n")
+        wheel.writestr(info + "WHEEL",
+                       "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(info + "RECORD", info + "METADATA,,\\n" + info + "WHEEL,,\\n")
+    print(path)
+"""
+REPAIR = """
+import note, pathlib, shutil, sys
+note.note("repair")
+wheel, out = map(pathlib.Path, sys.argv[1:3])
+out.mkdir(parents=True)
+print(shutil.copy(wheel, out / wheel.name))
+"""
+VERIFY = "import note; note.note('verify')\n"
+SMOKE = """
+import note, sys
+note.note("smoke")
+print("smoke test:", sys.argv[sys.argv.index("--device") + 1], "ok")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with our main job and stand-ins for its stages."""
+    root = tmp_path / "project"
+    shutil.copytree(SCRIPTS, root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    stages = {"note": NOTE, "build_wheels": BUILD, "repair_wheel": REPAIR}
+    stages |= {"verify_wheel": VERIFY, "smoke_test": SMOKE}
+    for name, source in stages.items():
+        (root / "scripts" / f"{name}.py").write_text(source)
+    (root / "requirements").mkdir()
+    (root / "requirements" / "numpy.txt").write_text("# nothing\n")
+    for name in ("CMakeLists.txt", "LICENSE", "README.md", "pyproject.toml"):
+        (root / name).write_text("")
+    return root
+
+
+def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the main job of the project, as seen by a user with a search path of his own."""
+    environment = {
+        **os.environ,
+        "NOTES": str(project / "notes"),
+        "LD_LIBRARY_PATH": "/mine",
+        "PYTHONPATH": "/mine",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    return subprocess.run(
+        [sys.executable, project / "scripts" / "make_wheel.py", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+
+
+def test_proven_wheel_goes_to_the_wheelhouse_and_is_reused(project: Path) -> None:
+    done = run(project)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split() == [
+        *(RUNNING, "tiny-1.0-py3-none-any.whl", "0.0", "MB", "ok", "cpu", "ok")
+    ]
+    assert done.stdout.endswith("smoke test: cpu ok\n")
+    assert [path.name for path in (project / "wheelhouse").iterdir()] == [
+        "tiny-1.0-py3-none-any.whl"
+    ]
+    assert (project / "notes").read_text().splitlines() == [
+        "build LD_LIBRARY_PATH=/mine,PYTHONPATH=/mine",
+        "repair LD_LIBRARY_PATH=/cuda/lib64:/mine,PYTHONPATH=/mine",
+        "verify LD_LIBRARY_PATH=/mine,PYTHONPATH=/mine",
+        "smoke LD_LIBRARY_PATH=,PYTHONPATH=",
+    ]
+    (project / "notes").unlink()
+    again = run(project, "--reuse")
+    assert (again.returncode, again.stdout) == (0, done.stdout)
+    assert not (project / "notes").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "status", "shown"),
+    [("repair", 3, "not run   not run"), ("verify", 1, "FAILED    not run")],
+)
+def test_failing_stage_ends_the_job_and_keeps_the_wheelhouse(
+    project: Path, stage: str, status: int, shown: str
+) -> None:
+    (project / "wheelhouse").mkdir()
+    (project / "wheelhouse" / "older.whl").write_text("")
+    (project / "scripts" / f"{stage}_wheel.py").write_text(f"raise SystemExit({status})")
+    done = run(project)
+    assert done.returncode == status
+    assert f"{stage} failed (status {status})" in done.stderr
+    assert done.stdout.splitlines()[1].endswith(shown)
+    assert done.stdout.endswith("smoke test: not run\n")
+    assert [path.name for path in (project / "wheelhouse").iterdir()] == ["older.whl"]
+
+
+def test_missing_interpreter_is_found_out_before_anything_is_built(project: Path) -> None:
+    done = run(project, "--python", RUNNING, "--python", "3.98")
+    assert done.returncode == 3
+    assert not (project / "notes").exists()
+
+
+@pytest.mark.parametrize(
+    ("listed", "visible", "tried"),
+    [
+        ("GPU 0: NVIDIA H100", None, ["cpu", "cuda"]),
+        ("GPU 0: NVIDIA H100", "0", ["cpu", "cuda"]),
+        ("GPU 0: NVIDIA H100", "", ["cpu"]),
+        ("No devices found.", None, ["cpu"]),
+        (None, None, ["cpu"]),
+    ],
+)
+def test_wheel_must_run_on_a_gpu_that_is_here(
+    listed: str | None,
+    visible: str | None,
+    tried: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if listed:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho '{listed}'\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert list(make_wheel.devices()) == tried
