@@ -3,13 +3,15 @@
 auditwheel grafts external libraries and chooses the platform tag. What it leaves wrong are
 libraries outside of site-packages (the wheel's data scheme): their rpaths hold in the archive and
 not after installation. Such a library gets its grafts beside it, in `.libs`, which is the same
-way in every install layout. The path of the repaired wheel is the last line printed.
+way in every install layout; or, by --strategy rpath, an rpath entry for each layout that entries
+can reach. The path of the repaired wheel is the last line printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -34,9 +36,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--strategy",
-        choices=["colocate"],
+        choices=["colocate", "rpath"],
         default="colocate",
-        help="how displaced libraries find their grafts: colocate (default) puts copies beside",
+        help="how displaced libraries find their grafts: colocate (default) puts them beside; "
+        "rpath leaves them in site-packages and writes an entry for each install layout, which "
+        "cannot reach all",
     )
     parser.add_argument(
         "--exclude",
@@ -44,6 +48,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default=[],
         metavar="GLOB",
         help="SONAMEs not to graft, as in libfoo.so.*; may be repeated",
+    )
+    parser.add_argument(
+        "--policy",
+        type=Path,
+        metavar="FILE",
+        help="the TOML file with [tool.wheelkit]: exclude, preloaded, layouts (default: "
+        "./pyproject.toml, for a wheel of the project that it describes)",
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a JSON report")
     chosen = parser.parse_args(arguments)
@@ -59,18 +70,23 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parse(arguments)
     # Only now, so that --help works and a missing dependency is reported as such.
     from wheelkit import policy
-    from wheelkit.repair import Wish, repair
+    from wheelkit.repair import Wish, repair, summary
 
     plat = policy.wanted(None if chosen.plat == "auto" else chosen.plat)
-    wish = Wish(chosen.wheel, chosen.destination, plat, tuple(chosen.exclude))
+    exclude = tuple(chosen.exclude)
+    wish = Wish(chosen.wheel, chosen.destination, plat, exclude, chosen.strategy, chosen.policy)
     try:
         repaired = repair(wish)
     except FaultyError as error:
         return conclude(TOOL, [Outcome(chosen.wheel, error.faults)], chosen.report)
-    status = conclude(TOOL, [Outcome(repaired, ())], chosen.report)
-    print(repaired)
+    status = conclude(TOOL, [Outcome(repaired.path, ())], chosen.report)
+    for line in summary(repaired.loads):
+        print(line)
+    print(repaired.path)
     return status
 
 
 if __name__ == "__main__":
+    # A polite request to end, as from a job scheduler, must not leave temporary files either.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     sys.exit(run(main))

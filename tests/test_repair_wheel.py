@@ -193,30 +193,6 @@ def test_what_plain_auditwheel_left_wrong_is_put_right(tmp_path: Path) -> None:
     assert members(tmp_path / "out" / wrong.name) == members(tmp_path / "direct" / wrong.name)
 
 
-def test_the_bytes_depend_on_the_input_alone(tmp_path: Path) -> None:
-    path = wheel(tmp_path / "in", PLAIN, tag=LINUX)
-    settings = [("0", "UTC", tmp_path, 0o022), ("1", "Asia/Kolkata", tmp_path / "in", 0o077)]
-    results = []
-    for seed, zone, folder, umask in settings:
-        out = tmp_path / seed
-        subprocess.run(
-            [sys.executable, SCRIPT, str(path), str(out)],
-            check=True,
-            cwd=folder,
-            umask=umask,
-            env={
-                **os.environ,
-                "TZ": zone,
-                "PYTHONHASHSEED": seed,
-                "SOURCE_DATE_EPOCH": "1500000000",
-            },
-            capture_output=True,
-        )
-        (made,) = out.iterdir()
-        results.append((made.read_bytes(), made.stat().st_mode))
-    assert results[0] == results[1]
-
-
 def test_an_elf_file_that_record_hides_is_refused(tmp_path: Path) -> None:
     path = wheel(tmp_path / "in", PLAIN, tag=LINUX, record=lambda rows: [rows[0], *rows[2:]])
     assert refused(path, tmp_path / "out") == ["record-missing"]
@@ -295,6 +271,32 @@ def test_an_extension_that_needs_the_displaced_library_is_refused(tmp_path: Path
     files = {**PLAIN, "tiny/_tiny.so": extension("_tiny", "libtiny.so")}
     path = wheel(tmp_path / "in", files, tag=LINUX)
     assert refused(path, tmp_path / "out") == ["needed-in-other-scheme"]
+
+
+def test_a_project_declares_what_stays_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = '[tool.wheelkit]\nexclude = ["libtinyrt.so.*"]\n'
+    policy = tmp_path / "policy.toml"
+    policy.write_text(declared)
+    path = repaired(tmp_path, PLAIN, "--policy", str(policy))
+    assert set(members(path)) == {*PLAIN, *METADATA}
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "Tiny"\n{declared}')
+    monkeypatch.chdir(tmp_path)
+    assert repair(wheel(tmp_path / "in", PLAIN, tag=LINUX), tmp_path / "out") == 0
+    other = ["--exclude", "libtinybase.so.*"]
+    assert repair(wheel(tmp_path / "in", PLAIN, tag=LINUX), tmp_path / "out2", *other) == 0
+    (result,) = (tmp_path / "out2").iterdir()
+    assert f"{DATA}/.libs/{RT}" in members(result)
+    assert f"{DATA}/.libs/{BASE}" not in members(result)
+
+
+def test_a_wrong_policy_is_wrong_usage(tmp_path: Path) -> None:
+    path = wheel(tmp_path / "in", PLAIN, tag=LINUX)
+    assert repair(path, tmp_path / "out", "--policy", str(tmp_path / "none.toml")) == (
+        report.Status.MISUSED
+    )
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("signature", ["RECORD.jws", "RECORD.p7s"])

@@ -9,6 +9,7 @@ import io
 import platform
 import struct
 import subprocess
+import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
+from wheelkit import layouts
 
 MACHINE = platform.machine()
 LINUX = f"py3-none-linux_{MACHINE}"
@@ -69,10 +71,18 @@ def with_second_rpath(data: bytes) -> bytes:
     dynamic = next(s for s in file.iter_segments() if isinstance(s, DynamicSegment))
     tags = [tag.entry for tag in dynamic.iter_tags()]
     rpath = next(tag.d_val for tag in tags if tag.d_tag == "DT_RPATH")
+    return with_tag(data, 29, rpath)
+
+
+def with_tag(data: bytes, tag: int, value: int) -> bytes:
+    """Give a library one more entry in its dynamic section."""
+    file = ELFFile(io.BytesIO(data))
+    dynamic = next(s for s in file.iter_segments() if isinstance(s, DynamicSegment))
+    tags = [tag.entry for tag in dynamic.iter_tags()]
     # Linkers leave spare DT_NULL entries behind the one that ends the section.
     end = dynamic["p_offset"] + 16 * next(n for n, t in enumerate(tags) if t.d_tag == "DT_NULL")
     assert data[end : end + 32] == bytes(32), "no spare entry"
-    return data[:end] + struct.pack("<QQ", 29, rpath) + data[end + 16 :]
+    return data[:end] + struct.pack("<QQ", tag, value) + data[end + 16 :]
 
 
 def toolkit(folder: Path, libraries: Mapping[str, bytes]) -> Path:
@@ -101,7 +111,7 @@ def wheel(
     info = f"{name}.dist-info"
     distribution, _, version = name.partition("-")
     described = {
-        "METADATA": f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n".encode(),
+        "METADATA": core_metadata(distribution, version),
         "WHEEL": wheel_metadata(tag),
         **(metadata or {}),
     }
@@ -116,6 +126,12 @@ def wheel(
         for member, data in [*((entry(m), d) for m, d in members.items()), *unlisted]:
             archive.writestr(member, data)
     return path
+
+
+def core_metadata(name: str = "tiny", version: str = "1.0", *, more: str = "") -> bytes:
+    """Return the text of a METADATA file."""
+    head = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    return f"{head}{more or 'Requires-Python: >=3.7'}\n".encode()
 
 
 def wheel_metadata(tag: str, *, purelib: bool = False, more: str = "") -> bytes:
@@ -145,3 +161,48 @@ def members(path: Path) -> dict[str, bytes]:
         return {
             info.filename: archive.read(info) for info in archive.infolist() if not info.is_dir()
         }
+
+
+# Loads a library as the first thing in its process, and prints what was mapped or why not.
+LOAD = """
+import ctypes, os, sys
+try:
+    ctypes.CDLL(sys.argv[1], mode=os.RTLD_NOW)
+except OSError as problem:
+    sys.exit(str(problem))
+for line in open("/proc/self/maps"):
+    print(line.split(None, 5)[-1].rstrip())
+"""
+
+
+def install(path: Path, prefix: Path, installation: layouts.Installation) -> dict[str, Path]:
+    """Put the members of a wheel where an install layout has them, below `prefix`.
+
+    Returns
+    -------
+    dict of str to Path
+        The path by which each installed member is opened.
+    """
+    content = members(path)
+    for link, target in installation.links(content, "platlib").items():
+        (prefix / target).mkdir(parents=True)
+        (prefix / link).parent.mkdir(parents=True, exist_ok=True)
+        (prefix / link).symlink_to(prefix / target)
+    places = installation.places(content, "platlib")
+    for member, place in places.items():
+        (prefix / place).parent.mkdir(parents=True, exist_ok=True)
+        (prefix / place).write_bytes(content[member])
+    return {member: prefix / place for member, place in places.items()}
+
+
+def load(library: Path, **environment: str) -> list[str]:
+    """Load a library with the real loader, in a process with this environment alone.
+
+    Returns
+    -------
+    list of str
+        The files mapped afterwards; what the loader said if it failed.
+    """
+    command = [sys.executable, "-I", "-S", "-c", LOAD, str(library)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout.splitlines() if done.returncode == 0 else [done.stderr.strip()]

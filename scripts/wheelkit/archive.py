@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import csv
+import errno
 import hashlib
 import io
 import os
@@ -17,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from wheelkit.layouts import SCHEMES
 from wheelkit.report import Fault, FaultyError, MisusedError
@@ -78,7 +81,7 @@ def open_wheel(path: Path, folder: Path) -> Wheel:
     except (zipfile.BadZipFile, EOFError) as error:
         fault = Fault("not-a-zip", path.name, str(error), "a zip archive", REBUILD)
         raise FaultyError([fault]) from error
-    members = tuple(sorted(info.filename for info in infos if not info.is_dir()))
+    members = tuple(sorted(info.filename for info in infos if not _is_folder(info)))
     _refuse(_structure_faults(path, members))
     # RECORD's own name marks the one .dist-info directory of the archive.
     dist_info = next(m.partition("/")[0] for m in members if _is_record(m))
@@ -103,7 +106,7 @@ def _surplus_bytes(path: Path, archive: zipfile.ZipFile) -> Iterator[Fault]:
 
 def _member_faults(infos: list[zipfile.ZipInfo]) -> Iterator[Fault]:
     counts = Counter(info.filename.rstrip("/") for info in infos)
-    files = {info.filename for info in infos if not info.is_dir()}
+    files = {info.filename for info in infos if not _is_folder(info)}
     for name in counts:
         if not is_safe(name):
             expected = "a relative path below the root of the archive, without . and .."
@@ -117,6 +120,11 @@ def _member_faults(infos: list[zipfile.ZipInfo]) -> Iterator[Fault]:
                 yield Fault("duplicate-name", parent, "a file and a directory", "one", REBUILD)
     for info in infos:
         yield from _mode_fault(info)
+
+
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    # ZipInfo.is_dir fails on an empty name, before Python 3.12.
+    return info.filename.endswith("/")
 
 
 def _parents(name: str) -> Iterator[str]:
@@ -143,15 +151,18 @@ def _unpack(
     archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo], folder: Path
 ) -> Iterator[Fault]:
     for info in infos:
-        if info.is_dir():
+        if _is_folder(info):
             continue
         target = folder / info.filename
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with archive.open(info) as source, target.open("wb") as copy:
                 shutil.copyfileobj(source, copy)
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError) as error:
             # RuntimeError: an encrypted member, or (NotImplementedError) an unknown compression.
+            # OSError: EINVAL is a damaged offset; any other is this machine's doing.
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
             expected = "readable data with the right checksum"
             yield Fault("unreadable-member", info.filename, str(error), expected, REBUILD)
         else:
@@ -312,21 +323,47 @@ def publish(archive: Path, destination: Path) -> None:
     FaultyError
         `destination` exists with other content; it is left as it is.
     """
-    if destination.exists():
-        if file_hash(destination) == file_hash(archive):
-            return
-        remedy = "delete it, or name another destination folder"
-        found = "a file with other content"
-        raise FaultyError([Fault("destination-exists", str(destination), found, "none", remedy)])
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, because a rename is atomic only within one file system.
-    handle, partial = tempfile.mkstemp(".tmp", f".{destination.name}.", destination.parent)
+    made = [folder for folder in destination.parents if not folder.exists()]
     try:
-        with os.fdopen(handle, "wb") as target, archive.open("rb") as source:
-            shutil.copyfileobj(source, target)
-            target.flush()
-            os.fsync(target.fileno())
-        Path(partial).chmod(0o644)
-        Path(partial).replace(destination)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with _unnamed(destination.parent) as (copy, path):
+            with archive.open("rb") as source:
+                shutil.copyfileobj(source, copy)
+            copy.flush()
+            os.fchmod(copy.fileno(), 0o644)
+            os.fsync(copy.fileno())
+            # Unlike a rename, a link never replaces what another process has put there meanwhile;
+            # a directory is given so that Python asks for the link to be followed.
+            os.link(path, destination, src_dir_fd=copy.fileno(), follow_symlinks=True)
+    except FileExistsError:
+        if file_hash(destination) != file_hash(archive):
+            remedy = "delete it, or name another destination folder"
+            found = "a file with other content"
+            fault = Fault("destination-exists", str(destination), found, "none", remedy)
+            raise FaultyError([fault]) from None
+    except BaseException:
+        for folder in made:
+            # Another process may use it by now.
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextlib.contextmanager
+def _unnamed(folder: Path) -> Iterator[tuple[BinaryIO, str]]:
+    """Open a new file in `folder` that has no name, so that nothing can leave it behind.
+
+    Where the file system has no such files, it has a name that says what made it. Yields the
+    file and a path to it.
+    """
+    try:
+        handle = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600)
+    except OSError as error:
+        # EISDIR: a kernel that does not know the flag.
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR):
+            raise
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".repair_wheel-") as named:
+            yield cast(BinaryIO, named), named.name
+    else:
+        with os.fdopen(handle, "wb") as unnamed:
+            yield unnamed, f"/proc/self/fd/{handle}"

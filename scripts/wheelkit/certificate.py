@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import posixpath
 import tempfile
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from wheelkit import policy, tools
@@ -36,11 +39,12 @@ def _uncertified(subject: Subject) -> Iterator[Fault]:
     with tempfile.TemporaryDirectory() as folder:
         shown = _show(subject, Path(folder))
         certified = policy.parse(shown)
+        aside = _left_aside(subject)
         for tag in sorted({tag.platform for tag in subject.identity.tags}):
             claimed = policy.parse(tag)
             if certified is not None and claimed is not None and certified.covers(claimed):
                 continue
-            refusal = _refusal(subject, tag, Path(folder)) if _leaves_open(subject) else shown
+            refusal = _refusal(subject, tag, aside, Path(folder)) if aside else shown
             if refusal is not None:
                 found = f"{tag}; auditwheel says: {refusal}"
                 expected = "a tag that auditwheel certifies"
@@ -58,23 +62,28 @@ def _show(subject: Subject, folder: Path) -> str:
     return str(shown.get("overall_tag") or shown.get("error"))
 
 
-def _leaves_open(subject: Subject) -> bool:
-    """Whether a library needs the driver, which ``auditwheel show`` cannot be told to allow."""
-    return any(
-        policy.stem(name) in policy.DRIVER_STEMS
-        for file in subject.elves.values()
-        for name in file.needed
-    )
+def _left_aside(subject: Subject) -> list[str]:
+    """Return globs of the NEEDED libraries that ``auditwheel show`` cannot be told to allow.
+
+    They are the driver, what the project excludes, and the wheel's own libraries outside of
+    site-packages, which auditwheel does not find.
+    """
+    displaced = {m: file for m, file in subject.elves.items() if subject.place(m).displaced}
+    own = {posixpath.basename(member) for member in displaced}
+    own |= {file.soname for file in displaced.values() if file.soname}
+    globs = (*policy.DRIVER_GLOBS, *subject.excluded, *map(glob.escape, sorted(own)))
+    needed = {name for file in subject.elves.values() for name in file.needed}
+    return [pattern for pattern in globs if any(fnmatchcase(name, pattern) for name in needed)]
 
 
-def _refusal(subject: Subject, tag: str, folder: Path) -> str | None:
-    """Return why auditwheel would not give the wheel its tag, the driver left aside.
+def _refusal(subject: Subject, tag: str, aside: list[str], folder: Path) -> str | None:
+    """Return why auditwheel would not give the wheel its tag, some libraries left aside.
 
     Only ``auditwheel repair`` can leave a library aside; what it writes is thrown away. That all
     other libraries are in the wheel already is a check of its own.
     """
-    leave = (f"--exclude={glob}" for glob in policy.DRIVER_GLOBS)
     wheel = str(subject.wheel.path.absolute())
-    options = ("--plat", tag, "--only-plat", "--wheel-dir", str(folder / "certified"), *leave)
-    answer = tools.auditwheel("repair", wheel, *options, folder=folder)
+    options = ("--plat", tag, "--only-plat", "--wheel-dir", str(folder / "certified"))
+    leave = (f"--exclude={pattern}" for pattern in aside)
+    answer = tools.auditwheel("repair", wheel, *options, *leave, folder=folder)
     return None if answer.returncode == 0 else tools.last_words(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -16,6 +17,12 @@ from packaging.version import InvalidVersion, Version
 from wheelkit import policy
 from wheelkit.archive import REBUILD, Wheel
 from wheelkit.report import Fault, FaultyError
+
+# The versions of CPython that a tag for several of them (abi3, py3) stands for.
+PYTHONS = (
+    *(f"3.{minor}" for minor in range(7, 16)),
+    *(f"3.{minor}t" for minor in range(13, 16)),
+)
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,34 @@ class Identity:
             if tag.interpreter.startswith("cp") and tag.interpreter[3:].isdigit()
         )
         return exact[0] if exact else running_python()
+
+    @property
+    def pythons(self) -> tuple[str, ...]:
+        """Every version of Python that the tags name; the running one's if they name none.
+
+        Versions newer than `PYTHONS` are not known here.
+        """
+        named = {python for tag in self.tags for python in _pythons(tag)}
+        return tuple(python for python in PYTHONS if python in named) + tuple(
+            sorted(named.difference(PYTHONS))
+        ) or (running_python(),)
+
+
+def _pythons(tag: Tag) -> Iterator[str]:
+    """Return the versions that a tag names, by the rules of PEP 425 and PEP 703."""
+    match = re.fullmatch(r"(cp|py|pp)(\d)_?(\d*)", tag.interpreter)
+    if match is None:
+        return
+    kind, oldest = match[1], f"{match[2]}.{match[3] or 0}"
+    if kind == "pp":
+        yield f"pypy{oldest}"
+    elif kind == "py" or tag.abi == "abi3":
+        known = [python for python in PYTHONS if python.startswith(f"{match[2]}.")]
+        since = [python for python in known if Version(python.rstrip("t")) >= Version(oldest)]
+        # The stable ABI is not that of free-threaded interpreters.
+        yield from (p for p in since if tag.abi != "abi3" or not p.endswith("t"))
+    else:
+        yield f"{oldest}t" if tag.abi.endswith("t") else oldest
 
 
 def running_python() -> str:
@@ -100,8 +135,14 @@ def metadata_faults(wheel: Wheel, identity: Identity) -> Iterator[Fault]:
     if (build := str(declared.get("Build", ""))) != identity.build:
         found, expected = f"build tag {build!r}", f"{identity.build!r}, as in the file name"
         yield Fault("tag-mismatch", file, found, expected, REBUILD)
-    lines = map(str, declared.get_all("Tag", []))
-    tags = frozenset(tag for line in lines for tag in parse_tag(line))
+    lines = list(map(str, declared.get_all("Tag", [])))
+    try:
+        tags = frozenset(tag for line in lines for tag in parse_tag(line))
+    except ValueError as error:
+        # packaging's InvalidTag is one.
+        expected = "lines such as Tag: cp310-cp310-linux_x86_64"
+        yield Fault("tag-mismatch", file, f"Tag: {lines}: {error}", expected, REBUILD)
+        return
     if tags != identity.tags:
         found, expected = _sorted(tags), f"{_sorted(identity.tags)}, as in the file name"
         yield Fault("tag-mismatch", file, found, expected, "rename with `wheel tags`, not by hand")

@@ -13,8 +13,8 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from wheelkit import __version__
@@ -23,7 +23,7 @@ from wheelkit import __version__
 OLDEST_PYTHON = (3, 10)
 
 # Import names of the packages pinned in scripts/requirements.in.
-DEPENDENCIES = frozenset({"auditwheel", "elftools", "packaging"})
+DEPENDENCIES = frozenset({"auditwheel", "elftools", "packaging", "tomli"})
 
 # The machine's doing, not a bug of ours: full disk, exceeded quota, missing rights.
 MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS})
@@ -77,11 +77,15 @@ class LackingError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one wheel; `lacking` says what could not be done here, if anything."""
+    """What became of one wheel; `lacking` says what could not be done here, if anything.
+
+    `more` are further keys of the report.
+    """
 
     wheel: Path
     faults: tuple[Fault, ...]
     lacking: str | None = None
+    more: Mapping[str, object] = field(default_factory=dict)
 
     def as_json(self, tool: str) -> dict[str, object]:
         """Return the report; the key ``lacking`` is there only if something was."""
@@ -92,6 +96,7 @@ class Outcome:
             "ok": not self.faults and self.lacking is None,
             "faults": [asdict(fault) for fault in self.faults],
             **({} if self.lacking is None else {"lacking": self.lacking}),
+            **self.more,
         }
 
 

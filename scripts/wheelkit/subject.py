@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,13 +39,25 @@ class Subject:
 
     def installed_for(self, python: str) -> Subject:
         """Return the subject with the installed paths of another version of Python."""
-        layout = layouts.venv(python, self.identity.spelling)
-        places = layouts.installed(self.wheel.members, layout, self.root_scheme)
-        return replace(self, installed=places)
+        return replace(self, installed=self.places(layouts.venv(python, self.identity.spelling)))
+
+    def installations(self) -> tuple[layouts.Installation, ...]:
+        """Return every install layout, for every version of Python that the tags name."""
+        return layouts.installations(self.identity.pythons, self.identity.spelling)
+
+    def places(self, installation: layouts.Installation) -> dict[str, str]:
+        """Return the path of each member that is installed there, relative to the prefix."""
+        return installation.places(self.wheel.members, self.root_scheme)
 
     def is_system(self, name: str) -> bool:
         """Whether the NEEDED entry `name` is expected outside the wheel."""
-        return policy.is_system(name, self.identity.platforms, self.excluded)
+        return self._is_system(name)
+
+    @functools.cached_property
+    def _is_system(self) -> Callable[[str], bool]:
+        # The same few names are asked for in every layout.
+        platforms, excluded = self.identity.platforms, self.excluded
+        return functools.cache(lambda name: policy.is_system(name, platforms, excluded))
 
 
 def study(path: Path, folder: Path, excluded: Iterable[str] = ()) -> Subject:
@@ -90,16 +103,27 @@ def refuse(faults: Iterable[Fault]) -> None:
         raise FaultyError(found)
 
 
+def expand(entry: str, directory: str) -> str | None:
+    """Return the path that an rpath entry of a file in `directory` stands for, as it is written.
+
+    None if it is not relative to ``$ORIGIN``, or depends on the system (``$LIB``).
+    """
+    first, _, rest = entry.partition("/")
+    if first not in (ORIGIN, "${ORIGIN}") or "$" in rest:
+        return None
+    return posixpath.join(directory or ".", rest)
+
+
 def resolve(entry: str, directory: str) -> str | None:
     """Return the directory that an rpath entry of a file in `directory` names.
 
     Both are relative to the same root; a result that begins with ``..`` leaves it. None if the
     entry is not relative to ``$ORIGIN``.
     """
-    first, _, rest = entry.partition("/")
-    if first not in (ORIGIN, "${ORIGIN}") or "$" in rest:
+    path = expand(entry, directory)
+    if path is None:
         return None
-    path = posixpath.normpath(posixpath.join(directory or ".", rest))
+    path = posixpath.normpath(path)
     return "" if path == "." else path
 
 

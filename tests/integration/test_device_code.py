@@ -1,0 +1,60 @@
+"""Device code of real compilers is read from the bytes that they write."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import verify_wheel
+from build_wheels import cuda_home
+from wheelkit import images, settings
+from wheelkit.report import Status
+
+KERNEL = 'extern "C" __global__ void twice(double *x) { x[threadIdx.x] *= 2; }\n'
+
+
+def test_each_architecture_that_we_build_for_is_told(project_root: Path, tmp_path: Path) -> None:
+    declared = settings.from_file(project_root / "pyproject.toml")
+    assert declared.sass is not None
+    assert declared.ptx is not None
+    kernel, embedded = tmp_path / "kernel.cu", tmp_path / "embedded.cpp"
+    kernel.write_text(KERNEL)
+    command = [sys.executable, str(project_root / "scripts" / "compile_kernels.py")]
+    command += ["--nvrtc", str(cuda_home() / "lib64" / "libnvrtc.so")]
+    command += ["--sass", *map(str, declared.sass), "--ptx", *map(str, declared.ptx)]
+    command += ["--out", str(tmp_path), "--embed", str(embedded), str(kernel)]
+    subprocess.run(command, check=True)
+    for arch in declared.sass:
+        (cubin,) = tmp_path.glob(f"*.sm_{arch}.cubin")
+        assert images.read(cubin) == images.Images(sass=frozenset({arch}))
+    for arch in declared.ptx:
+        (text,) = tmp_path.glob(f"*.compute_{arch}.ptx")
+        assert images.read(text) == images.Images(ptx=frozenset({arch}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("option", ["-no-compress", "-Xfatbin=-compress-all"])
+def test_what_nvcc_embeds_is_told(tmp_path: Path, option: str) -> None:
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        pytest.skip("no nvcc on this machine")
+    (tmp_path / "kernel.cu").write_text(KERNEL)
+    codes = ["arch=compute_80,code=sm_80", "arch=compute_90,code=[sm_90,compute_90]"]
+    command = [nvcc, "-shared", "-Xcompiler", "-fPIC", "kernel.cu", "-o", "library.so"]
+    command += [option, *(f"-gencode={code}" for code in codes)]
+    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
+    found = images.read(tmp_path / "library.so")
+    assert found == images.Images(sass=frozenset({80, 90}), ptx=frozenset({90}))
+
+
+def test_our_own_wheel_has_what_we_declare(project_root: Path, wheel: Path) -> None:
+    policy = str(project_root / "pyproject.toml")
+    assert verify_wheel.main([str(wheel), "--policy", policy]) == Status.DONE
+    # Read for sure: one architecture less, and it is a fault.
+    declared = settings.from_file(project_root / "pyproject.toml")
+    fewer = ",".join(map(str, (declared.sass or ())[1:]))
+    options = ["--policy", policy, "--sass", fewer, "--layouts", "none"]
+    assert verify_wheel.main([str(wheel), *options]) == Status.FAULTY

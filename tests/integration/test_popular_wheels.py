@@ -1,0 +1,92 @@
+"""Popular wheels from the package index: verified and repaired without a crash, none made worse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import repair_wheel
+import verify_wheel
+from wheelkit import pythons, report, trial
+from wheelkit.grafts import is_graft
+from wheelkit.report import LackingError
+from wheelkit.subject import study
+
+# Cython, C++ and CUDA; NVIDIA's own; with grafts, without, and with libraries of other wheels.
+POPULAR = (
+    *("numpy", "scipy", "scikit-learn", "pandas", "h5py", "pyzmq", "lxml", "grpcio", "pillow"),
+    *("matplotlib", "llvmlite", "finufft", "faiss-cpu", "ctranslate2", "lightgbm", "pyarrow"),
+    *("cython", "shapely", "aiohttp", "cupy-cuda12x", "xgboost", "bitsandbytes"),
+    *("nvidia-cuda-runtime-cu12", "nvidia-cuda-nvrtc-cu12", "nvidia-cublas-cu12"),
+)
+BROKEN = ("load-failed", "load-crashed", "not-installed")
+
+
+def download(name: str, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
+    subprocess.run([*command, "-d", str(folder), name], check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def broken(path: Path, folder: Path) -> dict[str, bool]:
+    """Install a wheel and load its libraries; return which of the wheel's own do not load."""
+    subject = study(path, folder)
+    choice = trial.Choice(
+        installers=("pip",), ways=("venv",), pythons=(pythons.found()[0].version,)
+    )
+    found = []
+    try:
+        for fault in trial.faults(subject, choice, []):
+            found.append(fault)
+    except LackingError as error:
+        # What the system lacks, it lacks before and after.
+        print(error)
+    bad = {fault.file for fault in found if fault.id in BROKEN}
+    return {member: member in bad for member in subject.elves if not is_graft(member)}
+
+
+def verified(path: Path, file: Path) -> dict[str, int]:
+    """Verify a wheel; return how many faults of each id it has."""
+    status = report.run(lambda: verify_wheel.main([str(path), "--report", str(file)]))
+    result = json.loads(file.read_text())
+    assert status == (report.Status.FAULTY if result["faults"] else report.Status.DONE)
+    ids = [fault["id"] for fault in result["faults"]]
+    return {fault_id: ids.count(fault_id) for fault_id in sorted(set(ids))}
+
+
+def repaired(path: Path, out: Path) -> Path | None:
+    """Repair a wheel; return the result, None if it was refused, with a fault."""
+    file = out.with_suffix(".json")
+    arguments = [str(path), str(out), "--report", str(file)]
+    status = report.run(lambda: repair_wheel.main(arguments))
+    assert status in (report.Status.DONE, report.Status.FAULTY)
+    made = sorted(out.glob("*")) if out.exists() else []
+    assert len(made) == (1 if status == report.Status.DONE else 0)
+    assert bool(json.loads(file.read_text())["faults"]) is (status == report.Status.FAULTY)
+    return made[0] if made else None
+
+
+@pytest.mark.network
+@pytest.mark.slow
+@pytest.mark.parametrize("name", POPULAR)
+def test_a_popular_wheel_is_verified_and_repaired_and_loads_as_before(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a maintainer has it who has built the wheel elsewhere.
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    path = download(name, tmp_path / "in")
+    print(name, verified(path, tmp_path / "verify.json"))
+    result = repaired(path, tmp_path / "out")
+    if result is None:
+        return
+    print(name, "repaired:", verified(result, tmp_path / "again.json"))
+    before = broken(path, tmp_path / "before")
+    after = broken(result, tmp_path / "after")
+    assert after.keys() >= before.keys()
+    assert {m for m, bad in after.items() if bad and not before.get(m, True)} == set()
+    assert [left.name for left in (tmp_path / "in").iterdir()] == [path.name]
