@@ -249,3 +249,20 @@ def test_bad_input_is_refused(
 ) -> None:
     with pytest.raises(cyfes.InputError, match=message):
         function(**{**samples(points=4, count=7), "device": "cpu", **change})
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize(
+    ("function", "tolerance"), [(cyfes.PathFES, 1e-10), (cyfes.PathFES_f32, 1e-4)]
+)
+def test_order_of_far_and_near_samples_does_not_matter(
+    function: Callable[..., Any], tolerance: float, device: str
+) -> None:
+    data = samples(points=9, count=1000)
+    # The terms of the near ones are exp(5000) times those that come before them.
+    data["cv"][:600] += 100.0
+    data["bias"] = np.zeros(1000)
+    backward = {**data, "cv": data["cv"][::-1]}
+    found = [function(**order, device=device) for order in (data, backward)]
+    for one in found:
+        np.testing.assert_allclose(one, expected(data), rtol=0, atol=tolerance)
