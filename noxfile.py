@@ -55,6 +55,28 @@ def compat(session: nox.Session) -> None:
         session.run("python", SCRIPTS / "run_tests.py", "--python", version)
 
 
+@nox.session(default=False)
+def sanitize(session: nox.Session) -> None:
+    """Test the CPU back end under the address and undefined-behaviour sanitizers."""
+    install(session, REQUIREMENTS / "numpy.txt", REQUIREMENTS / "tests.txt")
+    toolkit = ROOT / "build" / "cuda"
+    session.run("python", SCRIPTS / "install_cuda.py", toolkit)
+    flags = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
+    # The device code is not what is examined; one architecture of it will do.
+    options = ("-C", "cmake.define.CUFES_SASS=90", "-C", "install.strip=false")
+    session.install("--no-deps", *options, ".", env={"CXXFLAGS": flags, "CUDA_HOME": str(toolkit)})
+    runtimes = [
+        str(session.run("gcc", f"-print-file-name={name}.so", external=True, silent=True)).strip()
+        for name in ("libasan", "libubsan")
+    ]
+    names = ("sums", "wrapper", "path_fes", "reweighting", "drop_in")
+    files = [ROOT / "tests" / f"test_{name}.py" for name in names]
+    session.chdir(session.create_tmp())
+    # Python itself is not built with them: they must come first, and its own leaks are not ours.
+    environment = {"LD_PRELOAD": " ".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"}
+    session.run("pytest", "-c", ROOT / "pyproject.toml", "--rootdir", ROOT, *files, env=environment)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Read the sources: style, types, Cython, C++ layout and shell."""
@@ -76,9 +98,10 @@ def pins(session: nox.Session) -> None:
     oldest = {"numpy": "3.7", "tests": "3.7", "nox": "3.10", "lint": "3.10", "pins": "3.10"}
     for name, python in oldest.items():
         session.run(
-            *("uv", "pip", "compile", "--universal", "--generate-hashes", "--no-annotate"),
+            *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
             # Each CPython gets the newest version that it can have.
-            *("--upgrade", "--fork-strategy=requires-python", f"--python-version={python}"),
+            *("--no-annotate", "--upgrade", "--fork-strategy=requires-python"),
+            f"--python-version={python}",
             *(f"requirements/{name}.in", f"--output-file=requirements/{name}.txt"),
             env={"UV_CUSTOM_COMPILE_COMMAND": "nox -s pins"},
         )

@@ -5,6 +5,7 @@ Importing this package loads no compiled code and calls no CUDA function; the fi
 
 from cyfes._device import Device, devices
 from cyfes._version import __version__
+from cyfes.cube import save_cube
 from cyfes.errors import (
     CyfesError,
     CyfesWarning,
@@ -16,10 +17,22 @@ from cyfes.errors import (
 )
 from cyfes.grid import Grid
 from cyfes.hills import Hills, read_hills
-from cyfes.path_fes import PathFES, PathFES_f32
+from cyfes.path_fes import (
+    DevicePathFES,
+    DevicePathFES_f32,
+    FastBias,
+    FastBias_f32,
+    FastPathFES,
+    FastPathFES_f32,
+    PathFES,
+    PathFES_f32,
+    StreamPathFES,
+    StreamPathFES_f32,
+)
 from cyfes.reweighting import reweight
 from cyfes.sums import bias, sum_hills
 from cyfes.surface import FreeEnergySurface
+from cyfes.tables import read_out, save_dat, save_fes
 
 __all__ = [
     "CyfesError",
@@ -27,6 +40,12 @@ __all__ = [
     "Device",
     "DeviceError",
     "DeviceMemoryError",
+    "DevicePathFES",
+    "DevicePathFES_f32",
+    "FastBias",
+    "FastBias_f32",
+    "FastPathFES",
+    "FastPathFES_f32",
     "FreeEnergySurface",
     "Grid",
     "Hills",
@@ -35,10 +54,16 @@ __all__ = [
     "LibraryError",
     "PathFES",
     "PathFES_f32",
+    "StreamPathFES",
+    "StreamPathFES_f32",
     "__version__",
     "bias",
     "devices",
     "read_hills",
+    "read_out",
     "reweight",
+    "save_cube",
+    "save_dat",
+    "save_fes",
     "sum_hills",
 ]

@@ -1,8 +1,34 @@
-"""Run the command line: ``python -m cyfes``."""
+"""Run the command line: ``python -m cyfes``, also with the options of CyFES 4.5."""
 
+from __future__ import annotations
+
+import re
 import sys
 
-from cyfes.cli import main
+
+def main(arguments: list[str]) -> int:
+    """Run the command line that the first argument belongs to.
+
+    Parameters
+    ----------
+    arguments : list of str
+        The arguments. CyFES 4.5 had options with a single dash only, the newer command line has
+        commands and options with two.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    # Each is imported alone: what the other one needs takes its time.
+    if arguments and re.match("-[A-Za-z]", arguments[0]):
+        from cyfes import old_cli
+
+        return old_cli.main(arguments)
+    from cyfes import cli
+
+    return cli.main(arguments)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

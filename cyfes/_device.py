@@ -1,6 +1,7 @@
 """The devices of this machine, and the choice among them."""
 
 import warnings
+from functools import lru_cache
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from cyfes._library import wrapper
@@ -127,6 +128,8 @@ def _first_usable() -> int:
     raise DeviceError("; ".join(reasons))
 
 
+# Asking CUDA for a device's properties takes longer than a small sum; they do not change.
+@lru_cache(maxsize=None)
 def _usable(ordinal: int) -> int:
     device = _cuda_device(ordinal)
     if not device.usable:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 import time
-import traceback
 import warnings
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyfes._command import (
+    ENVIRONMENT_LACKS,
+    OK,
+    Parser,
+    UsageError,
+    count,
+    list_of,
+    number,
+    positive_number,
+    run,
+    say,
+    with_signed_values,
+)
 from cyfes._version import __version__
 from cyfes.errors import CyfesWarning, DeviceError, InputError, LibraryError
 from cyfes.grid import Grid
@@ -22,21 +32,14 @@ from cyfes.hills import Hills, read_hills
 from cyfes.plumed_format import check_number_format, check_target, parse_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from typing import NoReturn, TypeVar
-
-    _T = TypeVar("_T")
-
-_OK, _INPUT_AT_FAULT, _WRONG_USAGE, _ENVIRONMENT_LACKS, _INTERNAL_ERROR = 0, 1, 2, 3, 70
-
-# What a shell reports for a program ended by SIGINT or SIGPIPE.
-_INTERRUPTED, _BROKEN_PIPE = 130, 141
+    from collections.abc import Sequence
 
 # Options whose value may begin with a minus sign, which argparse would take for an option.
 _SIGNED_OPTIONS = ("--min", "--max")
 
 _DESCRIPTION = """\
 Free-energy surfaces of metadynamics runs, on the CPU and on CUDA GPUs.
+'python -m cyfes' takes the options of CyFES 4.5 too: see 'python -m cyfes -h'.
 
 exit status: 0 done, 1 the input is at fault, 2 wrong usage, 3 the environment
 lacks something (a GPU, the compiled library), 70 an internal error
@@ -60,17 +63,6 @@ example:
 """
 
 
-class _UsageError(InputError):
-    """The options are wrong in themselves, or do not fit the file they go with."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that leaves the reporting of errors to `main`."""
-
-    def error(self, message: str) -> NoReturn:
-        raise _UsageError(f"{message} (see '{self.prog} --help')")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -86,83 +78,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         something, 70 an internal error, 130 interrupted, 141 the reader of the output has gone.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        with _warnings_in_one_line():
-            options = _parser().parse_args(_with_signed_values(arguments))
-            status: int = options.run(options)
-            sys.stdout.flush()
+
+    def command() -> int:
+        options = _parser().parse_args(with_signed_values(arguments, _SIGNED_OPTIONS))
+        status: int = options.run(options)
         return status
-    except SystemExit as end:
-        # argparse has printed the help or the version.
-        return int(end.code or _OK)
-    except KeyboardInterrupt:
-        _say("interrupted")
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # Python flushes standard output once more at exit; let that succeed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
-    except Exception as error:
-        return _reported(error)
 
-
-def _reported(error: Exception) -> int:
-    """Print an error in one line, and return its exit status."""
-    message = str(error)
-    if isinstance(error, _UsageError):
-        status = _WRONG_USAGE
-    elif isinstance(error, (DeviceError, LibraryError)):
-        status = _ENVIRONMENT_LACKS
-    elif isinstance(error, MemoryError):
-        status, message = _ENVIRONMENT_LACKS, f"too little memory {message}"
-    elif isinstance(error, OSError):
-        status, message = _INPUT_AT_FAULT, f"{error.filename or 'output'}: {error.strerror}"
-    elif isinstance(error, InputError):
-        status = _INPUT_AT_FAULT
-    else:
-        traceback.print_exc()
-        status = _INTERNAL_ERROR
-        message = f"internal error, please report it with the lines above: {error!r}"
-    _say(f"error: {message}")
-    return status
-
-
-def _say(message: str) -> None:
-    print("cyfes:", " ".join(message.split("\n")).strip(), file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _warnings_in_one_line() -> Iterator[None]:
-    """Show cyfes's own warnings as a line each, whatever the filters say."""
-    with warnings.catch_warnings():
-        usual = warnings.showwarning
-
-        def show(message: Warning | str, category: type[Warning], *args: Any) -> None:
-            if issubclass(category, CyfesWarning):
-                _say(f"warning: {message}")
-            else:
-                usual(message, category, *args)
-
-        warnings.showwarning = show  # type: ignore[assignment]
-        warnings.simplefilter("always", CyfesWarning)
-        yield
-
-
-def _with_signed_values(arguments: list[str]) -> list[str]:
-    """Write ``--min -pi`` as ``--min=-pi``."""
-    joined: list[str] = []
-    for argument in arguments:
-        signed = argument.startswith("-") and not argument.startswith("--")
-        if signed and joined and joined[-1] in _SIGNED_OPTIONS:
-            joined[-1] += f"={argument}"
-        else:
-            joined.append(argument)
-    return joined
+    return run(command)
 
 
 def _parser() -> argparse.ArgumentParser:
     layout: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
-    parser = _Parser(prog="cyfes", description=_DESCRIPTION, **layout)
+    parser = Parser(prog="cyfes", description=_DESCRIPTION, **layout)
     parser.add_argument("--version", action="version", version=f"cyfes {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     # Not left to argparse: its message on CPython 3.7 does not say what is expected.
@@ -189,12 +116,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_sum_hills_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument
-    files, bounds, counts = _list_of(str), _list_of(_literal), _list_of(_count)
+    files, bounds, counts = list_of(str), list_of(_literal), list_of(count)
     option("--hills", type=files, required=True, metavar="F[,F2]", help="the HILLS file(s)")
     option("--bin", type=counts, metavar="N[,N2]", help="number of bins of each CV")
     option(
         "--spacing",
-        type=_list_of(_spacing),
+        type=list_of(positive_number),
         metavar="S[,S2]",
         help="grid spacing of each CV; with --bin too, the finer one counts",
     )
@@ -223,39 +150,9 @@ def _add_sum_hills_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_sum_hills)
 
 
-def _list_of(convert: Callable[[str], _T]) -> Callable[[str], list[_T]]:
-    def read(text: str) -> list[_T]:
-        words = text.split(",")
-        if not all(word.strip() for word in words):
-            raise argparse.ArgumentTypeError(f"found {text!r}, expected values between commas")
-        return [convert(word.strip()) for word in words]
-
-    return read
-
-
 def _literal(text: str) -> str:
-    _number(text)
+    number(text)
     return text
-
-
-def _number(text: str) -> float:
-    try:
-        return parse_number(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,18}", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number above zero")
-    return int(text)
-
-
-def _spacing(text: str) -> float:
-    value = _number(text)
-    if value <= 0.0:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above zero")
-    return value
 
 
 def _format(text: str) -> str:
@@ -273,7 +170,7 @@ def _device_name(text: str) -> str:
 
 
 def _no_command(_: argparse.Namespace) -> int:
-    raise _UsageError("found no command, expected sum-hills or info (see 'cyfes --help')")
+    raise UsageError("found no command, expected sum-hills or info (see 'cyfes --help')")
 
 
 def _sum_hills(options: argparse.Namespace) -> int:
@@ -293,26 +190,26 @@ def _sum_hills(options: argparse.Namespace) -> int:
     if options.mintozero:
         surface = surface.shift_to_zero()
     surface.save(outfile, fmt=options.fmt)
-    _say(
+    say(
         f"summed {len(hills)} hills ({hills.kernel}) over {', '.join(hills.names)} onto "
         f"{' x '.join(map(str, grid.shape))} points on {surface.device} in {seconds:.2f} s, "
         f"wrote {'standard output' if outfile == '-' else outfile}"
     )
-    return _OK
+    return OK
 
 
 def _check_options(options: argparse.Namespace) -> None:
     if (options.min is None) != (options.max is None):
-        raise _UsageError("found one of --min and --max, expected both or neither")
+        raise UsageError("found one of --min and --max, expected both or neither")
     if options.min is not None and options.bin is None and options.spacing is None:
-        raise _UsageError("found --min and --max alone, expected --bin or --spacing with them")
+        raise UsageError("found --min and --max alone, expected --bin or --spacing with them")
 
 
 def _grid(hills: Hills, options: argparse.Namespace) -> Grid:
     for option in ("bin", "spacing", "min", "max"):
         values = getattr(options, option)
         if values is not None and len(values) != hills.ndim:
-            raise _UsageError(
+            raise UsageError(
                 f"--{option}: found {len(values)} values, expected {hills.ndim}, one for each of "
                 f"{', '.join(hills.names)}"
             )
@@ -328,7 +225,7 @@ def _bounds(hills: Hills, options: argparse.Namespace) -> list[tuple[str, str]]:
         if domain is not None:
             _compare_with_domain(name, (low, high), domain)
         elif parse_number(high) <= parse_number(low):
-            raise _UsageError(f"--max {high} for {name}: expected more than --min {low}")
+            raise UsageError(f"--max {high} for {name}: expected more than --min {low}")
         bounds.append(domain or (low, high))
     return bounds
 
@@ -338,9 +235,9 @@ def _compare_with_domain(name: str, typed: tuple[str, str], domain: tuple[str, s
     start, end = map(parse_number, domain)
     extent = f"{name}'s domain in the HILLS file ({domain[0]} to {domain[1]})"
     if low < start:
-        raise _UsageError(f"--min {typed[0]} is below {extent}")
+        raise UsageError(f"--min {typed[0]} is below {extent}")
     if high > end:
-        raise _UsageError(f"--max {typed[1]} is above {extent}")
+        raise UsageError(f"--max {typed[1]} is above {extent}")
     if (low, high) != (start, end):
         message = f"the grid covers all of {extent}, not only {typed[0]} to {typed[1]}"
         warnings.warn(CyfesWarning(message), stacklevel=2)
@@ -371,7 +268,7 @@ def _info(options: argparse.Namespace) -> int:
         print(json.dumps(facts, indent=2))
     else:
         print("\n".join(_fact_lines(facts)))
-    return _ENVIRONMENT_LACKS if facts["error"] else _OK
+    return ENVIRONMENT_LACKS if facts["error"] else OK
 
 
 def _facts() -> dict[str, Any]:

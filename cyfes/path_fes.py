@@ -1,6 +1,7 @@
-"""Free energy along a path of points, from samples of three collective variables.
+"""Free energy and bias along a path of points, from samples of three collective variables.
 
-The names and arguments are those of CyFES 4.5.
+The names and arguments are those of CyFES 4.5, and its numbers where they were right. Keyword-only
+arguments are additions.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import numpy as np
 from cyfes import _device
 from cyfes._library import wrapper
 from cyfes.errors import InputError
-from cyfes.sums import LOG_GAUSSIAN, as_matrix
+from cyfes.sums import GAUSSIAN, LOG_GAUSSIAN, as_matrix
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 # kT in kcal/mol at 300 K, as CyFES 4.5 has it.
@@ -26,6 +29,7 @@ def PathFES(  # noqa: N802 - CyFES's name
     cv: ArrayLike,
     bw: ArrayLike,
     bias: ArrayLike,
+    *,
     kT: float = KT,
     device: str = "auto",
 ) -> NDArray[np.float64]:
@@ -33,6 +37,8 @@ def PathFES(  # noqa: N802 - CyFES's name
 
     F_m = -kT ln[(1/N) Σ_n h_n exp(-½ |crd_m - cv_n|²)] - min F, with
     h_n = exp(bias_n / kT) / ((2π)^{3/2} bw_0 bw_1 bw_2).
+
+    `FastPathFES` and `StreamPathFES` are other names of this function.
 
     Parameters
     ----------
@@ -57,13 +63,14 @@ def PathFES(  # noqa: N802 - CyFES's name
     Raises
     ------
     InputError
-        If a shape is wrong, a number is not finite, or there is no point or no sample.
+        If a shape is wrong, a number is not finite, a distance overflows, or there is no point or
+        no sample.
     DeviceError
         If the device is absent, unsupported or fails.
     LibraryError
         If the compiled part of cyfes is missing.
     """
-    return _path_fes(crd, cv, bw, bias, kT, _device.choose(device), np.dtype("float64"))
+    return _path_fes(crd, cv, bw, bias, kT, [_device.choose(device)], np.dtype("float64"))
 
 
 def PathFES_f32(  # noqa: N802 - CyFES's name
@@ -71,14 +78,142 @@ def PathFES_f32(  # noqa: N802 - CyFES's name
     cv: ArrayLike,
     bw: ArrayLike,
     bias: ArrayLike,
+    *,
     kT: float = KT,
     device: str = "auto",
 ) -> NDArray[np.float32]:
     """Return the free energy at M points from N weighted samples, in single precision.
 
-    See `PathFES`; the result is of dtype float32.
+    See `PathFES`; the result is of dtype float32. `FastPathFES_f32` and `StreamPathFES_f32` are
+    other names of this function.
     """
-    return _path_fes(crd, cv, bw, bias, kT, _device.choose(device), np.dtype("float32"))
+    return _path_fes(crd, cv, bw, bias, kT, [_device.choose(device)], np.dtype("float32"))
+
+
+# In CyFES these were other ways to spread the same sum over kernel launches; here is one pass.
+FastPathFES = StreamPathFES = PathFES
+FastPathFES_f32 = StreamPathFES_f32 = PathFES_f32
+
+
+def DevicePathFES(  # noqa: N802 - CyFES's name
+    crd: ArrayLike,
+    cv: ArrayLike,
+    bw: ArrayLike,
+    bias: ArrayLike,
+    device_ids: ArrayLike,
+    *,
+    kT: float = KT,
+) -> NDArray[np.float64]:
+    """Return the free energy at M points, which are dealt out to several CUDA devices.
+
+    Parameters
+    ----------
+    crd, cv, bw, bias, kT
+        As in `PathFES`.
+    device_ids : array_like of int, shape (K,)
+        The numbers of K CUDA devices, such as ``[0, 1]``: those that "cuda:0" and so on stand for.
+        Each computes a K-th of the points.
+
+    Returns
+    -------
+    ndarray of float64, shape (M,)
+        F in the unit of kT.
+
+    Raises
+    ------
+    InputError
+        As `PathFES` does, or if the devices are not one or more whole numbers from 0.
+    DeviceError
+        If one of the devices is absent, unsupported or fails. The CPU never stands in for it.
+    LibraryError
+        If the compiled part of cyfes is missing.
+    """
+    return _path_fes(crd, cv, bw, bias, kT, _cuda_devices(device_ids), np.dtype("float64"))
+
+
+def DevicePathFES_f32(  # noqa: N802 - as CyFES's names
+    crd: ArrayLike,
+    cv: ArrayLike,
+    bw: ArrayLike,
+    bias: ArrayLike,
+    device_ids: ArrayLike,
+    *,
+    kT: float = KT,
+) -> NDArray[np.float32]:
+    """Return the free energy at M points from several CUDA devices, in single precision.
+
+    See `DevicePathFES`; the result is of dtype float32.
+    """
+    return _path_fes(crd, cv, bw, bias, kT, _cuda_devices(device_ids), np.dtype("float32"))
+
+
+def FastBias(  # noqa: N802 - CyFES's name
+    crd: ArrayLike,
+    cv: ArrayLike,
+    bw: ArrayLike,
+    bias: ArrayLike,
+    *,
+    kT: float = KT,
+    device: str = "auto",
+) -> NDArray[np.float64]:
+    """Return the sum of N Gaussians of height kT at M points, in double precision.
+
+    V_m = kT Σ_n exp(-½ |crd_m - cv_n|²): the bias of a metadynamics run that laid a hill of height
+    kT at each sample.
+
+    Parameters
+    ----------
+    crd : array_like, shape (M, 3)
+        The points, in units of the bandwidth: the kernel has width 1.
+    cv : array_like, shape (N, 3)
+        The centres, in the same units.
+    bw : array_like, shape (3,)
+        The bandwidths. The sum does not depend on them, as it does not in CyFES 4.5: `crd` and `cv`
+        are in their units.
+    bias : array_like, shape (N,)
+        Without effect too, as in CyFES 4.5: all hills have one height. `cyfes.bias` sums hills of
+        any heights and widths.
+    kT : float
+        The height; by default CyFES's kT, in kcal/mol.
+    device : str
+        "auto", "cpu", "cuda" or "cuda:N".
+
+    Returns
+    -------
+    ndarray of float64, shape (M,)
+        V in the unit of kT.
+
+    Raises
+    ------
+    InputError, DeviceError, LibraryError
+        As `PathFES` does.
+    """
+    return _path_bias(crd, cv, bw, bias, kT, _device.choose(device), np.dtype("float64"))
+
+
+def FastBias_f32(  # noqa: N802 - as CyFES's names
+    crd: ArrayLike,
+    cv: ArrayLike,
+    bw: ArrayLike,
+    bias: ArrayLike,
+    *,
+    kT: float = KT,
+    device: str = "auto",
+) -> NDArray[np.float32]:
+    """Return the sum of N Gaussians of height kT at M points, in single precision.
+
+    See `FastBias`; the result is of dtype float32.
+    """
+    return _path_bias(crd, cv, bw, bias, kT, _device.choose(device), np.dtype("float32"))
+
+
+def _cuda_devices(device_ids: ArrayLike) -> list[int]:
+    ids = np.asarray(device_ids)
+    if ids.dtype.kind not in "iu" or ids.ndim != 1 or not len(ids) or (ids < 0).any():
+        raise InputError(
+            f"device_ids: found {device_ids!r}, expected the numbers of CUDA devices, such as [0]"
+        )
+    return [_device.choose(f"cuda:{number}") for number in ids.tolist()]
 
 
 def _path_fes(
@@ -87,39 +222,83 @@ def _path_fes(
     bw: ArrayLike,
     bias: ArrayLike,
     kT: float,
-    device: int,
+    devices: Sequence[int],
     real: np.dtype[Any],
 ) -> NDArray[Any]:
-    points = as_matrix("crd", crd, 3, real)
-    samples = as_matrix("cv", cv, 3, real)
-    biases = as_matrix("bias", bias, 1, np.float64)[:, 0]
-    _check(points, samples, biases, as_matrix("bw", bw, 1, np.float64), kT)
+    points, samples, biases = _checked(crd, cv, bw, bias, kT, real)
     # What is constant over the points drops out with min F: the bandwidths, N, and the largest
     # bias, without which the exponents keep their digits in single precision too.
     logarithms = ((biases - biases.max()) / kT).astype(real)
-    sigmas = np.ones((1, 3), dtype=real)
-    free_energy = np.empty(len(points), dtype=real)
-    wrapper(real.name).sum_points(
-        device, LOG_GAUSSIAN, samples, sigmas, logarithms, np.zeros(3), points, free_energy
-    )
+    free_energy = _summed(devices, LOG_GAUSSIAN, points, samples, logarithms)
     # So far it is the logarithm of the density.
     free_energy *= -kT
     free_energy -= np.min(free_energy)
     return free_energy
 
 
-def _check(
-    points: NDArray[Any],
-    samples: NDArray[Any],
-    biases: NDArray[Any],
-    bandwidths: NDArray[Any],
+def _path_bias(
+    crd: ArrayLike,
+    cv: ArrayLike,
+    bw: ArrayLike,
+    bias: ArrayLike,
     kT: float,
-) -> None:
+    device: int,
+    real: np.dtype[Any],
+) -> NDArray[Any]:
+    points, samples, _ = _checked(crd, cv, bw, bias, kT, real)
+    return _summed([device], GAUSSIAN, points, samples, np.full(len(samples), kT, dtype=real))
+
+
+def _checked(
+    crd: ArrayLike,
+    cv: ArrayLike,
+    bw: ArrayLike,
+    bias: ArrayLike,
+    kT: float,
+    real: np.dtype[Any],
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float64]]:
+    points, samples = as_matrix("crd", crd, 3, real), as_matrix("cv", cv, 3, real)
+    biases = as_matrix("bias", bias, 1, np.float64)[:, 0]
+    bandwidths = as_matrix("bw", bw, 1, np.float64)[:, 0]
     if not len(points) or not len(samples):
         raise InputError(f"found {len(points)} points and {len(samples)} samples, expected some")
     if len(biases) != len(samples):
         raise InputError(f"bias: found {len(biases)} numbers for {len(samples)} samples of cv")
     if len(bandwidths) != 3 or not (bandwidths > 0).all():
-        raise InputError(f"bw: found {bandwidths.ravel()}, expected 3 numbers above zero")
+        raise InputError(f"bw: found {bandwidths}, expected 3 numbers above zero")
     if not (np.isfinite(kT) and kT > 0):
         raise InputError(f"kT: found {kT}, expected a number above zero")
+    return points, samples, biases
+
+
+def _summed(
+    devices: Sequence[int],
+    kernel: int,
+    points: NDArray[Any],
+    samples: NDArray[Any],
+    heights: NDArray[Any],
+) -> NDArray[Any]:
+    """Return the sum of Gaussians of width 1 at the points, which the devices share."""
+    real = points.dtype
+    values = np.empty(len(points), dtype=real)
+    hills = (kernel, samples, np.ones((1, 3), dtype=real), heights, np.zeros(3))
+
+    def compute(device: int, where: NDArray[Any], part: NDArray[Any]) -> None:
+        wrapper(real.name).sum_points(device, *hills, where, part)
+
+    if len(devices) == 1:
+        compute(devices[0], points, values)
+    else:
+        # Seldom needed, and it takes its time to import.
+        from concurrent.futures import ThreadPoolExecutor
+
+        count = len(devices)
+        parts = np.array_split(points, count), np.array_split(values, count)
+        with ThreadPoolExecutor(count) as threads:
+            list(threads.map(compute, devices, *parts))
+    if not np.isfinite(values).all():
+        raise InputError(
+            f"crd, cv: found distances whose squares overflow {real.name}, expected coordinates "
+            "in units of the bandwidth"
+        )
+    return values

@@ -183,8 +183,10 @@ def _gap(ndim: int, index: tuple[int, ...]) -> tuple[str, str]:
     return "", ""
 
 
-def write_text(path: str | os.PathLike[str], blocks: Iterable[str]) -> None:
-    """Write a text file in one go; an older one is kept as ``bck.0.NAME``, ``bck.1.NAME``, ….
+def write_text(
+    path: str | os.PathLike[str], blocks: Iterable[str], keep_older: bool = True
+) -> None:
+    """Write a text file in one go, complete or not at all.
 
     Parameters
     ----------
@@ -192,6 +194,8 @@ def write_text(path: str | os.PathLike[str], blocks: Iterable[str]) -> None:
         The file, gzipped if it ends with ``.gz``; ``-`` or ``/dev/stdout`` is the standard output.
     blocks : iterable of str
         Its content.
+    keep_older : bool
+        Whether an older file is renamed to ``bck.0.NAME``, ``bck.1.NAME``, …, as PLUMED does.
 
     Raises
     ------
@@ -209,7 +213,7 @@ def write_text(path: str | os.PathLike[str], blocks: Iterable[str]) -> None:
         with path.open("w", encoding="utf-8") as stream:
             stream.writelines(blocks)
         return
-    _replace(path, blocks)
+    _replace(path, blocks, keep_older)
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -240,12 +244,12 @@ def _is_special(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def _replace(path: Path, blocks: Iterable[str]) -> None:
+def _replace(path: Path, blocks: Iterable[str], keep_older: bool) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with _open_new(temporary, gzipped=path.suffix == ".gz") as stream:
             stream.writelines(blocks)
-        backup = next_backup(path)
+        backup = next_backup(path) if keep_older else None
         if backup is not None:
             path.rename(backup)
         temporary.replace(path)

@@ -163,9 +163,8 @@ def as_matrix(name: str, values: ArrayLike, columns: int, dtype: DTypeLike) -> N
         array = array[:, np.newaxis]
     if array.ndim != 2 or array.shape[1] != columns:
         raise InputError(f"{name}: found shape {array.shape}, expected (M, {columns})")
-    finite = np.isfinite(array).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
+    if not np.isfinite(array).all():
+        row = int(np.argmin(np.isfinite(array).all(axis=1)))
         raise InputError(f"{name}: found {array[row]} in row {row}, expected finite numbers")
     return array.astype(dtype, copy=False)
 

@@ -9,7 +9,7 @@ import sys
 import traceback
 from typing import Callable
 
-from wheelkit.report import LackingError, MisusedError, Status
+from wheelkit.report import MACHINE_ERRORS, LackingError, MisusedError, Status
 
 
 def run(main: Callable[[], int]) -> int:
@@ -18,10 +18,12 @@ def run(main: Callable[[], int]) -> int:
         return main()
     except MisusedError as error:
         status, message = Status.MISUSED, str(error)
-    except LackingError as error:
-        status, message = Status.LACKING, str(error)
-    except Exception:
-        traceback.print_exc()
-        status, message = Status.INTERNAL, "internal error; please report the traceback above"
+    except Exception as error:
+        missing = isinstance(error, OSError) and error.errno in MACHINE_ERRORS
+        if missing or isinstance(error, LackingError):
+            status, message = Status.LACKING, str(error)
+        else:
+            traceback.print_exc()
+            status, message = Status.INTERNAL, "internal error; please report the traceback above"
     print(f"error: {message}", file=sys.stderr)
     return status

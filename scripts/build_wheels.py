@@ -55,6 +55,18 @@ def check_compiler() -> None:
         )
 
 
+def check_headers(python: Path) -> None:
+    """Refuse an interpreter without its C headers, which distributions package separately."""
+    probe = "import sysconfig; print(sysconfig.get_path('include'))"
+    done = subprocess.run([python, "-I", "-c", probe], check=True, capture_output=True, text=True)
+    header = Path(done.stdout.strip()) / "Python.h"
+    if not header.is_file():
+        raise LackingError(
+            f"{python} has no {header}; install its headers (Debian and Ubuntu: apt install "
+            "python3-dev; Fedora: dnf install python3-devel)"
+        )
+
+
 def source_date() -> str:
     """Return the time that archive members get, so that wheels rebuild identically."""
     if os.environ.get("SOURCE_DATE_EPOCH"):
@@ -134,6 +146,8 @@ def main() -> int:
     arguments = parse_arguments()
     pythons = chosen_pythons(arguments.python)
     check_compiler()
+    for python in pythons:
+        check_headers(python)
     environment = build_environment(cuda_home())
     try:
         for python in pythons:

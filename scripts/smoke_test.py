@@ -271,6 +271,17 @@ def summary(extra: dict[str, Any]) -> str:
     return f"{extra['device']['id']} ok ({len(extra['kernels'])} kernels, max error {listed})"
 
 
+def prepare_report(path: Path | None) -> None:
+    """Refuse a place where no report can be written, and remove an older one."""
+    if path is None:
+        return
+    if not path.parent.is_dir() or path.is_dir():
+        raise MisusedError(f"--report {path}: no file can be written there; name another place")
+    if path.exists():
+        # An older verdict must not pass for this run's, should it end without one.
+        path.unlink()
+
+
 def write_report(path: Path, content: dict[str, object]) -> None:
     """Write the report, complete or not at all."""
     partial = path.with_name(f".{path.name}.part")
@@ -301,9 +312,7 @@ def main() -> int:
         raise LackingError(
             f"{sys.executable} has no NumPy; run: {sys.executable} -m pip install numpy"
         )
-    if arguments.report and arguments.report.exists():
-        # An older verdict must not pass for this run's, should it end without one.
-        arguments.report.unlink()
+    prepare_report(arguments.report)
     try:
         faults, extra = examine(read_wheel(arguments.wheel), arguments.device)
     except FaultyError as error:

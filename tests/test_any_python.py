@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from any_python import run
 from wheelkit.report import LackingError, MisusedError, Status
@@ -12,6 +14,8 @@ from wheelkit.report import LackingError, MisusedError, Status
     [
         (MisusedError("name another place"), Status.MISUSED, "error: name another place\n"),
         (LackingError("no pip"), Status.LACKING, "error: no pip\n"),
+        (OSError(errno.ENOSPC, "no space left"), Status.LACKING, "no space left\n"),
+        (OSError(errno.ENOENT, "x"), Status.INTERNAL, "error: internal error"),
         (KeyError("x"), Status.INTERNAL, "error: internal error; please report the traceback"),
     ],
 )

@@ -13,6 +13,7 @@ from pathlib import Path
 import build_wheels
 import interpreters
 import pytest
+from wheelkit.report import LackingError
 
 SCRIPTS = Path(build_wheels.__file__).parent
 
@@ -155,3 +156,14 @@ def test_missing_compiler_is_the_environments_fault(project: Path) -> None:
     done = run(project, CXX="no-such-compiler -O3")
     assert done.returncode == 3
     assert "no C++ compiler found (no-such-compiler -O3)" in done.stderr
+
+
+def test_missing_headers_are_the_environments_fault(tmp_path: Path) -> None:
+    python = tmp_path / "python3"
+    python.write_text(f"#!/bin/sh\necho {tmp_path}/include\n")
+    python.chmod(0o755)
+    with pytest.raises(LackingError, match=r"no .*/include/Python.h; install .* python3-dev"):
+        build_wheels.check_headers(python)
+    (tmp_path / "include").mkdir()
+    (tmp_path / "include" / "Python.h").touch()
+    build_wheels.check_headers(python)

@@ -159,6 +159,15 @@ def test_older_report_does_not_outlive_a_run_without_verdict(pristine: Installat
     assert pristine.run("--device", "cuda").report == {}
 
 
+@pytest.mark.parametrize("place", ["absent/report.json", "."])
+def test_report_that_cannot_be_written_is_wrong_usage(
+    pristine: Installation, tmp_path: Path, place: str
+) -> None:
+    run = pristine.run("--report", str(tmp_path / place))
+    assert (run.status, run.out) == (2, "")
+    assert "name another place" in run.err
+
+
 @pytest.mark.gpu
 def test_whole_wheel_passes_on_the_gpu(pristine: Installation) -> None:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")

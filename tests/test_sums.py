@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -121,6 +122,22 @@ def test_sum_is_the_same_bits_every_time(device: str) -> None:
     first, second = (cyfes.sum_hills(hills, grid, device=device, gradient=True) for _ in range(2))
     np.testing.assert_array_equal(first.values, second.values)
     np.testing.assert_array_equal(first.gradient, second.gradient)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_eight_threads_at_once_get_the_bits_of_one(dtype: str, device: str) -> None:
+    hills, grid = random_hills([True, False], count=2000), uneven_grid([True, False])
+    where = np.random.default_rng(4).uniform(-1.0, 1.0, (500, 2))
+
+    def both(_: int) -> Any:
+        surface = cyfes.sum_hills(hills, grid, device=device, dtype=dtype)
+        return np.append(surface.values, cyfes.bias(where, hills, device, dtype))
+
+    alone = both(0)
+    with ThreadPoolExecutor(8) as pool:
+        for together in pool.map(both, range(32)):
+            np.testing.assert_array_equal(together, alone)
 
 
 def test_strided_fortran_and_read_only_points_give_the_same_bits() -> None:

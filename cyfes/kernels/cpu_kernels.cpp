@@ -88,21 +88,31 @@ inline Real exp_minus(Real d) {
 // Hills whose sum is kept in the lanes' own precision before it goes to a double.
 constexpr int batch_size = 256;
 
+// d += 1/2 (x - center)^2 / sigma^2 along one axis. PERIODIC: of the minimum image.
+template <bool PERIODIC, typename Real>
+inline void add_half_squares(const PointsBlock<Real> &block, int i, Real center, Real inverse,
+                             Real *d) {
+  const Real period = block.period[i];
+  const Real inverse_period = block.inverse_period[i];
+  const Real *x = block.x[i];
+  for (int lane = 0; lane < lanes; ++lane) {
+    Real difference = x[lane] - center;
+    if (PERIODIC) difference -= period * nearest(difference * inverse_period);
+    difference *= inverse;
+    d[lane] += Real(0.5) * difference * difference;
+  }
+}
+
 template <typename Real>
 inline void half_squares(const PointsBlock<Real> &block, std::int64_t n, Real *d) {
   for (int lane = 0; lane < lanes; ++lane) d[lane] = 0;
   for (int i = 0; i < block.ndim; ++i) {
     const Real center = block.centers[n * block.ndim + i];
     const Real inverse = Real(1) / block.sigmas[n * block.sigma_stride + i];
-    const Real period = block.period[i];
-    const Real inverse_period = block.inverse_period[i];
-    const Real *x = block.x[i];
-    for (int lane = 0; lane < lanes; ++lane) {
-      Real difference = x[lane] - center;
-      difference -= period * nearest(difference * inverse_period);
-      difference *= inverse;
-      d[lane] += Real(0.5) * difference * difference;
-    }
+    if (block.period[i] > 0)
+      add_half_squares<true>(block, i, center, inverse, d);
+    else
+      add_half_squares<false>(block, i, center, inverse, d);
   }
 }
 

@@ -69,9 +69,11 @@ struct GridArgs {
 
 #ifdef __CUDACC__
 
+// All threads take the same branch, which is cheaper than rounding for nothing.
 template <typename Real>
 __device__ inline Real minimum_image(Real difference, Real period, Real inverse_period) {
-  return difference - period * rint(difference * inverse_period);
+  if (inverse_period != Real(0)) difference -= period * rint(difference * inverse_period);
+  return difference;
 }
 
 __device__ inline float exponential(float x) { return expf(x); }
@@ -194,30 +196,58 @@ __device__ inline void sum_points(const PointsArgs<Real> &args) {
   if (place.active) args.values[blockIdx.y * args.count + place.point] = static_cast<Real>(total);
 }
 
-// The same for CUFES_LOG_GAUSSIAN. Each batch is looked through for its largest exponent before it
-// is added up, so that the largest term of the sum so far is always exp(0).
+// An exponent this far above that of the reference term cannot overflow the sum of a batch.
+__device__ inline float headroom(float) { return 80.0f; }
+__device__ inline double headroom(double) { return 600.0; }
+
+// The largest exponent h - d of a batch.
+template <typename Real, int D>
+__device__ inline Real largest_exponent(const HillsArgs<Real> &hills, const Batch<Real, D> &loaded,
+                                        int filled, const Real *x) {
+  Real largest = loaded.height[0] - half_square(hills, loaded, 0, x);
+  for (int slot = 1; slot < filled; ++slot)
+    largest = max(largest, loaded.height[slot] - half_square(hills, loaded, slot, x));
+  return largest;
+}
+
+// Sum of exp(h - d - reference) over a batch; false if a term left the headroom.
+template <typename Real, int D>
+__device__ inline bool add_exponentials(const HillsArgs<Real> &hills, const Batch<Real, D> &loaded,
+                                        int filled, const Real *x, Real reference, Real &sum) {
+  bool fits = true;
+  sum = 0;
+  for (int slot = 0; slot < filled; ++slot) {
+    const Real exponent = loaded.height[slot] - half_square(hills, loaded, slot, x) - reference;
+    fits = fits && exponent <= headroom(exponent);
+    sum += exponential(exponent);
+  }
+  return fits;
+}
+
+// The same for CUFES_LOG_GAUSSIAN: the sum is kept in units of exp(reference), the largest term of
+// the first batch. Where a later term is too large for that, it becomes the reference.
 template <typename Real, int D>
 __device__ inline void log_sum_points(const PointsArgs<Real> &args) {
   __shared__ Batch<Real, D> loaded;
   const HillsArgs<Real> &hills = args.hills;
   const Place<Real, D> place = find_place<Real, D>(args);
-  Real largest = static_cast<Real>(__longlong_as_double(0xfff0000000000000LL));  // -infinity
+  Real reference = 0;
   double total = 0;
   for (long long first = place.begin; first < place.end; first += batch<D>) {
     const int filled = load_batch(hills, first, place.end, loaded);
-    Real larger = largest;
-    for (int slot = 0; slot < filled; ++slot)
-      larger = max(larger, loaded.height[slot] - half_square(hills, loaded, slot, place.x));
-    total *= exponential(largest - larger);
-    largest = larger;
-    Real sum = 0;
-    for (int slot = 0; slot < filled; ++slot)
-      sum += exponential(loaded.height[slot] - half_square(hills, loaded, slot, place.x) - largest);
+    if (first == place.begin) reference = largest_exponent(hills, loaded, filled, place.x);
+    Real sum;
+    if (!add_exponentials(hills, loaded, filled, place.x, reference, sum)) {
+      const Real larger = largest_exponent(hills, loaded, filled, place.x);
+      total *= exponential(reference - larger);
+      reference = larger;
+      add_exponentials(hills, loaded, filled, place.x, reference, sum);
+    }
     total += sum;
     __syncthreads();
   }
   if (place.active)
-    args.values[blockIdx.y * args.count + place.point] = static_cast<Real>(largest + log(total));
+    args.values[blockIdx.y * args.count + place.point] = static_cast<Real>(reference + log(total));
 }
 
 template <typename Real>
