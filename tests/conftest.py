@@ -21,6 +21,8 @@ SHARED_DATA = PROJECT.parent / "shared" / "data"
 NO_GPU = "no usable GPU"
 NO_SHARED_DATA = f"no folder {SHARED_DATA}"
 NO_PYTHON = "no CPython"
+NO_NVCC = "no nvcc"
+NO_MOUNT = "no file system can be mounted here"
 
 # These scripts run on every CPython of the package; all others need a newer one.
 SCRIPTS_FOR_ALL = ("any_python", "install_cuda", "smoke_kernels", "smoke_test")
@@ -75,7 +77,7 @@ class SkipJudge:
         """Tell whether this machine may skip a test for this reason."""
         if reason.startswith(NO_SHARED_DATA):
             return not SHARED_DATA.is_dir()
-        return reason.startswith((NO_GPU, NO_PYTHON))
+        return reason.startswith((NO_GPU, NO_PYTHON, NO_NVCC, NO_MOUNT))
 
     def take(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         """Note a skip without excuse."""
