@@ -19,8 +19,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
-from any_python import run
-from wheelkit.report import LackingError, MisusedError, Status
+from wheelkit.report import LackingError, MisusedError, Status, run
 
 PINS = Path(__file__).with_name("cuda-toolkit.txt")
 STAMP = "version.json"
@@ -243,4 +242,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(run(main, oldest=(3, 7)))

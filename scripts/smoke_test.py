@@ -20,7 +20,6 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any, Iterator, NamedTuple
 
-from any_python import run
 from wheelkit.report import (
     Fault,
     FaultyError,
@@ -29,6 +28,8 @@ from wheelkit.report import (
     Outcome,
     Status,
     conclude,
+    run,
+    write_whole,
 )
 
 TOOL = "smoke_test"
@@ -282,13 +283,6 @@ def prepare_report(path: Path | None) -> None:
         path.unlink()
 
 
-def write_report(path: Path, content: dict[str, object]) -> None:
-    """Write the report, complete or not at all."""
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
-
-
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -320,11 +314,12 @@ def main() -> int:
     outcome = Outcome(arguments.wheel, tuple(faults))
     status = conclude(TOOL, [outcome], None)
     if arguments.report:
-        write_report(arguments.report, {**outcome.as_json(TOOL), **extra})
+        content = {**outcome.as_json(TOOL), **extra}
+        write_whole(arguments.report, json.dumps(content, indent=2))
     verdict = summary(extra) if status == Status.DONE else f"FAILED ({len(faults)} faults)"
     print(f"smoke test: {verdict}")
     return status
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(run(main, oldest=(3, 7)))

@@ -25,7 +25,7 @@ NO_NVCC = "no nvcc"
 NO_MOUNT = "no file system can be mounted here"
 
 # These scripts run on every CPython of the package; all others need a newer one.
-SCRIPTS_FOR_ALL = ("any_python", "install_cuda", "smoke_kernels", "smoke_test")
+SCRIPTS_FOR_ALL = ("install_cuda", "smoke_kernels", "smoke_test")
 SCRIPTS_SINCE = (3, 10)
 
 

@@ -67,8 +67,7 @@ class Site:
     def __init__(self, root: Path) -> None:
         self.scripts = root / "scripts"
         self.scripts.mkdir()
-        for name in ("install_cuda.py", "any_python.py"):
-            shutil.copy(SCRIPTS / name, self.scripts)
+        shutil.copy(SCRIPTS / "install_cuda.py", self.scripts)
         shutil.copytree(SCRIPTS / "wheelkit", self.scripts / "wheelkit")
         self.pins = self.scripts / "cuda-toolkit.txt"
         self.served = root / "served"

@@ -121,27 +121,30 @@ def conclude(tool: str, outcomes: Sequence[Outcome], report: Path | None) -> Sta
         print(f"error: {message}", file=sys.stderr)
     if report is not None:
         entries = [outcome.as_json(tool) for outcome in outcomes]
-        _write_whole(report, json.dumps(entries[0] if len(entries) == 1 else entries, indent=2))
+        write_whole(report, json.dumps(entries[0] if len(entries) == 1 else entries, indent=2))
     if faults:
         return Status.FAULTY
     return Status.LACKING if lacking else Status.DONE
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file, complete or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         partial.write_text(text + "\n", encoding="utf-8")
         partial.replace(path)
     finally:
-        partial.unlink(missing_ok=True)
+        # Not missing_ok, which CPython 3.7 does not know.
+        if partial.exists():
+            partial.unlink()
 
 
-def run(main: Callable[[], int]) -> int:
-    """Call `main` and turn what it raises into an exit status."""
+def run(main: Callable[[], int], oldest: tuple[int, int] = OLDEST_PYTHON) -> int:
+    """Call `main` and turn what it raises into an exit status; a crash is never a verdict."""
     try:
-        if sys.version_info < OLDEST_PYTHON:
+        if sys.version_info < oldest:
             # Inside of a wheel build, `python` is often the wheel's interpreter, not the tools'.
-            wanted = ".".join(map(str, OLDEST_PYTHON))
+            wanted = ".".join(map(str, oldest))
             raise LackingError(f"Python {wanted} or newer runs this; {sys.executable} is older")
         return main()
     except Exception as error:

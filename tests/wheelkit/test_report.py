@@ -54,6 +54,7 @@ def test_an_old_interpreter_is_named(
     monkeypatch.setattr(sys, "version_info", (3, 9, 18))
     assert report.run(lambda: 0) == Status.LACKING
     assert "3.10" in capsys.readouterr().err
+    assert report.run(lambda: 0, oldest=(3, 7)) == Status.DONE
 
 
 def test_the_report_has_the_agreed_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
