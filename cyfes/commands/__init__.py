@@ -1,0 +1,1 @@
+"""The commands of the command line, one module each; `cyfes.cli` lists and loads them."""
