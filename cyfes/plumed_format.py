@@ -10,6 +10,7 @@ import math
 import os
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -245,10 +246,30 @@ def _is_special(path: Path) -> bool:
 
 
 def _replace(path: Path, blocks: Iterable[str], keep_older: bool) -> None:
+    gzipped = path.suffix == ".gz"
+    with replacing(path, keep_older) as temporary, _open_new(temporary, gzipped) as stream:
+        stream.writelines(blocks)
+
+
+@contextmanager
+def replacing(path: Path, keep_older: bool = True) -> Iterator[Path]:
+    """Yield the name under which a file is to be written before it takes its place.
+
+    Parameters
+    ----------
+    path : Path
+        The file. If the body raises, it is left as it was and nothing else is left behind.
+    keep_older : bool
+        Whether an older file is renamed as `next_backup` says.
+
+    Yields
+    ------
+    Path
+        A new name in the same directory.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with _open_new(temporary, gzipped=path.suffix == ".gz") as stream:
-            stream.writelines(blocks)
+        yield temporary
         backup = next_backup(path) if keep_older else None
         if backup is not None:
             path.rename(backup)

@@ -89,6 +89,7 @@ def reweight(
         grid,
         tuple(names or (f"cv{axis}" for axis in range(grid.ndim))),
         device=_device.name(number),
+        kT=float(kT),
     )
 
 

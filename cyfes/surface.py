@@ -9,10 +9,11 @@ import numpy as np
 
 from cyfes.errors import InputError
 from cyfes.plumed_format import grid_blocks, parse_number, write_text
+from cyfes.units import check_energy_unit, check_positive, conversion, resolve_kT
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Optional, Tuple
 
     from numpy.typing import DTypeLike, NDArray
@@ -42,6 +43,14 @@ class FreeEnergySurface:
         The literals of the ends of each periodic CV's domain; see `cyfes.Hills`.
     device : str
         The device that computed it.
+    plan : str
+        How it was computed, in words; empty if that is not known.
+    unit : str, optional
+        The unit of F: "kJ/mol", "kcal/mol", "eV" or "kT"; None if that is not known.
+    kT : float, optional
+        Boltzmann's constant times the temperature, in the unit of F; None if it is not known.
+    cv_units : tuple of D str, optional
+        The units of the CVs.
 
     Raises
     ------
@@ -55,6 +64,10 @@ class FreeEnergySurface:
     gradient: NDArray[np.floating[Any]] | None = None
     domain: tuple[Domain, ...] | None = None
     device: str = "cpu"
+    plan: str = ""
+    unit: str | None = None
+    kT: float | None = None
+    cv_units: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes against the grid."""
@@ -64,9 +77,14 @@ class FreeEnergySurface:
         if self.gradient is not None and self.gradient.shape != (self.grid.ndim, *shape):
             expected = (self.grid.ndim, *shape)
             raise InputError(f"gradient: found shape {self.gradient.shape}, expected {expected}")
-        for what, entries in (("names", self.names), ("domain", self.domain)):
+        lists = {"names": self.names, "domain": self.domain, "cv_units": self.cv_units}
+        for what, entries in lists.items():
             if entries is not None and len(entries) != self.grid.ndim:
                 raise InputError(f"{what}: found {len(entries)}, expected {self.grid.ndim}")
+        if self.unit is not None:
+            check_energy_unit(self.unit)
+        if self.kT is not None:
+            check_positive("kT", self.kT)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the values; a copy only where one is asked for or the type needs one."""
@@ -80,10 +98,108 @@ class FreeEnergySurface:
     def __repr__(self) -> str:
         """Return a line that says what is known and where it was computed."""
         points = " x ".join(map(str, self.grid.shape))
-        low, high = np.min(self.values), np.max(self.values)
         return (
             f"<FreeEnergySurface over {', '.join(self.names)}: {points} points, "
-            f"{low:g} to {high:g}, computed on {self.device}>"
+            f"{self._range()}, computed on {self.device}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a table of what is known, for notebooks."""
+        # Seldom needed.
+        from html import escape
+
+        facts = {
+            "CVs": ", ".join(self.names),
+            "points": " × ".join(map(str, self.grid.shape)),
+            "F": self._range(),
+            "kT": "not known" if self.kT is None else f"{self.kT:g}",
+            "computed on": self.device,
+            "plan": self.plan,
+        }
+        rows = (f"<tr><th>{k}</th><td>{escape(v)}</td></tr>" for k, v in facts.items() if v)
+        return f"<table><caption>FreeEnergySurface</caption>{''.join(rows)}</table>"
+
+    def _range(self) -> str:
+        low, high = np.min(self.values), np.max(self.values)
+        return " ".join(filter(None, (f"{low:g} to {high:g}", self.unit)))
+
+    def with_units(
+        self,
+        unit: str | None = None,
+        *,
+        kT: float | None = None,
+        temperature: float | None = None,
+        cv_units: Sequence[str] | None = None,
+    ) -> FreeEnergySurface:
+        """Return the surface with its units named; no value changes.
+
+        Parameters
+        ----------
+        unit : str, optional
+            The unit that F is in: "kJ/mol", "kcal/mol", "eV" or "kT"; by default as it was.
+        kT : float, optional
+            kT in the unit of F.
+        temperature : float, optional
+            The temperature in K, instead of kT; needs the unit.
+        cv_units : sequence of D str, optional
+            The units of the CVs.
+
+        Returns
+        -------
+        FreeEnergySurface
+            A new surface of the same values.
+
+        Raises
+        ------
+        InputError
+            If a unit is unknown, a number is not above zero, or lengths disagree.
+        """
+        unit = self.unit if unit is None else check_energy_unit(unit)
+        given = 1.0 if unit == "kT" else resolve_kT(unit, kT, temperature)
+        return replace(
+            self,
+            unit=unit,
+            kT=self.kT if given is None else given,
+            cv_units=self.cv_units if cv_units is None else tuple(cv_units),
+        )
+
+    def to(
+        self, unit: str, *, kT: float | None = None, temperature: float | None = None
+    ) -> FreeEnergySurface:
+        """Return the surface converted to another unit of energy.
+
+        Parameters
+        ----------
+        unit : str
+            "kJ/mol", "kcal/mol", "eV" or "kT".
+        kT : float, optional
+            kT, in the unit of the two that is not "kT"; needed if one is and the surface does not
+            know kT.
+        temperature : float, optional
+            The temperature in K, instead of kT.
+
+        Returns
+        -------
+        FreeEnergySurface
+            A new surface.
+
+        Raises
+        ------
+        InputError
+            If the unit of the surface is not known, or a temperature is needed and not known.
+        """
+        if kT is None and temperature is None and unit == "kT":
+            kT = self.kT
+        factor = conversion(self.unit, unit, kT, temperature)
+        # In units of kT, kT is 1.
+        own = 1.0 if self.unit == "kT" else self.kT
+        known = None if own is None else own * factor
+        return replace(
+            self,
+            values=self.values * factor,
+            gradient=None if self.gradient is None else self.gradient * factor,
+            unit=unit,
+            kT=1.0 if unit == "kT" else known,
         )
 
     def shift_to_zero(self) -> FreeEnergySurface:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +63,9 @@ def test_shift_to_zero_makes_a_new_surface_with_minimum_zero() -> None:
         ({"gradient": np.zeros((2, 2))}, r"gradient: found shape .* expected \(2, 2, 2\)"),
         ({"names": ("phi",)}, "names: found 1, expected 2"),
         ({"domain": (None,)}, "domain: found 1, expected 2"),
+        ({"cv_units": ("rad",)}, "cv_units: found 1, expected 2"),
+        ({"unit": "kJ"}, "unit: found 'kJ', expected kJ/mol, kcal/mol, eV, kT"),
+        ({"kT": 0.0}, "kT: found 0.0, expected a number above zero"),
     ],
 )
 def test_parts_that_do_not_fit_the_grid_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -119,3 +123,50 @@ def test_save_refuses_a_bad_format_and_keeps_the_older_file(tmp_path: Path) -> N
         _surface().save(target, fmt="%d")
     assert target.read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_units_are_named_without_a_change_of_values() -> None:
+    surface = _surface().with_units("kJ/mol", temperature=300.0, cv_units=["rad", "nm"])
+    assert surface.values is VALUES
+    assert surface.kT == pytest.approx(2.494338785)
+    assert (surface.unit, surface.cv_units) == ("kJ/mol", ("rad", "nm"))
+    assert "-3 to 4 kJ/mol" in repr(surface)
+    assert surface.with_units().kT == surface.kT
+
+
+def test_conversion_takes_values_gradient_and_kT_along() -> None:  # noqa: N802
+    gradient = np.ones((2, 2, 2), dtype=np.float32)
+    surface = _surface(gradient=gradient).with_units("kcal/mol", kT=0.5).to("kJ/mol")
+    np.testing.assert_allclose(surface.values, VALUES * 4.184)
+    assert surface.gradient is not None
+    assert surface.gradient.dtype == np.float32
+    assert surface.kT == pytest.approx(2.092)
+    in_kT = surface.to("kT")  # noqa: N806
+    np.testing.assert_allclose(in_kT.values, VALUES * 2.0)
+    assert in_kT.kT == 1.0
+    back = in_kT.to("kcal/mol", kT=0.5)
+    np.testing.assert_allclose(back.values, VALUES)
+    assert back.kT == pytest.approx(0.5)
+
+
+def test_conversion_without_unit_or_temperature_is_refused() -> None:
+    with pytest.raises(InputError, match="unit that is not known"):
+        _surface().to("kJ/mol")
+    with pytest.raises(InputError, match="no temperature"):
+        _surface(unit="eV").to("kT")
+    with pytest.raises(InputError, match="a temperature without a unit"):
+        _surface().with_units(temperature=300.0)
+
+
+def test_a_pickled_surface_comes_back_whole() -> None:
+    surface = _surface(gradient=np.ones((2, 2, 2)), domain=(("-pi", "pi"), None), plan="separable")
+    back = pickle.loads(pickle.dumps(surface))  # noqa: S301
+    assert back.values.tolist() == VALUES.tolist()
+    assert (back.grid, back.names, back.plan) == (GRID, NAMES, "separable")
+    assert back.domain == surface.domain
+
+
+def test_a_notebook_shows_a_table_with_nothing_unescaped() -> None:
+    html = _surface(names=("<b>", "d"), plan="tiles & threads")._repr_html_()
+    assert "<td>&lt;b&gt;, d</td>" in html
+    assert "tiles &amp; threads" in html
