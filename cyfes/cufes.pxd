@@ -14,12 +14,14 @@ cdef extern from "cufes.h" nogil:
         CUFES_OUT_OF_MEMORY
         CUFES_CUDA_ERROR
         CUFES_INTERNAL_ERROR
+        CUFES_INTERRUPTED
 
     ctypedef struct cufes_hills:
         int32_t ndim
         int32_t kernel
         int64_t count
         int64_t sigma_rows
+        int32_t multivariate
         const double *centers
         const double *sigmas
         const double *heights
@@ -30,6 +32,7 @@ cdef extern from "cufes.h" nogil:
         int32_t kernel
         int64_t count
         int64_t sigma_rows
+        int32_t multivariate
         const float *centers
         const float *sigmas
         const float *heights
@@ -40,6 +43,14 @@ cdef extern from "cufes.h" nogil:
         const double *lower
         const double *spacing
         const int64_t *points
+
+    ctypedef struct cufes_run:
+        int32_t path
+        int32_t device_memory
+        void *stream
+        int32_t (*proceed)(void *context, double done) noexcept nogil
+        void *context
+        char plan[256]
 
     ctypedef struct cufes_device:
         char name[256]
@@ -58,11 +69,13 @@ cdef extern from "cufes.h" nogil:
         cufes_status (*device_info)(int32_t device, cufes_device *info) noexcept nogil
         const char *(*choose_image)(int32_t major, int32_t minor) noexcept nogil
         cufes_status (*sum_points)(int32_t device, const cufes_hills *hills, int64_t count,
-                                   const double *points, double *values) noexcept nogil
+                                   const double *points, double *values,
+                                   cufes_run *run) noexcept nogil
         cufes_status (*sum_points_f32)(int32_t device, const cufes_hills_f32 *hills, int64_t count,
-                                       const float *points, float *values) noexcept nogil
+                                       const float *points, float *values,
+                                       cufes_run *run) noexcept nogil
         cufes_status (*sum_grid)(int32_t device, const cufes_hills *hills, const cufes_grid *grid,
-                                 double *values, double *gradient) noexcept nogil
+                                 double *values, double *gradient, cufes_run *run) noexcept nogil
         cufes_status (*sum_grid_f32)(int32_t device, const cufes_hills_f32 *hills,
-                                     const cufes_grid *grid, float *values,
-                                     float *gradient) noexcept nogil
+                                     const cufes_grid *grid, float *values, float *gradient,
+                                     cufes_run *run) noexcept nogil

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 def sum_points(
@@ -9,7 +10,10 @@ def sum_points(
     periods: Any,
     points: Any,
     values: Any,
-) -> None: ...
+    path: int = ...,
+    multivariate: bool = ...,
+    progress: Callable[[float], object] | None = ...,
+) -> tuple[int, str]: ...
 def sum_grid(
     device: int,
     kernel: int,
@@ -22,7 +26,10 @@ def sum_grid(
     points: Any,
     values: Any,
     gradient: Any = ...,
-) -> None: ...
+    path: int = ...,
+    multivariate: bool = ...,
+    progress: Callable[[float], object] | None = ...,
+) -> tuple[int, str]: ...
 def library_version() -> str: ...
 def cuda_versions() -> tuple[int, int]: ...
 def device_count() -> int: ...

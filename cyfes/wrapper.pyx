@@ -10,15 +10,17 @@ include "wrapper_body.pxi"
 
 
 cdef cufes_status api_sum_points(
-    int device, const hills_t *hills, int64_t count, const real *points, real *values
+    int device, const hills_t *hills, int64_t count, const real *points, real *values,
+    cufes_run *run,
 ) noexcept nogil:
-    return api.sum_points(device, hills, count, points, values)
+    return api.sum_points(device, hills, count, points, values, run)
 
 
 cdef cufes_status api_sum_grid(
-    int device, const hills_t *hills, const cufes_grid *grid, real *values, real *gradient
+    int device, const hills_t *hills, const cufes_grid *grid, real *values, real *gradient,
+    cufes_run *run,
 ) noexcept nogil:
-    return api.sum_grid(device, hills, grid, values, gradient)
+    return api.sum_grid(device, hills, grid, values, gradient, run)
 
 
 def library_version():

@@ -1,6 +1,7 @@
 # The bindings of one precision. The file that includes this defines `real`, `hills_t` and the two
 # calls `api_sum_points` and `api_sum_grid` before it.
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdlib cimport free, malloc
 from posix.dlfcn cimport RTLD_LOCAL, RTLD_NOW, dlerror, dlopen, dlsym
 
@@ -59,6 +60,44 @@ cdef int check(cufes_status status) except -1:
     raise DeviceError(message)
 
 
+cdef class Watcher:
+    """Lets Python look in on a sum: its signal handlers, and a caller's `progress`."""
+
+    cdef cufes_run c
+    cdef object progress
+    cdef object error
+
+    def __cinit__(self, int path, progress):
+        self.progress = progress
+        self.c.path = path
+        self.c.device_memory = 0
+        self.c.stream = NULL
+        self.c.proceed = proceed
+        # Not owned: the call that this watches ends before the watcher does.
+        self.c.context = <void *>self
+        self.c.plan[0] = 0
+
+    cdef conclude(self, cufes_status status):
+        """Return the path taken and the plan in words, or raise what went wrong."""
+        if self.error is not None:
+            raise self.error
+        check(status)
+        return self.c.path, self.c.plan.decode()
+
+
+cdef int32_t proceed(void *context, double done) noexcept with gil:
+    cdef Watcher watcher = <Watcher>context
+    try:
+        PyErr_CheckSignals()
+        if watcher.progress is not None:
+            watcher.progress(done)
+    except BaseException as error:
+        # Raised again once the sum has stopped and freed what it holds.
+        watcher.error = error
+        return 0
+    return 1
+
+
 cdef class Rows:
     """A matrix as contiguous rows: borrowed from its owner, or a copy if it has other strides."""
 
@@ -111,13 +150,15 @@ cdef class HillsView:
         const real[:, :] sigmas not None,
         const real[::1] heights not None,
         const double[::1] periods not None,
+        bint multivariate,
     ):
         cdef Py_ssize_t count = centers.shape[0], ndim = centers.shape[1]
+        cdef Py_ssize_t columns = ndim * (ndim + 1) // 2 if multivariate else ndim
         if count == 0 or ndim == 0:
             raise shape_error("centers", (count, ndim), ("at least 1", "at least 1"))
-        if sigmas.shape[1] != ndim or (sigmas.shape[0] != 1 and sigmas.shape[0] != count):
+        if sigmas.shape[1] != columns or (sigmas.shape[0] != 1 and sigmas.shape[0] != count):
             found = (sigmas.shape[0], sigmas.shape[1])
-            raise shape_error("sigmas", found, ("1 or {}".format(count), ndim))
+            raise shape_error("sigmas", found, ("1 or {}".format(count), columns))
         if heights.shape[0] != count:
             raise shape_error("heights", (heights.shape[0],), (count,))
         if periods.shape[0] != ndim:
@@ -130,6 +171,7 @@ cdef class HillsView:
         self.c.kernel = kernel
         self.c.count = count
         self.c.sigma_rows = sigmas.shape[0]
+        self.c.multivariate = multivariate
         self.c.centers = self.centers.data
         self.c.sigmas = self.sigmas.data
         self.c.heights = &heights[0]
@@ -145,26 +187,30 @@ def sum_points(
     const double[::1] periods,
     const real[:, :] points not None,
     real[::1] values not None,
+    int path=0,
+    bint multivariate=False,
+    progress=None,
 ):
-    """Write the sum of N hills at M points into ``values``.
+    """Write the sum of N hills at M points into ``values``; return the path taken and the plan.
 
     Shapes: centers (N, D), sigmas (N, D) or (1, D), heights (N,), periods (D,) with 0 for an axis
     that is not periodic, points (M, D), values (M,). Strides of the matrices are honoured.
+    ``multivariate``: sigmas (N or 1, D (D + 1) / 2), see cufes.h. ``progress`` is called with the
+    part done, 0 to 1; what it raises, or a signal handler does, stops the sum.
     """
-    cdef HillsView hills = HillsView(kernel, centers, sigmas, heights, periods)
+    cdef HillsView hills = HillsView(kernel, centers, sigmas, heights, periods, multivariate)
+    cdef Watcher watcher = Watcher(path, progress)
     cdef int64_t count = points.shape[0]
     cdef cufes_status status
     if points.shape[1] != hills.c.ndim:
         raise shape_error("points", (points.shape[0], points.shape[1]), (count, hills.c.ndim))
     if values.shape[0] != count:
         raise shape_error("values", (values.shape[0],), (count,))
-    if count == 0:
-        return
     cdef Rows rows = Rows(points)
-    cdef real *out = &values[0]
+    cdef real *out = &values[0] if count else NULL
     with nogil:
-        status = api_sum_points(device, &hills.c, count, rows.data, out)
-    check(status)
+        status = api_sum_points(device, &hills.c, count, rows.data, out, &watcher.c)
+    return watcher.conclude(status)
 
 
 def sum_grid(
@@ -179,13 +225,17 @@ def sum_grid(
     const int64_t[::1] points not None,
     real[::1] values not None,
     real[:, ::1] gradient=None,
+    int path=0,
+    bint multivariate=False,
+    progress=None,
 ):
     """Write the sum of N hills on a grid of P points, and its gradient, into arrays.
 
-    Shapes: as in ``sum_points``; lower, spacing and points (D,); values (P,), the last axis of the
-    grid fastest; gradient (D, P) or None.
+    As in ``sum_points``, but for these shapes: lower, spacing and points (D,); values (P,), the
+    last axis of the grid fastest; gradient (D, P) or None.
     """
-    cdef HillsView hills = HillsView(kernel, centers, sigmas, heights, periods)
+    cdef HillsView hills = HillsView(kernel, centers, sigmas, heights, periods, multivariate)
+    cdef Watcher watcher = Watcher(path, progress)
     cdef cufes_grid grid
     cdef cufes_status status
     cdef real *slopes = NULL
@@ -208,5 +258,5 @@ def sum_grid(
     grid.points = &points[0]
     cdef real *out = &values[0]
     with nogil:
-        status = api_sum_grid(device, &hills.c, &grid, out, slopes)
-    check(status)
+        status = api_sum_grid(device, &hills.c, &grid, out, slopes, &watcher.c)
+    return watcher.conclude(status)

@@ -2,6 +2,8 @@
 //
 // Every point and every grid point is owned by one thread, which adds the hills in their order: the
 // result does not depend on the number of threads.
+#include "cpu.hpp"
+
 #include <omp.h>
 
 #include <algorithm>
@@ -9,58 +11,9 @@
 #include <vector>
 
 #include "FES.cuh"
-#include "cpu_kernels.hpp"
-#include "problem.hpp"
 
 namespace cufes {
 namespace {
-
-const CpuKernels &kernels() {
-  static const CpuKernels &best = [&]() -> const CpuKernels & {
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
-      return cpu_kernels_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return cpu_kernels_avx2;
-    return cpu_kernels_baseline;
-  }();
-  return best;
-}
-
-void run(PointsBlock<double> &block) {
-  (block.logarithmic ? kernels().log_points_f64 : kernels().points_f64)(block);
-}
-void run(PointsBlock<float> &block) {
-  (block.logarithmic ? kernels().log_points_f32 : kernels().points_f32)(block);
-}
-
-template <typename Real>
-PointsBlock<Real> make_block(const Hills<Real> &hills) {
-  PointsBlock<Real> block{};
-  block.ndim = hills.ndim;
-  block.stretched = hills.kernel == CUFES_STRETCHED_GAUSSIAN;
-  block.logarithmic = hills.kernel == CUFES_LOG_GAUSSIAN;
-  block.count = hills.count;
-  block.sigma_stride = hills.sigma_rows == 1 ? 0 : hills.ndim;
-  block.centers = hills.centers;
-  block.sigmas = hills.sigmas;
-  block.heights = hills.heights;
-  for (int i = 0; i < hills.ndim; ++i) {
-    block.period[i] = static_cast<Real>(hills.periods[i]);
-    block.inverse_period[i] = static_cast<Real>(hills.periods[i] > 0 ? 1.0 / hills.periods[i] : 0);
-  }
-  return block;
-}
-
-template <typename Real>
-void sum_block(PointsBlock<Real> &block, const Points<Real> &points, std::int64_t first) {
-  const int filled = static_cast<int>(std::min<std::int64_t>(lanes, points.count - first));
-  for (int lane = 0; lane < lanes; ++lane) {
-    // Lanes without a point repeat the last one: no number that could trap or be slow.
-    const Real *point = points.points + (first + std::min(lane, filled - 1)) * block.ndim;
-    for (int i = 0; i < block.ndim; ++i) block.x[i][lane] = point[i];
-  }
-  run(block);
-  std::copy(block.values, block.values + filled, points.values + first);
-}
 
 // A run of grid indices, and where it starts among the indices that a hill reaches along the axis.
 struct Span {
@@ -164,7 +117,7 @@ class Slab {
       task.half_square = half_square.data();
       task.factor = factor.data();
       task.slope = slope.data();
-      kernels().axis(task);
+      cpu_kernels().axis(task);
     }
   };
 
@@ -232,7 +185,7 @@ class Slab {
     task.values = values_ + offset;
     task.gradient = gradient_ ? gradient_ + offset : nullptr;
     task.plane = size_;
-    kernels().row(task);
+    cpu_kernels().row(task);
   }
 
   const std::vector<Axis> &axes_;
@@ -259,7 +212,7 @@ constexpr int slabs_per_thread = 4;
 
 template <typename Real>
 void sum_grid_in_double(const Hills<Real> &hills, const cufes_grid &grid, std::int64_t size,
-                        double *values, double *gradient) {
+                        double *values, double *gradient, Run &run) {
   const std::vector<Axis> axes = make_axes(grid, hills.periods);
   const std::int64_t rows = axes[0].points;
   const std::int64_t count = std::min<std::int64_t>(rows, slabs_per_thread * omp_get_max_threads());
@@ -269,47 +222,71 @@ void sum_grid_in_double(const Hills<Real> &hills, const cufes_grid &grid, std::i
   for (std::int64_t s = 0; s < count; ++s)
     slabs.emplace_back(axes, hills.kernel, values, gradient, size, rows * s / count,
                        rows * (s + 1) / count);
-  const std::int64_t sigma_stride = hills.sigma_rows == 1 ? 0 : hills.ndim;
+  Watch watch(run, static_cast<double>(hills.count) * static_cast<double>(count));
 #pragma omp parallel for schedule(dynamic, 1)
   for (std::int64_t s = 0; s < count; ++s) {
     slabs[s].clear();
-    for (std::int64_t n = 0; n < hills.count; ++n)
-      slabs[s].add(hills.centers + n * hills.ndim, hills.sigmas + n * sigma_stride,
+    for (std::int64_t n = 0; n < hills.count && !watch.stopped(); ++n) {
+      slabs[s].add(hills.centers + n * hills.ndim, hills.sigmas + n * sigma_stride(hills),
                    hills.heights[n]);
+      watch.add(1, omp_get_thread_num() == 0);
+    }
   }
+  watch.finish();
 }
-
-}  // namespace
 
 template <typename Real>
-void sum_points_cpu(const Hills<Real> &hills, const Points<Real> &points) {
-  const PointsBlock<Real> block = make_block<Real>(hills);
-  const std::int64_t blocks = (points.count + lanes - 1) / lanes;
-#pragma omp parallel for schedule(dynamic, 1)
-  for (std::int64_t b = 0; b < blocks; ++b) {
-    PointsBlock<Real> own = block;
-    sum_block(own, points, b * lanes);
-  }
-}
-
-template <>
-void sum_grid_cpu<double>(const cufes_hills &hills, const Surface<double> &surface) {
-  sum_grid_in_double<double>(hills, *surface.grid, surface.size, surface.values, surface.gradient);
-}
-
-// Summed in double and rounded once: on a CPU the rows of a grid wait for memory, not arithmetic.
-template <>
-void sum_grid_cpu<float>(const cufes_hills_f32 &hills, const Surface<float> &surface) {
+void sum_grid_rows(const Hills<Real> &hills, const Surface<Real> &surface, Run &run) {
+  const bool separable = hills.kernel == CUFES_GAUSSIAN;
+  run.plan(separable ? CUFES_PATH_SEPARABLE : CUFES_PATH_TRUNCATED,
+           (separable ? "separable, rows of the grid, " : "truncated, rows of the grid, ") +
+               cpu_means());
   const std::int64_t planes = surface.gradient ? surface.size * hills.ndim : 0;
   std::vector<double> values(surface.size), gradient(planes);
-  sum_grid_in_double<float>(hills, *surface.grid, surface.size, values.data(),
-                            planes ? gradient.data() : nullptr);
-  const auto round = [](double x) { return static_cast<float>(x); };
+  sum_grid_in_double<Real>(hills, *surface.grid, surface.size, values.data(),
+                           planes ? gradient.data() : nullptr, run);
+  const auto round = [](double x) { return static_cast<Real>(x); };
   std::transform(values.begin(), values.end(), surface.values, round);
   if (planes) std::transform(gradient.begin(), gradient.end(), surface.gradient, round);
 }
 
-template void sum_points_cpu<double>(const cufes_hills &, const Points<double> &);
-template void sum_points_cpu<float>(const cufes_hills_f32 &, const Points<float> &);
+}  // namespace
+
+const CpuKernels &cpu_kernels() {
+  static const CpuKernels &best = [&]() -> const CpuKernels & {
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
+      return cpu_kernels_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return cpu_kernels_avx2;
+    return cpu_kernels_baseline;
+  }();
+  return best;
+}
+
+const char *cpu_instruction_set() {
+  if (&cpu_kernels() == &cpu_kernels_avx512) return "avx512";
+  return &cpu_kernels() == &cpu_kernels_avx2 ? "avx2" : "sse2";
+}
+
+std::string cpu_means() {
+  return std::to_string(omp_get_max_threads()) + " threads, " + cpu_instruction_set();
+}
+
+template <typename Real>
+void sum_points_cpu(const Hills<Real> &hills, const Points<Real> &points, Run &run) {
+  sum_points_direct<Real>(hills, points, run);
+}
+
+template <typename Real>
+void sum_grid_cpu(const Hills<Real> &hills, const Surface<Real> &surface, Run &run) {
+  if (run.path() == CUFES_PATH_DIRECT || hills.multivariate || hills.kernel == CUFES_LOG_GAUSSIAN)
+    sum_grid_direct<Real>(hills, surface, run);
+  else
+    sum_grid_rows<Real>(hills, surface, run);
+}
+
+template void sum_points_cpu<double>(const cufes_hills &, const Points<double> &, Run &);
+template void sum_points_cpu<float>(const cufes_hills_f32 &, const Points<float> &, Run &);
+template void sum_grid_cpu<double>(const cufes_hills &, const Surface<double> &, Run &);
+template void sum_grid_cpu<float>(const cufes_hills_f32 &, const Surface<float> &, Run &);
 
 }  // namespace cufes

@@ -103,9 +103,46 @@ inline void add_half_squares(const PointsBlock<Real> &block, int i, Real center,
   }
 }
 
+// The differences x - center in the hill's own units: u = L^T (x - center), so that d = 1/2 |u|^2.
+template <typename Real>
+inline void whiten(const PointsBlock<Real> &block, std::int64_t n, Real (*u)[lanes]) {
+  const Real *sigma = block.sigmas + n * block.sigma_stride;
+  for (int i = 0; i < block.ndim; ++i) {
+    const Real center = block.centers[n * block.ndim + i];
+    const Real period = block.period[i];
+    const Real inverse_period = block.inverse_period[i];
+    const Real inverse = block.multivariate ? Real(1) : Real(1) / sigma[i];
+    for (int lane = 0; lane < lanes; ++lane) {
+      const Real difference = block.x[i][lane] - center;
+      u[i][lane] = (difference - period * nearest(difference * inverse_period)) * inverse;
+    }
+  }
+  if (!block.multivariate) return;
+  // In place: u_j needs the differences from axis j on.
+  for (int j = 0; j < block.ndim; ++j) {
+    const Real diagonal = sigma[j * (j + 1) / 2 + j];
+    for (int lane = 0; lane < lanes; ++lane) u[j][lane] *= diagonal;
+    for (int i = j + 1; i < block.ndim; ++i) {
+      const Real element = sigma[i * (i + 1) / 2 + j];
+      for (int lane = 0; lane < lanes; ++lane) u[j][lane] += element * u[i][lane];
+    }
+  }
+}
+
+template <typename Real>
+inline void add_squares(const PointsBlock<Real> &block, const Real (*u)[lanes], Real *d) {
+  for (int i = 0; i < block.ndim; ++i)
+    for (int lane = 0; lane < lanes; ++lane) d[lane] += Real(0.5) * u[i][lane] * u[i][lane];
+}
+
 template <typename Real>
 inline void half_squares(const PointsBlock<Real> &block, std::int64_t n, Real *d) {
   for (int lane = 0; lane < lanes; ++lane) d[lane] = 0;
+  if (block.multivariate) {
+    Real u[CUFES_MAX_DIM][lanes];
+    whiten(block, n, u);
+    return add_squares(block, u, d);
+  }
   for (int i = 0; i < block.ndim; ++i) {
     const Real center = block.centers[n * block.ndim + i];
     const Real inverse = Real(1) / block.sigmas[n * block.sigma_stride + i];
@@ -136,11 +173,11 @@ inline void add_hill(bool stretched, Real height, const Real *d, Real *sum) {
   }
 }
 
+// Adds hills; whatever parts they come in, multiples of a batch give the same bits.
 template <typename Real>
-void points(PointsBlock<Real> &block) {
-  double total[lanes] = {};
-  for (std::int64_t first = 0; first < block.count; first += batch_size) {
-    const std::int64_t rest = block.count - first;
+void values(PointsBlock<Real> &block) {
+  for (std::int64_t first = block.begin; first < block.end; first += batch_size) {
+    const std::int64_t rest = block.end - first;
     const std::int64_t end = first + (rest < batch_size ? rest : batch_size);
     Real sum[lanes] = {};
     for (std::int64_t n = first; n < end; ++n) {
@@ -148,9 +185,42 @@ void points(PointsBlock<Real> &block) {
       half_squares(block, n, d);
       add_hill(block.stretched, block.heights[n], d, sum);
     }
-    for (int lane = 0; lane < lanes; ++lane) total[lane] += sum[lane];
+    for (int lane = 0; lane < lanes; ++lane) block.total[lane] += sum[lane];
   }
-  for (int lane = 0; lane < lanes; ++lane) block.values[lane] = static_cast<Real>(total[lane]);
+}
+
+// The derivative of -d along axis i, -(L u)_i.
+template <typename Real>
+inline void slope_along(const PointsBlock<Real> &block, std::int64_t n, int i,
+                        const Real (*u)[lanes], Real *slope) {
+  const Real *sigma = block.sigmas + n * block.sigma_stride;
+  for (int lane = 0; lane < lanes; ++lane) slope[lane] = 0;
+  for (int j = block.multivariate ? 0 : i; j <= i; ++j) {
+    const Real factor = block.multivariate ? sigma[i * (i + 1) / 2 + j] : Real(1) / sigma[i];
+    for (int lane = 0; lane < lanes; ++lane) slope[lane] -= factor * u[j][lane];
+  }
+}
+
+template <typename Real>
+void gradient(PointsBlock<Real> &block) {
+  for (std::int64_t n = block.begin; n < block.end; ++n) {
+    Real u[CUFES_MAX_DIM][lanes], d[lanes] = {}, steep[lanes], slope[lanes];
+    whiten(block, n, u);
+    add_squares(block, u, d);
+    if (block.stretched && !any_within_reach(d)) continue;
+    const Real height = block.heights[n];
+    const Real scale = block.stretched ? Real(stretch_a) * height : height;
+    const Real offset = block.stretched ? Real(stretch_b) * height : Real(0);
+    for (int lane = 0; lane < lanes; ++lane) {
+      const bool within = !block.stretched || d[lane] < Real(stretch_cutoff);
+      steep[lane] = within ? scale * exp_minus(d[lane]) : Real(0);
+      block.total[lane] += steep[lane] + (within ? offset : Real(0));
+    }
+    for (int i = 0; i < block.ndim; ++i) {
+      slope_along(block, n, i, u, slope);
+      for (int lane = 0; lane < lanes; ++lane) block.gradient[i][lane] += slope[lane] * steep[lane];
+    }
+  }
 }
 
 void axis(const AxisTask &task) {
@@ -169,41 +239,30 @@ void axis(const AxisTask &task) {
 // Few enough that the exponents of a batch stay in the first-level cache.
 constexpr int log_batch_size = 32;
 
-// For CUFES_LOG_GAUSSIAN: the sum so far of each lane, in units of exp(largest).
+// Adds hills given by their exponents h - d to the sums, in units of the largest term so far.
 template <typename Real>
-struct LogSums {
-  Real largest[lanes];
-  double total[lanes];
-};
-
-template <typename Real>
-inline void add_batch(const Real (*exponent)[lanes], int count, LogSums<Real> &sums) {
+inline void add_batch(const Real (*exponent)[lanes], int count, PointsBlock<Real> &block) {
   Real larger[lanes], sum[lanes];
-  for (int lane = 0; lane < lanes; ++lane) larger[lane] = sums.largest[lane];
+  for (int lane = 0; lane < lanes; ++lane) larger[lane] = block.largest[lane];
   for (int k = 0; k < count; ++k)
     for (int lane = 0; lane < lanes; ++lane)
       larger[lane] = exponent[k][lane] > larger[lane] ? exponent[k][lane] : larger[lane];
   for (int lane = 0; lane < lanes; ++lane) {
     // Before the first batch the largest is minus infinity, and this is 0 times 0.
-    sums.total[lane] *= exp_minus(larger[lane] - sums.largest[lane]);
-    sums.largest[lane] = larger[lane];
+    block.total[lane] *= exp_minus(larger[lane] - block.largest[lane]);
+    block.largest[lane] = larger[lane];
     sum[lane] = 0;
   }
   for (int k = 0; k < count; ++k)
     for (int lane = 0; lane < lanes; ++lane)
       sum[lane] += exp_minus(larger[lane] - exponent[k][lane]);
-  for (int lane = 0; lane < lanes; ++lane) sums.total[lane] += sum[lane];
+  for (int lane = 0; lane < lanes; ++lane) block.total[lane] += sum[lane];
 }
 
 template <typename Real>
-void log_points(PointsBlock<Real> &block) {
-  LogSums<Real> sums;
-  for (int lane = 0; lane < lanes; ++lane) {
-    sums.largest[lane] = -__builtin_inff();
-    sums.total[lane] = 0;
-  }
-  for (std::int64_t first = 0; first < block.count; first += log_batch_size) {
-    const std::int64_t rest = block.count - first;
+void logarithms(PointsBlock<Real> &block) {
+  for (std::int64_t first = block.begin; first < block.end; first += log_batch_size) {
+    const std::int64_t rest = block.end - first;
     const int count = static_cast<int>(rest < log_batch_size ? rest : log_batch_size);
     Real exponent[log_batch_size][lanes];
     for (int k = 0; k < count; ++k) {
@@ -212,10 +271,8 @@ void log_points(PointsBlock<Real> &block) {
       const Real height = block.heights[first + k];
       for (int lane = 0; lane < lanes; ++lane) exponent[k][lane] = height - d[lane];
     }
-    add_batch(exponent, count, sums);
+    add_batch(exponent, count, block);
   }
-  for (int lane = 0; lane < lanes; ++lane)
-    block.values[lane] = static_cast<Real>(sums.largest[lane] + __builtin_log(sums.total[lane]));
 }
 
 // What the hill adds at point k, and the part of it that the slopes multiply.
@@ -269,7 +326,11 @@ void row(const RowTask &task) {
 
 }  // namespace
 
-const CpuKernels CUFES_ISA = {points<double>,    points<float>, log_points<double>,
-                              log_points<float>, axis,          row};
+const CpuKernels CUFES_ISA = {
+    {values<double>, gradient<double>, logarithms<double>},
+    {values<float>, gradient<float>, logarithms<float>},
+    axis,
+    row,
+};
 
 }  // namespace cufes

@@ -12,12 +12,13 @@ namespace cufes {
 // their order whatever the width of a vector.
 constexpr int lanes = 64;
 
+// A block of points, the hills that are to be added to it, and its sums so far.
 template <typename Real>
 struct PointsBlock {
   int ndim;
   bool stretched;
-  bool logarithmic;
-  std::int64_t count;
+  bool multivariate;
+  std::int64_t begin, end;  // of the hills
   std::int64_t sigma_stride;
   const Real *centers;
   const Real *sigmas;
@@ -25,7 +26,9 @@ struct PointsBlock {
   Real period[CUFES_MAX_DIM];
   Real inverse_period[CUFES_MAX_DIM];
   Real x[CUFES_MAX_DIM][lanes];
-  Real values[lanes];
+  double total[lanes];  // of CUFES_LOG_GAUSSIAN in units of exp(largest)
+  double gradient[CUFES_MAX_DIM][lanes];
+  Real largest[lanes];
 };
 
 // One hill along one axis, at `count` successive grid points from `offset` = x - center on; each
@@ -59,11 +62,17 @@ struct RowTask {
   std::int64_t plane;
 };
 
+// What adds hills to a block of points in one precision.
+template <typename Real>
+struct PointKernels {
+  void (*values)(PointsBlock<Real> &block);
+  void (*gradient)(PointsBlock<Real> &block);  // and the values
+  void (*logarithms)(PointsBlock<Real> &block);
+};
+
 struct CpuKernels {
-  void (*points_f64)(PointsBlock<double> &block);
-  void (*points_f32)(PointsBlock<float> &block);
-  void (*log_points_f64)(PointsBlock<double> &block);
-  void (*log_points_f32)(PointsBlock<float> &block);
+  PointKernels<double> points_f64;
+  PointKernels<float> points_f32;
   void (*axis)(const AxisTask &task);
   void (*row)(const RowTask &task);
 };

@@ -276,6 +276,19 @@ GridArgs<Real> make_grid_args(const cufes_grid &grid, const HillsArgs<Real> &hil
   return args;
 }
 
+// What this back end does not serve yet is refused, never summed to something else.
+template <typename Real>
+void check_served(const Hills<Real> &hills, const Run &run, cufes_path only) {
+  if (hills.multivariate)
+    throw Failure(CUFES_INVALID_ARGUMENT,
+                  "multivariate hills are not summed on CUDA devices yet; use device=\"cpu\"");
+  if (run.device_memory())
+    throw Failure(CUFES_INVALID_ARGUMENT, "arrays in device memory are not taken yet");
+  if (run.path() != CUFES_PATH_AUTO && run.path() != only)
+    throw Failure(CUFES_INVALID_ARGUMENT,
+                  "this path is not on CUDA devices yet; use the automatic one, or device=\"cpu\"");
+}
+
 }  // namespace
 
 void cuda_versions(std::int32_t *runtime, std::int32_t *driver) {
@@ -318,8 +331,9 @@ void cuda_device_info(int device, cufes_device *info) {
 }
 
 template <typename Real>
-void sum_points_cuda(int device, const Hills<Real> &hills, const Points<Real> &points) {
+void sum_points_cuda(int device, const Hills<Real> &hills, const Points<Real> &points, Run &run) {
   check_device(device);
+  check_served<Real>(hills, run, CUFES_PATH_DIRECT);
   const CurrentDevice current(device);
   const bool logarithmic = hills.kernel == CUFES_LOG_GAUSSIAN;
   const char *stem = logarithmic ? "cufes_log_points_" : "cufes_points_";
@@ -349,11 +363,19 @@ void sum_points_cuda(int device, const Hills<Real> &hills, const Points<Real> &p
   }
   values.copy_to(points.values, stream);
   check(cudaStreamSynchronize(stream), "finish the sum");
+  run.plan(CUFES_PATH_DIRECT, "direct, hills in " + std::to_string(chunks) + " parts");
 }
 
 template <typename Real>
-void sum_grid_cuda(int device, const Hills<Real> &hills, const Surface<Real> &surface) {
+void sum_grid_cuda(int device, const Hills<Real> &hills, const Surface<Real> &surface, Run &run) {
   check_device(device);
+  if (hills.kernel == CUFES_LOG_GAUSSIAN)
+    throw Failure(
+        CUFES_INVALID_ARGUMENT,
+        "the logarithmic kernel is not summed on grids on CUDA devices yet; sum it at the "
+        "points of the grid, or use device=\"cpu\"");
+  const cufes_path path = hills.kernel == CUFES_GAUSSIAN ? CUFES_PATH_DIRECT : CUFES_PATH_TRUNCATED;
+  check_served<Real>(hills, run, path);
   const CurrentDevice current(device);
   const char *stem = surface.gradient ? "cufes_grid_gradient_" : "cufes_grid_";
   const cudaKernel_t sum = load_kernel<Real>(device, kernel_name(stem, hills.ndim));
@@ -373,11 +395,13 @@ void sum_grid_cuda(int device, const Hills<Real> &hills, const Surface<Real> &su
   values.copy_to(surface.values, stream);
   if (surface.gradient) gradient.copy_to(surface.gradient, stream);
   check(cudaStreamSynchronize(stream), "finish the sum");
+  run.plan(path, (path == CUFES_PATH_DIRECT ? "direct, " : "truncated, ") + std::to_string(tiles) +
+                     " tiles");
 }
 
-template void sum_points_cuda<double>(int, const cufes_hills &, const Points<double> &);
-template void sum_points_cuda<float>(int, const cufes_hills_f32 &, const Points<float> &);
-template void sum_grid_cuda<double>(int, const cufes_hills &, const Surface<double> &);
-template void sum_grid_cuda<float>(int, const cufes_hills_f32 &, const Surface<float> &);
+template void sum_points_cuda<double>(int, const cufes_hills &, const Points<double> &, Run &);
+template void sum_points_cuda<float>(int, const cufes_hills_f32 &, const Points<float> &, Run &);
+template void sum_grid_cuda<double>(int, const cufes_hills &, const Surface<double> &, Run &);
+template void sum_grid_cuda<float>(int, const cufes_hills_f32 &, const Surface<float> &, Run &);
 
 }  // namespace cufes

@@ -53,24 +53,71 @@ void check_logarithms(const Hills<Real> &hills) {
   }
 }
 
+std::string describe_sigma(bool multivariate, int ndim, std::int64_t at) {
+  if (!multivariate)
+    return "sigma of axis " + std::to_string(at % ndim) + " of hill " + std::to_string(at / ndim);
+  const int columns = ndim * (ndim + 1) / 2;
+  int row = 0, column = static_cast<int>(at % columns);
+  while (column > row) column -= ++row;
+  return "element (" + std::to_string(row) + ", " + std::to_string(column) + ") of L of hill " +
+         std::to_string(at / columns);
+}
+
+// Whether an element of a row of sigmas lies on the diagonal of a lower triangle.
+bool on_diagonal(int at) {
+  int row = 0;
+  while (at > row) at -= ++row;
+  return at == row;
+}
+
 template <typename Real>
-void check_numbers(const Hills<Real> &hills) {
-  for (std::int64_t i = 0; i < hills.sigma_rows * hills.ndim; ++i) {
-    if (hills.sigmas[i] > 0 && std::isfinite(hills.sigmas[i])) continue;
-    throw Failure(CUFES_INVALID_ARGUMENT, "sigma of axis " + std::to_string(i % hills.ndim) +
-                                              " of hill " + std::to_string(i / hills.ndim) +
+void check_sigmas(const Hills<Real> &hills) {
+  const int columns = sigma_columns(hills);
+  for (std::int64_t i = 0; i < hills.sigma_rows * columns; ++i) {
+    const bool any_sign = hills.multivariate && !on_diagonal(static_cast<int>(i % columns));
+    if ((any_sign || hills.sigmas[i] > 0) && std::isfinite(hills.sigmas[i])) continue;
+    throw Failure(CUFES_INVALID_ARGUMENT, describe_sigma(hills.multivariate, hills.ndim, i) +
                                               " is " + std::to_string(hills.sigmas[i]) +
-                                              ", expected a positive number");
+                                              ", expected a " + (any_sign ? "finite" : "positive") +
+                                              " number");
   }
-  if (hills.kernel == CUFES_LOG_GAUSSIAN) check_logarithms<Real>(hills);
+}
+
+// Beyond, more than the nearest image of a hill would count, and no kernel ends before them.
+template <typename Real>
+void check_images(const Hills<Real> &hills) {
+  for (std::int64_t n = 0; n < hills.sigma_rows; ++n) {
+    double deviations[CUFES_MAX_DIM];
+    standard_deviations(hills, hills.sigmas + n * sigma_columns(hills), deviations);
+    for (int i = 0; i < hills.ndim; ++i)
+      require(hills.periods[i] == 0 || deviations[i] <= hills.periods[i],
+              "sigma of axis " + std::to_string(i) + " of hill " + std::to_string(n) + " is " +
+                  std::to_string(deviations[i]) + ", more than the period of the axis, " +
+                  std::to_string(hills.periods[i]) +
+                  ": a Gaussian without a cut-off takes the nearest image alone, and so wide a one "
+                  "would be wrong by its other images");
+  }
+}
+
+template <typename Real>
+void check_periods(const Hills<Real> &hills) {
   for (int i = 0; i < hills.ndim; ++i)
     require(hills.periods[i] >= 0 && std::isfinite(hills.periods[i]),
             "the period of axis " + std::to_string(i) + " is " + std::to_string(hills.periods[i]) +
                 ", expected a positive number, or 0 for an axis that is not periodic");
 }
 
+// What needs the arrays; memory of a device cannot be looked at from here.
 template <typename Real>
-void check_hills(const Hills<Real> *hills) {
+void check_numbers(const Hills<Real> &hills) {
+  check_sigmas<Real>(hills);
+  if (hills.kernel == CUFES_LOG_GAUSSIAN) check_logarithms<Real>(hills);
+  if (hills.kernel == CUFES_LOG_GAUSSIAN || hills.kernel == CUFES_GAUSSIAN)
+    check_images<Real>(hills);
+}
+
+template <typename Real>
+void check_hills(const Hills<Real> *hills, const Run &run) {
   require(hills != nullptr, "hills is NULL");
   require(hills->ndim >= 1 && hills->ndim <= CUFES_MAX_DIM,
           "hills have " + std::to_string(hills->ndim) + " axes, expected 1 to " +
@@ -82,9 +129,39 @@ void check_hills(const Hills<Real> *hills) {
               std::to_string(hills->count) + " hills, expected 1 or one for each hill");
   require(hills->kernel >= CUFES_STRETCHED_GAUSSIAN && hills->kernel <= CUFES_LOG_GAUSSIAN,
           "kernel " + std::to_string(hills->kernel) + " is unknown");
+  require(hills->multivariate == 0 || hills->multivariate == 1,
+          "multivariate is " + std::to_string(hills->multivariate) + ", expected 0 or 1");
+  require(!hills->multivariate || hills->kernel != CUFES_BOXED_GAUSSIAN,
+          "the boxed kernel has a width along each axis, not a covariance matrix");
   require(hills->centers && hills->sigmas && hills->heights && hills->periods,
           "an array of the hills is NULL");
-  check_numbers<Real>(*hills);
+  check_periods<Real>(*hills);
+  if (!run.device_memory()) check_numbers<Real>(*hills);
+}
+
+void check_run(std::int32_t device, const Run &run) {
+  require(run.path() >= CUFES_PATH_AUTO && run.path() <= CUFES_PATH_TRUNCATED,
+          "path " + std::to_string(run.path()) + " is unknown");
+  require(device != CUFES_CPU || !run.device_memory(),
+          "device_memory is memory of a CUDA device, but the device of the call is the CPU");
+}
+
+// The paths that can serve a kernel on a grid; each back end chooses among them.
+template <typename Real>
+void check_grid_path(const Hills<Real> &hills, cufes_path path) {
+  const bool cut_off =
+      hills.kernel == CUFES_STRETCHED_GAUSSIAN || hills.kernel == CUFES_BOXED_GAUSSIAN;
+  require(
+      path != CUFES_PATH_DIRECT || hills.kernel != CUFES_BOXED_GAUSSIAN,
+      "the direct path cannot sum the boxed kernel, which is cut off by bins; use the truncated "
+      "one");
+  require(path != CUFES_PATH_SEPARABLE || (!cut_off && !hills.multivariate),
+          "the separable path can sum plain Gaussians with a width along each axis only; use "
+          "another path");
+  require(
+      path != CUFES_PATH_TRUNCATED || cut_off,
+      "the truncated path can sum kernels with a cut-off only, not plain Gaussians; use another "
+      "path");
 }
 
 // The number of grid points, refused where it cannot be counted.
@@ -123,36 +200,43 @@ void check_grid(const Hills<Real> &hills, const cufes_grid *grid) {
 
 template <typename Real>
 cufes_status sum_points(std::int32_t device, const Hills<Real> *hills, std::int64_t count,
-                        const Real *points, Real *values) {
+                        const Real *points, Real *values, cufes_run *given) {
   return guarded([&] {
-    check_hills<Real>(hills);
+    Run run(given);
+    check_run(device, run);
+    check_hills<Real>(hills, run);
     require(hills->kernel != CUFES_BOXED_GAUSSIAN,
             "the boxed kernel is defined by the bins of a grid; sum it on a grid");
+    require(run.path() == CUFES_PATH_AUTO || run.path() == CUFES_PATH_DIRECT,
+            "at points every hill is summed at every point: the path must be direct or auto");
     require(count >= 0 && (count == 0 || (points && values)),
             "the points, or the values, are NULL or fewer than none");
-    if (count == 0) return;
+    if (count == 0) return run.plan(CUFES_PATH_DIRECT, "nothing to sum");
     const Points<Real> all{count, points, values};
     if (device == CUFES_CPU)
-      sum_points_cpu<Real>(*hills, all);
+      sum_points_cpu<Real>(*hills, all, run);
     else
-      sum_points_cuda<Real>(device, *hills, all);
+      sum_points_cuda<Real>(device, *hills, all, run);
   });
 }
 
 template <typename Real>
 cufes_status sum_grid(std::int32_t device, const Hills<Real> *hills, const cufes_grid *grid,
-                      Real *values, Real *gradient) {
+                      Real *values, Real *gradient, cufes_run *given) {
   return guarded([&] {
-    check_hills<Real>(hills);
-    require(hills->kernel != CUFES_LOG_GAUSSIAN,
-            "the logarithmic kernel is summed at points only; sum it at the points of the grid");
+    Run run(given);
+    check_run(device, run);
+    check_hills<Real>(hills, run);
+    require(hills->kernel != CUFES_LOG_GAUSSIAN || !gradient,
+            "the logarithmic kernel is summed without a gradient only");
+    check_grid_path<Real>(*hills, run.path());
     check_grid<Real>(*hills, grid);
     require(values != nullptr, "values is NULL");
     const Surface<Real> surface{grid, checked_size(*grid), values, gradient};
     if (device == CUFES_CPU)
-      sum_grid_cpu<Real>(*hills, surface);
+      sum_grid_cpu<Real>(*hills, surface, run);
     else
-      sum_grid_cuda<Real>(device, *hills, surface);
+      sum_grid_cuda<Real>(device, *hills, surface, run);
   });
 }
 
@@ -202,21 +286,22 @@ const char *cufes_choose_image(int32_t major, int32_t minor) {
 }
 
 cufes_status cufes_sum_points(int32_t device, const cufes_hills *hills, int64_t count,
-                              const double *points, double *values) {
-  return cufes::sum_points<double>(device, hills, count, points, values);
+                              const double *points, double *values, cufes_run *run) {
+  return cufes::sum_points<double>(device, hills, count, points, values, run);
 }
 
 cufes_status cufes_sum_points_f32(int32_t device, const cufes_hills_f32 *hills, int64_t count,
-                                  const float *points, float *values) {
-  return cufes::sum_points<float>(device, hills, count, points, values);
+                                  const float *points, float *values, cufes_run *run) {
+  return cufes::sum_points<float>(device, hills, count, points, values, run);
 }
 
 cufes_status cufes_sum_grid(int32_t device, const cufes_hills *hills, const cufes_grid *grid,
-                            double *values, double *gradient) {
-  return cufes::sum_grid<double>(device, hills, grid, values, gradient);
+                            double *values, double *gradient, cufes_run *run) {
+  return cufes::sum_grid<double>(device, hills, grid, values, gradient, run);
 }
 
 cufes_status cufes_sum_grid_f32(int32_t device, const cufes_hills_f32 *hills,
-                                const cufes_grid *grid, float *values, float *gradient) {
-  return cufes::sum_grid<float>(device, hills, grid, values, gradient);
+                                const cufes_grid *grid, float *values, float *gradient,
+                                cufes_run *run) {
+  return cufes::sum_grid<float>(device, hills, grid, values, gradient, run);
 }

@@ -1,8 +1,9 @@
 /* libcufes: sums of Gaussian hills for free-energy surfaces, on the CPU and on CUDA GPUs.
  *
  * Every call returns a status; cufes_last_error() explains the last failure of the calling thread.
- * Nothing is printed, no process is ended, no device is reset. All arrays are host memory, owned by
- * the caller, row-major and contiguous; a call may be made from any number of threads at once.
+ * Nothing is printed, no process is ended, no device is reset. All arrays are owned by the caller,
+ * row-major and contiguous, and host memory unless cufes_run says otherwise; a call may be made
+ * from any number of threads at once.
  */
 #ifndef CUFES_H
 #define CUFES_H
@@ -14,7 +15,7 @@ extern "C" {
 #endif
 
 /* Grows with every change of a struct or of a signature in this file. */
-#define CUFES_ABI_VERSION 1
+#define CUFES_ABI_VERSION 2
 
 /* PLUMED's limit, too. */
 #define CUFES_MAX_DIM 16
@@ -40,32 +41,52 @@ typedef enum cufes_status {
   CUFES_OUT_OF_MEMORY = 5,
   /* Any other failure of the CUDA runtime or of the driver. */
   CUFES_CUDA_ERROR = 6,
-  CUFES_INTERNAL_ERROR = 7
+  CUFES_INTERNAL_ERROR = 7,
+  /* The caller's own `proceed` stopped the call; what it has written so far is of no use. */
+  CUFES_INTERRUPTED = 8
 } cufes_status;
 
-/* The shape of a hill of height h, with d = 1/2 sum_i ((x_i - center_i) / sigma_i)^2. */
+/* The shape of a hill of height h, with d = 1/2 sum_i ((x_i - center_i) / sigma_i)^2, or that of a
+ * multivariate hill; see cufes_hills. */
 typedef enum cufes_kernel {
   /* h (A exp(-d) + B) for d < 6.25 and 0 beyond; A + B = 1, zero at the cut-off.
    * What PLUMED deposits and sums since version 2.8. */
   CUFES_STRETCHED_GAUSSIAN = 0,
-  /* h exp(-d), everywhere. */
+  /* h exp(-d), everywhere. No sigma may exceed the period of its axis: the images that the minimum
+   * leaves out would count. */
   CUFES_GAUSSIAN = 1,
   /* h exp(-d) inside a box of ceil(sqrt(12.5) sigma_i / spacing_i) bins around the bin of the
    * centre and 0 outside: what PLUMED sums for "kerneltype gaussian". On grids only. */
   CUFES_BOXED_GAUSSIAN = 2,
   /* The heights are natural logarithms, and so is the sum: log(sum of exp(h - d)), without overflow
-   * or underflow however far a point is from every hill. At points only. */
+   * or underflow however far a point is from every hill. Without a gradient. */
   CUFES_LOG_GAUSSIAN = 3
 } cufes_kernel;
 
+/* How a sum is computed. */
+typedef enum cufes_path {
+  /* The fastest one for the problem. */
+  CUFES_PATH_AUTO = 0,
+  /* Every hill at every point. */
+  CUFES_PATH_DIRECT = 1,
+  /* Products of one factor an axis: plain and logarithmic Gaussians on grids, not multivariate. */
+  CUFES_PATH_SEPARABLE = 2,
+  /* Tiles of the grid, each with the hills that reach it: the stretched and the boxed kernel. */
+  CUFES_PATH_TRUNCATED = 3
+} cufes_path;
+
 /* Hills in double precision. Differences along a periodic axis take the minimum image. */
 typedef struct cufes_hills {
-  int32_t ndim;          /* collective variables, 1 to CUFES_MAX_DIM */
-  int32_t kernel;        /* a cufes_kernel */
-  int64_t count;         /* N, at least 1 */
-  int64_t sigma_rows;    /* 1: all hills share their widths; count: a row of widths a hill */
+  int32_t ndim;       /* collective variables, 1 to CUFES_MAX_DIM */
+  int32_t kernel;     /* a cufes_kernel */
+  int64_t count;      /* N, at least 1 */
+  int64_t sigma_rows; /* 1: all hills share their widths; count: a row of widths a hill */
+  /* 0: a row of `sigmas` holds a width > 0 an axis. 1: it holds the ndim (ndim + 1) / 2 elements of
+   * the rows of the lower triangle of L, with a positive diagonal, where L L^T is the inverse of
+   * the covariance matrix: d = 1/2 |L^T (x - center)|^2. Any kernel but the boxed one. */
+  int32_t multivariate;
   const double *centers; /* count x ndim */
-  const double *sigmas;  /* sigma_rows x ndim, each > 0 */
+  const double *sigmas;  /* sigma_rows x ndim, or x ndim (ndim + 1) / 2 */
   const double *heights; /* count */
   const double *periods; /* ndim; 0 for an axis that is not periodic */
 } cufes_hills;
@@ -76,6 +97,7 @@ typedef struct cufes_hills_f32 {
   int32_t kernel;
   int64_t count;
   int64_t sigma_rows;
+  int32_t multivariate;
   const float *centers;
   const float *sigmas;
   const float *heights;
@@ -90,6 +112,20 @@ typedef struct cufes_grid {
   const double *spacing; /* ndim, each > 0 */
   const int64_t *points; /* ndim, each >= 1 */
 } cufes_grid;
+
+/* How a call is to run, and what it tells its caller. */
+typedef struct cufes_run {
+  int32_t path; /* in: a cufes_path, AUTO or one to force; out: the one taken */
+  /* 1: centers, sigmas and heights, and the points, values and gradient, are memory of the CUDA
+   * device of the call. The periods and the grid stay host memory. */
+  int32_t device_memory;
+  void *stream; /* with device_memory: the CUDA stream to work on; NULL is the default stream */
+  /* Called from the calling thread, at least every 0.1 s, with the part done, 0 to 1; the call
+   * stops with CUFES_INTERRUPTED when it returns 0. May be NULL. */
+  int32_t (*proceed)(void *context, double done);
+  void *context;
+  char plan[256]; /* out: how the sum was computed, in words */
+} cufes_run;
 
 typedef struct cufes_device {
   char name[256];
@@ -109,13 +145,13 @@ typedef struct cufes_api {
   cufes_status (*device_info)(int32_t device, cufes_device *info);
   const char *(*choose_image)(int32_t major, int32_t minor);
   cufes_status (*sum_points)(int32_t device, const cufes_hills *hills, int64_t count,
-                             const double *points, double *values);
+                             const double *points, double *values, cufes_run *run);
   cufes_status (*sum_points_f32)(int32_t device, const cufes_hills_f32 *hills, int64_t count,
-                                 const float *points, float *values);
+                                 const float *points, float *values, cufes_run *run);
   cufes_status (*sum_grid)(int32_t device, const cufes_hills *hills, const cufes_grid *grid,
-                           double *values, double *gradient);
+                           double *values, double *gradient, cufes_run *run);
   cufes_status (*sum_grid_f32)(int32_t device, const cufes_hills_f32 *hills, const cufes_grid *grid,
-                               float *values, float *gradient);
+                               float *values, float *gradient, cufes_run *run);
 } cufes_api;
 
 /* Host functions; NVRTC compiles device code alone and refuses even their declarations. */
@@ -142,19 +178,22 @@ CUFES_EXPORT cufes_status cufes_device_info(int32_t device, cufes_device *info);
 /* The name of the image that a device of this compute capability runs; NULL if there is none. */
 CUFES_EXPORT const char *cufes_choose_image(int32_t major, int32_t minor);
 
-/* values[m] = sum over all hills at points[m]; points is count x ndim. */
+/* values[m] = sum over all hills at points[m]; points is count x ndim. `run` may be NULL, here and
+ * below: the path is then chosen, the arrays are host memory, and nothing stops the call. */
 CUFES_EXPORT cufes_status cufes_sum_points(int32_t device, const cufes_hills *hills, int64_t count,
-                                           const double *points, double *values);
+                                           const double *points, double *values, cufes_run *run);
 CUFES_EXPORT cufes_status cufes_sum_points_f32(int32_t device, const cufes_hills_f32 *hills,
-                                               int64_t count, const float *points, float *values);
+                                               int64_t count, const float *points, float *values,
+                                               cufes_run *run);
 
 /* values[k_0, k_1, ...] = sum over all hills at a grid point, the last axis fastest.
  * gradient[i, k_0, k_1, ...], its derivative along axis i, is left out where gradient is NULL. */
 CUFES_EXPORT cufes_status cufes_sum_grid(int32_t device, const cufes_hills *hills,
-                                         const cufes_grid *grid, double *values, double *gradient);
+                                         const cufes_grid *grid, double *values, double *gradient,
+                                         cufes_run *run);
 CUFES_EXPORT cufes_status cufes_sum_grid_f32(int32_t device, const cufes_hills_f32 *hills,
-                                             const cufes_grid *grid, float *values,
-                                             float *gradient);
+                                             const cufes_grid *grid, float *values, float *gradient,
+                                             cufes_run *run);
 
 #endif /* __CUDACC_RTC__ */
 
