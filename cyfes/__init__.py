@@ -29,6 +29,7 @@ from cyfes.path_fes import (
     StreamPathFES,
     StreamPathFES_f32,
 )
+from cyfes.regions import box
 from cyfes.reweighting import reweight
 from cyfes.sums import bias, sum_hills
 from cyfes.surface import FreeEnergySurface
@@ -58,6 +59,7 @@ __all__ = [
     "StreamPathFES_f32",
     "__version__",
     "bias",
+    "box",
     "devices",
     "read_hills",
     "read_out",

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Optional, Tuple
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from cyfes.grid import Grid
+    from cyfes.landscape import Basins, Landscape, Minimum
+    from cyfes.minimum_path import EnergyPath
+    from cyfes.regions import Region
 
     Domain = Optional[Tuple[str, str]]
 
@@ -211,6 +214,166 @@ class FreeEnergySurface:
             A new surface; the gradient is the same.
         """
         return replace(self, values=self.values - np.min(self.values))
+
+    def minima(self, depth: float = 0.0) -> tuple[Minimum, ...]:
+        """Return the local minima, the lowest first.
+
+        Parameters
+        ----------
+        depth : float
+            Only minima from which F must rise by more than this to reach a lower one, in the unit
+            of F. With 0, all of them; noise makes many.
+
+        Returns
+        -------
+        tuple of Minimum
+            Position, value, depth, and whether a minimum is at a free end of the grid.
+
+        Raises
+        ------
+        InputError
+            If `depth` is below zero, or F is nan or nowhere finite.
+        """
+        return self.basins(depth).minima
+
+    def basins(self, depth: float = 0.0) -> Basins:
+        """Return the basin of each minimum: the points that lead downhill to it.
+
+        Parameters
+        ----------
+        depth : float
+            As for `minima`. A shallower minimum's basin counts as part of the one that it
+            overflows into.
+
+        Returns
+        -------
+        Basins
+            The minima, and the number of its minimum for each point of the grid.
+
+        Raises
+        ------
+        InputError
+            As for `minima`.
+        """
+        return self._landscape().basins(depth)
+
+    def path(self, first: ArrayLike, last: ArrayLike) -> EnergyPath:
+        """Return the minimum-energy path between two points, and its barrier.
+
+        The way over the lowest passes of the grid, refined by the simplified string method on the
+        interpolated surface; one bin of each axis counts as the same length.
+
+        Parameters
+        ----------
+        first, last : array_like, shape (D,)
+            The ends, in the CVs' units, such as the positions of two minima.
+
+        Returns
+        -------
+        EnergyPath
+            Points, values and barriers.
+
+        Raises
+        ------
+        InputError
+            If an end is outside of the grid or F is infinite there, or everywhere between.
+
+        References
+        ----------
+        W. E, W. Ren, E. Vanden-Eijnden, J. Chem. Phys. 126, 164103 (2007).
+        """
+        from cyfes.minimum_path import EnergyPath, minimum_path
+
+        points, values = minimum_path(self.values, self.grid, first, last, self._landscape())
+        return EnergyPath(points, values, self.names, self.unit)
+
+    def at(self, points: ArrayLike) -> NDArray[np.float64]:
+        """Return F at points between those of the grid, by cubic interpolation.
+
+        Parameters
+        ----------
+        points : array_like, shape (M, D), or (D,) for a single one
+            Where, in the CVs' units.
+
+        Returns
+        -------
+        ndarray of float64, shape (M,)
+            F.
+
+        Raises
+        ------
+        InputError
+            If a point is outside of the grid.
+        """
+        from cyfes.interpolation import Interpolant, places_in_bins
+
+        return Interpolant(self.values, self.grid)(places_in_bins(points, self.grid))
+
+    def difference(
+        self, first: Region, last: Region, *, kT: float | None = None, depth: float = 0.0
+    ) -> float:
+        """Return the free energy of one region less that of another.
+
+        ΔF = -kT ln(∫_last exp(-F / kT) / ∫_first exp(-F / kT)).
+
+        Parameters
+        ----------
+        first, last : array_like, shape (D,), or ndarray of bool, shape grid.shape
+            Two points, which stand for the basins around them, or two regions; see `cyfes.box`.
+        kT : float, optional
+            kT in the unit of F; by default the surface's own.
+        depth : float
+            How deep a minimum must be to have a basin; see `basins`.
+
+        Returns
+        -------
+        float
+            ΔF, in the unit of F. Its error needs more than a surface: see `cyfes.reweight_blocks`.
+
+        Raises
+        ------
+        InputError
+            If kT is not known, or the regions are the same, overlap or are empty.
+        """
+        from cyfes.regions import log_population, masks
+
+        energy = self.known_kT(kT)
+        density = self.values / -energy
+        regions = masks(self.grid, (first, last), self.basins(depth))
+        populations = [log_population(density, self.grid, region) for region in regions]
+        return energy * (populations[0] - populations[1])
+
+    def known_kT(self, kT: float | None = None) -> float:  # noqa: N802 - the symbol of the field
+        """Return kT as given, or the surface's own; refuse to go on without.
+
+        Parameters
+        ----------
+        kT : float, optional
+            kT in the unit of F.
+
+        Returns
+        -------
+        float
+            kT.
+
+        Raises
+        ------
+        InputError
+            If neither is known, or the given one is not above zero.
+        """
+        if kT is not None:
+            return check_positive("kT", kT)
+        if self.kT is None:
+            raise InputError(
+                "found a surface of unknown temperature, expected kT; give it here or with "
+                "with_units(unit, temperature=…)"
+            )
+        return self.kT
+
+    def _landscape(self) -> Landscape:
+        from cyfes.landscape import Landscape
+
+        return Landscape.of(self.values, self.grid)
 
     def save(self, path: str | os.PathLike[str], fmt: str = "%14.9f") -> None:
         """Write the surface as ``plumed sum_hills`` does; an older file is kept.
