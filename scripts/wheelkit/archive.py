@@ -21,8 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from wheelkit import zip_writer
 from wheelkit.layouts import SCHEMES
 from wheelkit.report import Fault, FaultyError, MisusedError
+from wheelkit.zip_writer import DateTime
 
 REBUILD = "build the wheel anew with a maintained build backend"
 
@@ -37,8 +39,6 @@ LONGEST_NAME = 255
 
 # The dates a zip archive can hold, in years.
 ZIP_YEARS = range(1980, 2108)
-
-DateTime = tuple[int, int, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -289,9 +289,7 @@ def pack(root: Path, archive: Path, date: DateTime) -> None:
     # Installers that stream read .dist-info last and RECORD after everything it lists.
     names.sort(key=lambda name: (name.startswith(f"{dist_info}/"), _is_record(name), name))
     _write_record(root, f"{dist_info}/RECORD", names)
-    with zipfile.ZipFile(archive, "w") as target:
-        for name in names:
-            _add(target, root / name, name, date)
+    zip_writer.write(archive, root, names, date)
 
 
 def _write_record(root: Path, record: str, names: list[str]) -> None:
@@ -301,18 +299,6 @@ def _write_record(root: Path, record: str, names: list[str]) -> None:
             if name != record:
                 rows.writerow((name, file_hash(root / name), (root / name).stat().st_size))
         rows.writerow((record, "", ""))
-
-
-def _add(target: zipfile.ZipFile, path: Path, name: str, date: DateTime) -> None:
-    status = path.stat()
-    info = zipfile.ZipInfo(name, date)
-    info.compress_type = zipfile.ZIP_DEFLATED
-    mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
-    info.external_attr = (stat.S_IFREG | mode) << 16
-    # zipfile decides from it whether the member needs 64-bit sizes.
-    info.file_size = status.st_size
-    with path.open("rb") as source, target.open(info, "w") as member:
-        shutil.copyfileobj(source, member)
 
 
 def publish(archive: Path, destination: Path) -> None:

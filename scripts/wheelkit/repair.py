@@ -9,7 +9,6 @@ import posixpath
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -106,13 +105,10 @@ def repair(wish: Wish) -> Repaired:
         repaired = subject.reread(grafted.wheel, grafted.identity, grafted.excluded)
         result = private / repaired.wheel.path.name
         date = archive.build_date(given.wheel.latest)
-        # Compressing takes about as long as checking, and both only read the ELF files.
-        with ThreadPoolExecutor(1) as background:
-            packing = background.submit(archive.pack, repaired.wheel.root, result, date)
-            found = loader.failures(repaired, wish.settings.preloaded)
-            loads = {where: not failed for where, failed in found.items()}
-            refuse(_postflight(given, repaired, wish, loads))
-        packing.result()
+        found = loader.failures(repaired, wish.settings.preloaded)
+        loads = {where: not failed for where, failed in found.items()}
+        refuse(_postflight(given, repaired, wish, loads))
+        archive.pack(repaired.wheel.root, result, date)
         return Repaired(_hand_over(result, wish), loads)
 
 

@@ -23,7 +23,7 @@ from wheelkit import __version__
 OLDEST_PYTHON = (3, 10)
 
 # Import names of the packages pinned in scripts/requirements.in.
-DEPENDENCIES = frozenset({"auditwheel", "elftools", "packaging", "tomli"})
+DEPENDENCIES = frozenset({"auditwheel", "deflate", "elftools", "packaging", "tomli"})
 
 # The machine's doing, not a bug of ours: full disk, exceeded quota, missing rights.
 MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS})
