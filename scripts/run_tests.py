@@ -20,7 +20,7 @@ from make_wheel import CRUTCHES, Command
 from wheelkit.report import LackingError, run
 
 # The scripts under test, but for those of the package's own interpreters, need these.
-TOOLS = PROJECT / "scripts" / "requirements.txt"
+TOOLS = PROJECT / "requirements" / "rehearse.txt"
 TESTS = PROJECT / "requirements" / "tests.txt"
 # The pinned auditwheel runs on no older interpreter.
 TOOLS_SINCE = (3, 10)

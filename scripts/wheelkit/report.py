@@ -22,8 +22,13 @@ from wheelkit import __version__
 # The oldest that the pinned auditwheel runs on.
 OLDEST_PYTHON = (3, 10)
 
-# Import names of the packages pinned in scripts/requirements.in.
-DEPENDENCIES = frozenset({"auditwheel", "deflate", "elftools", "packaging", "tomli"})
+_TOOLS = ("auditwheel", "deflate", "elftools", "packaging", "tomli")
+# Import names of the packages that scripts need, and the file in which each is pinned.
+DEPENDENCIES = {
+    **dict.fromkeys(_TOOLS, "scripts/requirements.txt"),
+    **dict.fromkeys(("build", "pypi_simple", "requests"), "requirements/release.txt"),
+    "pypiserver": "requirements/rehearse.txt",
+}
 
 # The machine's doing, not a bug of ours: full disk, exceeded quota, missing rights.
 MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS})
@@ -92,7 +97,7 @@ class Outcome:
         return {
             "tool": tool,
             "version": __version__,
-            "wheel": {"name": self.wheel.name, "sha256": _sha256(self.wheel)},
+            "wheel": {"name": self.wheel.name, "sha256": sha256(self.wheel)},
             "ok": not self.faults and self.lacking is None,
             "faults": [asdict(fault) for fault in self.faults],
             **({} if self.lacking is None else {"lacking": self.lacking}),
@@ -100,7 +105,8 @@ class Outcome:
         }
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Return the hash of a file's bytes, in hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):
@@ -161,8 +167,9 @@ def _explain(error: Exception) -> tuple[Status, str]:
     if isinstance(error, LackingError):
         return Status.LACKING, str(error)
     if isinstance(error, ModuleNotFoundError):
-        if (error.name or "").partition(".")[0] in DEPENDENCIES:
-            remedy = "python -m pip install --require-hashes -r scripts/requirements.txt"
+        pins = DEPENDENCIES.get((error.name or "").partition(".")[0])
+        if pins is not None:
+            remedy = f"python -m pip install --require-hashes -r {pins}"
             return Status.LACKING, f"{error} in {sys.executable}; run: {remedy}"
     elif isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
         return Status.LACKING, str(error)

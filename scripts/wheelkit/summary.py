@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
+from wheelkit import job
 from wheelkit.report import Fault
 from wheelkit.verify import Verdict
 
@@ -48,23 +47,23 @@ def markdown(verdicts: Iterable[Verdict]) -> str:
         mark = "❌" if verdict.faults or verdict.lacking else "✅"
         lines += [f"### {mark} `{verdict.wheel.name}`", "", _policy(verdict), ""]
         rows = [(title, word(faults)) for title, faults in verdict.rows.items()]
-        lines += [*_table(("check", "result"), rows), ""]
+        lines += [*table(("check", "result"), rows), ""]
         if verdict.trials:
-            lines += [*_table(HEADER, [result.row for result in verdict.trials]), ""]
+            lines += [*table(HEADER, [result.row for result in verdict.trials]), ""]
         if verdict.faults:
             found = [(f.id, f.file, f.found, f.expected, f.remedy) for f in verdict.faults]
-            lines += [*_table(("fault", "file", "found", "expected", "remedy"), found), ""]
+            lines += [*table(("fault", "file", "found", "expected", "remedy"), found), ""]
         if verdict.lacking:
-            lines += [f"Not verified: {_cell(verdict.lacking)}", ""]
+            lines += [f"Not verified: {cell(verdict.lacking)}", ""]
     return "\n".join(lines)
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines]
+    return ["| " + " | ".join(map(cell, line)) + " |" for line in lines]
 
 
-def _cell(content: str) -> str:
+def cell(content: str) -> str:
     """Return text that neither ends the cell nor is taken for HTML."""
     escaped = content.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
     return " ".join(escaped.split())
@@ -72,6 +71,4 @@ def _cell(content: str) -> str:
 
 def append_to_job(verdicts: Iterable[Verdict]) -> None:
     """Append the Markdown to the summary of the GitHub Actions job, if this is one."""
-    if path := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(path).open("a", encoding="utf-8") as stream:
-            stream.write(markdown(verdicts) + "\n")
+    job.add_summary(markdown(verdicts))

@@ -1,0 +1,52 @@
+"""Build the source distribution of the project in the current folder, the same bytes each time."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from build_wheels import source_date
+from wheelkit.report import LackingError, Status, run
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("dist"))
+    return parser.parse_args()
+
+
+def build(folder: Path) -> Path | None:
+    """Build into `folder`; None if the sources give no source distribution."""
+    command = [sys.executable, "-m", "build", "--sdist", "--outdir", str(folder)]
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": source_date()}
+    subprocess.run(command, check=False, env=environment, stdout=sys.stderr)
+    made = list(folder.glob("*.tar.gz"))
+    return made[0] if len(made) == 1 else None
+
+
+def main() -> int:
+    """Build it; its path is the last line."""
+    out = parse().out
+    probe = [sys.executable, "-c", "import build"]
+    if subprocess.run(probe, check=False, capture_output=True).returncode:
+        pins = "python -m pip install --require-hashes -r requirements/release.txt"
+        raise LackingError(f"{sys.executable} has no module 'build'; run: {pins}")
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".sdist-", dir=out) as scratch:
+        made = build(Path(scratch))
+        if made is None:
+            print("error: the sources do not build; see the messages above", file=sys.stderr)
+            return Status.FAULTY
+        # Beside it first, so that the last step is a rename within one file system.
+        print(shutil.move(made, out / made.name))
+    return Status.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

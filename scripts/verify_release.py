@@ -1,0 +1,99 @@
+"""Verify every sealed wheel with verify_wheel.py, in the container with the oldest glibc or here.
+
+They are installed in every way, by their own interpreters. Each container has its report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import places
+from places import Mount, Place
+from wheelkit.report import FaultyError, MisusedError, Status, run
+
+SCRIPTS = Path(__file__).resolve().parent
+# The interpreter of the tools; the wheels' own are found by verify_wheel.py.
+TOOLS_PYTHON = "3.12"
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("folder", metavar="DIR", type=Path, help="the sealed distributions")
+    add("--seal", required=True, metavar="SHA256", help="what seal_release.py printed")
+    add("--engine", choices=(*places.ENGINES, "none"), required=True)
+    add("--image", help="one image laid out as manylinux's are, for those of places.py")
+    add("--plat", default="", metavar="P", help="the platform tag that wheels have, or a better")
+    add("--reports", type=Path, metavar="DIR", required=True, help="where the report goes")
+    return parser.parse_args()
+
+
+def groups(wheels: list[str], asked: argparse.Namespace) -> dict[Place | None, list[str]]:
+    """Return which wheels are verified together: in a container that has their interpreters."""
+    from wheelkit.metadata import identify
+
+    if asked.engine == "none":
+        return {None: wheels}
+    if asked.image:
+        return {places.of_image(asked.image): wheels}
+    found: dict[Place | None, list[str]] = {}
+    for wheel in wheels:
+        found.setdefault(places.verifying(identify(wheel).python), []).append(wheel)
+    return found
+
+
+def report_of(place: Place | None) -> str:
+    """Return the name of a group's report."""
+    return f"verify.{place.name if place else 'here'}.json"
+
+
+def command(place: Place | None, wheels: list[str], asked: argparse.Namespace) -> list[str]:
+    """Return the command that verifies some wheels together."""
+    options = ["--layouts", "install", *(["--plat", asked.plat] if asked.plat else [])]
+    if place is None:
+        files = [str(asked.folder / wheel) for wheel in wheels]
+        report = str(asked.reports / report_of(place))
+        script = str(SCRIPTS / "verify_wheel.py")
+        return [sys.executable, script, *files, *options, "--report", report]
+    mounts = [
+        Mount(Path.cwd(), "/project"),
+        Mount(SCRIPTS, "/scripts"),
+        Mount(asked.folder, "/dist"),
+        Mount(asked.reports, "/reports", writable=True),
+    ]
+    files = [f"/dist/{wheel}" for wheel in wheels]
+    words = ["/scripts/with_tools.py", "verify_wheel.py", *files, *options]
+    words += ["--report", f"/reports/{report_of(place)}"]
+    return places.command(asked.engine, place, TOOLS_PYTHON, mounts, words, gpu=False)
+
+
+def main() -> int:
+    """Verify all wheels; verify_wheel.py's verdict is this script's."""
+    asked = parse()
+    from wheelkit import seal
+
+    try:
+        hashes = seal.opened(asked.folder, asked.seal)
+    except FaultyError as error:
+        print(error, file=sys.stderr)
+        return Status.FAULTY
+    wheels = [name for name in hashes if name.endswith(".whl")]
+    if not wheels:
+        raise MisusedError(f"{asked.folder} holds no wheel to verify")
+    if asked.engine != "none":
+        places.check_engine(asked.engine)
+    asked.reports.mkdir(parents=True, exist_ok=True)
+    statuses = []
+    for place, group in groups(wheels, asked).items():
+        # An older verdict must not pass for this run's, should it end without one.
+        (asked.reports / report_of(place)).unlink(missing_ok=True)
+        statuses.append(subprocess.run(command(place, group, asked), check=False).returncode)
+    return places.verdict(statuses)
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))
