@@ -86,7 +86,8 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
     session.run("cython-lint", *sources("cyfes/*.pyx", "cyfes/*.pxd", "cyfes/*.pxi"))
     kernels = ("cyfes/kernels/*.c*", "cyfes/kernels/*.h*", "cyfes/kernels/include/*.*h")
-    session.run("clang-format", "--dry-run", "-Werror", *sources(*kernels))
+    text = ("cyfes/text/*.cpp", "cyfes/text/*.hpp")
+    session.run("clang-format", "--dry-run", "-Werror", *sources(*kernels, *text))
     session.run("shellcheck", ROOT / ".ci" / "run")
 
 

@@ -12,23 +12,40 @@ endif()
 # Module is all of the Python library that an extension needs, and all that manylinux images have.
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
 
-foreach(name wrapper wrapper_f32)
-  set(source "${PROJECT_SOURCE_DIR}/cyfes/${name}.pyx")
-  set(generated "${CMAKE_CURRENT_BINARY_DIR}/${name}.c")
-  # The working directory makes the paths that Cython writes into the C file relative.
+# The working directory makes the paths that Cython writes into its output relative.
+function(add_extension name generated)
+  set(options --fast-fail)
+  if(generated MATCHES "\\.cpp$")
+    list(APPEND options --cplus)
+  endif()
   add_custom_command(
     OUTPUT "${generated}"
-    COMMAND "${Python_EXECUTABLE}" -m cython -3 --fast-fail "cyfes/${name}.pyx" -o "${generated}"
-    DEPENDS "${source}" "${PROJECT_SOURCE_DIR}/cyfes/wrapper_body.pxi"
-            "${PROJECT_SOURCE_DIR}/cyfes/cufes.pxd"
+    COMMAND "${Python_EXECUTABLE}" -m cython -3 ${options} "cyfes/${name}.pyx" -o "${generated}"
+    DEPENDS "${PROJECT_SOURCE_DIR}/cyfes/${name}.pyx" ${ARGN}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     COMMENT "Cythonizing ${name}.pyx"
     VERBATIM)
   Python_add_library(${name} MODULE "${generated}" WITH_SOABI)
-  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/cyfes/kernels/include")
-  target_link_libraries(${name} PRIVATE ${CMAKE_DL_LIBS})
   target_compile_options(${name} PRIVATE
                          "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=."
                          "-ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=build")
   install(TARGETS ${name} LIBRARY DESTINATION cyfes)
+endfunction()
+
+foreach(name wrapper wrapper_f32)
+  add_extension(${name} "${CMAKE_CURRENT_BINARY_DIR}/${name}.c"
+                "${PROJECT_SOURCE_DIR}/cyfes/wrapper_body.pxi"
+                "${PROJECT_SOURCE_DIR}/cyfes/cufes.pxd")
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/cyfes/kernels/include")
+  target_link_libraries(${name} PRIVATE ${CMAKE_DL_LIBS})
 endforeach()
+
+# Reads and writes text; in threads of its own, since OpenMP would be one more library to graft.
+set(text "${PROJECT_SOURCE_DIR}/cyfes/text")
+find_package(Threads REQUIRED)
+add_extension(_text "${CMAKE_CURRENT_BINARY_DIR}/_text.cpp")
+target_sources(_text PRIVATE "${text}/parse.cpp" "${text}/format.cpp")
+target_include_directories(_text PRIVATE "${text}")
+# -O3: GCC before 12 vectorises at no lower level, and lines are counted by a vector loop.
+target_compile_options(_text PRIVATE -O3 -Wall -Wextra -fvisibility=hidden)
+target_link_libraries(_text PRIVATE Threads::Threads)

@@ -14,9 +14,10 @@ from cyfes.errors import (
     HillsFileError,
     InputError,
     LibraryError,
+    MissingDependencyError,
 )
 from cyfes.grid import Grid
-from cyfes.hills import Hills, read_hills
+from cyfes.hills import Hills, iter_hills, read_hills
 from cyfes.path_fes import (
     DevicePathFES,
     DevicePathFES_f32,
@@ -53,6 +54,7 @@ __all__ = [
     "HillsFileError",
     "InputError",
     "LibraryError",
+    "MissingDependencyError",
     "PathFES",
     "PathFES_f32",
     "StreamPathFES",
@@ -61,6 +63,7 @@ __all__ = [
     "bias",
     "box",
     "devices",
+    "iter_hills",
     "read_hills",
     "read_out",
     "reweight",

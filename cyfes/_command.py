@@ -11,7 +11,13 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cyfes.errors import CyfesWarning, DeviceError, InputError, LibraryError
+from cyfes.errors import (
+    CyfesWarning,
+    DeviceError,
+    InputError,
+    LibraryError,
+    MissingDependencyError,
+)
 from cyfes.plumed_format import parse_number
 
 if TYPE_CHECKING:
@@ -67,7 +73,7 @@ def _reported(error: Exception) -> int:
     message = str(error)
     if isinstance(error, UsageError):
         status = WRONG_USAGE
-    elif isinstance(error, (DeviceError, LibraryError)):
+    elif isinstance(error, (DeviceError, LibraryError, MissingDependencyError)):
         status = ENVIRONMENT_LACKS
     elif isinstance(error, MemoryError):
         status, message = ENVIRONMENT_LACKS, f"too little memory {message}"

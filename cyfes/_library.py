@@ -94,6 +94,21 @@ def wrapper(dtype: str) -> Any:
     return module
 
 
+def text_module() -> Any:
+    """Return the extension module that reads and writes text.
+
+    Raises
+    ------
+    LibraryError
+        If it is missing or cannot be loaded.
+    """
+    try:
+        from cyfes import _text
+    except ImportError as error:
+        raise LibraryError(_why_no_extension(error)) from error
+    return _text
+
+
 def _why_no_extension(error: ImportError) -> str:
     if (_PACKAGE / "wrapper.pyx").exists():
         return (

@@ -28,5 +28,9 @@ class LibraryError(CyfesError, ImportError):
     """The compiled part of cyfes is missing, unloadable, or of another version."""
 
 
+class MissingDependencyError(CyfesError, ImportError):
+    """An optional package is needed for what was asked, and is not installed."""
+
+
 class CyfesWarning(UserWarning):
     """Something was done in another way than asked or expected, and says how."""

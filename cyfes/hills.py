@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import os
 import warnings
-import zlib
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cyfes.column_files import ColumnFile, Selection, expanded
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
 from cyfes.plumed_format import format_number, parse_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from io import BufferedIOBase
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Optional, Tuple, Union
 
     from numpy.typing import ArrayLike, NDArray
+
+    from cyfes.column_files import Header
 
     # Typing's own names: an alias is evaluated where the type checker runs on Python 3.7 too.
     Domain = Optional[Tuple[str, str]]
@@ -28,13 +27,15 @@ if TYPE_CHECKING:
 
 KERNELS = ("stretched-gaussian", "gaussian")
 
+# What a HILLS file may call these kernels; PLUMED computes the third as it does the second.
+_KERNEL_NAMES = {**{kernel: kernel for kernel in KERNELS}, "truncated-gaussian": "gaussian"}
+
 # Columns of a HILLS file that are neither a collective variable nor a width.
 _OTHER_COLUMNS = ("time", "height", "biasf", "clock")
 
-# Lines are parsed in blocks of this many bytes, so that memory holds numbers, not text.
-_BLOCK = 1 << 22
-
-_GZIP_MAGIC = b"\x1f\x8b"
+# Hills are handed on in portions of this many: large against what a sum costs besides, and some
+# ten megabytes a variable.
+_PORTION = 1 << 19
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -47,8 +48,8 @@ class Hills:
         The D collective variables (CVs).
     centers : array_like, shape (N, D)
         The centres, in the CVs' units. Shape (N,) will do for one CV.
-    sigmas : array_like, shape (N, D), (D,) or ()
-        The widths, in the CVs' units, above zero.
+    sigmas : array_like, shape (N, D), (D,) or (), optional
+        The widths, in the CVs' units, above zero. Not to be given with `cholesky`.
     heights : array_like, shape (N,) or ()
         The heights, in the unit that the surface is to have. As in PLUMED's files, those of a
         well-tempered run are expected to be scaled by gamma/(gamma - 1), so that F = -Σ hills.
@@ -60,6 +61,11 @@ class Hills:
         When each hill was laid.
     bias_factors : array_like, shape (N,) or (), optional
         The bias factor gamma of each hill; 1 by default, as PLUMED takes it.
+    cholesky : array_like, shape (N, D (D + 1) / 2) or (D (D + 1) / 2,), optional
+        For multivariate hills: the rows of the lower triangle of L, with a positive diagonal, where
+        L L^T is the covariance matrix of the hill; PLUMED's columns ``sigma_b_a``.
+    interval : pair of float, optional
+        The ends of METAD's INTERVAL, for one CV: beyond them the bias is what it is at them.
 
     Attributes
     ----------
@@ -71,6 +77,10 @@ class Hills:
         Heights and bias factors.
     times : ndarray of float64, shape (N,), or None
         When each hill was laid.
+    cholesky : ndarray of float64, shape (N, D (D + 1) / 2), or None
+        The Cholesky factors of multivariate hills; `sigmas` are then the roots of the variances.
+    interval : pair of float, or None
+        The ends of METAD's INTERVAL.
     kernel : str
         The kernel.
     domain : tuple of (None or (str, str))
@@ -91,32 +101,47 @@ class Hills:
     domain: tuple[Domain, ...]
     times: NDArray[np.float64] | None
     bias_factors: NDArray[np.float64]
+    cholesky: NDArray[np.float64] | None
+    interval: tuple[float, float] | None
 
     def __init__(
         self,
         names: Sequence[str],
         centers: ArrayLike,
-        sigmas: ArrayLike,
+        sigmas: ArrayLike | None,
         heights: ArrayLike,
         *,
         kernel: str = "stretched-gaussian",
         domain: Sequence[tuple[str | float, str | float] | None] | None = None,
         times: ArrayLike | None = None,
         bias_factors: ArrayLike = 1.0,
+        cholesky: ArrayLike | None = None,
+        interval: tuple[float, float] | None = None,
     ) -> None:
         set_field = object.__setattr__
         set_field(self, "names", _checked_names(names))
         ndim = len(self.names)
         set_field(self, "centers", _centers(centers, ndim))
         count = len(self.centers)
-        set_field(self, "sigmas", _array("sigmas", sigmas, (count, ndim)))
-        if not (self.sigmas > 0.0).all():
-            raise InputError(f"sigmas: found {np.min(self.sigmas):g}, expected widths above zero")
+        widths, factors = _widths(sigmas, cholesky, (count, ndim))
+        set_field(self, "sigmas", widths)
+        set_field(self, "cholesky", factors)
         set_field(self, "heights", _array("heights", heights, (count,)))
         set_field(self, "bias_factors", _array("bias_factors", bias_factors, (count,)))
         set_field(self, "times", None if times is None else _array("times", times, (count,)))
         set_field(self, "kernel", _checked_kernel(kernel))
         set_field(self, "domain", _checked_domain(domain, self.names))
+        set_field(self, "interval", _checked_interval(interval, ndim))
+
+    @classmethod
+    def _of_arrays(cls, **fields: object) -> Hills:
+        """Return hills of arrays that are known to be right, without copies of them."""
+        hills = cls.__new__(cls)
+        for name, value in fields.items():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+            object.__setattr__(hills, name, value)
+        return hills
 
     @property
     def ndim(self) -> int:
@@ -180,6 +205,49 @@ def _checked_ends(name: str, ends: tuple[str | float, str | float] | None) -> Do
     return low, high
 
 
+def _checked_interval(
+    interval: tuple[float, float] | None, ndim: int
+) -> tuple[float, float] | None:
+    if interval is None:
+        return None
+    low, high = map(float, interval)
+    if ndim != 1 or not low < high:
+        raise InputError(
+            f"interval: found {low:g} to {high:g} for {ndim} CVs, expected ascending ends for one"
+        )
+    return low, high
+
+
+def _widths(
+    sigmas: ArrayLike | None, cholesky: ArrayLike | None, shape: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return the widths along each axis, and the Cholesky factors if the hills have them."""
+    if (sigmas is None) == (cholesky is None):
+        raise InputError("found both or none of sigmas and cholesky, expected one of them")
+    if cholesky is None:
+        assert sigmas is not None  # noqa: S101  as was just checked
+        widths = _array("sigmas", sigmas, shape)
+        if not (widths > 0.0).all():
+            raise InputError(f"sigmas: found {np.min(widths):g}, expected widths above zero")
+        return widths, None
+    count, ndim = shape
+    factors = _array("cholesky", cholesky, (count, ndim * (ndim + 1) // 2))
+    diagonal = factors[:, [i * (i + 3) // 2 for i in range(ndim)]]
+    if not (diagonal > 0.0).all():
+        raise InputError(
+            f"cholesky: found {np.min(diagonal):g} on the diagonal, expected numbers above zero"
+        )
+    return _deviations(factors, ndim), factors
+
+
+def _deviations(factors: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
+    """Return the standard deviation along each axis: the lengths of the rows of L."""
+    starts = [i * (i + 1) // 2 for i in range(ndim)]
+    deviations = np.sqrt(np.add.reduceat(factors**2, starts, axis=1))
+    deviations.flags.writeable = False
+    return deviations
+
+
 def _centers(value: ArrayLike, ndim: int) -> NDArray[np.float64]:
     shape = np.shape(value)
     if len(shape) == 1 and ndim == 1:
@@ -205,13 +273,17 @@ def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.fl
     return array
 
 
-def read_hills(*paths: Path_ | Sequence[Path_]) -> Hills:
-    """Read one or several HILLS files of PLUMED, plain or gzipped.
+def read_hills(*paths: Path_ | Sequence[Path_], merge: str | None = None) -> Hills:
+    """Read one or several HILLS files of PLUMED.
 
     Parameters
     ----------
     *paths : path-like, or sequence of them
-        The files; the hills of several walkers are put together in the order given.
+        The files, plain or compressed with gzip, xz or Zstandard (this one needs the package
+        zstandard), or patterns such as ``HILLS.*``.
+    merge : {"time", "clock"}, optional
+        Put the hills of several walkers in the order of this column; by default one file follows
+        the other, as in PLUMED.
 
     Returns
     -------
@@ -224,7 +296,9 @@ def read_hills(*paths: Path_ | Sequence[Path_]) -> Hills:
         If a file is not a HILLS file, is damaged, holds no hill, or does not fit the others; the
         message begins with ``file:line``.
     InputError
-        If no file is named.
+        If no file is named, or the column to merge by is absent or falls within a file.
+    MissingDependencyError
+        If a file is compressed with Zstandard, and the package zstandard is not installed.
     OSError
         If a file cannot be opened.
 
@@ -234,123 +308,274 @@ def read_hills(*paths: Path_ | Sequence[Path_]) -> Hills:
         If the last line of a file is cut off, as it is in a running or killed simulation. That
         line is not used; neither does PLUMED use a last line without a line end.
     """
-    files = _flattened(paths)
+    layout, tables = _open_tables(paths, merge)
+    return layout.hills(list(tables))
+
+
+def iter_hills(
+    *paths: Path_ | Sequence[Path_], merge: str | None = None, portion: int = _PORTION
+) -> Iterator[Hills]:
+    """Read HILLS files in portions, so that any number of hills needs little memory.
+
+    Parameters
+    ----------
+    *paths, merge
+        As for `read_hills`.
+    portion : int
+        The number of hills to yield at a time; the last portion may have fewer.
+
+    Yields
+    ------
+    Hills
+        The next hills.
+
+    Raises
+    ------
+    HillsFileError, InputError, MissingDependencyError, OSError
+        As for `read_hills`.
+    """
+    layout, tables = _open_tables(paths, merge)
+    for rows in _portions(tables, portion):
+        yield layout.hills(rows)
+
+
+def _open_tables(
+    paths: Sequence[Path_ | Sequence[Path_]], merge: str | None
+) -> tuple[_Layouts, Iterator[NDArray[np.float64]]]:
+    """Return what the headers are to say, and the tables of all hills to come."""
+    if merge not in (None, "time", "clock"):
+        raise InputError(f'merge is {merge!r}, expected "time", "clock" or None')
+    files = expanded(_flattened(paths))
     if not files:
         raise InputError("found no file name, expected at least one HILLS file")
-    layout: _Layout | None = None
-    tables = []
-    for file in files:
-        reader = _Reader(file, layout)
-        tables.append(reader.read())
-        layout = layout or reader.layout
-        if reader.dropped:
-            warnings.warn(CyfesWarning(reader.dropped), stacklevel=2)
-    assert layout is not None  # noqa: S101  a file without a header has been refused
-    return layout.hills(np.concatenate(tables))
+    layouts = _Layouts()
+    streams = [layouts.tables(file) for file in files]
+    if merge is None:
+        return layouts, (table for stream in streams for table in stream)
+    return layouts, _merged(streams, 0 if merge == "time" else -1, merge)
 
 
-def _flattened(paths: Sequence[Path_ | Sequence[Path_]]) -> list[Path]:
-    files: list[Path] = []
+def _flattened(paths: Iterable[Path_ | Sequence[Path_]]) -> list[Path_]:
+    files: list[Path_] = []
     for entry in paths:
-        single = isinstance(entry, (str, os.PathLike))
-        files += [Path(entry)] if single else _flattened(entry)  # type: ignore[arg-type]
+        if isinstance(entry, (str, os.PathLike)):
+            files.append(entry)
+        else:
+            files += _flattened(entry)
     return files
 
 
+def _portions(
+    tables: Iterator[NDArray[np.float64]], portion: int
+) -> Iterator[list[NDArray[np.float64]]]:
+    """Yield lists of tables that have `portion` rows together."""
+    waiting: list[NDArray[np.float64]] = []
+    missing = portion
+    for table in tables:
+        rest = table
+        while len(rest) >= missing:
+            yield [*waiting, rest[:missing]]
+            rest, waiting, missing = rest[missing:], [], portion
+        if len(rest):
+            waiting.append(rest)
+            missing -= len(rest)
+    if waiting:
+        yield waiting
+
+
+def _merged(
+    streams: Sequence[Iterator[NDArray[np.float64]]], key: int, column: str
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the rows of all streams in the order of a column, in which each stream rises."""
+    checked = [_rising(stream, key, column) for stream in streams]
+    waiting = {i: next(stream) for i, stream in enumerate(checked)}
+    while waiting:
+        # Whatever a stream still has comes after its last row here.
+        limit = min(table[-1, key] for table in waiting.values())
+        parts = []
+        for i, table in list(waiting.items()):
+            count = int(np.searchsorted(table[:, key], limit, side="right"))
+            parts.append(table[:count])
+            rest = table[count:] if count < len(table) else next(checked[i], None)
+            if rest is None:
+                del waiting[i]
+            else:
+                waiting[i] = rest
+        rows = np.concatenate(parts)
+        yield rows[np.argsort(rows[:, key], kind="stable")]
+
+
+def _rising(
+    tables: Iterator[NDArray[np.float64]], key: int, column: str
+) -> Iterator[NDArray[np.float64]]:
+    last = -np.inf
+    for table in tables:
+        keys = np.concatenate([[last], table[:, key]])
+        if np.isnan(keys).any():
+            raise InputError(f"merge by {column}: found hills without it, expected it in each file")
+        falls = np.flatnonzero(np.diff(keys) < 0.0)
+        if len(falls):
+            found = f"{keys[falls[0] + 1]:.10g} after {keys[falls[0]]:.10g}"
+            raise InputError(
+                f"merge by {column}: found {found} in one file, expected it to rise there"
+            )
+        last = keys[-1]
+        yield table
+
+
+class _Layouts:
+    """Reads files of hills that can be summed together, and makes hills of their rows."""
+
+    def __init__(self) -> None:
+        self._layout: _Layout | None = None
+
+    def tables(self, path: Path_) -> Iterator[NDArray[np.float64]]:
+        """Yield the rows of a file in the columns of `_Layout.columns`."""
+        file = ColumnFile(path, self._select)
+        empty = True
+        for table in file.tables():
+            empty = False
+            yield table
+        if empty:
+            raise file.error("found no hills, expected at least one")
+        if file.dropped:
+            warnings.warn(CyfesWarning(file.dropped), stacklevel=2)
+
+    def _select(self, header: Header) -> Selection:
+        layout = _Layout.of_header(header)
+        layout.check_agreement(self._layout or layout)
+        self._layout = layout
+        positive = frozenset(layout.positive)
+        return Selection(layout.columns, positive, {"time": np.nan, "biasf": 1.0, "clock": np.nan})
+
+    def hills(self, tables: Sequence[NDArray[np.float64]]) -> Hills:
+        """Return the hills of rows that were read."""
+        assert self._layout is not None  # noqa: S101  a file without a header has been refused
+        return self._layout.hills(tables)
+
+
 class _Layout(NamedTuple):
-    """What a header says: the CVs and where their numbers stand in a line."""
+    """What a header says: the CVs, and the shape of the hills."""
 
     names: tuple[str, ...]
     domain: tuple[Domain, ...]
     kernel: str
-    fields: tuple[str, ...]
+    multivariate: bool
+    interval: tuple[float, float] | None
 
     @classmethod
-    def of_header(cls, fields: tuple[str, ...], constants: dict[str, str]) -> _Layout:
-        _refuse_unsupported(fields, constants)
+    def of_header(cls, header: Header) -> _Layout:
+        fields, constants = header.fields, header.constants
+        if "logweight" in fields:
+            raise HillsFileError(
+                "found the column logweight of an OPES KERNELS file, expected a HILLS file; "
+                "read it with cyfes.read_kernels"
+            )
         names = _collective_variables(fields)
         domain = tuple(_header_domain(name, constants) for name in names)
-        kernel = constants.get("kerneltype", KERNELS[0]).lower()
-        if kernel not in KERNELS:
+        kernel = _KERNEL_NAMES.get(constants.get("kerneltype", KERNELS[0]).lower())
+        if kernel is None:
             raise HillsFileError(
                 f"found kerneltype {constants['kerneltype']}, expected {' or '.join(KERNELS)}"
             )
-        return cls(names, domain, kernel, fields)
+        interval = _header_interval(constants, names)
+        layout = cls(names, domain, kernel, _header_multivariate(constants), interval)
+        layout._check_columns(fields)
+        return layout
 
     @property
-    def columns(self) -> list[str]:
-        """The columns of a table of hills, in this order; not every file has all of them."""
-        return ["time", *self.names, *(f"sigma_{n}" for n in self.names), "height", "biasf"]
+    def shape_columns(self) -> tuple[str, ...]:
+        """The columns of the widths, or of the rows of the lower triangle."""
+        if not self.multivariate:
+            return tuple(f"sigma_{name}" for name in self.names)
+        rows = enumerate(self.names)
+        return tuple(f"sigma_{b}_{a}" for i, b in rows for a in self.names[: i + 1])
 
     @property
-    def indices(self) -> list[int | None]:
-        """The place of each column of the table in a line of the file."""
-        return [self.fields.index(c) if c in self.fields else None for c in self.columns]
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a table of hills, in this order."""
+        return ("time", *self.names, *self.shape_columns, "height", "biasf", "clock")
 
     @property
-    def defaults(self) -> list[float]:
-        """What each column of the table holds where the file has none."""
-        return [float("nan"), *[0.0] * (2 * len(self.names) + 1), 1.0]
+    def positive(self) -> tuple[str, ...]:
+        """The columns whose numbers are above zero."""
+        if self.multivariate:
+            return tuple(f"sigma_{name}_{name}" for name in self.names)
+        return self.shape_columns
 
-    def allows(self, table: NDArray[np.float64]) -> bool:
-        """Whether all numbers read are finite and all widths above zero."""
-        read = [index is not None for index in self.indices]
-        ndim = len(self.names)
-        widths = table[:, 1 + ndim : 1 + 2 * ndim]
-        return bool(np.isfinite(table[:, read]).all() and (widths > 0.0).all())
+    def _check_columns(self, fields: tuple[str, ...]) -> None:
+        for column in (*self.shape_columns, "height"):
+            if fields.count(column) != 1:
+                raise HillsFileError(
+                    f"found {fields.count(column)} columns {column} in the header "
+                    f"({' '.join(fields)}), expected one"
+                )
 
     def check_agreement(self, other: _Layout) -> None:
         """Refuse hills that cannot be summed with those under another header."""
         if self.names != other.names:
             found, expected = " ".join(self.names), " ".join(other.names)
             raise HillsFileError(f"found the CVs {found}, expected {expected} as before")
-        if self.kernel != other.kernel:
-            raise HillsFileError(
-                f"found kerneltype {self.kernel}, expected {other.kernel} as before"
-            )
-        for name, mine, theirs in zip(self.names, self.domain, other.domain):
+        pairs = {
+            "kerneltype": (self.kernel, other.kernel),
+            "multivariate": (self.multivariate, other.multivariate),
+            "the interval": (self.interval, other.interval),
+        }
+        for what, (mine, theirs) in pairs.items():
             if mine != theirs:
+                raise HillsFileError(f"found {what} {mine}, expected {theirs} as before")
+        for name, own, before in zip(self.names, self.domain, other.domain):
+            if own != before:
                 raise HillsFileError(
-                    f"found {name} {_described(mine)}, expected {_described(theirs)} as before"
+                    f"found {name} {_described(own)}, expected {_described(before)} as before"
                 )
 
-    def hills(self, table: NDArray[np.float64]) -> Hills:
-        """Return the hills that a table of them holds."""
+    def hills(self, tables: Sequence[NDArray[np.float64]]) -> Hills:
+        """Return the hills that tables of them hold."""
         ndim = len(self.names)
-        times = table[:, 0]
-        return Hills(
+        end = 1 + ndim + len(self.shape_columns)
+        shape = _joined(tables, slice(1 + ndim, end))
+        times = _joined(tables, 0)
+        return Hills._of_arrays(
             names=self.names,
-            centers=table[:, 1 : 1 + ndim],
-            sigmas=table[:, 1 + ndim : 1 + 2 * ndim],
-            heights=table[:, -2],
+            centers=_joined(tables, slice(1, 1 + ndim)),
+            sigmas=_deviations(shape, ndim) if self.multivariate else shape,
+            heights=_joined(tables, end),
             kernel=self.kernel,
             domain=self.domain,
             times=None if np.isnan(times).any() else times,
-            bias_factors=table[:, -1],
+            bias_factors=_joined(tables, end + 1),
+            cholesky=shape if self.multivariate else None,
+            interval=self.interval,
         )
+
+
+def _joined(tables: Sequence[NDArray[np.float64]], columns: int | slice) -> NDArray[np.float64]:
+    return np.concatenate([table[:, columns] for table in tables])
 
 
 def _described(domain: Domain) -> str:
     return "not periodic" if domain is None else f"periodic from {domain[0]} to {domain[1]}"
 
 
-def _refuse_unsupported(fields: tuple[str, ...], constants: dict[str, str]) -> None:
-    """Refuse what would be summed to something else than the free energy."""
-    multivariate = constants.get("multivariate", "false")
-    if multivariate != "false":
-        raise HillsFileError(
-            f"found multivariate {multivariate}, expected false: hills with a full covariance "
-            "matrix are not supported by this version; sum them with PLUMED's sum_hills"
-        )
-    if "logweight" in fields:
-        raise HillsFileError(
-            "found the column logweight of an OPES KERNELS file, expected a HILLS file"
-        )
-    if constants.get("lower_int") != constants.get("upper_int"):
-        raise HillsFileError(
-            "found lower_int and upper_int, expected neither: hills laid with METAD's INTERVAL "
-            "are not supported by this version; sum them with PLUMED's sum_hills"
-        )
+def _header_multivariate(constants: dict[str, str]) -> bool:
+    text = constants.get("multivariate", "false")
+    if text not in ("true", "false"):
+        raise HillsFileError(f"found multivariate {text}, expected true or false")
+    return text == "true"
+
+
+def _header_interval(
+    constants: dict[str, str], names: tuple[str, ...]
+) -> tuple[float, float] | None:
+    ends = constants.get("lower_int"), constants.get("upper_int")
+    if ends[0] == ends[1]:
+        return None
+    try:
+        low, high = (parse_number(end or "none") for end in ends)
+        return _checked_interval((low, high), len(names))
+    except InputError as error:
+        raise HillsFileError(f"lower_int and upper_int: {error}") from error
 
 
 def _collective_variables(fields: tuple[str, ...]) -> tuple[str, ...]:
@@ -360,12 +585,6 @@ def _collective_variables(fields: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(field for field in before if field not in _OTHER_COLUMNS)
     if not names:
         raise HillsFileError(f"found no collective variable in the columns {' '.join(fields)}")
-    for column in [f"sigma_{name}" for name in names] + ["height"]:
-        if fields.count(column) != 1:
-            raise HillsFileError(
-                f"found {fields.count(column)} columns {column} in the header "
-                f"({' '.join(fields)}), expected one"
-            )
     if len(set(names)) < len(names):
         raise HillsFileError(f"found the columns {' '.join(names)}, expected different CVs")
     return names
@@ -382,173 +601,3 @@ def _header_domain(name: str, constants: dict[str, str]) -> Domain:
         return _checked_ends(name, (low, high))
     except InputError as error:
         raise HillsFileError(str(error)) from error
-
-
-class _Reader:
-    """Reads one HILLS file: header by header, and the lines between in blocks."""
-
-    def __init__(self, path: Path, agreed: _Layout | None) -> None:
-        self.path = path
-        self.layout = agreed
-        self.dropped: str | None = None
-        self._fields: tuple[str, ...] | None = None
-        self._constants: dict[str, str] = {}
-        self._header_line = 0
-        self._header_is_new = False
-        self._tables: list[NDArray[np.float64]] = []
-
-    def read(self) -> NDArray[np.float64]:
-        """Return the table of all hills in the file, its columns as `_Layout.columns`."""
-        number = 1
-        with _opened(self.path) as stream:
-            for first, lines, last in self._blocks(stream):
-                number = first + len(lines) - 1
-                self._take(first, self._without_cut_off(lines, number), last)
-        if not self._tables:
-            raise self._error(number, "found no hills, expected at least one")
-        return np.concatenate(self._tables)
-
-    def _error(self, number: int, message: str) -> HillsFileError:
-        return HillsFileError(f"{self.path}:{number}: {message}")
-
-    def _blocks(self, stream: BufferedIOBase) -> Iterator[tuple[int, list[bytes], bool]]:
-        """Yield the number of the first line, some lines, and whether they are the last ones."""
-        first = 1
-        lines = self._lines(stream, first)
-        while lines:
-            following = self._lines(stream, first + len(lines))
-            yield first, lines, not following
-            first, lines = first + len(lines), following
-
-    def _lines(self, stream: BufferedIOBase, first: int) -> list[bytes]:
-        try:
-            return stream.readlines(_BLOCK)
-        except (EOFError, OSError, zlib.error) as fault:
-            if isinstance(fault, OSError) and fault.errno is not None:
-                raise
-            message = f"found damaged or incomplete gzip data ({fault}), expected a whole file"
-            raise self._error(first, message) from fault
-
-    def _without_cut_off(self, lines: list[bytes], number: int) -> list[bytes]:
-        if lines[-1].endswith(b"\n") or not lines[-1].strip():
-            return lines
-        self._drop(number, "found no line end")
-        return lines[:-1]
-
-    def _drop(self, number: int, found: str) -> None:
-        self.dropped = (
-            f"{self.path}:{number}: {found}, so this last line may be cut off; it is not used"
-        )
-
-    def _take(self, first: int, lines: list[bytes], last: bool) -> None:
-        start = 0
-        for i in [i for i, line in enumerate(lines) if line.lstrip().startswith(b"#!")]:
-            self._take_hills(first + start, lines[start:i], last=False)
-            self._take_header(first + i, lines[i])
-            start = i + 1
-        self._take_hills(first + start, lines[start:], last)
-
-    def _take_header(self, number: int, line: bytes) -> None:
-        words = line.decode("utf-8", "replace").split()
-        if words[:2] == ["#!", "FIELDS"]:
-            self._fields, self._constants, self._header_line = tuple(words[2:]), {}, number
-        elif words[:2] == ["#!", "SET"] and len(words) == 4:
-            self._constants[words[2]] = words[3]
-        self._header_is_new = True
-
-    def _take_hills(self, first: int, lines: list[bytes], last: bool) -> None:
-        numbered = [(i, x) for i, x in enumerate(lines, first) if x.partition(b"#")[0].strip()]
-        if not numbered:
-            return
-        layout = self._current_layout(numbered[0][0])
-        table = _parsed([line for _, line in numbered], layout)
-        if table is None:
-            table = self._parsed_by_line(numbered, layout, last)
-        if len(table):
-            self._tables.append(table)
-
-    def _current_layout(self, number: int) -> _Layout:
-        """Return the layout under the last header, which must agree with the ones before."""
-        if self._fields is None:
-            raise self._error(number, "found no '#! FIELDS time …' header before this line")
-        if self.layout is None or self._header_is_new:
-            try:
-                layout = _Layout.of_header(self._fields, self._constants)
-                layout.check_agreement(self.layout or layout)
-            except HillsFileError as error:
-                raise self._error(self._header_line, str(error)) from error
-            self.layout, self._header_is_new = layout, False
-        return self.layout
-
-    def _parsed_by_line(
-        self, numbered: list[tuple[int, bytes]], layout: _Layout, last: bool
-    ) -> NDArray[np.float64]:
-        """Parse line by line: to name the faulty one, or because a comment was in the way."""
-        rows = []
-        for number, line in numbered:
-            words = line.partition(b"#")[0].split()
-            missing = len(layout.fields) - len(words)
-            if missing > 0 and last and number == numbered[-1][0]:
-                self._drop(number, f"found {len(words)} of {len(layout.fields)} columns")
-                break
-            try:
-                rows.append(_checked_row(words, layout))
-            except HillsFileError as error:
-                raise self._error(number, str(error)) from error
-        return np.array(rows, dtype=np.float64).reshape(-1, len(layout.columns))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BufferedIOBase]:
-    with path.open("rb") as stream:
-        # Peeking instead of seeking lets the file be a pipe.
-        if stream.peek(len(_GZIP_MAGIC))[: len(_GZIP_MAGIC)] != _GZIP_MAGIC:
-            yield stream
-            return
-        # Seldom needed, and it takes its time to import.
-        from gzip import GzipFile
-
-        with GzipFile(fileobj=stream) as unzipped:
-            yield unzipped
-
-
-def _parsed(lines: list[bytes], layout: _Layout) -> NDArray[np.float64] | None:
-    """Return the table of hills that lines hold, or None if any line is not plain and right."""
-    if any(b"_" in line for line in lines):
-        # Python would read 1_000 as a number.
-        return None
-    try:
-        numbers = np.array([list(map(float, line.split())) for line in lines], dtype=np.float64)
-    except ValueError:
-        return None
-    if numbers.ndim != 2 or numbers.shape[1] != len(layout.fields):
-        return None
-    table = np.tile(layout.defaults, (len(numbers), 1))
-    for column, index in enumerate(layout.indices):
-        if index is not None:
-            table[:, column] = numbers[:, index]
-    return table if layout.allows(table) else None
-
-
-def _checked_row(words: list[bytes], layout: _Layout) -> list[float]:
-    if len(words) != len(layout.fields):
-        raise HillsFileError(
-            f"found {len(words)} columns, expected {len(layout.fields)} ({' '.join(layout.fields)})"
-        )
-    return [
-        default if index is None else _checked_number(column, words[index])
-        for column, index, default in zip(layout.columns, layout.indices, layout.defaults)
-    ]
-
-
-def _checked_number(column: str, word: bytes) -> float:
-    text = word.decode("utf-8", "replace")
-    try:
-        value = float(text.replace("_", "?"))
-    except ValueError:
-        raise HillsFileError(f"column {column}: found {text!r}, expected a number") from None
-    if not np.isfinite(value):
-        raise HillsFileError(f"column {column}: found {text}, expected a finite number")
-    if value <= 0.0 and column.startswith("sigma_"):
-        raise HillsFileError(f"column {column}: found {text}, expected a width above zero")
-    return value

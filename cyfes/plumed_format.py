@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
+from cyfes._library import text_module
 from cyfes.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ _LITERAL = re.compile(
 _FORMAT = re.compile(r"(?P<lead> *%[-+ #0]*[0-9]{0,3}(?:\.[0-9]{0,3})?)l?(?P<kind>[eEfFgG])")
 
 _STANDARD_OUTPUT = ("-", "/dev/stdout")
+
+# Some megabytes of text: enough work for the threads that share it.
+_ROWS_PER_BLOCK = 1 << 15
 
 
 def parse_number(text: str) -> float:
@@ -115,7 +119,7 @@ def grid_blocks(
     bounds: Sequence[tuple[str, str]],
     columns: Mapping[str, NDArray[np.floating]],
     fmt: str,
-) -> Iterator[str]:
+) -> Iterator[bytes]:
     """Yield the text of a PLUMED grid file, piece by piece.
 
     Parameters
@@ -133,26 +137,25 @@ def grid_blocks(
 
     Yields
     ------
-    str
-        The header, then rows with the first collective variable running fastest.
+    bytes
+        The header, then rows with the first collective variable running fastest; a blank line
+        comes before every row but the first whose index on the last axis but one is 0.
 
     Raises
     ------
     InputError
         If `fmt` is not one floating-point conversion.
+    LibraryError
+        If the compiled part of cyfes is missing.
     """
     number = " " + check_number_format(fmt)
-    yield _grid_header(grid, names, bounds, list(columns))
-    coordinates = [[number % x for x in axis.tolist()] for axis in grid.axes]
-    row_end = number * len(columns) + "\n"
-    for outer in np.ndindex(*reversed(grid.shape[1:])):
-        index = outer[::-1]
-        tail = "".join(texts[i] for texts, i in zip(coordinates[1:], index)) + row_end
-        gap = _gap(grid.ndim, index)
-        template = gap[0] + gap[1].join(x + tail for x in coordinates[0])
-        line = (slice(None), *index)
-        values = np.column_stack([column[line] for column in columns.values()])
-        yield template % tuple(values.ravel().tolist())
+    native = text_module()
+    yield _grid_header(grid, names, bounds, list(columns)).encode()
+    flat = [np.ascontiguousarray(column, dtype=np.float64).ravel() for column in columns.values()]
+    text = native.GridText(list(grid.axes), flat, number.encode())
+    threads = native.threads()
+    for first in range(0, text.rows, _ROWS_PER_BLOCK):
+        yield from text.format(first, min(first + _ROWS_PER_BLOCK, text.rows), threads)
 
 
 def _grid_header(
@@ -170,22 +173,8 @@ def _grid_header(
     return "\n".join(lines) + "\n"
 
 
-def _gap(ndim: int, index: tuple[int, ...]) -> tuple[str, str]:
-    """Return what separates a line of rows from the one before, and its rows from each other.
-
-    PLUMED leaves a line blank before every row but the first whose index on the last axis but
-    one is 0: in two dimensions between lines, in more before each row of some of the lines.
-    """
-    first = "\n" if any(index) else ""
-    if ndim == 2:
-        return first, ""
-    if ndim > 2 and index[ndim - 3] == 0:
-        return first, "\n"
-    return "", ""
-
-
 def write_text(
-    path: str | os.PathLike[str], blocks: Iterable[str], keep_older: bool = True
+    path: str | os.PathLike[str], blocks: Iterable[str | bytes], keep_older: bool = True
 ) -> None:
     """Write a text file in one go, complete or not at all.
 
@@ -193,8 +182,8 @@ def write_text(
     ----------
     path : path-like
         The file, gzipped if it ends with ``.gz``; ``-`` or ``/dev/stdout`` is the standard output.
-    blocks : iterable of str
-        Its content.
+    blocks : iterable of str or bytes
+        Its content; bytes are UTF-8.
     keep_older : bool
         Whether an older file is renamed to ``bck.0.NAME``, ``bck.1.NAME``, …, as PLUMED does.
 
@@ -206,13 +195,13 @@ def write_text(
         If the file cannot be written. An older file is then left as it was.
     """
     if os.fspath(path) in _STANDARD_OUTPUT:
-        sys.stdout.writelines(blocks)
+        sys.stdout.writelines(x if isinstance(x, str) else x.decode("utf-8") for x in blocks)
         sys.stdout.flush()
         return
     path = Path(path)
     if _is_special(path):
-        with path.open("w", encoding="utf-8") as stream:
-            stream.writelines(blocks)
+        with path.open("wb") as stream:
+            stream.writelines(_encoded(blocks))
         return
     _replace(path, blocks, keep_older)
 
@@ -245,10 +234,14 @@ def _is_special(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def _replace(path: Path, blocks: Iterable[str], keep_older: bool) -> None:
+def _encoded(blocks: Iterable[str | bytes]) -> Iterator[bytes]:
+    return (block.encode("utf-8") if isinstance(block, str) else block for block in blocks)
+
+
+def _replace(path: Path, blocks: Iterable[str | bytes], keep_older: bool) -> None:
     gzipped = path.suffix == ".gz"
     with replacing(path, keep_older) as temporary, _open_new(temporary, gzipped) as stream:
-        stream.writelines(blocks)
+        stream.writelines(_encoded(blocks))
 
 
 @contextmanager
@@ -279,13 +272,13 @@ def replacing(path: Path, keep_older: bool = True) -> Iterator[Path]:
             temporary.unlink()
 
 
-def _open_new(path: Path, gzipped: bool) -> IO[str]:
+def _open_new(path: Path, gzipped: bool) -> IO[bytes]:
     if not gzipped:
-        return path.open("x", encoding="utf-8")
+        return path.open("xb")
     # Seldom needed, and it takes its time to import.
     import gzip
 
-    return gzip.open(path, "xt", encoding="utf-8")
+    return gzip.GzipFile(path, "xb")  # type: ignore[return-value]
 
 
 def next_backup(path: str | os.PathLike[str]) -> Path | None:

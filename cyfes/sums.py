@@ -77,6 +77,7 @@ def sum_hills(
     (2008) for why -Σ hills is F: the heights of a well-tempered HILLS file are already rescaled.
     """
     real = precision(dtype)
+    _refuse_unsupported(hills)
     kernel = _grid_kernel(hills.kernel, truncation)
     periods = _grid_periods(hills, grid)
     number = _device.choose(device)
@@ -137,6 +138,7 @@ def bias(
         If the compiled part of cyfes is missing.
     """
     real = precision(dtype)
+    _refuse_unsupported(hills)
     where = as_matrix("points", points, hills.ndim, real)
     kernel = STRETCHED_GAUSSIAN if hills.kernel == "stretched-gaussian" else GAUSSIAN
     number = _device.choose(device)
@@ -167,6 +169,14 @@ def as_matrix(name: str, values: ArrayLike, columns: int, dtype: DTypeLike) -> N
         row = int(np.argmin(np.isfinite(array).all(axis=1)))
         raise InputError(f"{name}: found {array[row]} in row {row}, expected finite numbers")
     return array.astype(dtype, copy=False)
+
+
+def _refuse_unsupported(hills: Hills) -> None:
+    if hills.cholesky is not None or hills.interval is not None:
+        raise InputError(
+            "found multivariate hills, or hills of METAD's INTERVAL, which this version reads but "
+            "does not sum; sum them with PLUMED's sum_hills"
+        )
 
 
 def _hills_arrays(

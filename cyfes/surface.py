@@ -399,7 +399,7 @@ class FreeEnergySurface:
         """
         write_text(path, self._blocks(fmt))
 
-    def _blocks(self, fmt: str) -> Iterator[str]:
+    def _blocks(self, fmt: str) -> Iterator[bytes]:
         columns = {"file.free": self.values}
         if self.gradient is not None:
             columns.update((f"der_{name}", der) for name, der in zip(self.names, self.gradient))

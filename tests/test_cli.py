@@ -17,7 +17,12 @@ import cyfes.sums
 from cyfes import _device, _library
 from cyfes._version import __version__
 from cyfes.cli import main
-from cyfes.errors import DeviceError, DeviceMemoryError, LibraryError
+from cyfes.errors import (
+    DeviceError,
+    DeviceMemoryError,
+    LibraryError,
+    MissingDependencyError,
+)
 from cyfes.grid import Grid
 from cyfes.hills import read_hills
 
@@ -327,6 +332,7 @@ def test_faulty_input_is_status_1_and_one_line(
         (DeviceError("no driver"), 3, "cyfes: error: no driver\n"),
         (DeviceMemoryError("too small"), 3, "cyfes: error: too small\n"),
         (LibraryError("no libcufes"), 3, "cyfes: error: no libcufes\n"),
+        (MissingDependencyError("no package"), 3, "cyfes: error: no package\n"),
         (MemoryError(), 3, "cyfes: error: too little memory\n"),
         (KeyboardInterrupt(), 130, "cyfes: interrupted\n"),
     ],

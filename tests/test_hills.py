@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
 
-from cyfes import hills as hills_module
+from cyfes import column_files
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
-from cyfes.hills import Hills, read_hills
+from cyfes.grid import Grid
+from cyfes.hills import Hills, iter_hills, read_hills
+from cyfes.sums import sum_hills
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,7 +139,7 @@ def test_a_pipe_is_read(tmp_path: Path, compressed: bool) -> None:
 def test_files_larger_than_a_block_are_read_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hills_module, "_BLOCK", 100)
+    monkeypatch.setattr(column_files, "_BLOCK", 100)
     rows = "".join(f"{n} {n / 8} 0.5 1 1\n" for n in range(1000))
     path = write_hills(tmp_path / "HILLS", HEADER_1D + rows)
     assert read_hills(path).centers[:, 0].tolist() == [n / 8 for n in range(1000)]
@@ -176,26 +178,43 @@ def test_a_cut_off_last_line_is_dropped_with_a_warning(
         (HEADER_2D + ROWS_2D + "1 2 3 4 5 6 7 8\n", ":11: found 8 columns, expected 7"),
         (HEADER_2D + ROWS_2D.replace("2.70", "2.7O"), ":8: column psi: found '2.7O', expected"),
         (HEADER_2D + ROWS_2D.replace("2.70", "1_0"), ":8: column psi: found '1_0', expected"),
-        (HEADER_2D + ROWS_2D.replace("1.10", "nan"), ":9: column height: found nan, expected"),
-        (HEADER_2D + ROWS_2D.replace("3.10", "-inf"), ":10: column phi: found -inf, expected"),
-        (HEADER_2D + ROWS_2D.replace("3.10", "1e999"), ":10: column phi: found 1e999, expected"),
+        (
+            HEADER_2D + ROWS_2D.replace("1.10", "nan"),
+            ":9: column height: found 'nan', expected a finite",
+        ),
+        (
+            HEADER_2D + ROWS_2D.replace("3.10", "-inf"),
+            ":10: column phi: found '-inf', expected a finite",
+        ),
+        (
+            HEADER_2D + ROWS_2D.replace("3.10", "1e999"),
+            ":10: column phi: found '1e999', expected a finite",
+        ),
         (HEADER_2D + ROWS_2D.replace("0.25", "0.00"), ":9: column sigma_psi: found 0.00, expec"),
         (HEADER_2D + ROWS_2D.replace("0.25", "-0.2"), ":9: column sigma_psi: found -0.2, expec"),
         (HEADER_2D + "12.5 0.5" + HEADER_2D + ROWS_2D, ":8: found 2 columns, expected 7"),
-        (HEADER_2D.replace("false", "true") + ROWS_2D, ":1: found multivariate true, expected fa"),
+        (HEADER_2D.replace("false", "true") + ROWS_2D, ":1: found 0 columns sigma_phi_phi"),
         (HEADER_2D.replace("stretched-gaussian", "triangular") + ROWS_2D, "kerneltype triangular"),
         (HEADER_2D.replace(" sigma_psi", "") + ROWS_2D, ":1: found 0 columns sigma_psi"),
         (HEADER_2D.replace(" height", " high") + ROWS_2D, ":1: found 0 columns height"),
         (HEADER_2D.replace("#! SET max_psi pi\n", "") + ROWS_2D, "found no '#! SET max_psi'"),
         (HEADER_2D.replace("max_psi pi", "max_psi top") + ROWS_2D, "domain of psi: found 'top'"),
         (HEADER_2D.replace("max_psi pi", "max_psi -4") + ROWS_2D, "psi: found -pi to -4, expected"),
-        (HEADER_2D.replace("psi", "phi") + ROWS_2D, ":1: found 2 columns sigma_phi"),
+        (
+            HEADER_2D.replace("psi", "phi") + ROWS_2D,
+            ":1: found the columns phi phi, expected different",
+        ),
         ("#! FIELDS time height\n1 2\n", ":1: found no collective variable"),
         ("#! FIELDS time d sigma_d height logweight\n1 2 3 4 5\n", "OPES KERNELS file"),
         (
-            "#! FIELDS time d sigma_d height\n#! SET lower_int 0\n#! SET upper_int 1\n1 2 3 4\n",
-            "found lower_int and upper_int",
+            "#! FIELDS time d sigma_d height\n#! SET lower_int 1\n#! SET upper_int 0\n1 2 3 4\n",
+            ":1: lower_int and upper_int: interval: found 1 to 0 for 1 CVs, expected ascending",
         ),
+        (
+            "#! FIELDS time d sigma_d height\n#! SET lower_int 0\n1 2 3 4\n",
+            ":1: lower_int and upper_int: found 'none', expected a number",
+        ),
+        (HEADER_2D.replace("false", "von-misses") + ROWS_2D, ":1: found multivariate von-misses"),
         (
             HEADER_2D + ROWS_2D + HEADER_1D + ROWS_1D,
             ":11: found the CVs d, expected phi psi as before",
@@ -268,9 +287,121 @@ def test_real_hills_are_read_as_numpy_reads_them(shared_data: Path) -> None:
     assert np.array_equal(hills.bias_factors, table[:, 6])
 
 
-def test_multivariate_hills_are_refused(shared_data: Path) -> None:
-    with pytest.raises(HillsFileError, match="multivariate true, expected false"):
-        read_hills(shared_data / "plumed" / "HILLS_t1")
+def test_multivariate_hills_are_read_by_their_cholesky_factors(shared_data: Path) -> None:
+    hills = read_hills(shared_data / "plumed" / "HILLS_t1")
+    assert hills.names == ("t1", "t2")
+    assert len(hills) == 546
+    assert hills.cholesky is not None
+    # sigma_t1_t1, sigma_t2_t1, sigma_t2_t2: the columns stand in another order in the file.
+    factors = [0.1996044297033504, -0.09945972007468945, 0.185975423426183]
+    assert hills.cholesky[0].tolist() == factors
+    deviations = [factors[0], math.hypot(factors[1], factors[2])]
+    assert hills.sigmas[0].tolist() == pytest.approx(deviations, rel=1e-15)
+
+
+def test_multivariate_hills_made_from_arrays_know_their_deviations() -> None:
+    hills = Hills(("a", "b"), CENTERS_2D, None, 1.0, cholesky=[3.0, 4.0, 3.0])
+    assert hills.sigmas.tolist() == [[3.0, 5.0]] * 3
+    assert hills.cholesky is not None
+    assert hills.cholesky.tolist() == [[3.0, 4.0, 3.0]] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sigmas": 1.0, "cholesky": [1.0, 0.0, 1.0]}, "found both or none of sigmas and cholesky"),
+        ({"sigmas": None}, "found both or none of sigmas and cholesky"),
+        ({"sigmas": None, "cholesky": [1.0, 0.0]}, r"found shape \(2,\), expected \(3, 3\)"),
+        ({"sigmas": None, "cholesky": [1.0, 0.0, -1.0]}, "found -1 on the diagonal"),
+        ({"sigmas": 1.0, "interval": (0.0, 1.0)}, "found 0 to 1 for 2 CVs"),
+    ],
+)
+def test_shapes_that_are_none_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Hills(("a", "b"), CENTERS_2D, heights=1.0, **options)
+
+
+def test_an_interval_is_read(tmp_path: Path) -> None:
+    header = HEADER_1D + "#! SET lower_int 0.5\n#! SET upper_int pi\n"
+    hills = read_hills(write_hills(tmp_path / "HILLS", header + ROWS_1D))
+    assert hills.interval == (0.5, math.pi)
+
+
+def test_hills_that_cannot_be_summed_together_yet_are_refused_by_the_sum() -> None:
+    hills = Hills(("a", "b"), CENTERS_2D, None, 1.0, cholesky=[3.0, 4.0, 3.0])
+    with pytest.raises(InputError, match="does not sum"):
+        sum_hills(hills, Grid(0.0, 1.0, [3, 3]), "cpu")
+
+
+def _walkers(tmp_path: Path, rows: dict[str, list[str]]) -> list[Path]:
+    header = "#! FIELDS time d sigma_d height clock\n"
+    return [
+        write_hills(tmp_path / name, header + "\n".join(lines) + "\n")
+        for name, lines in rows.items()
+    ]
+
+
+def test_walkers_are_merged_by_clock_or_time(tmp_path: Path) -> None:
+    rows = {
+        "HILLS.0": ["1 10 1 1 100", "2 20 1 1 300", "3 30 1 1 301"],
+        "HILLS.1": ["1 11 1 1 99", "2 21 1 1 100", "9 31 1 1 500"],
+        "HILLS.10": ["5 12 1 1 250"],
+    }
+    files = _walkers(tmp_path, rows)
+    pattern = tmp_path / "HILLS.*"
+    assert read_hills(pattern).centers[:, 0].tolist() == [10, 20, 30, 11, 21, 31, 12]
+    by_clock = read_hills(pattern, merge="clock").centers[:, 0].tolist()
+    assert by_clock == [11, 10, 21, 12, 20, 30, 31]
+    by_time = read_hills(files, merge="time").centers[:, 0].tolist()
+    assert by_time == [10, 11, 20, 21, 30, 12, 31]
+
+
+def test_long_walkers_are_merged_across_blocks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(column_files, "_BLOCK", 200)
+    clocks = np.sort(np.random.default_rng(8).integers(0, 3000, (3, 500)), axis=1)
+    rows = {
+        f"HILLS.{w}": [f"{i} {i} 1 1 {clock}" for i, clock in enumerate(clocks[w])]
+        for w in range(3)
+    }
+    merged = read_hills(_walkers(tmp_path, rows), merge="clock")
+    assert len(merged) == 1500
+    expected = np.sort(clocks.ravel())
+    found = clocks[np.arange(3)[:, np.newaxis], merged.centers[:, 0].astype(int)]
+    assert all(clock in column for clock, column in zip(expected, found.T))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["2 1 1 1 5", "1 1 1 1 6"], "merge by time: found 1 after 2 in one file"),
+        (["2 1 1 1 5", "2 1 1 1 4"], "merge by clock: found 4 after 5 in one file"),
+    ],
+)
+def test_merging_files_that_are_not_in_order_is_refused(
+    rows: list[str], message: str, tmp_path: Path
+) -> None:
+    files = _walkers(tmp_path, {"HILLS.0": rows})
+    with pytest.raises(InputError, match=message):
+        read_hills(files, merge=message.split()[2].rstrip(":"))
+
+
+def test_merging_by_a_column_that_is_absent_is_refused(tmp_path: Path) -> None:
+    path = write_hills(tmp_path / "HILLS")
+    with pytest.raises(InputError, match="merge by clock: found hills without it"):
+        read_hills(path, merge="clock")
+    with pytest.raises(InputError, match="merge is 'height', expected"):
+        read_hills(path, merge="height")
+
+
+@pytest.mark.parametrize("portion", [1, 2, 3, 7, 8])
+def test_hills_come_in_portions(portion: int, tmp_path: Path) -> None:
+    files = _walkers(tmp_path, {f"H{w}": [f"{i} {i} 1 1 1" for i in range(4)] for w in (0, 1)})
+    portions = list(iter_hills(files, portion=portion))
+    assert [len(hills) for hills in portions[:-1]] == [portion] * (len(portions) - 1)
+    together = np.concatenate([hills.centers for hills in portions])
+    assert together.tolist() == read_hills(files).centers.tolist()
 
 
 def test_hills_made_from_arrays_broadcast_widths_and_heights() -> None:

@@ -95,7 +95,7 @@ def test_library_of_another_abi_is_refused(site: Path) -> None:
         site / "cufes" / "libcufes.so",
         "const void *cufes_get_api(unsigned version) { return version == 999 ? &version : 0; }",
     )
-    assert "has another ABI version than the 1 that this cyfes was built for" in run(site)
+    assert "has another ABI version than the 2 that this cyfes was built for" in run(site)
 
 
 def test_library_that_is_another_one_is_refused(site: Path) -> None:
@@ -135,6 +135,14 @@ def test_missing_extension_is_refused_by_its_interpreter(site: Path) -> None:
         extension.unlink()
     version = "{}.{}".format(*sys.version_info)
     assert f"do not load in CPython {version}" in run(site)
+
+
+def test_missing_text_extension_is_refused_where_text_is_read(site: Path) -> None:
+    for extension in (site / "cyfes").glob("_text*.so"):
+        extension.unlink()
+    (site / "HILLS").write_text("#! FIELDS time d sigma_d height\n1 2 3 4\n")
+    said = run(site, f"cyfes.read_hills({str(site / 'HILLS')!r})")
+    assert "do not load in CPython" in said
 
 
 def test_pure_parts_work_without_the_compiled_ones(site: Path) -> None:

@@ -100,10 +100,9 @@ def test_a_format_of_anything_but_one_number_is_refused(fmt: str) -> None:
 def test_grid_text_of_two_dimensions_has_the_first_cv_fastest_and_blank_lines_between() -> None:
     grid = Grid([0.0, "-pi"], [1.0, "pi"], [1, 2], [False, True])
     values = np.array([[1.0, 2.0], [3.0, -0.0]])
-    text = "".join(
-        grid_blocks(grid, ("d", "phi"), grid.bounds, {"file.free": values, "x": -values}, "%5.1f")
-    )
-    assert text == (
+    columns = {"file.free": values, "x": -values}
+    text = b"".join(grid_blocks(grid, ("d", "phi"), grid.bounds, columns, "%5.1f"))
+    assert text.decode() == (
         "#! FIELDS d phi file.free x\n"
         "#! SET min_d 0\n"
         "#! SET max_d 1\n"
@@ -128,7 +127,7 @@ def test_blank_lines_precede_rows_with_index_zero_on_the_last_axis_but_one(
     grid = Grid(0.0, 1.0, list(shape), periodic=True)
     names = "abcd"[: len(shape)]
     values = np.arange(grid.size, dtype=float).reshape(shape)
-    text = "".join(grid_blocks(grid, names, grid.bounds, {"v": values}, "%.3f"))
+    text = b"".join(grid_blocks(grid, names, grid.bounds, {"v": values}, "%.3f")).decode()
     expected = []
     for number, outer in enumerate(np.ndindex(*reversed(shape))):
         index = outer[::-1]
