@@ -76,6 +76,16 @@ Real block_value(const Hills<Real> &hills, const PointsBlock<Real> &block, int l
   return static_cast<Real>(block.largest[lane] + std::log(block.total[lane]));
 }
 
+template <typename Real>
+void place_grid_point(const cufes_grid &grid, std::int64_t point, PointsBlock<Real> &block,
+                      int lane) {
+  for (int i = grid.ndim - 1; i >= 0; --i) {
+    const double index = static_cast<double>(point % grid.points[i]);
+    block.x[i][lane] = static_cast<Real>(grid.lower[i] + index * grid.spacing[i]);
+    point /= grid.points[i];
+  }
+}
+
 std::string describe(std::int64_t points) {
   const std::int64_t blocks = (points + lanes - 1) / lanes;
   return "direct, " + std::to_string(blocks) + " blocks of " + std::to_string(lanes) + " points, " +
@@ -100,13 +110,8 @@ void sum_points_direct(const Hills<Real> &hills, const Points<Real> &points, Run
 template <typename Real>
 void sum_grid_direct(const Hills<Real> &hills, const Surface<Real> &surface, Run &run) {
   run.plan(CUFES_PATH_DIRECT, describe(surface.size));
-  const cufes_grid &grid = *surface.grid;
   const auto place = [&](std::int64_t point, PointsBlock<Real> &block, int lane) {
-    for (int i = hills.ndim - 1; i >= 0; --i) {
-      const double index = static_cast<double>(point % grid.points[i]);
-      block.x[i][lane] = static_cast<Real>(grid.lower[i] + index * grid.spacing[i]);
-      point /= grid.points[i];
-    }
+    place_grid_point(*surface.grid, point, block, lane);
   };
   const auto keep = [&](const PointsBlock<Real> &block, std::int64_t first, int filled) {
     for (int lane = 0; lane < filled; ++lane)
@@ -119,6 +124,23 @@ void sum_grid_direct(const Hills<Real> &hills, const Surface<Real> &surface, Run
   sum_blocks<Real>(hills, surface.size, surface.gradient != nullptr, run, place, keep);
 }
 
+template <typename Real>
+void sum_logarithms_at(const Hills<Real> &hills, const Surface<Real> &surface,
+                       const std::vector<std::int64_t> &points, Run &run) {
+  const auto place = [&](std::int64_t point, PointsBlock<Real> &block, int lane) {
+    place_grid_point(*surface.grid, points[point], block, lane);
+  };
+  const auto keep = [&](const PointsBlock<Real> &block, std::int64_t first, int filled) {
+    for (int lane = 0; lane < filled; ++lane)
+      surface.values[points[first + lane]] = block_value<Real>(hills, block, lane);
+  };
+  sum_blocks<Real>(hills, static_cast<std::int64_t>(points.size()), false, run, place, keep);
+}
+
+template void sum_logarithms_at<double>(const cufes_hills &, const Surface<double> &,
+                                        const std::vector<std::int64_t> &, Run &);
+template void sum_logarithms_at<float>(const cufes_hills_f32 &, const Surface<float> &,
+                                       const std::vector<std::int64_t> &, Run &);
 template void sum_points_direct<double>(const cufes_hills &, const Points<double> &, Run &);
 template void sum_points_direct<float>(const cufes_hills_f32 &, const Points<float> &, Run &);
 template void sum_grid_direct<double>(const cufes_hills &, const Surface<double> &, Run &);

@@ -5,6 +5,10 @@
 
 #include <cstring>
 
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
 #include "FES.cuh"
 
 namespace cufes {
@@ -223,19 +227,6 @@ void gradient(PointsBlock<Real> &block) {
   }
 }
 
-void axis(const AxisTask &task) {
-  const double inverse = 1.0 / task.sigma;
-  const double inverse_period = task.period > 0 ? 1.0 / task.period : 0.0;
-  for (std::int64_t k = 0; k < task.count; ++k) {
-    const double difference = task.offset + static_cast<double>(k) * task.spacing;
-    const double image = difference - task.period * nearest(difference * inverse_period);
-    const double scaled = image * inverse;
-    task.half_square[k] = 0.5 * scaled * scaled;
-    task.slope[k] = -scaled * inverse;
-  }
-  for (std::int64_t k = 0; k < task.count; ++k) task.factor[k] = exp_minus(task.half_square[k]);
-}
-
 // Few enough that the exponents of a batch stay in the first-level cache.
 constexpr int log_batch_size = 32;
 
@@ -275,53 +266,397 @@ void logarithms(PointsBlock<Real> &block) {
   }
 }
 
-// What the hill adds at point k, and the part of it that the slopes multiply.
-struct Addend {
-  double value;
-  double steep;
+// A vector of this instruction set.
+#if defined(__AVX512F__)
+constexpr int width = 8;
+#elif defined(__AVX__)
+constexpr int width = 4;
+#else
+constexpr int width = 2;
+#endif
+typedef double Vector __attribute__((vector_size(8 * width)));
+typedef double Unaligned __attribute__((vector_size(8 * width), aligned(8), may_alias));
+
+inline Vector load(const double *from) { return *reinterpret_cast<const Unaligned *>(from); }
+inline void store(double *to, Vector x) { *reinterpret_cast<Unaligned *>(to) = x; }
+
+// Far beyond every cut-off: where a boxed hill ends.
+constexpr double outside = 1e300;
+
+// A hill along an axis. The bins are those of a boxed kernel: of its centre, and how far it goes.
+struct AxisHill {
+  double center;
+  double inverse;
+  double bin;
+  double bins;
 };
 
-template <bool STRETCHED>
-inline Addend addend(const RowTask &task, std::int64_t k) {
-  const double gaussian = task.scaled_height * task.row_factor[k];
-  if (!STRETCHED) return {gaussian, gaussian};
-  const bool within = task.half_square + task.row_half_square[k] < stretch_cutoff;
-  const double steep = within ? stretch_a * gaussian : 0.0;
-  return {steep + (within ? stretch_b * task.height : 0.0), steep};
+inline AxisHill hill_along(const TileBatch &batch, int i, int h) {
+  const TileAxis &axis = batch.axes[i];
+  AxisHill hill{batch.center[i][h], batch.inverse_sigma[i][h], 0, 0};
+  if (!batch.boxed) return hill;
+  hill.bin = __builtin_floor((hill.center - axis.lower) / axis.spacing);
+  hill.bins = __builtin_ceil(reach / (hill.inverse * axis.spacing));
+  return hill;
 }
 
-template <bool STRETCHED>
-inline void add_values(const RowTask &task) {
-#pragma GCC ivdep
-  for (std::int64_t k = 0; k < task.count; ++k) task.values[k] += addend<STRETCHED>(task, k).value;
-}
+// One hill at one point along an axis.
+struct AxisPoint {
+  double half_square;
+  double slope;
+};
 
-template <bool STRETCHED>
-inline void add_gradient(const RowTask &task) {
-  for (int i = 0; i + 1 < task.ndim; ++i) {
-    double *plane = task.gradient + i * task.plane;
-    const double slope = task.slopes[i];
-#pragma GCC ivdep
-    for (std::int64_t k = 0; k < task.count; ++k)
-      plane[k] += slope * addend<STRETCHED>(task, k).steep;
+template <bool BOXED>
+inline AxisPoint along_axis(const TileAxis &axis, double index, const AxisHill &hill) {
+  const double difference = axis.lower + index * axis.spacing - hill.center;
+  const double image = difference - axis.period * nearest(difference * axis.inverse_period);
+  const double scaled = image * hill.inverse;
+  double d = 0.5 * scaled * scaled;
+  if (BOXED) {
+    double distance = index - hill.bin;
+    if (axis.period > 0) distance -= axis.points * nearest(distance / axis.points);
+    d = __builtin_fabs(distance) <= hill.bins ? d : outside;
   }
-  double *plane = task.gradient + (task.ndim - 1) * task.plane;
+  return {d, -scaled * hill.inverse};
+}
+
+inline double smaller(double a, double b) { return a < b ? a : b; }
+
+// The table of a leading axis, [point][hill].
+template <bool BOXED>
+void fill_leading(TileBatch &batch, int i) {
+  const TileAxis axis = batch.axes[i];
+  double *__restrict half_square = batch.tables[i].half_square;
+  double *__restrict slope = batch.tables[i].slope;
+  double *__restrict factor = batch.tables[i].factor;
+  AxisHill hills[batch_hills];
+  double nearest[batch_hills];
+  for (int h = 0; h < batch_hills; ++h) {
+    hills[h] = hill_along(batch, i, h);
+    nearest[h] = outside;
+  }
+  for (int k = 0; k < axis.extent; ++k) {
+    const double index = static_cast<double>(axis.first + k);
 #pragma GCC ivdep
-  for (std::int64_t k = 0; k < task.count; ++k)
-    plane[k] += task.row_slope[k] * addend<STRETCHED>(task, k).steep;
+    for (int h = 0; h < batch_hills; ++h) {
+      const AxisPoint point = along_axis<BOXED>(axis, index, hills[h]);
+      half_square[k * batch_hills + h] = point.half_square;
+      slope[k * batch_hills + h] = point.slope;
+      nearest[h] = smaller(point.half_square, nearest[h]);
+    }
+  }
+  for (int h = 0; h < batch_hills; ++h) batch.tables[i].nearest[h] = nearest[h];
+  const double unit = batch.shifted ? 1.0 : 0.0;
+  for (int k = 0; k < axis.extent; ++k) {
+#pragma GCC ivdep
+    for (int h = 0; h < batch_hills; ++h)
+      factor[k * batch_hills + h] = exp_minus(half_square[k * batch_hills + h] - unit * nearest[h]);
+  }
 }
 
-template <bool STRETCHED>
-inline void add_row(const RowTask &task) {
-  add_values<STRETCHED>(task);
-  if (task.gradient) add_gradient<STRETCHED>(task);
+// Half squares and slopes of a hill in a group of columns; returns the smallest half square.
+template <bool BOXED>
+inline double fill_group(const TileAxis &axis, double index, const AxisHill &hill,
+                         double *__restrict half_square, double *__restrict slope) {
+  double smallest = outside;
+  for (int k = 0; k < group_columns; ++k) {
+    const AxisPoint point = along_axis<BOXED>(axis, index + k, hill);
+    half_square[k] = point.half_square;
+    slope[k] = point.slope;
+  }
+  for (int k = 0; k < group_columns; ++k) smallest = smaller(half_square[k], smallest);
+  return smallest;
 }
 
-void row(const RowTask &task) {
-  if (task.stretched)
-    add_row<true>(task);
-  else
-    add_row<false>(task);
+// The table of the last axis, [group][hill][column].
+template <bool BOXED>
+void fill_last(TileBatch &batch) {
+  const int i = batch.ndim - 1;
+  const TileAxis axis = batch.axes[i];
+  const AxisTable &table = batch.tables[i];
+  const int groups = batch.columns / group_columns;
+  double nearest[batch_hills];
+  for (int h = 0; h < batch_hills; ++h) {
+    const AxisHill hill = hill_along(batch, i, h);
+    nearest[h] = outside;
+    for (int g = 0; g < groups; ++g) {
+      const int at = (g * batch_hills + h) * group_columns;
+      const double index = static_cast<double>(axis.first + g * group_columns);
+      const double least =
+          fill_group<BOXED>(axis, index, hill, table.half_square + at, table.slope + at);
+      batch.group_nearest[g * batch_hills + h] = least;
+      nearest[h] = smaller(least, nearest[h]);
+    }
+  }
+  const double unit = batch.shifted ? 1.0 : 0.0;
+  const double *__restrict half_square = table.half_square;
+  double *__restrict factor = table.factor;
+  for (int row = 0; row < groups * batch_hills; ++row) {
+    const double shift = unit * nearest[row % batch_hills];
+#pragma GCC ivdep
+    for (int k = row * group_columns; k < (row + 1) * group_columns; ++k)
+      factor[k] = exp_minus(half_square[k] - shift);
+  }
+  for (int h = 0; h < batch_hills; ++h) batch.tables[i].nearest[h] = nearest[h];
+}
+
+void fill_tables(TileBatch &batch) {
+  for (int i = 0; i + 1 < batch.ndim; ++i)
+    batch.boxed ? fill_leading<true>(batch, i) : fill_leading<false>(batch, i);
+  batch.boxed ? fill_last<true>(batch) : fill_last<false>(batch);
+}
+
+// What a row of a tile, the points with one index along each leading axis, has of each hill.
+struct Row {
+  double half_square[batch_hills];  // of the leading axes
+  double factor[batch_hills];       // the height times the factors of the leading axes
+  const double *slope[CUFES_MAX_DIM];
+  std::int64_t index;
+};
+
+// Visits the rows of a tile in order.
+template <typename Visit>
+void for_rows(const TileBatch &batch, int i, const Row &row, const Visit &visit) {
+  if (i + 1 == batch.ndim) return visit(row);
+  const AxisTable &table = batch.tables[i];
+  Row next = row;
+  for (int k = 0; k < batch.axes[i].extent; ++k) {
+    const double *half_square = table.half_square + k * batch_hills;
+    const double *factor = table.factor + k * batch_hills;
+    for (int h = 0; h < batch_hills; ++h) {
+      next.half_square[h] = row.half_square[h] + half_square[h];
+      next.factor[h] = row.factor[h] * factor[h];
+    }
+    next.slope[i] = table.slope + k * batch_hills;
+    next.index = row.index * batch.axes[i].extent + k;
+    for_rows(batch, i + 1, next, visit);
+  }
+}
+
+template <typename Visit>
+void for_rows(const TileBatch &batch, const double *heights, const Visit &visit) {
+  Row row;
+  for (int h = 0; h < batch_hills; ++h) {
+    row.half_square[h] = 0;
+    row.factor[h] = heights[h];
+  }
+  row.index = 0;
+  for_rows(batch, 0, row, visit);
+}
+
+// Which hills come within `limit`, one a bit.
+inline std::uint64_t find_hits(const double *row, const double *group, double limit) {
+  std::uint64_t hits = 0;
+#if defined(__AVX512F__)
+  for (int h = 0; h < batch_hills; h += 8) {
+    const __m512d d = _mm512_add_pd(_mm512_loadu_pd(row + h), _mm512_loadu_pd(group + h));
+    const std::uint64_t part = _mm512_cmp_pd_mask(d, _mm512_set1_pd(limit), _CMP_LT_OQ);
+    hits |= part << h;
+  }
+#elif defined(__AVX__)
+  for (int h = 0; h < batch_hills; h += 4) {
+    const __m256d d = _mm256_add_pd(_mm256_loadu_pd(row + h), _mm256_loadu_pd(group + h));
+    const int part = _mm256_movemask_pd(_mm256_cmp_pd(d, _mm256_set1_pd(limit), _CMP_LT_OQ));
+    hits |= static_cast<std::uint64_t>(part) << h;
+  }
+#else
+  for (int h = 0; h < batch_hills; ++h)
+    hits |= static_cast<std::uint64_t>(row[h] + group[h] < limit) << h;
+#endif
+  return hits;
+}
+
+// How the truncated kernels differ: factor * exp(-d) + offset for d < limit.
+struct Cut {
+  double limit;
+  double offset[batch_hills];
+};
+
+// Adds the hills of `hits` to two vectors of a row. HEAD: the values, LAST: the derivative along
+// the last axis; LEAD: those along so many leading axes from `lead` on. The sums stay in registers.
+template <bool HEAD, bool LAST, int LEAD>
+inline void add_hits(const TileBatch &batch, const Row &row, const Cut &cut, std::uint64_t hits,
+                     std::int64_t table, int lead, double *sums) {
+  const AxisTable &axis = batch.tables[batch.ndim - 1];
+  double *last = sums + batch.ndim * batch.plane;
+  double *leading = sums + (1 + lead) * batch.plane;
+  Vector value[2] = {}, slope[2] = {}, slopes[LEAD + 1][2] = {};
+  for (int v = 0; v < 2; ++v) {
+    if (HEAD) value[v] = load(sums + v * width);
+    if (LAST) slope[v] = load(last + v * width);
+    for (int i = 0; i < LEAD; ++i) slopes[i][v] = load(leading + i * batch.plane + v * width);
+  }
+  for (; hits; hits &= hits - 1) {
+    const int h = __builtin_ctzll(hits);
+    const std::int64_t at = table + h * group_columns;
+    for (int v = 0; v < 2; ++v) {
+      const Vector d = load(axis.half_square + at + v * width) + row.half_square[h];
+      const Vector gaussian = load(axis.factor + at + v * width) * row.factor[h];
+      const auto inside = d < cut.limit;
+      const Vector none = {};
+      const Vector steep = inside ? gaussian : none;
+      if (HEAD) {
+        value[v] += steep;
+        value[v] = inside ? value[v] + cut.offset[h] : value[v];
+      }
+      if (LAST) slope[v] += load(axis.slope + at + v * width) * steep;
+      for (int i = 0; i < LEAD; ++i) slopes[i][v] += row.slope[lead + i][h] * steep;
+    }
+  }
+  for (int v = 0; v < 2; ++v) {
+    if (HEAD) store(sums + v * width, value[v]);
+    if (LAST) store(last + v * width, slope[v]);
+    for (int i = 0; i < LEAD; ++i) store(leading + i * batch.plane + v * width, slopes[i][v]);
+  }
+}
+
+// The gradient takes as many planes at once as there are registers for.
+inline void add_hits(const TileBatch &batch, const Row &row, const Cut &cut, std::uint64_t hits,
+                     std::int64_t table, double *sums) {
+  if (!batch.gradient) return add_hits<true, false, 0>(batch, row, cut, hits, table, 0, sums);
+  const int leading = batch.ndim - 1;
+  if (leading == 0) return add_hits<true, true, 0>(batch, row, cut, hits, table, 0, sums);
+  if (leading == 1) return add_hits<true, true, 1>(batch, row, cut, hits, table, 0, sums);
+  add_hits<true, true, 2>(batch, row, cut, hits, table, 0, sums);
+  for (int i = 2; i < leading; ++i)
+    add_hits<false, false, 1>(batch, row, cut, hits, table, i, sums);
+}
+
+void truncated(TileBatch &batch) {
+  fill_tables(batch);
+  double heights[batch_hills];
+  Cut cut;
+  cut.limit = batch.stretched ? stretch_cutoff : 0.5 * outside;
+  for (int h = 0; h < batch_hills; ++h) {
+    heights[h] = batch.height[h] * (batch.stretched ? stretch_a : 1.0);
+    cut.offset[h] = batch.height[h] * (batch.stretched ? stretch_b : 0.0);
+  }
+  const std::uint64_t present = ~std::uint64_t(0) >> (batch_hills - batch.count);
+  for_rows(batch, heights, [&](const Row &row) {
+    for (int column = 0; column < batch.columns; column += group_columns) {
+      const int group = column / group_columns;
+      const double *nearest = batch.group_nearest + group * batch_hills;
+      const std::uint64_t hits = present & find_hits(row.half_square, nearest, cut.limit);
+      if (!hits) continue;
+      double *sums = batch.sums + row.index * batch.columns + column;
+      const std::int64_t table = std::int64_t(group) * batch_hills * group_columns;
+      for (int part = 0; part < group_columns; part += 2 * width)
+        add_hits(batch, row, cut, hits, table + part, sums + part);
+    }
+  });
+}
+
+// Rows that are multiplied at once: so that the sums fill the registers.
+constexpr int register_rows = width == 8 ? 8 : 4;
+
+// sums[row][column] += sum over the hills of weights[row][hill] factors[hill][column].
+inline void multiply(const double *weights, const double *factors, int hills, double *sums,
+                     std::int64_t columns) {
+  Vector sum[register_rows][2];
+  for (int r = 0; r < register_rows; ++r)
+    for (int v = 0; v < 2; ++v) sum[r][v] = load(sums + r * columns + v * width);
+  for (int h = 0; h < hills; ++h) {
+    const Vector left = load(factors + h * group_columns);
+    const Vector right = load(factors + h * group_columns + width);
+#pragma GCC unroll 8
+    for (int r = 0; r < register_rows; ++r) {
+      const double weight = weights[r * batch_hills + h];
+      sum[r][0] += weight * left;
+      sum[r][1] += weight * right;
+    }
+  }
+  for (int r = 0; r < register_rows; ++r)
+    for (int v = 0; v < 2; ++v) store(sums + r * columns + v * width, sum[r][v]);
+}
+
+// Multiplies the weights of all rows with a table of the last axis.
+void multiply_rows(const TileBatch &batch, const double *table, double *sums) {
+  for (int column = 0; column < batch.columns; column += 2 * width) {
+    const int group = column / group_columns, part = column % group_columns;
+    const double *factors = table + std::int64_t(group) * batch_hills * group_columns + part;
+    for (int row = 0; row < batch.rows; row += register_rows)
+      multiply(batch.weights + std::int64_t(row) * batch_hills, factors, batch.count,
+               sums + std::int64_t(row) * batch.columns + column, batch.columns);
+  }
+}
+
+// The weights of all rows; with `axis` >= 0 those of the derivative along a leading axis.
+void fill_weights(const TileBatch &batch, const double *heights, int axis) {
+  for_rows(batch, heights, [&](const Row &row) {
+    double *weights = batch.weights + row.index * batch_hills;
+    for (int h = 0; h < batch_hills; ++h)
+      weights[h] = axis < 0 ? row.factor[h] : row.factor[h] * row.slope[axis][h];
+  });
+}
+
+void separable(TileBatch &batch) {
+  fill_tables(batch);
+  double heights[batch_hills];
+  for (int h = 0; h < batch_hills; ++h) {
+    heights[h] = batch.height[h];
+    if (!batch.shifted) continue;
+    // The heights are logarithms, in units of the largest that the tile may have.
+    double exponent = -batch.height[h];
+    for (int i = 0; i < batch.ndim; ++i) exponent += batch.tables[i].nearest[h];
+    heights[h] = exp_minus(exponent);
+  }
+  const AxisTable &last = batch.tables[batch.ndim - 1];
+  fill_weights(batch, heights, -1);
+  multiply_rows(batch, last.factor, batch.sums);
+  if (!batch.gradient) return;
+  const int size = batch.columns * batch_hills;
+  for (int k = 0; k < size; ++k) last.half_square[k] = last.slope[k] * last.factor[k];
+  multiply_rows(batch, last.half_square, batch.sums + batch.ndim * batch.plane);
+  for (int i = 0; i + 1 < batch.ndim; ++i) {
+    fill_weights(batch, heights, i);
+    multiply_rows(batch, last.factor, batch.sums + (1 + i) * batch.plane);
+  }
+}
+
+// How far the nearest and the farthest points of a box are, along an axis, in sigmas.
+template <bool PERIODIC>
+inline void add_distances(const HillsTable &hills, std::int64_t first, const Box &box, int i,
+                          double *near, double *far) {
+  const double *center = hills.center[i] + first;
+  const double *inverses = hills.inverse_sigma[i] + first * hills.sigma_stride;
+  for (int h = 0; h < batch_hills; ++h) {
+    double offset = center[h] - box.middle[i];
+    if (PERIODIC) offset -= box.period[i] * nearest(offset * box.inverse_period[i]);
+    offset = __builtin_fabs(offset);
+    const double inverse = inverses[h * hills.sigma_stride];
+    const double gap = offset - box.half[i] > 0 ? (offset - box.half[i]) * inverse : 0.0;
+    double end = offset + box.half[i];
+    if (PERIODIC) end = end < 0.5 * box.period[i] ? end : 0.5 * box.period[i];
+    near[h] += 0.5 * gap * gap;
+    far[h] += 0.5 * end * inverse * end * inverse;
+  }
+}
+
+inline void distances(const HillsTable &hills, std::int64_t first, const Box &box, double *near,
+                      double *far) {
+  for (int h = 0; h < batch_hills; ++h) near[h] = far[h] = 0;
+  for (int i = 0; i < hills.ndim; ++i) {
+    if (box.period[i] > 0)
+      add_distances<true>(hills, first, box, i, near, far);
+    else
+      add_distances<false>(hills, first, box, i, near, far);
+  }
+}
+
+std::uint64_t within(const HillsTable &hills, std::int64_t first, const Box &box, double limit) {
+  double near[batch_hills], far[batch_hills];
+  const double none[batch_hills] = {};
+  distances(hills, first, box, near, far);
+  return find_hits(near, none, limit);
+}
+
+void bounds(const HillsTable &hills, std::int64_t first, const Box &box, Bounds &bounds) {
+  double near[batch_hills], far[batch_hills];
+  distances(hills, first, box, near, far);
+  for (int h = 0; h < batch_hills; ++h) {
+    bounds.upper[h] = hills.log_height[first + h] - near[h];
+    bounds.lower[h] = hills.log_height[first + h] - far[h];
+  }
 }
 
 }  // namespace
@@ -329,8 +664,10 @@ void row(const RowTask &task) {
 const CpuKernels CUFES_ISA = {
     {values<double>, gradient<double>, logarithms<double>},
     {values<float>, gradient<float>, logarithms<float>},
-    axis,
-    row,
+    truncated,
+    separable,
+    within,
+    bounds,
 };
 
 }  // namespace cufes

@@ -31,35 +31,76 @@ struct PointsBlock {
   Real largest[lanes];
 };
 
-// One hill along one axis, at `count` successive grid points from `offset` = x - center on; each
-// difference is taken to its minimum image.
-struct AxisTask {
-  std::int64_t count;
-  double offset;
-  double spacing;
-  double sigma;
-  double period;        // 0 for an axis that is not periodic
-  double *half_square;  // d = 1/2 (x - center)^2 / sigma^2
-  double *factor;       // exp(-d)
-  double *slope;        // -(x - center) / sigma^2, the derivative of -d
+// Grids are summed tile by tile, each tile taking the hills in batches of as many: one a bit of a
+// word.
+constexpr int batch_hills = 64;
+
+// The columns of a tile, along the last axis, come in groups of as many, its rows in blocks.
+constexpr int group_columns = 16;
+constexpr int block_rows = 8;
+
+// A table of one axis: half squares d, factors exp(-d) and slopes -(x - center) / sigma^2. Along
+// the leading axes it is [point][hill], along the last one [group][hill][column].
+struct AxisTable {
+  double *half_square;
+  double *factor;
+  double *slope;
+  double nearest[batch_hills];  // the smallest half square of each hill
 };
 
-// One hill on a run of grid points along the last axis. What the leading axes contribute is
-// constant there: their part of d, of the height, and of the gradient.
-struct RowTask {
+// One axis of a tile.
+struct TileAxis {
+  double lower;
+  double spacing;
+  double points;          // of the grid
+  double period;          // 0 for an axis that is not periodic
+  double inverse_period;  // likewise
+  std::int64_t first;     // the tile's first point
+  int extent;             // its points; of the last axis, see TileBatch::columns
+};
+
+// A tile of a grid, the batch of hills to be added to it, and the room to do so.
+struct TileBatch {
   int ndim;
+  bool gradient;
+  bool boxed;
   bool stretched;
-  std::int64_t count;
-  double half_square;
-  double scaled_height;  // height exp(-half_square)
-  double height;
-  const double *row_half_square;
-  const double *row_factor;
-  const double *row_slope;
-  const double *slopes;  // ndim - 1
-  double *values;
-  double *gradient;  // null, or the first plane of ndim
-  std::int64_t plane;
+  bool shifted;  // factors in units of the largest one that a hill has in the tile
+  TileAxis axes[CUFES_MAX_DIM];
+  int count;  // hills; those behind them have the height 0
+  double height[batch_hills];
+  double center[CUFES_MAX_DIM][batch_hills];
+  double inverse_sigma[CUFES_MAX_DIM][batch_hills];
+  AxisTable tables[CUFES_MAX_DIM];
+  double *group_nearest;  // [group][hill], of the last axis
+  double *weights;        // [row][hill], of a block of rows
+  int rows;               // whole blocks, if need be beyond the tile
+  int columns;            // whole groups
+  std::int64_t plane;     // from the values to the next plane of `sums`
+  double *sums;           // the values, then the planes of the gradient; rows before columns
+};
+
+// All hills, by axis; the memory is padded to whole batches by hills of the height 0.
+struct HillsTable {
+  int ndim;
+  std::int64_t sigma_stride;  // 0: one width for all hills
+  const double *center[CUFES_MAX_DIM];
+  const double *inverse_sigma[CUFES_MAX_DIM];
+  const double *log_height;
+};
+
+// A box of points, half a tile to either side of its middle.
+struct Box {
+  double middle[CUFES_MAX_DIM];
+  double half[CUFES_MAX_DIM];
+  double period[CUFES_MAX_DIM];
+  double inverse_period[CUFES_MAX_DIM];
+};
+
+// The bounds of h exp(-d) in a box, as logarithms, for a batch of hills.
+struct Bounds {
+  double upper[batch_hills];
+  double lower[batch_hills];
 };
 
 // What adds hills to a block of points in one precision.
@@ -73,8 +114,13 @@ struct PointKernels {
 struct CpuKernels {
   PointKernels<double> points_f64;
   PointKernels<float> points_f32;
-  void (*axis)(const AxisTask &task);
-  void (*row)(const RowTask &task);
+  // Adds a batch of hills to a tile.
+  void (*truncated)(TileBatch &batch);
+  void (*separable)(TileBatch &batch);
+  // Which hills of a batch, from `first` on, come within `limit` of a box: one a bit.
+  std::uint64_t (*within)(const HillsTable &hills, std::int64_t first, const Box &box,
+                          double limit);
+  void (*bounds)(const HillsTable &hills, std::int64_t first, const Box &box, Bounds &bounds);
 };
 
 extern const CpuKernels cpu_kernels_baseline;

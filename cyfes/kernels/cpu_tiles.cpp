@@ -1,0 +1,440 @@
+// Sums on grids, tile by tile: each tile is owned by one thread, which finds the hills that count
+// there and adds them in their order. The result does not depend on the number of threads.
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "FES.cuh"
+#include "cpu.hpp"
+
+namespace cufes {
+namespace {
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
+
+// How a grid is cut.
+struct Tiling {
+  std::int64_t extent[CUFES_MAX_DIM];  // points of a whole tile along each axis
+  std::int64_t tiles[CUFES_MAX_DIM];   // along each axis
+  std::int64_t count = 1;
+  std::int64_t rows = 1;     // of a whole tile, in whole blocks
+  std::int64_t columns = 0;  // in whole groups
+};
+
+// Tiles of about `rows` x `columns`: the leading axes are doubled in turn, the shortest first, as
+// far as the grid goes; what is left over is shared out evenly.
+Tiling lay_tiles(const cufes_grid &grid, std::int64_t rows, std::int64_t columns) {
+  Tiling tiling;
+  const int last = grid.ndim - 1;
+  std::fill(tiling.extent, tiling.extent + grid.ndim, 1);
+  for (; rows > 1; rows /= 2) {
+    int shortest = -1;
+    for (int i = last - 1; i >= 0; --i)
+      if (tiling.extent[i] < grid.points[i] &&
+          (shortest < 0 || tiling.extent[i] < tiling.extent[shortest]))
+        shortest = i;
+    if (shortest < 0) break;
+    tiling.extent[shortest] *= 2;
+  }
+  tiling.extent[last] = columns;
+  for (int i = 0; i <= last; ++i) {
+    tiling.tiles[i] = divide_up(grid.points[i], tiling.extent[i]);
+    tiling.extent[i] = divide_up(grid.points[i], tiling.tiles[i]);
+    if (i == last) tiling.extent[i] = round_up(tiling.extent[i], group_columns);
+    tiling.count *= tiling.tiles[i];
+    if (i < last) tiling.rows *= tiling.extent[i];
+  }
+  tiling.rows = round_up(tiling.rows, block_rows);
+  tiling.columns = tiling.extent[last];
+  return tiling;
+}
+
+// So many tiles keep the threads of any machine busy to the end. The number does not depend on how
+// many there are, and so neither do the bits of the result.
+constexpr std::int64_t enough_tiles = 32;
+
+// Shrinks tiles, down to one block of rows and one group of columns, until there are enough.
+Tiling lay_enough_tiles(const cufes_grid &grid, std::int64_t rows, std::int64_t columns) {
+  Tiling tiling = lay_tiles(grid, rows, columns);
+  while (tiling.count < enough_tiles && (rows > block_rows || columns > group_columns)) {
+    if (columns > group_columns && (rows <= block_rows || columns > rows))
+      columns /= 2;
+    else
+      rows /= 2;
+    tiling = lay_tiles(grid, rows, columns);
+  }
+  return tiling;
+}
+
+std::string describe(const char *path, const cufes_grid &grid, const Tiling &tiling) {
+  std::string text = path + std::string(", ") + std::to_string(tiling.count) + " tiles of ";
+  for (int i = 0; i < grid.ndim; ++i) text += (i ? "x" : "") + std::to_string(tiling.extent[i]);
+  return text + ", " + cpu_means();
+}
+
+// The hills in double precision and by axis, padded to whole batches.
+class TransposedHills {
+ public:
+  template <typename Hills>
+  explicit TransposedHills(const Hills &hills)
+      : count_(hills.count), padded_(round_up(hills.count, batch_hills)) {
+    const int ndim = hills.ndim;
+    const std::int64_t rows = hills.sigma_rows == 1 ? 1 : padded_;
+    centers_.resize(padded_ * ndim);
+    inverse_sigmas_.resize(rows * ndim);
+    heights_.assign(padded_, 0.0);
+    log_heights_.assign(padded_, -INFINITY);
+    table_.ndim = ndim;
+    table_.sigma_stride = hills.sigma_rows == 1 ? 0 : 1;
+    table_.log_height = log_heights_.data();
+    for (int i = 0; i < ndim; ++i) {
+      table_.center[i] = centers_.data() + i * padded_;
+      table_.inverse_sigma[i] = inverse_sigmas_.data() + i * rows;
+    }
+    copy(hills, rows);
+  }
+
+  const HillsTable &table() const { return table_; }
+  std::int64_t count() const { return count_; }
+  std::int64_t padded() const { return padded_; }
+  double height(std::int64_t n) const { return heights_[n]; }
+  double inverse_sigma(int i, std::int64_t n) const {
+    return table_.inverse_sigma[i][n * table_.sigma_stride];
+  }
+  double largest_inverse(int i) const {
+    const std::int64_t rows = table_.sigma_stride ? padded_ : 1;
+    return *std::max_element(table_.inverse_sigma[i], table_.inverse_sigma[i] + rows);
+  }
+
+ private:
+  template <typename Hills>
+  void copy(const Hills &hills, std::int64_t rows) {
+    const bool logarithmic = hills.kernel == CUFES_LOG_GAUSSIAN;
+#pragma omp parallel for schedule(static)
+    for (std::int64_t n = 0; n < padded_; ++n) {
+      const std::int64_t from = std::min(n, count_ - 1);
+      for (int i = 0; i < hills.ndim; ++i)
+        centers_[i * padded_ + n] = hills.centers[from * hills.ndim + i];
+      if (n >= count_) continue;
+      heights_[n] = hills.heights[n];
+      log_heights_[n] = logarithmic ? heights_[n] : std::log(std::fabs(heights_[n]));
+    }
+    for (std::int64_t n = 0; n < rows; ++n) {
+      const std::int64_t from = std::min(n, hills.sigma_rows - 1);
+      double deviations[CUFES_MAX_DIM];
+      standard_deviations(hills, hills.sigmas + from * sigma_columns(hills), deviations);
+      for (int i = 0; i < hills.ndim; ++i) inverse_sigmas_[i * rows + n] = 1.0 / deviations[i];
+    }
+  }
+
+  std::int64_t count_, padded_;
+  std::vector<double> centers_, inverse_sigmas_, heights_, log_heights_;
+  HillsTable table_;
+};
+
+// What is the same for all tiles of a sum.
+template <typename Real>
+struct Sum {
+  const Hills<Real> &hills;
+  const Surface<Real> &surface;
+  Tiling tiling;
+  TransposedHills transposed;
+  Watch watch;
+
+  Sum(const Hills<Real> &given, const Surface<Real> &where, const Tiling &tiles, Run &run)
+      : hills(given),
+        surface(where),
+        tiling(tiles),
+        transposed(given),
+        watch(run, static_cast<double>(tiles.count) * static_cast<double>(transposed.padded())) {}
+};
+
+// A tile that a thread is at, with the room that it keeps from tile to tile.
+template <typename Real>
+class Tile {
+ public:
+  explicit Tile(const Sum<Real> &sum) : sum_(sum), ndim_(sum.hills.ndim) {
+    const std::int64_t planes = sum.surface.gradient ? 1 + ndim_ : 1;
+    batch_.ndim = ndim_;
+    batch_.gradient = sum.surface.gradient != nullptr;
+    batch_.boxed = sum.hills.kernel == CUFES_BOXED_GAUSSIAN;
+    batch_.stretched = sum.hills.kernel == CUFES_STRETCHED_GAUSSIAN;
+    batch_.shifted = sum.hills.kernel == CUFES_LOG_GAUSSIAN;
+    batch_.columns = static_cast<int>(sum.tiling.columns);
+    batch_.plane = sum.tiling.rows * sum.tiling.columns;
+    sums_.resize(planes * batch_.plane);
+    weights_.resize(sum.tiling.rows * batch_hills);
+    nearest_.resize(sum.tiling.columns / group_columns * batch_hills);
+    for (int i = 0; i < ndim_; ++i) lay_table(i);
+    batch_.sums = sums_.data();
+    batch_.weights = weights_.data();
+    batch_.group_nearest = nearest_.data();
+  }
+  Tile(Tile &&) = default;
+
+  const Box &box() const { return box_; }
+
+  void move_to(std::int64_t tile) {
+    const cufes_grid &grid = *sum_.surface.grid;
+    std::int64_t rows = 1;
+    for (int i = ndim_ - 1; i >= 0; --i) {
+      TileAxis &axis = batch_.axes[i];
+      axis.lower = grid.lower[i];
+      axis.spacing = grid.spacing[i];
+      axis.points = static_cast<double>(grid.points[i]);
+      axis.period = sum_.hills.periods[i];
+      axis.inverse_period = axis.period > 0 ? 1.0 / axis.period : 0.0;
+      axis.first = tile % sum_.tiling.tiles[i] * sum_.tiling.extent[i];
+      axis.extent = static_cast<int>(std::min(sum_.tiling.extent[i], grid.points[i] - axis.first));
+      tile /= sum_.tiling.tiles[i];
+      if (i + 1 < ndim_) rows *= axis.extent;
+      enclose(i);
+    }
+    batch_.rows = static_cast<int>(round_up(rows, block_rows));
+    batch_.count = 0;
+    std::fill(sums_.begin(), sums_.end(), 0.0);
+  }
+
+  // Adds hill n, of the height given, once a batch is full.
+  void take(std::int64_t n, double height, void (*add)(TileBatch &)) {
+    const HillsTable &hills = sum_.transposed.table();
+    const int slot = batch_.count++;
+    batch_.height[slot] = height;
+    for (int i = 0; i < ndim_; ++i) {
+      batch_.center[i][slot] = hills.center[i][n];
+      batch_.inverse_sigma[i][slot] = sum_.transposed.inverse_sigma(i, n);
+    }
+    if (batch_.count == batch_hills) flush(add);
+  }
+
+  void flush(void (*add)(TileBatch &)) {
+    if (batch_.count == 0) return;
+    for (int slot = batch_.count; slot < batch_hills; ++slot) {
+      batch_.height[slot] = batch_.shifted ? -INFINITY : 0.0;
+      for (int i = 0; i < ndim_; ++i) {
+        batch_.center[i][slot] = batch_.center[i][0];
+        batch_.inverse_sigma[i][slot] = batch_.inverse_sigma[i][0];
+      }
+    }
+    add(batch_);
+    batch_.count = 0;
+  }
+
+  // Hands each sum that lies on the grid to `write`, with its place in the surface.
+  template <typename Write>
+  void for_points(const Write &write) const {
+    for_points(0, 0, 0, write);
+  }
+  const double *sums() const { return sums_.data(); }
+  std::int64_t plane() const { return batch_.plane; }
+
+ private:
+  void lay_table(int i) {
+    const bool last = i + 1 == ndim_;
+    const std::int64_t size = (last ? sum_.tiling.columns : sum_.tiling.extent[i]) * batch_hills;
+    // A vector that is moved keeps its memory.
+    tables_.emplace_back(3 * size);
+    double *memory = tables_.back().data();
+    batch_.tables[i].half_square = memory;
+    batch_.tables[i].factor = memory + size;
+    batch_.tables[i].slope = memory + 2 * size;
+  }
+
+  // The box around the tile; along the last axis with the points that only fill a group.
+  void enclose(int i) {
+    const TileAxis &axis = batch_.axes[i];
+    const double points = i + 1 == ndim_ ? batch_.columns : axis.extent;
+    const double half = 0.5 * (points - 1);
+    box_.middle[i] = axis.lower + (static_cast<double>(axis.first) + half) * axis.spacing;
+    box_.half[i] = half * axis.spacing;
+    box_.period[i] = axis.period;
+    box_.inverse_period[i] = axis.inverse_period;
+  }
+
+  template <typename Write>
+  void for_points(int i, std::int64_t row, std::int64_t offset, const Write &write) const {
+    const TileAxis &axis = batch_.axes[i];
+    const std::int64_t points = sum_.surface.grid->points[i];
+    offset = offset * points + axis.first;
+    if (i + 1 == ndim_) return write(row * batch_.columns, offset, axis.extent);
+    for (int k = 0; k < axis.extent; ++k)
+      for_points(i + 1, row * axis.extent + k, offset + k, write);
+  }
+
+  const Sum<Real> &sum_;
+  int ndim_;
+  TileBatch batch_{};
+  Box box_{};
+  std::vector<double> sums_, weights_, nearest_;
+  std::vector<std::vector<double>> tables_;
+};
+
+// Runs `compute` for each tile, with a Tile of the thread's own.
+template <typename Real, typename Compute>
+void for_tiles(Sum<Real> &sum, const Compute &compute) {
+  std::vector<Tile<Real>> own;
+  const int threads =
+      static_cast<int>(std::min<std::int64_t>(omp_get_max_threads(), sum.tiling.count));
+  // Made before the threads start: an exception must not leave a parallel region.
+  for (int t = 0; t < threads; ++t) own.emplace_back(sum);
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
+  for (std::int64_t t = 0; t < sum.tiling.count; ++t) {
+    if (sum.watch.stopped()) continue;
+    Tile<Real> &tile = own[omp_get_thread_num()];
+    tile.move_to(t);
+    compute(tile);
+  }
+  sum.watch.finish();
+}
+
+// Takes note of a batch that was looked at or added; false if the sum is to stop.
+template <typename Real>
+bool go_on(Sum<Real> &sum, double hills) {
+  sum.watch.add(hills, omp_get_thread_num() == 0);
+  return !sum.watch.stopped();
+}
+
+template <typename Real>
+void keep_sums(const Sum<Real> &sum, const Tile<Real> &tile) {
+  const Surface<Real> &surface = sum.surface;
+  tile.for_points([&](std::int64_t from, std::int64_t to, std::int64_t count) {
+    const auto keep = [&](const double *sums, Real *where) {
+      for (std::int64_t k = 0; k < count; ++k) where[to + k] = static_cast<Real>(sums[from + k]);
+    };
+    keep(tile.sums(), surface.values);
+    for (int i = 0; surface.gradient && i < sum.hills.ndim; ++i)
+      keep(tile.sums() + (1 + i) * tile.plane(), surface.gradient + i * surface.size);
+  });
+}
+
+// Half the squared distance, in sigmas, that a hill is within if it counts in a tile; a little more
+// than that, for each point decides exactly.
+template <typename Real>
+double find_limit(const Sum<Real> &sum) {
+  if (sum.hills.kernel == CUFES_STRETCHED_GAUSSIAN) return 1.0001 * stretch_cutoff;
+  double limit = 0;
+  for (int i = 0; i < sum.hills.ndim; ++i) {
+    const double step = sum.surface.grid->spacing[i] * sum.transposed.largest_inverse(i);
+    limit += 0.5 * (reach + 2 * step) * (reach + 2 * step);
+  }
+  return 1.0001 * limit;
+}
+
+// Beyond that, a term is too small to change a sum of `hills` such terms.
+double negligible(std::int64_t hills) {
+  return std::log(static_cast<double>(hills)) - std::log(std::numeric_limits<double>::epsilon());
+}
+
+// The largest bound from above and from below of what any hill adds at a point of a tile, as
+// logarithms.
+struct Extremes {
+  double upper = -INFINITY;
+  double lower = -INFINITY;
+};
+
+Extremes find_extremes(const TransposedHills &hills, const Box &box) {
+  Extremes extremes;
+  Bounds bounds;
+  for (std::int64_t first = 0; first < hills.padded(); first += batch_hills) {
+    cpu_kernels().bounds(hills.table(), first, box, bounds);
+    for (int h = 0; h < batch_hills; ++h) {
+      extremes.upper = std::max(extremes.upper, bounds.upper[h]);
+      extremes.lower = std::max(extremes.lower, bounds.lower[h]);
+    }
+  }
+  return extremes;
+}
+
+// Adds the hills that are not negligible everywhere in a tile, and returns the logarithm of the
+// unit that the sums are in.
+template <typename Real>
+double add_gaussians(Sum<Real> &sum, Tile<Real> &tile) {
+  const TransposedHills &hills = sum.transposed;
+  const bool logarithmic = sum.hills.kernel == CUFES_LOG_GAUSSIAN;
+  const Extremes extremes = find_extremes(hills, tile.box());
+  const double least = extremes.lower - negligible(hills.count());
+  const double unit = logarithmic ? extremes.upper : 0.0;
+  Bounds bounds;
+  for (std::int64_t first = 0; first < hills.padded(); first += batch_hills) {
+    cpu_kernels().bounds(hills.table(), first, tile.box(), bounds);
+    const std::int64_t end = std::min<std::int64_t>(batch_hills, hills.count() - first);
+    for (std::int64_t h = 0; h < end; ++h)
+      if (bounds.upper[h] >= least)
+        tile.take(first + h, hills.height(first + h) - unit, cpu_kernels().separable);
+    if (!go_on(sum, batch_hills)) return unit;
+  }
+  tile.flush(cpu_kernels().separable);
+  return unit;
+}
+
+// Below it, terms of a sum of logarithms may have vanished: far enough above the smallest number
+// for sums of any length.
+constexpr double faint = 1e-280;
+
+template <typename Real>
+void keep_logarithms(const Sum<Real> &sum, const Tile<Real> &tile, double unit) {
+  tile.for_points([&](std::int64_t from, std::int64_t to, std::int64_t count) {
+    for (std::int64_t k = 0; k < count; ++k) {
+      const double value = tile.sums()[from + k];
+      sum.surface.values[to + k] =
+          static_cast<Real>(value < faint ? -INFINITY : unit + std::log(value));
+    }
+  });
+}
+
+}  // namespace
+
+template <typename Real>
+void sum_grid_truncated(const Hills<Real> &hills, const Surface<Real> &surface, Run &run) {
+  const int ndim = hills.ndim;
+  const Tiling tiling = lay_enough_tiles(*surface.grid, ndim > 2 ? 256 : 64, ndim > 2 ? 16 : 64);
+  run.plan(CUFES_PATH_TRUNCATED, describe("truncated", *surface.grid, tiling));
+  Sum<Real> sum(hills, surface, tiling, run);
+  const double limit = find_limit(sum);
+  const auto add = cpu_kernels().truncated;
+  for_tiles<Real>(sum, [&](Tile<Real> &tile) {
+    const TransposedHills &all = sum.transposed;
+    for (std::int64_t first = 0; first < all.padded(); first += batch_hills) {
+      std::uint64_t hits = cpu_kernels().within(all.table(), first, tile.box(), limit);
+      if (all.count() - first < batch_hills)
+        hits &= (std::uint64_t(1) << (all.count() - first)) - 1;
+      for (; hits; hits &= hits - 1) {
+        const std::int64_t n = first + __builtin_ctzll(hits);
+        tile.take(n, all.height(n), add);
+      }
+      if (!go_on(sum, batch_hills)) return;
+    }
+    tile.flush(add);
+    keep_sums(sum, tile);
+  });
+}
+
+template <typename Real>
+void sum_grid_separable(const Hills<Real> &hills, const Surface<Real> &surface, Run &run) {
+  const Tiling tiling = lay_enough_tiles(*surface.grid, 256, 128);
+  run.plan(CUFES_PATH_SEPARABLE, describe("separable", *surface.grid, tiling));
+  Sum<Real> sum(hills, surface, tiling, run);
+  for_tiles<Real>(sum, [&](Tile<Real> &tile) {
+    const double unit = add_gaussians(sum, tile);
+    if (hills.kernel == CUFES_LOG_GAUSSIAN)
+      keep_logarithms(sum, tile, unit);
+    else
+      keep_sums(sum, tile);
+  });
+  if (hills.kernel != CUFES_LOG_GAUSSIAN) return;
+  std::vector<std::int64_t> left;
+  for (std::int64_t point = 0; point < surface.size; ++point)
+    if (std::isinf(surface.values[point])) left.push_back(point);
+  sum_logarithms_at<Real>(hills, surface, left, run);
+}
+
+template void sum_grid_truncated<double>(const cufes_hills &, const Surface<double> &, Run &);
+template void sum_grid_truncated<float>(const cufes_hills_f32 &, const Surface<float> &, Run &);
+template void sum_grid_separable<double>(const cufes_hills &, const Surface<double> &, Run &);
+template void sum_grid_separable<float>(const cufes_hills_f32 &, const Surface<float> &, Run &);
+
+}  // namespace cufes
