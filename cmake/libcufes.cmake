@@ -42,7 +42,9 @@ foreach(isa baseline avx2 avx512)
 endforeach()
 
 add_library(cufes SHARED
-  "${kernels}/cufes.cpp" "${kernels}/cpu.cpp" "${kernels}/cpu_direct.cpp" "${kernels}/cpu_tiles.cpp" "${kernels}/cuda.cpp" "${kernels}/images.cpp"
+  "${kernels}/cufes.cpp" "${kernels}/cpu.cpp" "${kernels}/cpu_direct.cpp"
+  "${kernels}/cpu_multivariate.cpp" "${kernels}/cpu_tiles.cpp" "${kernels}/cpu_tiling.cpp"
+  "${kernels}/cuda.cpp" "${kernels}/images.cpp"
   "${embedded}" ${cpu_objects})
 list(APPEND cufes_targets cufes)
 target_include_directories(cufes SYSTEM PRIVATE "${CUDA_INCLUDE}")

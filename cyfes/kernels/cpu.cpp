@@ -3,6 +3,8 @@
 
 #include <omp.h>
 
+#include <cstdlib>
+
 namespace cufes {
 namespace {
 
@@ -10,17 +12,23 @@ namespace {
 template <typename Real>
 cufes_path choose_path(const Hills<Real> &hills, const Run &run) {
   if (run.path() != CUFES_PATH_AUTO) return run.path();
-  if (hills.multivariate) return CUFES_PATH_DIRECT;
   const bool cut_off =
       hills.kernel == CUFES_STRETCHED_GAUSSIAN || hills.kernel == CUFES_BOXED_GAUSSIAN;
-  return cut_off ? CUFES_PATH_TRUNCATED : CUFES_PATH_SEPARABLE;
+  if (cut_off) return CUFES_PATH_TRUNCATED;
+  return hills.multivariate ? CUFES_PATH_DIRECT : CUFES_PATH_SEPARABLE;
 }
 
 }  // namespace
 
+// The best instruction set of this processor, or a lesser one that CUFES_CPU asks for by its name,
+// so that one machine can test them all.
 const CpuKernels &cpu_kernels() {
-  static const CpuKernels &best = [&]() -> const CpuKernels & {
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
+  static const CpuKernels &best = []() -> const CpuKernels & {
+    const char *asked = std::getenv("CUFES_CPU");
+    const std::string most = asked ? asked : "avx512";
+    if (most == "sse2") return cpu_kernels_baseline;
+    if (most != "avx2" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
       return cpu_kernels_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return cpu_kernels_avx2;
     return cpu_kernels_baseline;
@@ -48,6 +56,7 @@ void sum_grid_cpu(const Hills<Real> &hills, const Surface<Real> &surface, Run &r
     case CUFES_PATH_SEPARABLE:
       return sum_grid_separable<Real>(hills, surface, run);
     case CUFES_PATH_TRUNCATED:
+      if (hills.multivariate) return sum_grid_multivariate<Real>(hills, surface, run);
       return sum_grid_truncated<Real>(hills, surface, run);
     default:
       return sum_grid_direct<Real>(hills, surface, run);

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cpu.hpp"
+#include "cpu_block.hpp"
 
 namespace cufes {
 namespace {
@@ -12,34 +12,6 @@ namespace {
 // Hills that a block of points adds up before it looks whether it is to stop: a millisecond or two,
 // and a multiple of all batches.
 constexpr std::int64_t part = 16384;
-
-const PointKernels<double> &point_kernels(double) { return cpu_kernels().points_f64; }
-const PointKernels<float> &point_kernels(float) { return cpu_kernels().points_f32; }
-
-template <typename Real>
-PointsBlock<Real> make_block(const Hills<Real> &hills) {
-  PointsBlock<Real> block{};
-  block.ndim = hills.ndim;
-  block.stretched = hills.kernel == CUFES_STRETCHED_GAUSSIAN;
-  block.multivariate = hills.multivariate != 0;
-  block.sigma_stride = sigma_stride(hills);
-  block.centers = hills.centers;
-  block.sigmas = hills.sigmas;
-  block.heights = hills.heights;
-  for (int i = 0; i < hills.ndim; ++i) {
-    block.period[i] = static_cast<Real>(hills.periods[i]);
-    block.inverse_period[i] = static_cast<Real>(hills.periods[i] > 0 ? 1.0 / hills.periods[i] : 0);
-  }
-  std::fill(block.largest, block.largest + lanes, -INFINITY);
-  return block;
-}
-
-template <typename Real>
-auto choose_kernel(const Hills<Real> &hills, bool gradient) {
-  const PointKernels<Real> &kernels = point_kernels(Real());
-  if (hills.kernel == CUFES_LOG_GAUSSIAN) return kernels.logarithms;
-  return gradient ? kernels.gradient : kernels.values;
-}
 
 // Sums the hills at blocks of points: `place` fills in where a lane's point is, `keep` takes what a
 // filled block has summed. Each point is owned by one thread, which adds the hills in their order:

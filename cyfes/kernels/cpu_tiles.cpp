@@ -8,133 +8,10 @@
 #include <vector>
 
 #include "FES.cuh"
-#include "cpu.hpp"
+#include "cpu_tiling.hpp"
 
 namespace cufes {
 namespace {
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
-
-// How a grid is cut.
-struct Tiling {
-  std::int64_t extent[CUFES_MAX_DIM];  // points of a whole tile along each axis
-  std::int64_t tiles[CUFES_MAX_DIM];   // along each axis
-  std::int64_t count = 1;
-  std::int64_t rows = 1;     // of a whole tile, in whole blocks
-  std::int64_t columns = 0;  // in whole groups
-};
-
-// Tiles of about `rows` x `columns`: the leading axes are doubled in turn, the shortest first, as
-// far as the grid goes; what is left over is shared out evenly.
-Tiling lay_tiles(const cufes_grid &grid, std::int64_t rows, std::int64_t columns) {
-  Tiling tiling;
-  const int last = grid.ndim - 1;
-  std::fill(tiling.extent, tiling.extent + grid.ndim, 1);
-  for (; rows > 1; rows /= 2) {
-    int shortest = -1;
-    for (int i = last - 1; i >= 0; --i)
-      if (tiling.extent[i] < grid.points[i] &&
-          (shortest < 0 || tiling.extent[i] < tiling.extent[shortest]))
-        shortest = i;
-    if (shortest < 0) break;
-    tiling.extent[shortest] *= 2;
-  }
-  tiling.extent[last] = columns;
-  for (int i = 0; i <= last; ++i) {
-    tiling.tiles[i] = divide_up(grid.points[i], tiling.extent[i]);
-    tiling.extent[i] = divide_up(grid.points[i], tiling.tiles[i]);
-    if (i == last) tiling.extent[i] = round_up(tiling.extent[i], group_columns);
-    tiling.count *= tiling.tiles[i];
-    if (i < last) tiling.rows *= tiling.extent[i];
-  }
-  tiling.rows = round_up(tiling.rows, block_rows);
-  tiling.columns = tiling.extent[last];
-  return tiling;
-}
-
-// So many tiles keep the threads of any machine busy to the end. The number does not depend on how
-// many there are, and so neither do the bits of the result.
-constexpr std::int64_t enough_tiles = 32;
-
-// Shrinks tiles, down to one block of rows and one group of columns, until there are enough.
-Tiling lay_enough_tiles(const cufes_grid &grid, std::int64_t rows, std::int64_t columns) {
-  Tiling tiling = lay_tiles(grid, rows, columns);
-  while (tiling.count < enough_tiles && (rows > block_rows || columns > group_columns)) {
-    if (columns > group_columns && (rows <= block_rows || columns > rows))
-      columns /= 2;
-    else
-      rows /= 2;
-    tiling = lay_tiles(grid, rows, columns);
-  }
-  return tiling;
-}
-
-std::string describe(const char *path, const cufes_grid &grid, const Tiling &tiling) {
-  std::string text = path + std::string(", ") + std::to_string(tiling.count) + " tiles of ";
-  for (int i = 0; i < grid.ndim; ++i) text += (i ? "x" : "") + std::to_string(tiling.extent[i]);
-  return text + ", " + cpu_means();
-}
-
-// The hills in double precision and by axis, padded to whole batches.
-class TransposedHills {
- public:
-  template <typename Hills>
-  explicit TransposedHills(const Hills &hills)
-      : count_(hills.count), padded_(round_up(hills.count, batch_hills)) {
-    const int ndim = hills.ndim;
-    const std::int64_t rows = hills.sigma_rows == 1 ? 1 : padded_;
-    centers_.resize(padded_ * ndim);
-    inverse_sigmas_.resize(rows * ndim);
-    heights_.assign(padded_, 0.0);
-    log_heights_.assign(padded_, -INFINITY);
-    table_.ndim = ndim;
-    table_.sigma_stride = hills.sigma_rows == 1 ? 0 : 1;
-    table_.log_height = log_heights_.data();
-    for (int i = 0; i < ndim; ++i) {
-      table_.center[i] = centers_.data() + i * padded_;
-      table_.inverse_sigma[i] = inverse_sigmas_.data() + i * rows;
-    }
-    copy(hills, rows);
-  }
-
-  const HillsTable &table() const { return table_; }
-  std::int64_t count() const { return count_; }
-  std::int64_t padded() const { return padded_; }
-  double height(std::int64_t n) const { return heights_[n]; }
-  double inverse_sigma(int i, std::int64_t n) const {
-    return table_.inverse_sigma[i][n * table_.sigma_stride];
-  }
-  double largest_inverse(int i) const {
-    const std::int64_t rows = table_.sigma_stride ? padded_ : 1;
-    return *std::max_element(table_.inverse_sigma[i], table_.inverse_sigma[i] + rows);
-  }
-
- private:
-  template <typename Hills>
-  void copy(const Hills &hills, std::int64_t rows) {
-    const bool logarithmic = hills.kernel == CUFES_LOG_GAUSSIAN;
-#pragma omp parallel for schedule(static)
-    for (std::int64_t n = 0; n < padded_; ++n) {
-      const std::int64_t from = std::min(n, count_ - 1);
-      for (int i = 0; i < hills.ndim; ++i)
-        centers_[i * padded_ + n] = hills.centers[from * hills.ndim + i];
-      if (n >= count_) continue;
-      heights_[n] = hills.heights[n];
-      log_heights_[n] = logarithmic ? heights_[n] : std::log(std::fabs(heights_[n]));
-    }
-    for (std::int64_t n = 0; n < rows; ++n) {
-      const std::int64_t from = std::min(n, hills.sigma_rows - 1);
-      double deviations[CUFES_MAX_DIM];
-      standard_deviations(hills, hills.sigmas + from * sigma_columns(hills), deviations);
-      for (int i = 0; i < hills.ndim; ++i) inverse_sigmas_[i * rows + n] = 1.0 / deviations[i];
-    }
-  }
-
-  std::int64_t count_, padded_;
-  std::vector<double> centers_, inverse_sigmas_, heights_, log_heights_;
-  HillsTable table_;
-};
 
 // What is the same for all tiles of a sum.
 template <typename Real>
@@ -399,9 +276,7 @@ void sum_grid_truncated(const Hills<Real> &hills, const Surface<Real> &surface, 
   for_tiles<Real>(sum, [&](Tile<Real> &tile) {
     const TransposedHills &all = sum.transposed;
     for (std::int64_t first = 0; first < all.padded(); first += batch_hills) {
-      std::uint64_t hits = cpu_kernels().within(all.table(), first, tile.box(), limit);
-      if (all.count() - first < batch_hills)
-        hits &= (std::uint64_t(1) << (all.count() - first)) - 1;
+      std::uint64_t hits = all.within(first, tile.box(), limit);
       for (; hits; hits &= hits - 1) {
         const std::int64_t n = first + __builtin_ctzll(hits);
         tile.take(n, all.height(n), add);
