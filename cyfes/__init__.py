@@ -34,6 +34,7 @@ from cyfes.regions import box
 from cyfes.reweighting import reweight
 from cyfes.sums import bias, sum_hills
 from cyfes.surface import FreeEnergySurface
+from cyfes.surface_files import load
 from cyfes.tables import read_out, save_dat, save_fes
 
 __all__ = [
@@ -64,6 +65,7 @@ __all__ = [
     "box",
     "devices",
     "iter_hills",
+    "load",
     "read_hills",
     "read_out",
     "reweight",

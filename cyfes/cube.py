@@ -7,7 +7,8 @@ axes, the atoms, and the values, six a line, the last axis fastest, each run of 
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 BOHR = 0.529177210903
 
 _VALUES_PER_LINE = 6
+
+# Comments, origin and axes.
+_HEADER_LINES = 6
 
 # The format has room for two digits of an exponent.
 _SMALLEST = 1e-99
@@ -155,3 +159,52 @@ def _length(value: float) -> str:
     """Return a length in the 12 columns of Fortran's F12.6, with as many decimals as fit."""
     text = f"{value:.9f}"[:11] if abs(value) < 1e8 else f"{value:.4e}"
     return f"{text:>12}"
+
+
+class CubeData(NamedTuple):
+    """What a cube file says of its grid and values; lengths in bohr."""
+
+    comment: str
+    origin: NDArray[np.float64]
+    steps: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+def read_cube(file_name: str | os.PathLike[str]) -> CubeData:
+    """Read a cube file of one value per point and right-angled axes; atoms are skipped.
+
+    Parameters
+    ----------
+    file_name : path-like
+        The file.
+
+    Returns
+    -------
+    CubeData
+        The second comment, the grid, and the values of shape (X, Y, Z).
+
+    Raises
+    ------
+    InputError
+        If the file is not a cube file, is cut off, or has several values per point.
+    OSError
+        If the file cannot be read.
+    """
+    path = Path(file_name)
+    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    try:
+        rows = [[float(word) for word in line.split()] for line in lines[2:_HEADER_LINES]]
+        atoms, *origin = rows[0]
+        counts, axes = [int(row[0]) for row in rows[1:]], np.array([row[1:4] for row in rows[1:]])
+        body = " ".join(lines[_HEADER_LINES + int(atoms) :])
+        values = np.array(body.split(), dtype=np.float64)
+    except (IndexError, ValueError) as error:
+        raise InputError(f"{path}: found no Gaussian cube file ({error}), expected one") from None
+    if len(counts) != 3 or axes.shape != (3, 3) or (axes != np.diag(np.diag(axes))).any():
+        raise InputError(
+            f"{path}: found axes that are not at right angles, expected a regular grid"
+        )
+    expected = int(np.prod(counts))
+    if min(counts) < 1 or len(origin) < 3 or values.size != expected:
+        raise InputError(f"{path}: found {values.size} values, expected {expected}, one per point")
+    return CubeData(lines[1], np.array(origin[:3]), np.diag(axes), values.reshape(counts))

@@ -258,8 +258,11 @@ def replacing(path: Path, keep_older: bool = True) -> Iterator[Path]:
     Yields
     ------
     Path
-        A new name in the same directory.
+        A new name in the same directory; the file itself if it is a pipe or a device.
     """
+    if _is_special(path):
+        yield path
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes.errors import InputError
-from cyfes.plumed_format import grid_blocks, parse_number, write_text
+from cyfes.plumed_format import parse_number
 from cyfes.units import check_energy_unit, check_positive, conversion, resolve_kT
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import Optional, Tuple
 
+    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, DTypeLike, NDArray
+    from xarray import DataArray
 
     from cyfes.grid import Grid
     from cyfes.landscape import Basins, Landscape, Minimum
@@ -375,37 +377,78 @@ class FreeEnergySurface:
 
         return Landscape.of(self.values, self.grid)
 
-    def save(self, path: str | os.PathLike[str], fmt: str = "%14.9f") -> None:
-        """Write the surface as ``plumed sum_hills`` does; an older file is kept.
+    def plot(self, **options: Any) -> Figure:
+        """Draw the surface with matplotlib; see `cyfes.plotting.plot` for the options.
 
-        The columns are the CVs, ``file.free`` and, with a gradient, ``der_`` of each CV; the first
-        CV runs fastest.
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure; its ``savefig`` writes it.
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed: ``pip install cyfes[plot]``.
+        """
+        from cyfes.plotting import plot
+
+        return plot(self, **options)
+
+    def to_xarray(self) -> DataArray:
+        """Return the surface as an xarray.DataArray, without a copy of its values.
+
+        Returns
+        -------
+        xarray.DataArray
+            Named "F"; the dimensions are the CVs, units and grid are attributes.
+
+        Raises
+        ------
+        MissingDependencyError
+            If xarray is not installed: ``pip install cyfes[xarray]``.
+        """
+        from cyfes.netcdf import data_array
+
+        return data_array(self)
+
+    def save(self, path: str | os.PathLike[str], fmt: str = "%14.9f") -> None:
+        """Write the surface in the format that the file's suffix names; an older file is kept.
+
+        ======================  ==================================================================
+        ``.cube``, ``.cub``     Gaussian's, for molecular viewers: three CVs, no gradient; lengths
+                                are taken to be in Å unless `cv_units` says nm or bohr
+        ``.vtk``                VTK's structured points, for ParaView: one to three CVs, no gradient
+        ``.npz``                NumPy's, with all that the surface holds
+        ``.nc``                 NetCDF, likewise; needs ``pip install cyfes[netcdf]``
+        any other               PLUMED's grid file, as ``plumed sum_hills`` writes it: the CVs,
+                                ``file.free`` and, with a gradient, ``der_`` of each CV; the first
+                                CV runs fastest
+        ======================  ==================================================================
 
         Parameters
         ----------
         path : path-like
-            The file, gzipped if it ends with ``.gz``; ``-`` is the standard output. A file of that
-            name is renamed to ``bck.0.NAME``, ``bck.1.NAME`` and so on, and is never lost to an
-            attempt that fails.
+            The file; PLUMED's is gzipped if it ends with ``.gz``, and ``-`` is the standard
+            output. A file of that name is renamed to ``bck.0.NAME``, ``bck.1.NAME`` and so on,
+            and is never lost to an attempt that fails.
         fmt : str
-            The C format of every number.
+            The C format of every number in PLUMED's file.
 
         Raises
         ------
         InputError
-            If `fmt` is not one floating-point conversion, or there are too many backups.
+            If `fmt` is not one floating-point conversion, the format cannot hold the surface, or
+            there are too many backups.
+        MissingDependencyError
+            If a package that the format needs is not installed.
         OSError
             If the file cannot be written.
         """
-        write_text(path, self._blocks(fmt))
+        from cyfes.surface_files import save
 
-    def _blocks(self, fmt: str) -> Iterator[bytes]:
-        columns = {"file.free": self.values}
-        if self.gradient is not None:
-            columns.update((f"der_{name}", der) for name, der in zip(self.names, self.gradient))
-        return grid_blocks(self.grid, self.names, self._bounds(), columns, fmt)
+        save(self, path, fmt)
 
-    def _bounds(self) -> list[tuple[str, str]]:
+    def bounds(self) -> list[tuple[str, str]]:
         """Return the literals of each axis's ends: the domain's where they stand for the ends."""
         domains = self.domain or (None,) * self.grid.ndim
         return [

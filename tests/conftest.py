@@ -6,13 +6,17 @@ Tests run against the installed wheel, outside of the source tree: ``nox -s test
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED_DATA = PROJECT.parent / "shared" / "data"
@@ -23,6 +27,10 @@ NO_SHARED_DATA = f"no folder {SHARED_DATA}"
 NO_PYTHON = "no CPython"
 NO_NVCC = "no nvcc"
 NO_MOUNT = "no file system can be mounted here"
+NO_EXTRAS = "no optional packages for this CPython"
+
+# Optional packages, as requirements/tests.in has them: a prerelease of CPython has none yet.
+EXTRAS_BEFORE = (3, 14)
 
 # These scripts run on every CPython of the package; all others need a newer one.
 SCRIPTS_FOR_ALL = ("install_cuda", "smoke_kernels", "smoke_test")
@@ -77,6 +85,8 @@ class SkipJudge:
         """Tell whether this machine may skip a test for this reason."""
         if reason.startswith(NO_SHARED_DATA):
             return not SHARED_DATA.is_dir()
+        if reason.startswith(NO_EXTRAS):
+            return sys.version_info >= EXTRAS_BEFORE
         return reason.startswith((NO_GPU, NO_PYTHON, NO_NVCC, NO_MOUNT))
 
     def take(self, report: pytest.TestReport | pytest.CollectReport) -> None:
@@ -129,6 +139,19 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def project_root() -> Path:
     """The root of the source tree."""
     return PROJECT
+
+
+@pytest.fixture
+def extra() -> Callable[[str], Any]:
+    """A function that imports an optional package, or skips the test."""
+
+    def load(name: str) -> Any:
+        try:
+            return importlib.import_module(name)
+        except ImportError as error:
+            pytest.skip(f"{NO_EXTRAS}: {error}")
+
+    return load
 
 
 @pytest.fixture(scope="session")
