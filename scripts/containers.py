@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +18,10 @@ ENGINES = ("docker", "podman")
 # For podman where limits, networks and control groups cannot be set, as within a container.
 RESTRICTED = Path(__file__).with_name("restricted-containers.conf")
 
-Words = Sequence[str | Path]
+# pip's own settings for where packages come from; a container does not have them otherwise.
+PIP_SETTINGS = ("index-url", "extra-index-url", "find-links", "cert", "trusted-host", "proxy")
+# cibuildwheel shows a container this machine's files there.
+HOST = "/host"
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,18 @@ class Engine:
         environment = {**os.environ, **self.environment}
         command = [self.name, *words]
         return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+
+    def run_container(
+        self,
+        image: str,
+        mounts: Mapping[Path, str],
+        variables: Mapping[str, str],
+        words: Sequence[str],
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in a new container that sees folders of this machine, to read."""
+        options = [f"--volume={folder}:{at}:ro" for folder, at in mounts.items()]
+        options += [f"--env={name}={value}" for name, value in variables.items()]
+        return self.run("run", "--rm", *options, image, *words)
 
     def has_image(self, image: str) -> bool:
         """Tell whether an image is here already."""
@@ -86,3 +103,24 @@ def make_runnable(engine: Engine, image: str) -> Engine:
         if restricted.run("run", "--rm", image, "true").returncode == 0:
             return restricted
     raise LackingError(f"{engine.name} cannot run a container here ({last_words(first)})")
+
+
+def seen_from_container(value: str) -> str:
+    """Rewrite this machine's paths, as a container of cibuildwheel sees them."""
+    return re.sub(r"(^|\s|file://)/", rf"\1{HOST}/", value)
+
+
+def pip_environment() -> dict[str, str]:
+    """Return pip's settings here as environment variables for the container."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
+    )
+    found: dict[str, str] = {}
+    for line in done.stdout.splitlines():
+        # As in :env:.cert='/etc/ssl/cert.pem'; the later line is that which pip follows.
+        name, _, value = line.partition("=")
+        option = name.rpartition(".")[2]
+        if option in PIP_SETTINGS:
+            variable = "PIP_" + option.upper().replace("-", "_")
+            found[variable] = seen_from_container(value.strip("'").replace("\\n", " ").strip())
+    return found

@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import interpreters
 from containers import Engine, find_engine, make_runnable
 from interpreters import parse_version
 from ledger import PROJECT
+from places import tag_of
 from wheelkit import tools
 from wheelkit.report import LackingError, Status, run
 
@@ -58,13 +60,7 @@ class Interpreter:
     @property
     def folder(self) -> str:
         """Its name below /opt/python."""
-        return folder_name(self.version)
-
-
-def folder_name(version: str) -> str:
-    """Return an interpreter's name below /opt/python: cp37-cp37m, cp310-cp310."""
-    tag = "cp" + version.replace(".", "")
-    return f"{tag}-{tag}m" if tag == "cp37" else f"{tag}-{tag}"
+        return tag_of(self.version)
 
 
 def is_standin(image: str) -> bool:
@@ -80,7 +76,9 @@ def say(message: str) -> None:
 def call(command: Command, what: str) -> str:
     """Run a command of the machine; say what it was for if it fails."""
     if not shutil.which(str(command[0])):
-        raise LackingError(f"{command[0]} is missing, for {what}; install it (apt install ...)")
+        raise LackingError(
+            f"no {command[0]} here, for {what}; install it: apt install {command[0]}"
+        )
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise LackingError(f"{what} failed: {tools.last_words(done)}")
@@ -190,6 +188,9 @@ def setup_script(pythons: Sequence[Interpreter]) -> str:
             lines.append(f"{base} -m ensurepip --default-pip")
         lines.append(f"{link}/bin/python -c 'import ctypes, ssl, zlib'")
         lines.append(f"test -x {link}/bin/pip")
+    # The first link prepares the old glibc's symbols, once and not in each container.
+    lines.append("echo 'int standin;' | gcc -x c -c -fPIC -o /tmp/first.o -")
+    lines.append("gcc -shared -o /tmp/first.so /tmp/first.o && rm /tmp/first.*")
     return "\n".join(lines) + "\n"
 
 
@@ -261,4 +262,6 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    # A polite request to end must not leave temporary folders either.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     sys.exit(run(main))
