@@ -5,6 +5,7 @@ Importing this package loads no compiled code and calls no CUDA function; the fi
 
 from cyfes._device import Device, devices
 from cyfes._version import __version__
+from cyfes.colvar import Colvar, iter_colvar, read_colvar
 from cyfes.cube import save_cube
 from cyfes.errors import (
     CyfesError,
@@ -38,6 +39,7 @@ from cyfes.surface_files import load
 from cyfes.tables import read_out, save_dat, save_fes
 
 __all__ = [
+    "Colvar",
     "CyfesError",
     "CyfesWarning",
     "Device",
@@ -64,8 +66,10 @@ __all__ = [
     "bias",
     "box",
     "devices",
+    "iter_colvar",
     "iter_hills",
     "load",
+    "read_colvar",
     "read_hills",
     "read_out",
     "reweight",

@@ -46,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         something, 70 an internal error, 130 interrupted, 141 the reader of the output has gone.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # PLUMED spells it sum_hills.
+    if arguments and arguments[0].replace("_", "-") in COMMANDS:
+        arguments[0] = arguments[0].replace("_", "-")
 
     def command() -> int:
         # Only the command that runs is loaded: what the others need takes its time.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from contextlib import contextmanager
 from glob import glob, has_magic
@@ -16,7 +17,6 @@ from cyfes.errors import HillsFileError, InputError, MissingDependencyError
 from cyfes.plumed_format import parse_number
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator
     from typing import Union
 
@@ -57,6 +57,17 @@ class Selection(NamedTuple):
     positive: frozenset[str]
     #: What those that a file may lack hold then.
     defaults: dict[str, float]
+
+
+def flattened(paths: Iterable[Path_ | Iterable[Path_]]) -> list[Path_]:
+    """Return the names of files in one list, of names and lists of them."""
+    files: list[Path_] = []
+    for entry in paths:
+        if isinstance(entry, (str, os.PathLike)):
+            files.append(entry)
+        else:
+            files += flattened(entry)
+    return files
 
 
 def expanded(paths: Iterable[Path_]) -> list[Path]:
@@ -192,6 +203,11 @@ class ColumnFile:
             self._take_header(line)
             return None
         words = line.partition(b"#")[0].split()
+        if words and self._columns is None:
+            self._choose_columns()
+            source.put_back(line)
+            self._line -= 1
+            return None
         return self._odd_row(words, source, kind) if words else None
 
     def _take_header(self, line: bytes) -> None:
@@ -206,8 +222,9 @@ class ColumnFile:
     def _odd_row(
         self, words: list[bytes], source: _Source, kind: str
     ) -> NDArray[np.float64] | None:
-        """Read one row that the parser of plain numbers left: the first under a header, too."""
-        columns = self._chosen_columns()
+        """Read one row that the parser of plain numbers left."""
+        assert self._columns is not None  # noqa: S101  set before any row is read
+        columns = self._columns
         self._piece = min(self._piece, _FIRST_PIECE)
         missing = len(columns.fields) - len(words)
         if missing > 0 and self._nothing_follows(source, kind):
@@ -218,17 +235,16 @@ class ColumnFile:
         except HillsFileError as error:
             raise self.error(str(error)) from error
 
-    def _chosen_columns(self) -> _Columns:
+    def _choose_columns(self) -> None:
+        """Choose what to read under the last header, whose lines all have been read."""
         if self._header is None:
             raise self.error("found no '#! FIELDS time …' header before this line")
-        if self._columns is None:
-            try:
-                selection = self._select(self._header)
-            except HillsFileError as error:
-                raise self.error(str(error), self._header.line) from error
-            self._columns = _Columns(self._header.fields, selection)
-            self._piece = _BLOCK
-        return self._columns
+        try:
+            selection = self._select(self._header)
+        except HillsFileError as error:
+            raise self.error(str(error), self._header.line) from error
+        self._columns = _Columns(self._header.fields, selection)
+        self._piece = _BLOCK
 
     def _nothing_follows(self, source: _Source, kind: str) -> bool:
         while not source.waiting().strip():
@@ -356,6 +372,10 @@ class _Source:
         line = bytes(self._buffer[self._start : end])
         self._start = end
         return line
+
+    def put_back(self, line: bytes) -> None:
+        """Take back the line that was handed out last."""
+        self._start -= len(line)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes.errors import InputError
+from cyfes.extent import Extent
 from cyfes.plumed_format import format_number, parse_number
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ MAX_DIMENSIONS = 16
 
 # What a signed 64-bit size can count, in bytes of one double per point.
 _MAX_BYTES = 2**63
-
-# PLUMED's kernels end where half the squared distance, in units of sigma, is 6.25.
-_SUPPORT = math.sqrt(2.0 * 6.25)
-
-# PLUMED's automatic grid has ten bins to the narrowest hill's support.
-_BINS_PER_SUPPORT = 10.0
 
 
 @dataclass(frozen=True, init=False, eq=False)
@@ -110,7 +105,7 @@ class Grid:
     @classmethod
     def covering(
         cls,
-        hills: Hills,
+        hills: Hills | Extent,
         bins: Sequence[int] | None = None,
         spacing: Sequence[float] | None = None,
     ) -> Grid:
@@ -121,8 +116,8 @@ class Grid:
 
         Parameters
         ----------
-        hills : Hills
-            The hills, at least one.
+        hills : Hills or Extent
+            The hills, at least one, or how far they reach.
         bins : sequence of D int, optional
             The number of bins; by default ten to the support of the narrowest hill.
         spacing : sequence of D float, optional
@@ -138,14 +133,11 @@ class Grid:
         InputError
             If there are no hills.
         """
-        if not len(hills):
-            raise InputError("found no hills, expected at least one to derive a grid from")
-        low, high, automatic = _hills_range(hills)
-        free = [(f"{a:g}", f"{b:g}") for a, b in zip(low, high)]
-        bounds = [d or f for d, f in zip(hills.domain, free)]
+        extent = hills if isinstance(hills, Extent) else Extent.of_hills(hills)
         if bins is None and spacing is None:
-            bins = automatic
-        return cls.spanning(hills, bounds, bins, spacing)
+            bins = extent.bins
+        periodic = [domain is not None for domain in extent.domain]
+        return cls._between(extent.bounds, periodic, bins, spacing)
 
     @classmethod
     def spanning(
@@ -180,14 +172,25 @@ class Grid:
         """
         if bins is None and spacing is None:
             raise InputError("found neither bins nor spacing, expected one of them")
-        lower, upper = [low for low, _ in bounds], [high for _, high in bounds]
+        periodic = [period > 0.0 for period in hills.periods.tolist()]
+        return cls._between(bounds, periodic, bins, spacing)
+
+    @classmethod
+    def _between(
+        cls,
+        bounds: Sequence[tuple[Bound, Bound]],
+        periodic: Sequence[bool],
+        bins: Sequence[int] | None,
+        spacing: Sequence[float] | None,
+    ) -> Grid:
         counts = list(bins) if bins is not None else [1] * len(bounds)
         if spacing is not None:
             needed = [
                 math.ceil((_end(b)[0] - _end(a)[0]) / step) for (a, b), step in zip(bounds, spacing)
             ]
             counts = [max(pair) for pair in zip(counts, needed)]
-        return cls(lower, upper, counts, [period > 0.0 for period in hills.periods.tolist()])
+        lower, upper = [low for low, _ in bounds], [high for _, high in bounds]
+        return cls(lower, upper, counts, list(periodic))
 
     @property
     def ndim(self) -> int:
@@ -217,6 +220,12 @@ class Grid:
         """The coordinates of the points on each axis."""
         steps = zip(self.lower, self.spacing, self.shape)
         return tuple(low + np.arange(points) * step for low, step, points in steps)
+
+    def subgrid(self, axes: Sequence[int]) -> Grid:
+        """Return the grid of some of the axes, in the order given."""
+        lower, upper = ([self.bounds[axis][end] for axis in axes] for end in (0, 1))
+        bins = [self.bins[axis] for axis in axes]
+        return Grid(lower, upper, bins, [self.periodic[axis] for axis in axes])
 
     def points(self) -> NDArray[np.float64]:
         """Return the coordinates of all points.
@@ -292,16 +301,3 @@ def _flag(value: Any) -> bool:
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(f"found {value!r}, expected True or False")
     return bool(value)
-
-
-def _hills_range(hills: Hills) -> tuple[list[float], list[float], list[int]]:
-    """Return the lower and upper ends of all kernels, and the bins PLUMED puts between."""
-    support = _SUPPORT * hills.sigmas
-    low = (hills.centers - support).min(axis=0)
-    high = (hills.centers + support).max(axis=0)
-    for axis, domain in enumerate(hills.domain):
-        if domain is not None:
-            low[axis] = max(low[axis], parse_number(domain[0]))
-            high[axis] = min(high[axis], parse_number(domain[1]))
-    step = (support / _BINS_PER_SUPPORT).min(axis=0)
-    return low.tolist(), high.tolist(), [int(n) for n in np.ceil((high - low) / step)]

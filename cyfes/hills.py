@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cyfes.column_files import ColumnFile, Selection, expanded
+from cyfes.column_files import ColumnFile, Selection, expanded, flattened
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
 from cyfes.plumed_format import format_number, parse_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from typing import Optional, Tuple, Union
+    from collections.abc import Iterator, Sequence
+    from typing import Optional, Tuple
 
     from numpy.typing import ArrayLike, NDArray
 
-    from cyfes.column_files import Header
+    from cyfes.column_files import Header, Path_
 
     # Typing's own names: an alias is evaluated where the type checker runs on Python 3.7 too.
     Domain = Optional[Tuple[str, str]]
-    Path_ = Union[str, "os.PathLike[str]"]
 
 KERNELS = ("stretched-gaussian", "gaussian")
 
@@ -49,7 +47,7 @@ class Hills:
     centers : array_like, shape (N, D)
         The centres, in the CVs' units. Shape (N,) will do for one CV.
     sigmas : array_like, shape (N, D), (D,) or (), optional
-        The widths, in the CVs' units, above zero. Not to be given with `cholesky`.
+        The widths, in the CVs' units, above zero. Not needed with `cholesky`.
     heights : array_like, shape (N,) or ()
         The heights, in the unit that the surface is to have. As in PLUMED's files, those of a
         well-tempered run are expected to be scaled by gamma/(gamma - 1), so that F = -Σ hills.
@@ -157,6 +155,14 @@ class Hills:
         """Return the number of hills."""
         return len(self.heights)
 
+    def __getitem__(self, rows: slice) -> Hills:
+        """Return some of the hills; nothing is copied."""
+        if not isinstance(rows, slice):
+            raise TypeError(f"hills are taken by slices such as hills[:100], not by {rows!r}")
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        per_hill = {k: v[rows] for k, v in fields.items() if isinstance(v, np.ndarray)}
+        return Hills._of_arrays(**{**fields, **per_hill})
+
     def __repr__(self) -> str:
         """Return a line that says how many hills over which CVs."""
         return f"<Hills: {len(self)} of kernel {self.kernel} over {', '.join(self.names)}>"
@@ -222,13 +228,13 @@ def _widths(
     sigmas: ArrayLike | None, cholesky: ArrayLike | None, shape: tuple[int, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
     """Return the widths along each axis, and the Cholesky factors if the hills have them."""
-    if (sigmas is None) == (cholesky is None):
-        raise InputError("found both or none of sigmas and cholesky, expected one of them")
+    if sigmas is None and cholesky is None:
+        raise InputError("found neither sigmas nor cholesky, expected one of them")
+    widths = None if sigmas is None else _array("sigmas", sigmas, shape)
+    if widths is not None and not (widths > 0.0).all():
+        raise InputError(f"sigmas: found {np.min(widths):g}, expected widths above zero")
     if cholesky is None:
-        assert sigmas is not None  # noqa: S101  as was just checked
-        widths = _array("sigmas", sigmas, shape)
-        if not (widths > 0.0).all():
-            raise InputError(f"sigmas: found {np.min(widths):g}, expected widths above zero")
+        assert widths is not None  # noqa: S101  as was just checked
         return widths, None
     count, ndim = shape
     factors = _array("cholesky", cholesky, (count, ndim * (ndim + 1) // 2))
@@ -237,7 +243,10 @@ def _widths(
         raise InputError(
             f"cholesky: found {np.min(diagonal):g} on the diagonal, expected numbers above zero"
         )
-    return _deviations(factors, ndim), factors
+    deviations = _deviations(factors, ndim)
+    if widths is not None and not np.allclose(widths, deviations, rtol=1e-6, atol=0.0):
+        raise InputError("found sigmas that are not those of cholesky, expected one of the two")
+    return deviations, factors
 
 
 def _deviations(factors: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
@@ -345,7 +354,7 @@ def _open_tables(
     """Return what the headers are to say, and the tables of all hills to come."""
     if merge not in (None, "time", "clock"):
         raise InputError(f'merge is {merge!r}, expected "time", "clock" or None')
-    files = expanded(_flattened(paths))
+    files = expanded(flattened(paths))
     if not files:
         raise InputError("found no file name, expected at least one HILLS file")
     layouts = _Layouts()
@@ -353,16 +362,6 @@ def _open_tables(
     if merge is None:
         return layouts, (table for stream in streams for table in stream)
     return layouts, _merged(streams, 0 if merge == "time" else -1, merge)
-
-
-def _flattened(paths: Iterable[Path_ | Sequence[Path_]]) -> list[Path_]:
-    files: list[Path_] = []
-    for entry in paths:
-        if isinstance(entry, (str, os.PathLike)):
-            files.append(entry)
-        else:
-            files += _flattened(entry)
-    return files
 
 
 def _portions(
@@ -472,7 +471,7 @@ class _Layout(NamedTuple):
                 "read it with cyfes.read_kernels"
             )
         names = _collective_variables(fields)
-        domain = tuple(_header_domain(name, constants) for name in names)
+        domain = tuple(header_domain(name, constants) for name in names)
         kernel = _KERNEL_NAMES.get(constants.get("kerneltype", KERNELS[0]).lower())
         if kernel is None:
             raise HillsFileError(
@@ -590,7 +589,8 @@ def _collective_variables(fields: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _header_domain(name: str, constants: dict[str, str]) -> Domain:
+def header_domain(name: str, constants: dict[str, str]) -> Domain:
+    """Return the ends of a CV's domain as a header sets them, or None for a CV without period."""
     low, high = constants.get(f"min_{name}"), constants.get(f"max_{name}")
     if low is None and high is None:
         return None

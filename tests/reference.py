@@ -77,6 +77,41 @@ def free_energy(grid: Grid, hills: Hills) -> Any:
     return -value.reshape(grid.shape), -gradient.reshape(grid.ndim, *grid.shape)
 
 
+def multivariate_free_energy(grid: Grid, hills: Hills) -> Any:
+    """Return F = -Σ multivariate hills as PLUMED sums it, hill by hill: only near its longest axis.
+
+    Each hill counts within ceil(√12.5 s |v_i| / spacing_i) bins of its own, where s² is the largest
+    variance and v its direction.
+    """
+    assert hills.cholesky is not None
+    points = grid.points()
+    places = np.stack([i.ravel() for i in np.indices(grid.shape)], axis=-1)
+    energy = np.zeros(grid.size)
+    slopes = np.zeros((grid.ndim, grid.size))
+    for number, factor in enumerate(hills.cholesky):
+        lower = np.zeros((grid.ndim, grid.ndim))
+        lower[np.tril_indices(grid.ndim)] = factor
+        variances, directions = np.linalg.eigh(lower @ lower.T)
+        reach = np.sqrt(2.0 * CUTOFF * variances[-1]) * np.abs(directions[:, -1])
+        center = hills.centers[number]
+        apart = places - np.floor((center - grid.lower) / grid.spacing)
+        way = differences(points, center[np.newaxis], hills.periods)[:, 0]
+        for axis in np.flatnonzero(grid.periodic):
+            apart[:, axis] = np.abs((apart[:, axis] + 0.5) % grid.bins[axis] - 0.5)
+            apart[:, axis] = np.minimum(apart[:, axis], grid.bins[axis] - apart[:, axis])
+        inside = (np.abs(apart) <= np.ceil(reach / grid.spacing)).all(axis=1)
+        pull = way @ np.linalg.inv(lower @ lower.T)
+        half = 0.5 * (way * pull).sum(axis=1)
+        exponential = hills.heights[number] * np.exp(-half)
+        value, slope = exponential, exponential
+        if hills.kernel == "stretched-gaussian":
+            inside &= half < CUTOFF
+            value, slope = STRETCH_A * value + STRETCH_B * hills.heights[number], STRETCH_A * slope
+        energy -= np.where(inside, value, 0.0)
+        slopes += np.where(inside, slope, 0.0) * pull.T
+    return energy.reshape(grid.shape), slopes.reshape(grid.ndim, *grid.shape)
+
+
 def path_fes(points: Floats, centers: Floats, widths: Floats, bias_energy: Floats) -> Floats:
     """Return what CyFES 4.5 means by ``PathFES(crd, cv, bw, bias)``; without its overflow."""
     difference = points[:, None, :] - centers[None, :, :]

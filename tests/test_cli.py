@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import reference
 from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
+from plumed_files import assert_same_file
 
 import cyfes.sums
 from cyfes import _device, _library
@@ -55,27 +56,6 @@ def _header(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines() if line.startswith("#")]
 
 
-def _same_number(found: str, expected: str) -> bool:
-    """Whether two decimals of one width differ by no more than a unit of the last digit."""
-    digits = len(expected.partition(".")[2])
-    units = [round(float(text) * 10**digits) for text in (found, expected)]
-    return len(found) == len(expected) and abs(units[0] - units[1]) <= 1
-
-
-def _assert_same_file(found: str, expected: str) -> None:
-    """Compare header and layout letter by letter, numbers to one unit of their last digit."""
-    found_lines, expected_lines = found.split("\n"), expected.split("\n")
-    assert len(found_lines) == len(expected_lines)
-    for line, wanted in zip(found_lines, expected_lines):
-        if wanted.startswith("#") or not wanted:
-            assert line == wanted
-            continue
-        assert len(line) == len(wanted)
-        numbers = line.split(), wanted.split()
-        assert len(numbers[0]) == len(numbers[1])
-        assert all(_same_number(*pair) for pair in zip(*numbers)), (line, wanted)
-
-
 @pytest.mark.parametrize(
     "damage",
     [
@@ -91,9 +71,9 @@ def test_the_comparison_with_the_reference_sees_a_difference(
 ) -> None:
     expected = (shared_data / "plumed" / "fes_acealanme_100x100.dat").read_text()
     assert callable(damage)
-    _assert_same_file(expected.replace("15.428411511", "15.428411512"), expected)
+    assert_same_file(expected.replace("15.428411511", "15.428411512"), expected)
     with pytest.raises(AssertionError):
-        _assert_same_file(damage(expected), expected)
+        assert_same_file(damage(expected), expected)
 
 
 def test_the_alanine_surface_is_the_one_that_plumed_writes(
@@ -108,7 +88,7 @@ def test_the_alanine_surface_is_the_one_that_plumed_writes(
     assert "onto 100 x 100 points on cpu in " in done.stderr
     assert done.stderr.endswith(" s, wrote fes.dat\n")
     expected = (shared_data / "plumed" / "fes_acealanme_100x100.dat").read_text()
-    _assert_same_file((tmp_path / "fes.dat").read_text(), expected)
+    assert_same_file((tmp_path / "fes.dat").read_text(), expected)
 
 
 def test_a_small_surface_is_the_reference_sum(hills_2d: Path) -> None:
@@ -257,7 +237,7 @@ def test_a_dropped_line_is_told_in_one_line(tmp_path: Path, capsys: CAPTURE) -> 
     [
         ([], "found no command, expected sum-hills or info"),
         (["reweigh"], "invalid choice"),
-        (["sum-hills"], "--hills"),
+        (["sum-hills"], "found neither --hills nor --histo"),
         (["sum-hills", "--hills"], "expected one argument"),
         (["sum-hills", "--hills", "HILLS,"], "expected values between commas"),
         (["sum-hills", "--hills", "HILLS", "--bins", "3"], "unrecognized arguments"),

@@ -304,13 +304,28 @@ def test_multivariate_hills_made_from_arrays_know_their_deviations() -> None:
     assert hills.sigmas.tolist() == [[3.0, 5.0]] * 3
     assert hills.cholesky is not None
     assert hills.cholesky.tolist() == [[3.0, 4.0, 3.0]] * 3
+    raised = replace(hills, heights=2.0 * hills.heights)
+    assert raised.cholesky is not None
+    assert raised.sigmas.tolist() == hills.sigmas.tolist()
+
+
+def test_a_slice_of_hills_shares_their_numbers() -> None:
+    hills = Hills(("a", "b"), CENTERS_2D, [0.1, 0.2], [1.0, 2.0, 3.0], times=[4.0, 5.0, 6.0])
+    part = hills[1:]
+    assert part.heights.tolist() == [2.0, 3.0]
+    assert part.times is not None
+    assert part.times.tolist() == [5.0, 6.0]
+    assert part.names == hills.names
+    assert np.shares_memory(part.centers, hills.centers)
+    with pytest.raises(TypeError, match="taken by slices"):
+        hills[0]  # type: ignore[index]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sigmas": 1.0, "cholesky": [1.0, 0.0, 1.0]}, "found both or none of sigmas and cholesky"),
-        ({"sigmas": None}, "found both or none of sigmas and cholesky"),
+        ({"sigmas": 2.0, "cholesky": [1.0, 0.0, 1.0]}, "found sigmas that are not those of chol"),
+        ({"sigmas": None}, "found neither sigmas nor cholesky"),
         ({"sigmas": None, "cholesky": [1.0, 0.0]}, r"found shape \(2,\), expected \(3, 3\)"),
         ({"sigmas": None, "cholesky": [1.0, 0.0, -1.0]}, "found -1 on the diagonal"),
         ({"sigmas": 1.0, "interval": (0.0, 1.0)}, "found 0 to 1 for 2 CVs"),

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
+import sys
 import time
 import warnings
 from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from cyfes._command import (
     OK,
@@ -17,33 +23,93 @@ from cyfes._command import (
     positive_number,
     say,
 )
+from cyfes.column_files import expanded
+from cyfes.colvar import colvar_names, iter_colvar
 from cyfes.errors import CyfesWarning, InputError
+from cyfes.extent import Extent
 from cyfes.grid import Grid
-from cyfes.hills import Hills, read_hills
-from cyfes.plumed_format import check_number_format, check_target, parse_number
+from cyfes.hills import Hills, iter_hills
+from cyfes.plumed_format import (
+    check_number_format,
+    check_target,
+    grid_blocks,
+    parse_number,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from cyfes.surface import FreeEnergySurface
 
 # Options whose value may begin with a minus sign, which argparse would take for an option.
 SIGNED_OPTIONS = ("--min", "--max")
+
+# Input is read once to find its range and once to sum it; up to this many hills are kept between.
+_KEPT = 1 << 20
+
+# PLUMED's grid for hills of METAD's INTERVAL.
+_INTERVAL_BINS = 200
 
 DESCRIPTION = """\
 Sum the hills of a metadynamics run to its free-energy surface F = -sum of hills, and write it
 as PLUMED's sum_hills does, with its options under the same names. A periodic CV takes its
 domain from the header of the HILLS file; other bounds may be given with --min and --max, or
-are derived from the hills.
+are derived from the hills. With --histo, make a free energy -kT ln(histogram) of samples.
 """
 
 EXAMPLE = """\
-example:
+examples:
   cyfes sum-hills --hills HILLS --bin 100,100 --min -pi,-pi --max pi,pi --mintozero
+  cyfes sum-hills --hills HILLS --idw phi --kt 2.494
+  cyfes sum-hills --hills HILLS --stride 1000 --outfile fes_
+  cyfes sum-hills --histo COLVAR --sigma 0.2,0.2 --kt 2.494
 """
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    option = parser.add_argument
-    files, bounds, counts = list_of(str), list_of(_literal), list_of(count)
-    option("--hills", type=files, required=True, metavar="F[,F2]", help="the HILLS file(s)")
-    option("--bin", type=counts, metavar="N[,N2]", help="number of bins of each CV")
+    _add_input_options(parser)
+    _add_grid_options(parser)
+    _add_output_options(parser)
+    _add_own_options(parser)
+
+
+def _add_input_options(parser: argparse.ArgumentParser) -> None:
+    option = parser.add_argument_group("input").add_argument
+    files = list_of(str)
+    option("--hills", type=files, metavar="F[,F2]", help="the HILLS file(s), or a pattern")
+    option(
+        "--histo",
+        type=files,
+        metavar="F[,F2]",
+        help="file(s) of samples, COLVAR or HILLS, to make a histogram of",
+    )
+    option(
+        "--sigma",
+        type=list_of(positive_number),
+        metavar="S[,S2]",
+        help="with --histo: the width of the Gaussian of a sample, for each CV",
+    )
+    option("--kt", type=positive_number, metavar="KT", help="kT, for --idw and --histo")
+    option(
+        "--stride",
+        type=_stride,
+        metavar="N",
+        help="write a file after every N hills and one at the end: fes_0.dat, fes_1.dat and so on",
+    )
+    option(
+        "--nohistory",
+        action="store_true",
+        help="with --stride: each file has only the hills since the one before",
+    )
+
+
+def _add_grid_options(parser: argparse.ArgumentParser) -> None:
+    option = parser.add_argument_group("grid").add_argument
+    bounds = list_of(_literal)
+    option("--bin", type=list_of(count), metavar="N[,N2]", help="number of bins of each CV")
     option(
         "--spacing",
         type=list_of(positive_number),
@@ -52,6 +118,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     option("--min", type=bounds, metavar="X[,X2]", help="lower bounds: numbers, -pi, pi/2")
     option("--max", type=bounds, metavar="X[,X2]", help="upper bounds")
+
+
+def _add_output_options(parser: argparse.ArgumentParser) -> None:
+    option = parser.add_argument_group("output").add_argument
+    option(
+        "--idw",
+        type=list_of(str),
+        metavar="CV[,CV2]",
+        help="the CVs to keep; the others are integrated out (--hills) or ignored (--histo)",
+    )
     option("--mintozero", action="store_true", help="shift the minimum to zero")
     option(
         "--negbias",
@@ -60,10 +136,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     option(
         "--outfile",
+        metavar="FILE",
         help="output file, - for standard output (default: fes.dat, or negativebias.dat with "
-        "--negbias); an older file is kept as bck.0.NAME",
+        "--negbias); with --stride, what its files begin with (fes_, negativebias_). An older "
+        "file is kept as bck.0.NAME",
     )
+    option("--outhisto", metavar="FILE", help="the same for --histo (histo.dat; histo_)")
     option("--fmt", type=_format, default="%14.9f", help="number format (default: %%14.9f)")
+
+
+def _add_own_options(parser: argparse.ArgumentParser) -> None:
+    option = parser.add_argument_group("options that PLUMED does not have").add_argument
+    option(
+        "--merge",
+        choices=("time", "clock"),
+        help="put the hills of several walkers in the order of this column; without it, one file "
+        "follows the other",
+    )
     option(
         "--device",
         type=_device_name,
@@ -72,11 +161,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what computes (default: auto)",
     )
     option("--dtype", choices=("float64", "float32"), default="float64", help="precision")
+    option("--explain", action="store_true", help="say how the sum was computed")
+    option("--json", action="store_true", help="print what was done as one JSON object")
 
 
 def _literal(text: str) -> str:
     number(text)
     return text
+
+
+def _stride(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number")
+    return int(text)
 
 
 def _format(text: str) -> str:
@@ -94,61 +191,145 @@ def _device_name(text: str) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Sum the hills, and return the exit status."""
+    """Sum the hills, make the histogram, or both; return the exit status."""
     _check_options(options)
-    outfile = options.outfile or ("negativebias.dat" if options.negbias else "fes.dat")
-    check_target(outfile)
-    hills = read_hills(options.hills)
-    grid = _grid(hills, options)
-    if options.negbias:
-        hills = _bias_hills(hills)
-    # Here, so that --help and faulty input need no compiled library.
-    from cyfes.sums import sum_hills
-
     start = time.perf_counter()
-    surface = sum_hills(hills, grid, device=options.device, dtype=options.dtype, gradient=True)
+    sources = _sources(options)
+    for source in sources:
+        check_target(source.target(0))
+    grid = _grid(sources[0], options)
+    for source in sources:
+        source.sum_up(grid)
+    facts = [source.facts() for source in sources]
+    if options.json:
+        # Not needed by anything else.
+        import json
+
+        seconds = round(time.perf_counter() - start, 3)
+        print(json.dumps({"seconds": seconds, "sums": facts}, indent=2))
+        return OK
     seconds = time.perf_counter() - start
-    if options.mintozero:
-        surface = surface.shift_to_zero()
-    surface.save(outfile, fmt=options.fmt)
-    say(
-        f"summed {len(hills)} hills ({hills.kernel}) over {', '.join(hills.names)} onto "
-        f"{' x '.join(map(str, grid.shape))} points on {surface.device} in {seconds:.2f} s, "
-        f"wrote {'standard output' if outfile == '-' else outfile}"
-    )
+    for fact in facts:
+        _tell(fact, seconds, options)
     return OK
 
 
+def _tell(fact: dict[str, Any], seconds: float, options: argparse.Namespace) -> None:
+    files = fact["files"]
+    names = {1: files[0], 2: " and ".join(files)}.get(len(files), f"{files[0]} to {files[-1]}")
+    say(
+        f"summed {fact['count']} {fact['what']} ({fact['kernel']}) over "
+        f"{', '.join(fact['names'])} onto {' x '.join(map(str, fact['points']))} points on "
+        f"{fact['device']} in {seconds:.2f} s, "
+        f"wrote {'standard output' if files == ['-'] else names}"
+    )
+    if options.explain:
+        say(f"plan: {fact['plan'] or 'not told'}")
+
+
 def _check_options(options: argparse.Namespace) -> None:
+    """Refuse what can be refused before anything is read."""
+    if not options.hills and not options.histo:
+        raise UsageError("found neither --hills nor --histo, expected at least one of them")
     if (options.min is None) != (options.max is None):
         raise UsageError("found one of --min and --max, expected both or neither")
-    if options.min is not None and options.bin is None and options.spacing is None:
-        raise UsageError("found --min and --max alone, expected --bin or --spacing with them")
+    if options.histo and not options.sigma:
+        raise UsageError("found --histo without --sigma, expected a width for each CV")
+    if (options.histo or options.idw) and options.kt is None:
+        needing = "--histo" if options.histo else "--idw"
+        raise UsageError(f"found {needing} without --kt, expected kT in the unit of the heights")
+    if options.idw and len(set(options.idw)) < len(options.idw):
+        raise UsageError(f"--idw: found {','.join(options.idw)}, expected each CV once")
+    _check_outputs(options)
 
 
-def _grid(hills: Hills, options: argparse.Namespace) -> Grid:
-    for option in ("bin", "spacing", "min", "max"):
-        values = getattr(options, option)
-        if values is not None and len(values) != hills.ndim:
-            raise UsageError(
-                f"--{option}: found {len(values)} values, expected {hills.ndim}, one for each of "
-                f"{', '.join(hills.names)}"
+def _check_outputs(options: argparse.Namespace) -> None:
+    targets = [s for s in (options.outfile, options.outhisto) if s]
+    if "-" in targets and (options.json or options.stride is not None):
+        raise UsageError("found - as the output file, expected a name with --json or --stride")
+    if options.hills and options.histo and len(set(targets)) == 1 < len(targets):
+        raise UsageError(f"found {targets[0]} as --outfile and --outhisto, expected two files")
+
+
+def _sources(options: argparse.Namespace) -> list[_Source]:
+    sources: list[_Source] = []
+    if options.hills:
+        sources.append(_HillsSource(options))
+    if options.histo:
+        sources.append(_SamplesSource(options))
+    if len(sources) == 2:
+        _check_agreement(*sources)
+    return sources
+
+
+def _check_agreement(hills: _Source, samples: _Source) -> None:
+    if hills.all_names != samples.all_names:
+        found, expected = ", ".join(samples.all_names), ", ".join(hills.all_names)
+        raise InputError(f"--histo: found the CVs {found}, expected {expected} as in --hills")
+    domains = dict(zip(hills.first.names, hills.first.domain))
+    for name, domain in zip(samples.first.names, samples.first.domain):
+        if domain != domains[name]:
+            raise InputError(
+                f"--histo: found the domain {domain} of {name}, expected {domains[name]} as in "
+                "--hills"
             )
-    if options.min is None:
-        return Grid.covering(hills, options.bin, options.spacing)
-    return Grid.spanning(hills, _bounds(hills, options), options.bin, options.spacing)
 
 
-def _bounds(hills: Hills, options: argparse.Namespace) -> list[tuple[str, str]]:
+def _grid(source: _Source, options: argparse.Namespace) -> Grid:
+    low, high = (_chosen(source, option, getattr(options, option)) for option in ("min", "max"))
+    bins, spacing = (_chosen(source, o, getattr(options, o)) for o in ("bin", "spacing"))
+    hills = source.first
+    if hills.interval is not None:
+        ends = tuple(f"{end:g}" for end in hills.interval)
+        low, high = low or [ends[0]], high or [ends[1]]
+        bins = bins or ([_INTERVAL_BINS] if spacing is None else None)
+    if low is None or high is None:
+        return Grid.covering(source.extent(), bins, spacing)
+    if bins is None and spacing is None:
+        raise UsageError("found --min and --max alone, expected --bin or --spacing with them")
+    return Grid.spanning(hills, _bounds(hills, low, high), _bins(hills, low, high, bins, spacing))
+
+
+def _chosen(source: _Source, option: str, values: list[Any] | None) -> list[Any] | None:
+    """Return the values of an option for the CVs that are summed."""
+    if values is None:
+        return None
+    if len(values) != len(source.all_names):
+        raise UsageError(
+            f"--{option}: found {len(values)} values, expected {len(source.all_names)}, one for "
+            f"each of {', '.join(source.all_names)}"
+        )
+    return [values[source.all_names.index(name)] for name in source.first.names]
+
+
+def _bounds(hills: Hills, lows: list[str], highs: list[str]) -> list[tuple[str, str]]:
     """Return the ends of each axis: the domain of a periodic CV, otherwise what was typed."""
     bounds = []
-    for name, domain, low, high in zip(hills.names, hills.domain, options.min, options.max):
+    for name, domain, low, high in zip(hills.names, hills.domain, lows, highs):
         if domain is not None:
             _compare_with_domain(name, (low, high), domain)
         elif parse_number(high) <= parse_number(low):
             raise UsageError(f"--max {high} for {name}: expected more than --min {low}")
         bounds.append(domain or (low, high))
     return bounds
+
+
+def _bins(
+    hills: Hills,
+    lows: list[str],
+    highs: list[str],
+    bins: list[int] | None,
+    spacing: list[float] | None,
+) -> list[int]:
+    """Return the bins of each axis; PLUMED fits the spacing between the ends that were typed."""
+    counts = bins or [1] * hills.ndim
+    if spacing is None:
+        return counts
+    lengths = [parse_number(high) - parse_number(low) for low, high in zip(lows, highs)]
+    # Ends of a periodic CV may be typed in any order; there the domain is what counts.
+    periods = hills.periods.tolist()
+    lengths = [length if length > 0.0 else period for length, period in zip(lengths, periods)]
+    return [max(n, math.ceil(x / step)) for n, x, step in zip(counts, lengths, spacing)]
 
 
 def _compare_with_domain(name: str, typed: tuple[str, str], domain: tuple[str, str]) -> None:
@@ -162,6 +343,254 @@ def _compare_with_domain(name: str, typed: tuple[str, str], domain: tuple[str, s
     if (low, high) != (start, end):
         message = f"the grid covers all of {extent}, not only {typed[0]} to {typed[1]}"
         warnings.warn(CyfesWarning(message), stacklevel=2)
+
+
+class _Source:
+    """What is summed: hills, or samples as hills of height 1."""
+
+    what = ""
+    default_name = ""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.count = 0
+        self.written: list[str] = []
+        self._portions = _Replayed(self._read, expanded(self._files()))
+        #: Some of the hills: what all of them have in common.
+        self.first = self._portions.first
+        #: The CVs that the options go through, in their order.
+        self.all_names = self.first.names
+        self._device = self._plan = ""
+        self._shape: tuple[int, ...] = ()
+
+    def _files(self) -> list[str]:
+        raise NotImplementedError
+
+    def _read(self) -> Iterator[Hills]:
+        raise NotImplementedError
+
+    def _finished(self, total: FreeEnergySurface) -> tuple[FreeEnergySurface, str]:
+        """Return the surface to write and the name of its column."""
+        raise NotImplementedError
+
+    def extent(self) -> Extent:
+        """Return how far all hills reach."""
+        total: Extent | None = None
+        for hills in self._portions:
+            extent = self._extent_of(hills)
+            total = extent if total is None else total.joined(extent)
+        assert total is not None  # noqa: S101  files without hills are refused
+        return total
+
+    def _extent_of(self, hills: Hills) -> Extent:
+        return Extent.of_hills(hills)
+
+    def target(self, number: int) -> str:
+        """Return the name of an output file."""
+        stride = self.options.stride
+        given: str | None = self._given_name()
+        if stride is None:
+            return given or f"{self.default_name}.dat"
+        # PLUMED's own rule: without a step there is one file, and nothing is added to its name.
+        prefix = given or f"{self.default_name}_"
+        return f"{prefix}{number}.dat" if stride else prefix
+
+    def _given_name(self) -> str | None:
+        raise NotImplementedError
+
+    def sum_up(self, grid: Grid) -> None:
+        """Sum all hills, and write a file after every stride and at the end."""
+        # Here, so that --help and faulty input need no compiled library.
+        from cyfes.running_sum import RunningSum
+
+        total = RunningSum(self._own_grid(grid), self.options.device, self.options.dtype)
+        for hills in _cut(self._portions, self.options.stride or 0):
+            if hills is None:
+                self._write(total)
+                if self.options.nohistory:
+                    total.clear()
+            else:
+                total.add(self._scaled(hills))
+        self.count = total.count
+
+    def _own_grid(self, grid: Grid) -> Grid:
+        return grid
+
+    def _scaled(self, hills: Hills) -> Hills:
+        return hills
+
+    def _write(self, total: Any) -> None:
+        surface, column = self._finished(total.surface())
+        if self.options.mintozero:
+            surface = surface.shift_to_zero()
+        columns = {column: surface.values}
+        if surface.gradient is not None:
+            columns.update((f"der_{n}", g) for n, g in zip(surface.names, surface.gradient))
+        target = self.target(len(self.written))
+        blocks = grid_blocks(
+            surface.grid, surface.names, surface.grid.bounds, columns, self.options.fmt
+        )
+        write_text(target, blocks)
+        self.written.append(target)
+        self._device, self._plan = surface.device, surface.plan
+        self._shape = surface.grid.shape
+
+    def facts(self) -> dict[str, Any]:
+        """Return what was done."""
+        return {
+            "what": self.what,
+            "count": self.count,
+            "kernel": self.first.kernel,
+            "names": list(self.first.names),
+            "points": list(self._shape),
+            "device": self._device,
+            "plan": self._plan,
+            "files": self.written,
+        }
+
+
+class _HillsSource(_Source):
+    """The hills of ``--hills``."""
+
+    what = "hills"
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        super().__init__(options)
+        self.default_name = "negativebias" if options.negbias else "fes"
+        _check_idw(options, self.first.names, most=len(self.first.names) - 1)
+
+    def _files(self) -> list[str]:
+        return list(self.options.hills)
+
+    def _read(self) -> Iterator[Hills]:
+        for hills in iter_hills(self.options.hills, merge=self.options.merge):
+            # PLUMED's own: no INTERVAL beside a histogram.
+            ignored = self.options.histo and hills.interval is not None
+            yield replace(hills, interval=None) if ignored else hills
+
+    def _given_name(self) -> str | None:
+        name: str | None = self.options.outfile
+        return name
+
+    def _scaled(self, hills: Hills) -> Hills:
+        return _bias_hills(hills) if self.options.negbias else hills
+
+    def _finished(self, total: FreeEnergySurface) -> tuple[FreeEnergySurface, str]:
+        from cyfes.running_sum import projected
+
+        # As PLUMED does: beside a histogram, the surface is projected too, on all CVs.
+        names = self.options.idw or (self.first.names if self.options.histo else None)
+        if names is None:
+            return total, "file.free"
+        return projected(total, names, self.options.kt), "projection"
+
+
+class _SamplesSource(_Source):
+    """The samples of ``--histo``, each as a hill of height 1."""
+
+    what = "samples"
+    default_name = "histo"
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        # In the order of the file, as PLUMED has them, not of --idw.
+        self._columns: list[str] | None = None
+        names = colvar_names(options.histo) if options.idw else None
+        if names is not None:
+            _check_idw(options, names, most=len(names))
+            self._columns = [name for name in names if name in options.idw]
+        super().__init__(options)
+        self.all_names = names or self.first.names
+
+    def _files(self) -> list[str]:
+        return list(self.options.histo)
+
+    def _read(self) -> Iterator[Hills]:
+        sigma = self.options.sigma
+        for samples in iter_colvar(self.options.histo, columns=self._columns):
+            if len(sigma) != len(samples.names):
+                raise UsageError(
+                    f"--sigma: found {len(sigma)} values, expected {len(samples.names)}, one for "
+                    f"each of {', '.join(samples.names)}"
+                )
+            yield Hills(samples.names, samples.values, sigma, 1.0, domain=samples.domain)
+
+    def _own_grid(self, grid: Grid) -> Grid:
+        if grid.ndim == self.first.ndim:
+            return grid
+        return grid.subgrid([self.all_names.index(name) for name in self.first.names])
+
+    def _given_name(self) -> str | None:
+        name: str | None = self.options.outhisto
+        return name
+
+    def _extent_of(self, hills: Hills) -> Extent:
+        return Extent.of_samples(hills.centers, self.options.sigma, hills.domain)
+
+    def _finished(self, total: FreeEnergySurface) -> tuple[FreeEnergySurface, str]:
+        kT = self.options.kt
+        with np.errstate(divide="ignore"):
+            values = -kT * np.log(np.maximum(-total.values, 0.0))
+            # PLUMED's own: minus kT over the slope of the histogram, not the slope of -kT ln.
+            assert total.gradient is not None  # noqa: S101  a running sum always has one
+            slopes = -kT / (0.0 - total.gradient)
+        return replace(total, values=values, gradient=slopes), "file.free"
+
+
+def _check_idw(options: argparse.Namespace, names: tuple[str, ...], most: int) -> None:
+    for name in options.idw or ():
+        if name not in names:
+            raise UsageError(f"--idw: found the CV {name}, expected one of {', '.join(names)}")
+    if options.idw and len(options.idw) > most:
+        raise UsageError(
+            f"--idw: found all CVs ({', '.join(options.idw)}), expected fewer; leave out --idw"
+        )
+
+
+class _Replayed:
+    """Portions of hills that can be gone through more than once: kept if few, or else read anew."""
+
+    def __init__(self, read: Callable[[], Iterator[Hills]], files: Iterable[Path]) -> None:
+        self._read = read
+        # A pipe cannot be read anew.
+        self._most = _KEPT if all(file.is_file() for file in files) else sys.maxsize
+        self._live = read()
+        #: The first portion.
+        self.first = next(self._live)
+        self._fresh = True
+        self._kept: list[Hills] | None = None
+
+    def __iter__(self) -> Iterator[Hills]:
+        if self._kept is not None:
+            yield from self._kept
+            return
+        portions = chain([self.first], self._live) if self._fresh else self._read()
+        self._fresh = False
+        kept: list[Hills] = []
+        number = 0
+        for hills in portions:
+            number += len(hills)
+            if number <= self._most:
+                kept.append(hills)
+            else:
+                kept.clear()
+            yield hills
+        if kept:
+            self._kept = kept
+
+
+def _cut(portions: Iterable[Hills], stride: int) -> Iterator[Hills | None]:
+    """Yield the hills, with a None after every `stride` of them and at the end."""
+    missing = stride
+    for hills in portions:
+        rest = hills
+        while stride and len(rest) >= missing:
+            yield rest[:missing]
+            yield None
+            rest, missing = rest[missing:], stride
+        if len(rest):
+            yield rest
+            missing -= len(rest)
+    yield None
 
 
 def _bias_hills(hills: Hills) -> Hills:

@@ -1,0 +1,190 @@
+"""Sums of hills that arrive in portions, and the projection of a surface onto fewer variables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cyfes import sums
+from cyfes.errors import InputError
+from cyfes.multivariate import boxed_sum
+from cyfes.surface import FreeEnergySurface
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from cyfes.grid import Grid
+    from cyfes.hills import Hills
+
+
+class RunningSum:
+    """The free-energy surface of the hills so far.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+    device, dtype : str
+        As for `cyfes.sum_hills`.
+
+    Attributes
+    ----------
+    count : int
+        The number of hills so far.
+    """
+
+    def __init__(self, grid: Grid, device: str = "auto", dtype: str = "float64") -> None:
+        self.count = 0
+        self._grid = grid
+        self._how = {"device": device, "dtype": dtype}
+        self._sum: FreeEnergySurface | None = None
+        self._interval: tuple[float, float] | None = None
+        # The sum of hills at the ends of the interval.
+        self._ends = np.zeros(2)
+
+    def add(self, hills: Hills) -> None:
+        """Add hills of the same variables as those before.
+
+        Raises
+        ------
+        InputError, DeviceError, LibraryError
+            As `cyfes.sum_hills` does; also for plain Gaussians with an INTERVAL, whose cut-off at a
+            box has no meaning beyond it.
+        """
+        self._interval = hills.interval
+        if hills.interval is not None:
+            hills = self._within(hills, hills.interval)
+        added = self._summed(hills)
+        if self._sum is None:
+            self._sum = added
+        else:
+            np.add(self._sum.values, added.values, out=self._sum.values)
+            assert self._sum.gradient is not None  # noqa: S101  asked for above
+            assert added.gradient is not None  # noqa: S101
+            np.add(self._sum.gradient, added.gradient, out=self._sum.gradient)
+        self.count += len(hills)
+
+    def _summed(self, hills: Hills) -> FreeEnergySurface:
+        if hills.cholesky is None:
+            return sums.sum_hills(hills, self._grid, gradient=True, **self._how)
+        if self._how["device"] not in ("auto", "cpu"):
+            raise InputError(
+                f"found multivariate hills for the device {self._how['device']}, expected auto or "
+                "cpu: PLUMED's boxes around them are computed on the CPU alone"
+            )
+        values, gradient = boxed_sum(hills, self._grid)
+        return FreeEnergySurface(
+            -values, self._grid, hills.names, -gradient, hills.domain, "cpu", "a box for each hill"
+        )
+
+    def clear(self) -> None:
+        """Forget all hills; a surface that was taken before is not touched."""
+        if self._sum is not None:
+            zero = np.zeros_like(self._sum.values)
+            slopes = np.zeros_like(self._sum.gradient)
+            self._sum = replace(self._sum, values=zero, gradient=slopes)
+        self._ends = np.zeros(2)
+
+    def surface(self) -> FreeEnergySurface:
+        """Return the free energy F = -Σ hills; it changes when more hills are added.
+
+        Raises
+        ------
+        InputError
+            If there have been no hills.
+        """
+        if self._sum is None:
+            raise InputError("found no hills, expected at least one")
+        if self._interval is None:
+            return self._sum
+        return _clamped(self._sum, self._interval, -self._ends)
+
+    def _within(self, hills: Hills, interval: tuple[float, float]) -> Hills:
+        """Add up the hills at the ends of an interval, and return them without it."""
+        if hills.kernel == "gaussian":
+            raise InputError(
+                "found kerneltype gaussian with an INTERVAL, expected stretched-gaussian; sum "
+                "these hills with PLUMED's sum_hills"
+            )
+        # The heights are those of F, and are to stay so.
+        plain = replace(hills, interval=None, bias_factors=np.ones(len(hills)))
+        self._ends += sums.bias(np.array(interval), plain, **self._how)
+        return plain
+
+
+def _clamped(
+    surface: FreeEnergySurface, interval: tuple[float, float], ends: NDArray[np.float64]
+) -> FreeEnergySurface:
+    """Return a surface of one variable that is level outside of an interval, as METAD's bias is."""
+    x = surface.grid.axes[0]
+    low, high = interval
+    values = np.where(x < low, ends[0], np.where(x > high, ends[1], surface.values))
+    assert surface.gradient is not None  # noqa: S101  a running sum always has one
+    gradient = np.where((x <= low) | (x >= high), 0.0, surface.gradient)
+    return replace(surface, values=values, gradient=gradient)
+
+
+def projected(surface: FreeEnergySurface, names: Sequence[str], kT: float) -> FreeEnergySurface:
+    """Return the free energy over some of the variables, the others being integrated out.
+
+    F(a) = -kT ln Σ_b exp(-F(a, b) / kT) over the grid points b, as PLUMED's ``--idw`` does: without
+    the volume of a bin.
+
+    Parameters
+    ----------
+    surface : FreeEnergySurface
+        The surface.
+    names : sequence of str
+        The variables to keep, in the order wanted.
+    kT : float
+        kT, in the unit of the surface.
+
+    Returns
+    -------
+    FreeEnergySurface
+        Without a gradient.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown or stands twice, or kT is not above zero.
+    """
+    if not kT > 0.0:
+        raise InputError(f"kT: found {kT:g}, expected a number above zero")
+    unknown = [name for name in names if name not in surface.names]
+    if unknown or not names or len(set(names)) < len(names):
+        raise InputError(
+            f"found the variables {', '.join(names)}, expected some of {', '.join(surface.names)}"
+        )
+    kept = [surface.names.index(name) for name in names]
+    others = tuple(axis for axis in range(surface.grid.ndim) if axis not in kept)
+    values = _integrated(surface.values, others, kT)
+    # The axes left over are in the surface's order.
+    values = np.transpose(values, [sorted(kept).index(axis) for axis in kept])
+    domain = None if surface.domain is None else tuple(surface.domain[axis] for axis in kept)
+    return replace(
+        surface,
+        values=np.ascontiguousarray(values),
+        grid=surface.grid.subgrid(kept),
+        names=tuple(names),
+        gradient=None,
+        domain=domain,
+        cv_units=None if surface.cv_units is None else tuple(surface.cv_units[a] for a in kept),
+    )
+
+
+def _integrated(
+    values: NDArray[np.floating], axes: tuple[int, ...], kT: float
+) -> NDArray[np.float64]:
+    exponents = np.asarray(values, dtype=np.float64) / -kT
+    if not axes:
+        return np.asarray(-kT * exponents)
+    largest = exponents.max(axis=axes, keepdims=True)
+    exponents -= largest
+    np.exp(exponents, out=exponents)
+    logarithms = np.log(exponents.sum(axis=axes)) + largest.squeeze(axis=axes)
+    return np.asarray(-kT * logarithms)
