@@ -38,6 +38,13 @@ def wheel(session: nox.Session) -> None:
     session.run("python", SCRIPTS / "make_wheel.py", *session.posargs)
 
 
+@nox.session(default=False)
+def wheelhouse(session: nox.Session) -> None:
+    """Build the release wheels with cibuildwheel in a container: -- --python 3.7 --out DIR."""
+    install(session, TOOLS)
+    session.run("python", SCRIPTS / "build_wheelhouse.py", *session.posargs)
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Test the repaired wheel of this interpreter; arguments after -- go to pytest."""
@@ -99,12 +106,16 @@ def pins(session: nox.Session) -> None:
     oldest = {"numpy": "3.7", "tests": "3.7"}
     for name in ("nox", "release", "rehearse", "lint", "pins"):
         oldest[name] = "3.10"
+    oldest |= {"build": "3.7", "cibuildwheel": "3.11", "cibuildwheel-2": "3.11", "standin": "3.12"}
+    # Of these only the files themselves are wanted.
+    alone = {"standin": ["--no-deps"]}
     for name, python in oldest.items():
         session.run(
             *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
             # Each CPython gets the newest version that it can have.
             *("--no-annotate", "--upgrade", "--fork-strategy=requires-python"),
             f"--python-version={python}",
+            *alone.get(name, []),
             *(f"requirements/{name}.in", f"--output-file=requirements/{name}.txt"),
             env={"UV_CUSTOM_COMPILE_COMMAND": "nox -s pins"},
         )

@@ -1,6 +1,4 @@
-# libcufes: the C API with its CPU and CUDA back ends, in the wheel's data scheme.
-
-set(kernels "${PROJECT_SOURCE_DIR}/cyfes/kernels")
+# libcufes: the C API with its CPU and CUDA back ends.
 
 # The device code does not depend on the host compiler: NVRTC (or nvcc) makes an image for each
 # architecture, which is embedded as data.
@@ -65,25 +63,16 @@ foreach(target ${cufes_targets})
                          "-ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=build")
 endforeach()
 
-# A directory name that the package does not have: `pip install --target` drops a directory that is
-# in both platlib and data.
-if(SKBUILD)
-  set(destination "${SKBUILD_DATA_DIR}/cufes")
-else()
-  set(destination cufes)
+if(CUFES_BUNDLE_RUNTIME)
+  set_target_properties(cufes PROPERTIES INSTALL_RPATH "$ORIGIN/.libs")
 endif()
 install(TARGETS cufes LIBRARY DESTINATION "${destination}")
-install(FILES "${kernels}/include/cufes.h" "${kernels}/include/FES.cuh"
-              "${kernels}/include/FES_f32.cuh" DESTINATION "${destination}")
-if(CUFES_BUNDLE_RUNTIME)
-  get_filename_component(runtime_file "${CUDA_RUNTIME}" REALPATH)
-  execute_process(
-    COMMAND "${CMAKE_OBJDUMP}" -p "${runtime_file}" OUTPUT_VARIABLE headers ERROR_QUIET)
-  string(REGEX MATCH "SONAME +([^ \n]+)" ignored "${headers}")
-  set(soname "${CMAKE_MATCH_1}")
-  if(NOT soname)
-    message(FATAL_ERROR "cannot read the SONAME of ${runtime_file} with ${CMAKE_OBJDUMP}")
-  endif()
-  install(FILES "${runtime_file}" DESTINATION "${destination}/.libs" RENAME "${soname}")
-  set_target_properties(cufes PROPERTIES INSTALL_RPATH "$ORIGIN/.libs")
+
+if(NOT SKBUILD)
+  # Written last, so that an installation which was interrupted is none. The library's own hash is
+  # taken after it was stripped.
+  install(CODE "
+    set(prefix \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
+    file(SHA256 \"\${prefix}/${destination}/libcufes.so\" library)
+    file(WRITE \"\${prefix}/${destination}.fingerprint\" \"${fingerprint} \${library}\")")
 endif()

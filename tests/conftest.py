@@ -55,6 +55,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--require-gpu", action="store_true", help="fail, do not skip, where no GPU is usable"
     )
 
+    group.addoption(
+        "--package-only",
+        action="store_true",
+        help="leave the tests of the scripts out: what is tested is the installed package",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    scripts = [*for_newer_pythons(), *(f"test_{name}.py" for name in SCRIPTS_FOR_ALL)]
+    if config.getoption("--package-only") and collection_path.name in scripts:
+        return True
+    return None
+
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wheel"):

@@ -1,0 +1,30 @@
+# What decides how libcufes comes out: its sources, the options, the compiler and the toolkit. Sets
+# fingerprint, a hash of all this, and two names: kernels, the sources' folder, and destination, the
+# folder of the library within an installation.
+
+set(kernels "${PROJECT_SOURCE_DIR}/cyfes/kernels")
+# A directory name that the package does not have: `pip install --target` drops a directory that is
+# in both platlib and data.
+if(SKBUILD)
+  set(destination "${SKBUILD_DATA_DIR}/cufes")
+else()
+  set(destination cufes)
+endif()
+
+file(GLOB_RECURSE inputs CONFIGURE_DEPENDS "${kernels}/*" "${PROJECT_SOURCE_DIR}/cmake/*.cmake")
+list(APPEND inputs "${PROJECT_SOURCE_DIR}/CMakeLists.txt"
+                   "${PROJECT_SOURCE_DIR}/scripts/compile_kernels.py")
+# A source that changes between configuration and build would otherwise leave an old fingerprint.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${inputs})
+
+set(state "")
+foreach(file ${inputs} "${CUDA_RUNTIME}" ${CUDA_NVRTC})
+  file(SHA256 "${file}" hash)
+  string(APPEND state "${hash}\n")
+endforeach()
+foreach(option SKBUILD_PROJECT_VERSION_FULL CUFES_SASS CUFES_PTX CUFES_NVCC CUFES_BUNDLE_RUNTIME
+               CMAKE_BUILD_TYPE CMAKE_CXX_COMPILER CMAKE_CXX_COMPILER_ID CMAKE_CXX_COMPILER_VERSION
+               CMAKE_CXX_FLAGS CMAKE_CXX_FLAGS_RELEASE CMAKE_SHARED_LINKER_FLAGS)
+  string(APPEND state "${option}=${${option}}\n")
+endforeach()
+string(SHA256 fingerprint "${state}")

@@ -1,0 +1,101 @@
+"""Make a manylinux container fit to build this project: cibuildwheel's before-all.
+
+It brings what no manylinux image has: the pinned CUDA toolkit, an environment with the tools of
+the repair, and libcufes, compiled once for all interpreters of the container.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import install_cuda
+from build_wheels import CMAKE_DEFINE
+from interpreters import make_venv
+from ledger import PROJECT
+from wheelkit.report import LackingError, Status, run
+
+# Where pyproject.toml looks for all this.
+ROOT = Path("/opt/cyfes")
+# The repair's tools, and the CMake and Ninja that the wheels are built with.
+PINNED = (PROJECT / "scripts" / "requirements.txt", PROJECT / "requirements" / "build.txt")
+
+Command = list[str | Path]
+
+
+class BuildError(Exception):
+    """The sources of libcufes do not build."""
+
+
+def say(message: str) -> None:
+    """Report progress."""
+    print(f"prepare_container.py: {message}", flush=True)
+
+
+def install_tools(folder: Path) -> Path:
+    """Make the environment of the repair and the build; return its bin folder."""
+    python = make_venv(Path(sys.executable), folder)
+    command: Command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    command += ["--require-hashes", "--only-binary=:all:"]
+    for file in PINNED:
+        command += ["--requirement", file]
+    if subprocess.run(command, check=False).returncode:
+        names = " and ".join(str(file.relative_to(PROJECT)) for file in PINNED)
+        raise LackingError(f"pip could not install {names}; its messages are above")
+    return python.parent
+
+
+def build_libcufes(tools: Path, toolkit: Path, folder: Path) -> Path:
+    """Compile libcufes and install it below `folder`, which CUFES_PREBUILT then names."""
+    build = folder / "build"
+    cmake = tools / "cmake"
+    configure: Command = [cmake, "-S", PROJECT, "-B", build, "-G", "Ninja", f"-D{CMAKE_DEFINE}"]
+    configure += [f"-DCMAKE_MAKE_PROGRAM={tools / 'ninja'}", f"-DCUDA_HOME={toolkit}"]
+    configure += [f"-DPython_EXECUTABLE={sys.executable}"]
+    commands: list[Command] = [
+        configure,
+        [cmake, "--build", build, "--verbose"],
+        # Stripped, as scikit-build-core does it for what it has built itself.
+        [cmake, "--install", build, "--strip", "--prefix", folder],
+    ]
+    for command in commands:
+        status = subprocess.run(command, check=False).returncode
+        if status:
+            raise BuildError(f"{' '.join(map(str, command[:3]))} … ended with status {status}")
+    return folder / "cufes" / "libcufes.so"
+
+
+def prepare(root: Path) -> None:
+    """Bring toolkit, tools and libcufes."""
+    toolkit = root / "cuda"
+    say(f"CUDA toolkit {install_cuda.install(toolkit)}: {toolkit}")
+    tools = install_tools(root / "tools")
+    say(f"tools installed: {tools}")
+    library = build_libcufes(tools, toolkit, root / "libcufes")
+    say(f"libcufes compiled: {library}")
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "directory",
+        metavar="DIR",
+        type=Path,
+        nargs="?",
+        default=ROOT,
+        help="where all this goes (default: %(default)s)",
+    )
+    root = parser.parse_args().directory.resolve()
+    try:
+        prepare(root)
+    except (BuildError, install_cuda.UntrustedError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return Status.FAULTY
+    return Status.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(run(main))

@@ -1,0 +1,267 @@
+"""Build a stand-in for a manylinux2014 image, for machines that can reach no image registry.
+
+A Debian root file system with CPythons at /opt/python/cp3X-cp3X, as in the real one: those of this
+machine, and from Debian's unstable suite those that it lacks. Its compiler links for glibc 2.17.
+The image's name is the last line printed; an image of the same ingredients is not built again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import interpreters
+from containers import Engine, find_engine, make_runnable
+from interpreters import parse_version
+from ledger import PROJECT
+from places import tag_of
+from wheelkit import tools
+from wheelkit.report import LackingError, Status, run
+
+NAME = "localhost/cyfes-standin"
+SUITE = "bookworm"
+# A compiler, an old patchelf that the repair must not take, and what CPythons load.
+PACKAGES = (
+    *("ca-certificates", "g++", "patchelf", "libssl3", "libffi8", "libsqlite3-0", "libreadline8"),
+    *("libncursesw6", "libbz2-1.0", "liblzma5", "libexpat1", "libuuid1", "libdb5.3", "libgdbm6"),
+)
+# CPythons that Debian's unstable suite has. They need a newer C library than SUITE's, so they
+# are unpacked into a folder of their own with all that they need.
+UNSTABLE = ("3.14", "3.15")
+# cibuildwheel runs its own helper on 3.9, and before-all is 3.12's (pyproject.toml).
+ALWAYS = ("3.9", "3.12")
+LINKER = PROJECT / "scripts" / "standin_linker.py"
+PINS = PROJECT / "requirements" / "standin.txt"
+# glibc has had this since 2.32; static libstdc++ asks it whether locks can be left out.
+SYMBOLS = 'char __libc_single_threaded __attribute__((visibility("hidden"))) = 0;\n'
+# What an installation has that an interpreter does not need to build wheels.
+UNWANTED = ("site-packages", "test", "tests", "idlelib", "__pycache__", "config-*", "*.a")
+
+Command = Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A CPython for the image: its version and, if it is this machine's, its prefix here."""
+
+    version: str
+    prefix: Path | None
+
+    @property
+    def folder(self) -> str:
+        """Its name below /opt/python."""
+        return tag_of(self.version)
+
+
+def is_standin(image: str) -> bool:
+    """Tell whether an image is one of ours."""
+    return image.startswith(f"{NAME}:")
+
+
+def say(message: str) -> None:
+    """Report progress on standard error."""
+    print(f"standin_image.py: {message}", file=sys.stderr, flush=True)
+
+
+def call(command: Command, what: str) -> str:
+    """Run a command of the machine; say what it was for if it fails."""
+    if not shutil.which(str(command[0])):
+        raise LackingError(
+            f"no {command[0]} here, for {what}; install it: apt install {command[0]}"
+        )
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise LackingError(f"{what} failed: {tools.last_words(done)}")
+    return done.stdout
+
+
+def prefix_of(python: Path) -> Path:
+    """Ask an interpreter where it is installed."""
+    probe = "import sys; print(sys.base_prefix)"
+    done = subprocess.run([python, "-I", "-c", probe], check=True, capture_output=True, text=True)
+    return Path(done.stdout.strip())
+
+
+def find_interpreter(version: str) -> Interpreter:
+    """Return where the image gets an interpreter from.
+
+    Raises
+    ------
+    LackingError
+        Neither this machine nor Debian has it.
+    """
+    for python in interpreters.candidates(version):
+        # The system's own is spread over /usr.
+        if interpreters.version_of(python) == version and prefix_of(python) != Path("/usr"):
+            return Interpreter(version, prefix_of(python))
+    if version in UNSTABLE:
+        return Interpreter(version, None)
+    raise LackingError(
+        f"no CPython {version} for the stand-in image: neither on the path nor in pyenv "
+        f"(Debian's own in /usr cannot be copied); install it, as with 'pyenv install {version}'"
+    )
+
+
+def copy_interpreter(version: str, prefix: Path, stage: Path) -> None:
+    """Copy one of this machine's CPythons to where it is here: it has its prefix compiled in."""
+    target = stage / prefix.relative_to("/")
+    found = [prefix / f"bin/python{version}", prefix / f"lib/python{version}"]
+    found += prefix.glob(f"include/python{version}*")
+    found += prefix.glob(f"lib/libpython{version}*.so*")
+    ignore = shutil.ignore_patterns(*UNWANTED)
+    for path in found:
+        place = target / path.relative_to(prefix)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            shutil.copytree(path, place, symlinks=True, ignore=ignore)
+        else:
+            shutil.copy2(path, place)
+    (target / f"lib/python{version}/site-packages").mkdir()
+
+
+def fetch_parts(stage: Path) -> None:
+    """Unpack the pinned linker and the libgomp of manylinux2014 into /opt/standin."""
+    parts = stage / "opt" / "standin"
+    parts.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        command: Command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command = [*command, "--require-hashes", "--only-binary=:all:", "--dest", scratch]
+        command = [*command, "--platform", "manylinux2014_x86_64", "--python-version", "3.12"]
+        call([*command, "--requirement", PINS], "the download of the stand-in's parts")
+        for wheel in Path(scratch).glob("*.whl"):
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(parts)
+    (parts / "ziglang" / "zig").chmod(0o755)
+    (openmp,) = parts.glob("pykdtree.libs/libgomp-*")
+    openmp.rename(parts / "libgomp.so.1")
+    soname: Command = [tools.patchelf(), "--set-soname", "libgomp.so.1", parts / "libgomp.so.1"]
+    call(soname, "the renaming of libgomp")
+    (parts / "glibc_symbols.c").write_text(SYMBOLS, encoding="utf-8")
+
+
+def unpack_unstable(versions: Sequence[str], stage: Path) -> None:
+    """Unpack CPythons of Debian's unstable suite, each of which gets its own C library."""
+    root = stage / "opt" / "unstable"
+    root.parent.mkdir(parents=True, exist_ok=True)
+    packages = [f"python{version}-{part}" for version in versions for part in ("venv", "dev")]
+    # A mirror may be behind; what is built here goes to nobody.
+    options = ['--aptopt=Acquire::Check-Valid-Until "false"', f"--include={','.join(packages)}"]
+    call(["mmdebstrap", "--variant=extract", *options, "sid", root], "unpacking Debian's CPythons")
+    loader, libraries = "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"
+    for version in versions:
+        patch: Command = [tools.patchelf(), "--set-interpreter", f"/opt/unstable/{loader}"]
+        patch = [*patch, "--force-rpath", "--set-rpath", f"/opt/unstable/{libraries}"]
+        call([*patch, root / f"usr/bin/python{version}"], f"patching CPython {version}")
+
+
+def setup_script(pythons: Sequence[Interpreter]) -> str:
+    """Return the shell commands that finish the root file system from within."""
+    lines = [
+        "set -eu",
+        "gcc -c -fPIC -o /opt/standin/glibc_symbols.o /opt/standin/glibc_symbols.c",
+        "cp /opt/standin/libgomp.so.1 $(readlink -f /usr/lib/x86_64-linux-gnu/libgomp.so.1)",
+        "chmod +x /opt/standin/driver",
+        "for name in cc gcc c++ g++; do ln -s /opt/standin/driver /usr/local/bin/$name; done",
+        "mkdir -p /opt/python",
+    ]
+    for python in pythons:
+        link, base = f"/opt/python/{python.folder}", f"{python.prefix}/bin/python{python.version}"
+        if python.prefix is None:
+            base = f"/opt/unstable/usr/bin/python{python.version}"
+            headers = f"include/x86_64-linux-gnu/python{python.version}"
+            lines.append(f"ln -sf /opt/unstable/usr/{headers} /usr/{headers}")
+            lines.append("ln -sfn /opt/unstable/usr/share/python-wheels /usr/share/python-wheels")
+            lines.append(f"{base} -m venv {link}")
+        else:
+            lines.append(f"ln -s {python.prefix} {link}")
+            lines.append(f"ln -sf python{python.version} {link}/bin/python")
+            lines.append(f"{base} -m ensurepip --default-pip")
+        lines.append(f"{link}/bin/python -c 'import ctypes, ssl, zlib'")
+        lines.append(f"test -x {link}/bin/pip")
+    # The first link prepares the old glibc's symbols, once and not in each container.
+    lines.append("echo 'int standin;' | gcc -x c -c -fPIC -o /tmp/first.o -")
+    lines.append("gcc -shared -o /tmp/first.so /tmp/first.o && rm /tmp/first.*")
+    return "\n".join(lines) + "\n"
+
+
+def build_root(pythons: Sequence[Interpreter], archive: Path) -> None:
+    """Write the image's root file system as a tar archive."""
+    with tempfile.TemporaryDirectory(prefix="standin-") as scratch:
+        stage = Path(scratch) / "stage"
+        fetch_parts(stage)
+        for python in pythons:
+            if python.prefix is not None:
+                copy_interpreter(python.version, python.prefix, stage)
+        lacking = [python.version for python in pythons if python.prefix is None]
+        if lacking:
+            unpack_unstable(lacking, stage)
+        shutil.copy(LINKER, stage / "opt" / "standin" / "driver")
+        (stage / "opt/standin/setup.sh").write_text(setup_script(pythons), encoding="utf-8")
+        hooks = [f"--customize-hook=tar-in {scratch}/stage.tar /"]
+        call(["tar", "-C", stage, "-cf", f"{scratch}/stage.tar", "."], "packing the stand-in")
+        hooks.append('--customize-hook=chroot "$1" sh /opt/standin/setup.sh')
+        options = ["--variant=minbase", f"--include={','.join(PACKAGES)}", *hooks]
+        call(["mmdebstrap", *options, SUITE, archive], "building the stand-in's root file system")
+
+
+def image_name(pythons: Sequence[Interpreter]) -> str:
+    """Return the image's name: its tag is a hash of its ingredients."""
+    files = (Path(__file__), LINKER, PINS)
+    ingredients = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    ingredients += [f"{python.version} {python.prefix}" for python in pythons]
+    key = hashlib.sha256(json.dumps(ingredients).encode()).hexdigest()
+    return f"{NAME}:{key[:16]}"
+
+
+def build(engine: Engine, versions: Sequence[str]) -> str:
+    """Build the image for these CPythons unless it is there; return its name."""
+    wanted = sorted({*versions, *ALWAYS}, key=lambda version: int(version.split(".")[1]))
+    pythons = [find_interpreter(version) for version in wanted]
+    image = image_name(pythons)
+    if engine.has_image(image):
+        say(f"{image} is there")
+        return image
+    say(f"building {image} with CPython {', '.join(wanted)}")
+    with tempfile.TemporaryDirectory(prefix="standin-") as scratch:
+        archive = Path(scratch) / "root.tar"
+        build_root(pythons, archive)
+        # The real images say their platform thus.
+        plat = ["--change", "ENV AUDITWHEEL_PLAT=manylinux2014_x86_64"]
+        done = engine.run("import", *plat, archive, image)
+    if done.returncode:
+        raise LackingError(f"{engine.name} cannot import an image: {tools.last_words(done)}")
+    return image
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--python",
+        metavar="X.Y",
+        action="append",
+        required=True,
+        help="a CPython to have in the image (may be repeated)",
+    )
+    versions = [parse_version(version) for version in parser.parse_args().python]
+    engine = find_engine()
+    image = build(engine, versions)
+    make_runnable(engine, image)
+    print(image)
+    return Status.DONE
+
+
+if __name__ == "__main__":
+    # A polite request to end must not leave temporary folders either.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    sys.exit(run(main))
