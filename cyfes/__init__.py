@@ -11,6 +11,7 @@ from cyfes._version import __version__
 
 if TYPE_CHECKING:
     from cyfes._device import Device, devices
+    from cyfes.blocks import reweight_blocks
     from cyfes.colvar import Colvar, iter_colvar, read_colvar
     from cyfes.cube import save_cube
     from cyfes.errors import (
@@ -79,6 +80,7 @@ _MODULES = {
     "read_hills": "cyfes.hills",
     "read_out": "cyfes.tables",
     "reweight": "cyfes.reweighting",
+    "reweight_blocks": "cyfes.blocks",
     "save_cube": "cyfes.cube",
     "save_dat": "cyfes.tables",
     "save_fes": "cyfes.tables",
@@ -120,6 +122,7 @@ __all__ = [
     "read_hills",
     "read_out",
     "reweight",
+    "reweight_blocks",
     "save_cube",
     "save_dat",
     "save_fes",

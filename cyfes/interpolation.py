@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 # Four points to each axis: the cell's two and one more on either side.
-_BEFORE, _AFTER = 1, 2
+BEFORE, AFTER = 1, 2
 
 # Rows are Keys' weights of these points as polynomials in the place t within the cell, 0 to 1.
 _KEYS = 0.5 * np.array(
@@ -47,43 +47,27 @@ class Interpolant:
     """
 
     def __init__(self, values: NDArray[np.floating[Any]], grid: Grid) -> None:
-        self._periodic = np.array(grid.periodic)
-        self._last = np.array(grid.shape) - 1
-        padded = np.asarray(values, dtype=np.float64)
-        for axis, wraps in enumerate(grid.periodic):
-            width = [(0, 0)] * grid.ndim
-            width[axis] = (_BEFORE, _AFTER)
-            # Beyond a free end the values go on along the tangent.
-            how: dict[str, Any] = {"mode": "reflect", "reflect_type": "odd"}
-            padded = np.pad(padded, width, **({"mode": "wrap"} if wraps else how))
-        self._padded = padded
+        self._grid = grid
+        self._padded = padded(np.asarray(values, dtype=np.float64), grid)
 
     def __call__(self, places: Floats) -> Floats:
         """Return the values at places in bins, shape (M, D); clipped at free ends."""
-        cells, inside = self._cells(places)
-        return self._contract(cells, [_weights(t) for t in inside.T])
+        cells, inside = cells_of(places, self._grid)
+        return self._contract(cells, [keys_weights(t) for t in inside.T])
 
     def gradient(self, places: Floats) -> Floats:
         """Return the gradient per bin at places in bins, both of shape (M, D)."""
-        cells, inside = self._cells(places)
-        weights = [_weights(t) for t in inside.T]
+        cells, inside = cells_of(places, self._grid)
+        weights = [keys_weights(t) for t in inside.T]
         columns = []
         for axis, t in enumerate(inside.T):
-            changed = [*weights[:axis], _slopes(t), *weights[axis + 1 :]]
+            changed = [*weights[:axis], keys_slopes(t), *weights[axis + 1 :]]
             columns.append(self._contract(cells, changed))
         return np.stack(columns, axis=-1)
 
-    def _cells(self, places: Floats) -> tuple[NDArray[np.intp], Floats]:
-        """Return the cell of each place, and where in the cell it is."""
-        wrapped = np.mod(places, self._last + 1)
-        drawn = np.where(self._periodic, wrapped, np.clip(places, 0.0, self._last))
-        last_cell = np.where(self._periodic, self._last, self._last - 1)
-        cells = np.minimum(np.floor(drawn).astype(np.intp), last_cell)
-        return cells, drawn - cells
-
     def _contract(self, cells: NDArray[np.intp], weights: Sequence[Floats]) -> Floats:
         ndim = len(weights)
-        reach = np.arange(_BEFORE + 1 + _AFTER)
+        reach = np.arange(BEFORE + 1 + AFTER)
         index = []
         for axis in range(ndim):
             shape = [len(cells)] + [1] * ndim
@@ -95,13 +79,35 @@ class Interpolant:
         return block
 
 
-def _weights(t: Floats) -> Floats:
+def padded(values: Floats, grid: Grid) -> Floats:
+    """Return values with the points beyond either end of each of the last D axes."""
+    for axis, wraps in enumerate(grid.periodic, values.ndim - grid.ndim):
+        width = [(0, 0)] * values.ndim
+        width[axis] = (BEFORE, AFTER)
+        # Beyond a free end the values go on along the tangent.
+        how: dict[str, Any] = {"mode": "reflect", "reflect_type": "odd"}
+        values = np.pad(values, width, **({"mode": "wrap"} if wraps else how))
+    return values
+
+
+def cells_of(places: Floats, grid: Grid) -> tuple[NDArray[np.intp], Floats]:
+    """Return the cell of each place in bins, and where in the cell it is, 0 to 1."""
+    points = np.array(grid.shape)
+    drawn = np.where(grid.periodic, np.mod(places, points), np.clip(places, 0.0, points - 1))
+    last_cell = np.where(grid.periodic, points - 1, points - 2)
+    cells = np.minimum(np.floor(drawn).astype(np.intp), last_cell)
+    return cells, drawn - cells
+
+
+def keys_weights(t: Floats) -> Floats:
+    """Return the weights of the four points around places t, 0 to 1, in a cell: shape (M, 4)."""
     powers = np.stack([np.ones_like(t), t, t * t, t**3], axis=-1)
     result: Floats = powers @ _KEYS.T
     return result
 
 
-def _slopes(t: Floats) -> Floats:
+def keys_slopes(t: Floats) -> Floats:
+    """Return the derivatives of `keys_weights`, per bin."""
     powers = np.stack([np.zeros_like(t), np.ones_like(t), 2.0 * t, 3.0 * t * t], axis=-1)
     result: Floats = powers @ _KEYS.T
     return result
