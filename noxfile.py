@@ -4,6 +4,7 @@
 sources. ``nox -l`` lists all sessions.
 """
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -86,7 +87,7 @@ def sanitize(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Read the sources: style, types, Cython, C++ layout and shell."""
+    """Read the sources: style, types, Cython, C++ layout, shell and workflows."""
     install(session, TOOLS, REQUIREMENTS / "lint.txt")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -96,6 +97,31 @@ def lint(session: nox.Session) -> None:
     text = ("cyfes/text/*.cpp", "cyfes/text/*.hpp")
     session.run("clang-format", "--dry-run", "-Werror", *sources(*kernels, *text))
     session.run("shellcheck", ROOT / ".ci" / "run")
+    lint_workflows(session)
+
+
+def lint_workflows(session: nox.Session) -> None:
+    """Read the workflows: their expressions, security, schema, and scientific conventions."""
+    workflows = sources(".github/workflows/*.yml")
+    modules = ROOT / "build" / "node"
+    modules.mkdir(parents=True, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(REQUIREMENTS / "node" / name, modules)
+    session.run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", modules)
+    node = {"NODE_PATH": str(modules / "node_modules")}
+    session.run("node", SCRIPTS / "lint_workflows.cjs", *workflows, env=node)
+    session.run("zizmor", "--offline", "--pedantic", "--strict-collection", ROOT / ".github")
+    schema = ("check-jsonschema", "--builtin-schema")
+    session.run(*schema, "vendor.github-workflows", *workflows)
+    session.run(*schema, "vendor.dependabot", ROOT / ".github" / "dependabot.yml")
+    session.run("repo-review", "--select", "GH", ROOT)
+
+
+@nox.session(default=False)
+def rehearse(session: nox.Session) -> None:
+    """Rehearse a release up to an index on loopback: -- --python 3.10 --engine docker."""
+    install(session, REQUIREMENTS / "rehearse.txt")
+    session.run("python", SCRIPTS / "rehearse.py", *session.posargs)
 
 
 @nox.session(default=False)

@@ -169,7 +169,17 @@ def parse_arguments() -> argparse.Namespace:
         action="store_true",
         help="keep the wheels in wheelhouse/ that were made from the present sources",
     )
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, help="put copies of the wheels there too"
+    )
     return parser.parse_args()
+
+
+def hand_out(products: list[Product], out: Path) -> None:
+    """Copy the finished wheels to a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    for product in products:
+        shutil.copy(product.wheel, out)
 
 
 def chosen_versions(versions: list[str] | None) -> list[str]:
@@ -206,7 +216,10 @@ def main() -> int:
     print(table(products))
     for product in products:
         print(f"smoke test: {product.smoke}")
-    return next((product.status for product in products if product.status), Status.DONE)
+    status = next((product.status for product in products if product.status), Status.DONE)
+    if arguments.out and status == Status.DONE:
+        hand_out(products, arguments.out)
+    return status
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""Another project's wheel, with a stand-in for cibuildwheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import build_project
+import pytest
+from wheelkit.report import Status, run
+
+CIBUILDWHEEL = """#!/bin/sh
+echo "$CIBW_BUILD | $CIBW_REPAIR_WHEEL_COMMAND_LINUX" > {notes}
+for number in {wheels}; do touch "$4/tiny-$number-cp37-cp37m-manylinux_2_17_x86_64.whl"; done
+exit {status}
+"""
+
+
+def build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wheels: str = "1", status: int = 0
+) -> int:
+    program = tmp_path / "bin" / "cibuildwheel"
+    program.parent.mkdir()
+    program.write_text(CIBUILDWHEEL.format(notes=tmp_path / "notes", wheels=wheels, status=status))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    return run(lambda: build_project.main(["--python", "3.7", "--out", "dist"]))
+
+
+def test_the_repair_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert build(tmp_path, monkeypatch) == Status.DONE
+    identifier, _, repair = (tmp_path / "notes").read_text().strip().partition(" | ")
+    assert identifier == "cp37-manylinux_x86_64"
+    script = Path(repair.split()[1].removeprefix("/host"))
+    assert script.is_file()
+    assert repair.split()[2:] == ["repair_wheel.py", "{wheel}", "{dest_dir}"]
+    (wheel,) = (tmp_path / "dist").iterdir()
+    assert capsys.readouterr().out.splitlines()[-1] == f"dist/{wheel.name}"
+
+
+@pytest.mark.parametrize(("wheels", "status"), [("1", 1), ("", 0), ("1 2", 0)])
+def test_a_build_without_exactly_one_wheel_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wheels: str, status: int
+) -> None:
+    assert build(tmp_path, monkeypatch, wheels, status) == Status.FAULTY
+    assert list((tmp_path / "dist").iterdir()) == []
+
+
+def test_a_folder_without_a_project_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(lambda: build_project.main(["--python", "3.7"])) == Status.MISUSED

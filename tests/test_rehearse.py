@@ -1,0 +1,118 @@
+"""A release that was killed in the upload is completed by the next run, without a duplicate."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import interpreters
+import pytest
+import rehearse
+import releases
+from release_plan import BUILD_AND_PROVE, HandOn, Job, Publish, Run, Take
+from wheelkit.report import MisusedError, Status, sha256
+
+SCRIPT = Path(rehearse.__file__)
+RUNNING = str(interpreters.version_of(Path(sys.executable)))
+
+
+def proven(folder: Path, wheel: Path) -> releases.Release:
+    """Lay out a rehearsal in which all is done but the publishing."""
+    release = releases.Release(folder, "cyfes", (RUNNING,))
+    release.dist.mkdir(parents=True)
+    shutil.copy(wheel, release.dist)
+    releases.sdist(release.dist / f"cyfes-{rehearse.version()}.tar.gz", "cyfes")
+    release.prove()
+    hashes = {path.name: sha256(path) for path in release.dist.iterdir()}
+    cpu = {"device": {"id": "cpu"}, "place": "here"}
+    release.report(wheel.name, hashes[wheel.name], "smoke_test", "here", **cpu)
+    stage = rehearse.Stage(folder, {"seal": release.seal}, [job.name for job in BUILD_AND_PROVE])
+    shutil.move(release.dist, stage.artifact("sealed"))
+    shutil.move(release.reports, stage.artifact("reports-verify"))
+    stage.save()
+    return release
+
+
+def command(folder: Path, *options: str) -> list[str]:
+    return [sys.executable, str(SCRIPT), "--resume", "--folder", str(folder), *options]
+
+
+def wait_for(folder: Path, files: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("*"))) < files:
+        assert process.poll() is None, "it ended before the upload"
+        assert time.monotonic() < deadline, "nothing was uploaded"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_rehearsal_killed_in_the_upload_is_completed(tmp_path: Path, wheel: Path) -> None:
+    folder = tmp_path / "rehearsal"
+    proven(folder, wheel)
+    index = folder / "index"
+    first = subprocess.Popen(command(folder, "--stall-after", "1"), start_new_session=True)
+    wait_for(index, 1, first)
+    os.killpg(first.pid, signal.SIGKILL)
+    assert first.wait() == -signal.SIGKILL
+    assert len(list(index.iterdir())) == 1
+    done = subprocess.run(command(folder), check=False, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == Status.DONE
+    published = {path.name: sha256(path) for path in index.iterdir()}
+    sealed = {path.name: sha256(path) for path in (folder / "artifacts" / "sealed").iterdir()}
+    assert published == {name: sha for name, sha in sealed.items() if name != "SHA256SUMS"}
+    assert f"installed from the index, CPython {RUNNING}: smoke test: cpu ok" in done.stdout
+
+
+def test_nothing_is_resumed_where_nothing_began(tmp_path: Path) -> None:
+    stage = rehearse.Stage(tmp_path)
+    with pytest.raises(MisusedError, match="no rehearsal"):
+        stage.resume()
+
+
+def test_artifacts_are_all_that_goes_from_job_to_job(tmp_path: Path) -> None:
+    stage = rehearse.Stage(tmp_path)
+    writes = Run('mkdir dist && echo "$PYTHON" > "dist/$PYTHON" && echo "seal=5" >> $GITHUB_OUTPUT')
+    reads = Run('test "$(cat dist/3.10) $(cat dist/3.13) $SEAL" = "3.10 3.13 5" && test ! -e left')
+    jobs = (
+        Job(
+            "build", (writes, Run("touch left"), HandOn("built-$PYTHON", "project/dist")), "PYTHON"
+        ),
+        Job("verify", (Take("built-*", "project/dist"), reads)),
+    )
+    setting = {"PYTHONS": '["3.10", "3.13"]', "PLACES": "[]"}
+    rehearse.rehearse(jobs, stage, setting)
+    again = rehearse.Stage(tmp_path)
+    again.resume()
+    assert (again.done, again.outputs) == (["build", "verify"], {"seal": "5"})
+
+
+def test_a_failing_step_ends_the_rehearsal(tmp_path: Path) -> None:
+    stage = rehearse.Stage(tmp_path)
+    job = Job("verify", (Run("(exit 3) | cat"), Run("touch reached")))
+    with pytest.raises(rehearse.StepError, match="verify failed") as caught:
+        rehearse.rehearse((job,), stage, {"PYTHONS": "[]", "PLACES": "[]"})
+    assert caught.value.status == 3
+    assert not list(tmp_path.rglob("reached"))
+
+
+def test_nothing_is_uploaded_where_nothing_is_lacking(tmp_path: Path) -> None:
+    stage = rehearse.Stage(tmp_path, {"pending": "0"})
+    job = Job("publish", (Publish("upload"),), beside=False)
+    rehearse.rehearse((job,), stage, {"PYTHONS": "[]", "PLACES": "[]", "UPLOAD": "nowhere"})
+
+
+@pytest.mark.parametrize(
+    ("engine", "script"), [(None, "make_wheel"), ("docker", "build_wheelhouse")]
+)
+def test_only_what_the_machine_lacks_is_replaced(engine: str | None, script: str) -> None:
+    found = rehearse.variables(argparse.Namespace(engine=engine), [RUNNING])
+    assert script in found["BUILD_SCRIPT"]
+    assert found["ENGINE"] == (engine or "none")
+    assert json.loads(found["PYTHONS"]) == [RUNNING]

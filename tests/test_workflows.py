@@ -1,0 +1,256 @@
+"""The workflows run what the rehearsal runs, in the same order, with the least rights."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rehearse
+import release_plan
+import yaml
+from release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
+
+ROOT = Path(release_plan.__file__).resolve().parent.parent
+FOLDER = ROOT / ".github" / "workflows"
+NAMES = ("cuda-wheel", "nightly", "tests", "wheels")
+
+# What prepares a machine of GitHub's, or talks to GitHub alone.
+NOT_REHEARSED = {"checkout", "setup-python", "attest-build-provenance"}
+# Jobs that repeat another one elsewhere, or talk to GitHub alone.
+JOBS_NOT_REHEARSED = {"wheels", "rehearsal", "release"}
+EXPRESSIONS = {"${{ matrix.python }}": "$PYTHON", "${{ matrix.gpu }}": "$PLACE"}
+# A `run:` is one command: a script of ours, a nox session, .ci/run, or pip on pinned hashes.
+COMMANDS = re.compile(
+    r'python (\.\./tools/)?scripts/\w+\.py( [^;|&<>`]*)?|python "\$BUILD_SCRIPT" [^;|&<>`]*'
+    r"|nox --session \w+( -- [^;|&<>`]*)?|bash \.ci/run"
+    r"|python -m pip install --require-hashes --only-binary=:all: --requirement \S+\.txt"
+)
+
+Workflow = dict[str, Any]
+
+
+def load(name: str) -> Workflow:
+    content: Workflow = yaml.safe_load((FOLDER / f"{name}.yml").read_text())
+    return content
+
+
+WORKFLOWS = {name: load(name) for name in NAMES}
+ALL_JOBS = [(name, job) for name in NAMES for job in WORKFLOWS[name]["jobs"]]
+
+
+def jobs_in_order(workflow: Workflow) -> list[str]:
+    """Return the jobs, each after those that it needs; in the order of the file otherwise."""
+    todo = {name: set(needs_of(job)) for name, job in workflow["jobs"].items()}
+    order: list[str] = []
+    while todo:
+        ready = next(name for name, needs in todo.items() if needs <= set(order))
+        order.append(ready)
+        del todo[ready]
+    return order
+
+
+def needs_of(job: Workflow) -> list[str]:
+    needs = job.get("needs", [])
+    return [needs] if isinstance(needs, str) else needs
+
+
+def steps_of(job: Workflow) -> Iterator[Step]:
+    """Return the steps of a job as the plan has them."""
+    for step in job["steps"]:
+        given = step.get("with", {})
+        action = step.get("uses", "").partition("@")[0].rpartition("/")[2]
+        if "run" in step:
+            yield Run(" ".join(step["run"].split()))
+        elif action == "upload-artifact":
+            yield HandOn(plain(given["name"]), given["path"])
+        elif action == "download-artifact":
+            pattern = given.get("pattern")
+            merge = pattern is None or given.get("merge-multiple", False)
+            yield Take(plain(pattern or given["name"]), given["path"], merge)
+        elif action == "gh-action-pypi-publish":
+            yield Publish(given["packages-dir"])
+        else:
+            assert action in NOT_REHEARSED, f"{step} is neither rehearsed nor known"
+
+
+def plain(text: str) -> str:
+    for expression, variable in EXPRESSIONS.items():
+        text = text.replace(expression, variable)
+    return text
+
+
+def matrix_of(job: Workflow) -> str:
+    names = {"python": "PYTHON", "gpu": "PLACE", None: ""}
+    (name,) = job.get("strategy", {}).get("matrix", {None: ""})
+    return names[name]
+
+
+def planned(workflow: Workflow) -> list[Job]:
+    """Return the jobs of a workflow as the plan has them."""
+    return [
+        Job(
+            name,
+            tuple(steps_of(workflow["jobs"][name])),
+            matrix_of(workflow["jobs"][name]),
+            "defaults" in workflow,
+        )
+        for name in jobs_in_order(workflow)
+        if name not in JOBS_NOT_REHEARSED
+    ]
+
+
+def without_the_gates_report(job: Job) -> Job:
+    """Leave out what is handed on for the job that talks to GitHub alone."""
+    steps = tuple(step for step in job.steps if step != HandOn("gates", "notes.md\ngates.json\n"))
+    return Job(job.name, steps, job.matrix, job.beside)
+
+
+def test_the_rehearsal_runs_the_commands_of_the_workflows_in_their_order() -> None:
+    assert planned(WORKFLOWS["cuda-wheel"]) == list(BUILD_AND_PROVE)
+    (publish,) = planned(WORKFLOWS["wheels"])
+    assert [without_the_gates_report(publish)] == list(PUBLISH)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("--device cpu", "--device auto"),
+        ("scripts/seal_release.py", "scripts/build_sdist.py"),
+        ("needs: [seal, verify]\n", "needs: [seal, summary]\n"),
+        ("name: sealed", "name: built"),
+        ("run: python ../tools/scripts/build_sdist.py", "run: python build_sdist.py"),
+        ("    steps:\n", "    steps:\n      - run: date\n"),
+    ],
+)
+def test_a_workflow_that_drifts_is_noticed(old: str, new: str) -> None:
+    text = (FOLDER / "cuda-wheel.yml").read_text()
+    assert old in text
+    changed = text.replace(old, new, 1)
+    if "summary]" in new:
+        changed = changed.replace("needs: [seal, verify, smoke-gpu]", "needs: [seal, verify]")
+    assert planned(yaml.safe_load(changed)) != list(BUILD_AND_PROVE)
+
+
+def test_the_rehearsal_index_is_asked_and_filled_like_the_real_one() -> None:
+    jobs = WORKFLOWS["wheels"]["jobs"]
+    rehearsal = list(steps_of(jobs["rehearsal"]))
+    publish = without_the_gates_report(Job("", tuple(steps_of(jobs["publish"])))).steps
+    assert rehearsal == list(publish)
+
+
+def test_the_release_must_have_run_on_cuda() -> None:
+    jobs = WORKFLOWS["wheels"]["jobs"]
+    for name in ("rehearsal", "publish"):
+        (gates,) = (step for step in jobs[name]["steps"] if step.get("id") == "gates")
+        assert gates["env"]["DEVICE"] == "cuda"
+        assert gates["env"]["PLACES"] == "${{ vars.GPU_RUNNERS }}"
+    smoke = WORKFLOWS["cuda-wheel"]["jobs"]["smoke-gpu"]
+    assert [s["env"]["DEVICE"] for s in smoke["steps"] if "DEVICE" in s.get("env", {})] == ["cuda"]
+
+
+def test_the_gates_expect_what_is_built() -> None:
+    jobs = WORKFLOWS["wheels"]["jobs"]
+    built = jobs["wheels"]["with"]["pythons"]
+    for name in ("rehearsal", "publish"):
+        (gates,) = (step for step in jobs[name]["steps"] if step.get("id") == "gates")
+        assert gates["env"]["PYTHONS"] == built
+    nightly = WORKFLOWS["nightly"]["jobs"]["matrix"]["strategy"]["matrix"]["python"]
+    assert nightly == yaml.safe_load(built)
+
+
+def test_no_stranger_runs_code_on_a_gpu_runner() -> None:
+    condition = " ".join(WORKFLOWS["cuda-wheel"]["jobs"]["smoke-gpu"]["if"].split())
+    events = (
+        """contains(fromJSON('["push", "schedule", "workflow_dispatch"]'), github.event_name)"""
+    )
+    assert condition.endswith(f"&& {events}")
+    elsewhere = [WORKFLOWS[name]["jobs"][job] for name, job in ALL_JOBS if job != "smoke-gpu"]
+    runners = {job.get("runs-on") for job in elsewhere}
+    assert runners == {"ubuntu-latest", None}
+
+
+def test_only_a_tag_publishes() -> None:
+    jobs = WORKFLOWS["wheels"]["jobs"]
+    for name in ("rehearsal", "publish"):
+        assert "startsWith(github.ref, 'refs/tags/v')" in jobs[name]["if"]
+        assert jobs[name]["environment"] in ("rehearsal", "release")
+    assert needs_of(jobs["publish"]) == ["wheels", "rehearsal"]
+    assert "needs.wheels.result == 'success'" in jobs["publish"]["if"]
+
+
+RIGHTS = {
+    ("wheels", "rehearsal"): {"id-token": "write"},
+    ("wheels", "publish"): {"id-token": "write", "attestations": "write"},
+    ("wheels", "release"): {"contents": "write"},
+}
+
+
+@pytest.mark.parametrize(("name", "job"), ALL_JOBS)
+def test_each_job_has_the_least_rights_and_a_limit(name: str, job: str) -> None:
+    content = WORKFLOWS[name]["jobs"][job]
+    assert content["permissions"] == {"contents": "read", **RIGHTS.get((name, job), {})}
+    assert "timeout-minutes" in content or "uses" in content
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_workflow_begins_without_rights(name: str) -> None:
+    workflow = WORKFLOWS[name]
+    assert workflow["permissions"] == {}
+    # YAML 1.1 takes `on` for a boolean.
+    events = next(value for key, value in workflow.items() if str(key) == "True")
+    assert "pull_request_target" not in events
+    assert "workflow_run" not in events
+    assert ("concurrency" in workflow) == (name != "cuda-wheel")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_command_is_one_of_ours(name: str) -> None:
+    jobs = WORKFLOWS[name]["jobs"].values()
+    lines = [" ".join(s["run"].split()) for job in jobs for s in job.get("steps", []) if "run" in s]
+    assert lines or name == "wheels"
+    for line in lines:
+        assert COMMANDS.fullmatch(line), line
+        for script in re.findall(r"scripts/(\w+\.py)", line):
+            assert (ROOT / "scripts" / script).is_file(), line
+
+
+@pytest.mark.parametrize(("name", "job"), ALL_JOBS)
+def test_each_variable_of_a_command_is_set(name: str, job: str) -> None:
+    workflow = WORKFLOWS[name]
+    for step in workflow["jobs"][job].get("steps", []):
+        used = set(re.findall(r"\$(\w+)", step.get("run", "")))
+        assert used <= {*step.get("env", {}), *workflow.get("env", {})}, step["name"]
+
+
+def test_the_rehearsal_sets_each_variable_of_a_command() -> None:
+    asked = argparse.Namespace(engine=None)
+    known = {*rehearse.variables(asked, ["3.10"]), "SEAL", "INDEX", "PYTHON", "PLACE"}
+    lines = [s.line for j in (*BUILD_AND_PROVE, *PUBLISH) for s in j.steps if isinstance(s, Run)]
+    assert {name for line in lines for name in re.findall(r"\$(\w+)", line)} == known
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_action_is_pinned_and_nothing_is_cached(name: str) -> None:
+    text = (FOLDER / f"{name}.yml").read_text()
+    uses = re.findall(r"^\s+(?:- )?uses: (.+)$", text, re.M)
+    assert uses
+    for action in uses:
+        pinned = re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
+        assert pinned or action == "$/.github/workflows/cuda-wheel.yml", action
+    assert text.count("actions/checkout@") == text.count("persist-credentials: false")
+    assert "cache" not in text
+    assert "secrets." not in text
+
+
+def test_one_action_has_one_version() -> None:
+    texts = [(FOLDER / f"{name}.yml").read_text() for name in NAMES]
+    pins = {
+        tuple(pin.split("@"))
+        for text in texts
+        for pin in re.findall(r"uses: (\S+@\S+ # \S+)", text)
+    }
+    assert len(pins) == len({action for action, _ in pins})
