@@ -77,7 +77,9 @@ def repair(product: Product, unrepaired: Path, home: Path) -> Path:
     command: Command = [sys.executable, SCRIPTS / "repair_wheel.py", unrepaired, out]
     command += ["--report", report("repair", unrepaired)]
     environment = {**os.environ, "LD_LIBRARY_PATH": search}
-    product.wheel = stage("repair", command, environment=environment)
+    repaired = stage("repair", command, environment=environment)
+    bill: Command = [sys.executable, SCRIPTS / "write_sbom.py", repaired, "--cuda-home", home]
+    product.wheel = stage("bill of materials", bill)
     return Path(product.wheel)
 
 

@@ -59,7 +59,7 @@ class Job:
 
 def _pins(tools: str) -> Run:
     return Run(
-        "python -m pip install --require-hashes --only-binary=:all: "
+        "python -m pip install --quiet --require-hashes --only-binary=:all: "
         f"--requirement {tools}requirements/release.txt"
     )
 

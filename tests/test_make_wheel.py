@@ -49,6 +49,7 @@ wheel, out = map(pathlib.Path, sys.argv[1:3])
 out.mkdir(parents=True)
 print(shutil.copy(wheel, out / wheel.name))
 """
+SBOM = "import note, sys; note.note('sbom'); print(sys.argv[1])\n"
 VERIFY = "import note; note.note('verify')\n"
 SMOKE = """
 import note, sys
@@ -63,7 +64,7 @@ def project(tmp_path: Path) -> Path:
     root = tmp_path / "project"
     shutil.copytree(SCRIPTS, root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     stages = {"note": NOTE, "build_wheels": BUILD, "repair_wheel": REPAIR}
-    stages |= {"verify_wheel": VERIFY, "smoke_test": SMOKE}
+    stages |= {"verify_wheel": VERIFY, "smoke_test": SMOKE, "write_sbom": SBOM}
     for name, source in stages.items():
         (root / "scripts" / f"{name}.py").write_text(source)
     (root / "requirements").mkdir()
@@ -104,13 +105,15 @@ def test_proven_wheel_goes_to_the_wheelhouse_and_is_reused(project: Path) -> Non
     assert (project / "notes").read_text().splitlines() == [
         "build LD_LIBRARY_PATH=/mine,PYTHONPATH=/mine",
         "repair LD_LIBRARY_PATH=/cuda/lib64:/mine,PYTHONPATH=/mine",
+        "sbom LD_LIBRARY_PATH=/mine,PYTHONPATH=/mine",
         "verify LD_LIBRARY_PATH=/mine,PYTHONPATH=/mine",
         "smoke LD_LIBRARY_PATH=,PYTHONPATH=",
     ]
     (project / "notes").unlink()
-    again = run(project, "--reuse")
+    again = run(project, "--reuse", "--out", str(project / "dist"))
     assert (again.returncode, again.stdout) == (0, done.stdout)
     assert not (project / "notes").exists()
+    assert [path.name for path in (project / "dist").iterdir()] == ["tiny-1.0-py3-none-any.whl"]
 
 
 @pytest.mark.parametrize(

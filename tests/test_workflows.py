@@ -27,7 +27,7 @@ EXPRESSIONS = {"${{ matrix.python }}": "$PYTHON", "${{ matrix.gpu }}": "$PLACE"}
 COMMANDS = re.compile(
     r'python (\.\./tools/)?scripts/\w+\.py( [^;|&<>`]*)?|python "\$BUILD_SCRIPT" [^;|&<>`]*'
     r"|nox --session \w+( -- [^;|&<>`]*)?|bash \.ci/run"
-    r"|python -m pip install --require-hashes --only-binary=:all: --requirement \S+\.txt"
+    r"|python -m pip install --quiet --require-hashes --only-binary=:all: --requirement \S+\.txt"
 )
 
 Workflow = dict[str, Any]
@@ -254,3 +254,24 @@ def test_one_action_has_one_version() -> None:
         for pin in re.findall(r"uses: (\S+@\S+ # \S+)", text)
     }
     assert len(pins) == len({action for action, _ in pins})
+
+
+def test_the_documented_caller_is_one_that_the_workflow_takes() -> None:
+    page = (ROOT / "docs" / "cuda-wheel-workflow.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
+    assert len(block.splitlines()) <= 32
+    caller = yaml.safe_load(block)
+    events = next(value for key, value in WORKFLOWS["cuda-wheel"].items() if str(key) == "True")
+    inputs = events["workflow_call"]["inputs"]
+    given = caller["jobs"]["wheels"]["with"]
+    required = {name for name, content in inputs.items() if content.get("required")}
+    assert required <= given.keys() <= inputs.keys()
+    documented = set(re.findall(r"`([\w-]+)`", page.partition("## Inputs")[2]))
+    assert inputs.keys() <= documented
+    (gates,) = (s["run"] for s in caller["jobs"]["publish"]["steps"] if "check_release" in str(s))
+    options = set(re.findall(r"--[a-z-]+", gates))
+    (publish,) = PUBLISH
+    known = {
+        o for s in publish.steps if isinstance(s, Run) for o in re.findall(r"--[a-z-]+", s.line)
+    }
+    assert options <= known

@@ -11,6 +11,7 @@ from functools import partial
 
 from wheelkit import (
     archive,
+    bill,
     certificate,
     core_metadata,
     device_code,
@@ -111,6 +112,7 @@ def _tail(settings: Settings, plat: policy.Platform | None) -> tuple[Check, ...]
             ("graft-unexpected", "graft-missing"),
             partial(grafts.declared, settings=settings),
         ),
+        Check("bill of materials", ("sbom-untrue", "sbom-unreadable"), bill.truth),
         Check(
             "declared device code",
             (
