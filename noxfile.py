@@ -119,7 +119,7 @@ def lint_workflows(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def rehearse(session: nox.Session) -> None:
-    """Rehearse a release up to an index on loopback: -- --python 3.10 --engine docker."""
+    """Rehearse a release up to an index on loopback: -- --python 3.10 --containers."""
     install(session, REQUIREMENTS / "rehearse.txt")
     session.run("python", SCRIPTS / "rehearse.py", *session.posargs)
 

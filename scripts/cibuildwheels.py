@@ -99,7 +99,9 @@ def environment(engine: Engine, image: str, versions: Sequence[str]) -> dict[str
         "CIBW_BUILD": " ".join(map(identifier, versions)),
         "CIBW_CONTAINER_ENGINE": engine.name,
         "CIBW_MANYLINUX_X86_64_IMAGE": image,
-        "CIBW_ENVIRONMENT_PASS_LINUX": " ".join(pip),
+        "CIBW_ENVIRONMENT_PASS_LINUX": " ".join([*pip, "WHEELKIT_IMAGE"]),
+        # write_sbom.py, in the container, cannot know it otherwise.
+        "WHEELKIT_IMAGE": engine.reference(image),
         "SOURCE_DATE_EPOCH": source_date(),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -52,6 +53,12 @@ class Engine:
     def has_image(self, image: str) -> bool:
         """Tell whether an image is here already."""
         return self.run("image", "inspect", image).returncode == 0
+
+    def reference(self, image: str) -> str:
+        """Return an image's name with its digest; what was built here has its id for one."""
+        known = json.loads(self.run("image", "inspect", image).stdout)[0]
+        digests = known.get("RepoDigests") or [f"{image}@{known['Id']}"]
+        return str(digests[0])
 
     def why_not_pulled(self, image: str) -> str:
         """Pull an image unless it is here; return why that failed, or nothing."""

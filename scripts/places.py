@@ -6,18 +6,20 @@ part of what is published.
 
 from __future__ import annotations
 
+import functools
 import os
-import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import containers
 from wheelkit.report import LackingError, Status
 
-ENGINES = ("docker", "podman")
-# pip's settings of this machine, a mirror of the index for one, hold in the containers too.
-HANDED_ON = "PIP_"
+# Whether finished wheels are tried in containers, or by this machine's own interpreters.
+ENGINES = ("any", "none")
+# Names one image that stands for all, where those below cannot be pulled.
+IMAGE_VARIABLE = "PLACES_IMAGE"
 
 
 @dataclass(frozen=True)
@@ -118,51 +120,42 @@ class Mount:
         return f"{self.folder.resolve()}:{self.at}:{'rw' if self.writable else 'ro'}"
 
 
-def check_engine(engine: str) -> None:
-    """Refuse to begin without the container engine, or one that does not answer."""
-    if shutil.which(engine) is None:
-        raise LackingError(f"no {engine} here; install it, or try on this machine: --engine none")
-    done = subprocess.run([engine, "version"], check=False, capture_output=True, text=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise LackingError(f"{engine} does not work here: {reason}")
-
-
-def command(
-    engine: str,
-    place: Place,
-    version: str,
-    mounts: Sequence[Mount],
-    words: Sequence[str],
-    gpu: bool,
-) -> list[str]:
-    """Return the command that runs ``PYTHON words…`` in a new container of a place.
+def run(
+    place: Place, version: str, mounts: Sequence[Mount], words: Sequence[str], gpu: bool
+) -> int:
+    """Run ``PYTHON words…`` in a new container of a place; return its exit status.
 
     Parameters
     ----------
-    engine
-        One of `ENGINES`.
     words
         The arguments of the place's interpreter, with paths as in the container.
     gpu
         Whether the container sees the GPUs.
     """
+    image = place.image.format(version=version)
+    engine = _engine(image)
+    settings = containers.pip_environment()
+    # pip's settings may name files of this machine, which the container then sees.
+    if any(containers.HOST in value for value in settings.values()):
+        mounts = [*mounts, Mount(Path("/"), containers.HOST)]
     options = [f"--volume={mount.option()}" for mount in mounts]
-    options += [f"--env={name}" for name in sorted(_handed_on(os.environ))]
+    options += [f"--env={name}={value}" for name, value in settings.items()]
     if gpu:
-        options += ["--gpus=all"] if engine == "docker" else ["--device=nvidia.com/gpu=all"]
+        options += ["--gpus=all"] if engine.name == "docker" else ["--device=nvidia.com/gpu=all"]
     python = place.python.format(tag=tag_of(version), version=version)
     # The words are arguments of the shell, so that none of them is read by it.
     script = f'{place.prepare} && exec "$0" "$@"'
-    image = place.image.format(version=version)
-    return [engine, "run", "--rm", *options, image, "sh", "-c", script, python, *words]
+    command = [engine.name, "run", "--rm", *options, image, "sh", "-c", script, python, *words]
+    environment = {**os.environ, **engine.environment}
+    return subprocess.run(command, check=False, env=environment).returncode
+
+
+@functools.cache
+def _engine(image: str) -> containers.Engine:
+    return containers.make_runnable(containers.find_engine(), image)
 
 
 def verdict(statuses: Iterable[int]) -> int:
     """Return the exit status of several runs; an engine's own status is the machine's doing."""
     worst = next((status for status in statuses if status), Status.DONE)
     return worst if worst in tuple(Status) else Status.LACKING
-
-
-def _handed_on(environment: Mapping[str, str]) -> Iterator[str]:
-    yield from (name for name in environment if name.startswith(HANDED_ON))

@@ -2,7 +2,7 @@
 
 Every job gets an empty workspace, and artifacts are all that goes from one to the next, as on
 GitHub. The index is one on loopback. What this machine cannot have is replaced, and only that:
-without --engine, the main job builds the wheels and they are tried here, not in containers; the
+without --containers, the main job builds the wheels and they are tried here, not in containers; the
 GPU is the CPU. At the end the release is installed from the index, and computes.
 """
 
@@ -22,7 +22,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+import containers
 import places
+import standin_image
 from build_wheels import source_date
 from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import BUILD, PROJECT
@@ -73,7 +75,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--python", action="append", metavar="X.Y", help="may be repeated (default: this one)")
-    add("--engine", choices=places.ENGINES, help="build and try in containers, as GitHub does")
+    add("--containers", action="store_true", help="build and try in containers, as GitHub does")
     add("--resume", action="store_true", help="go on after the last job that was done")
     add("--stall-after", type=int, metavar="N", help="the index hangs after N uploads")
     add("--folder", type=Path, default=BUILD / "rehearsal", help="(default: %(default)s)")
@@ -89,19 +91,27 @@ def version() -> str:
 
 def variables(asked: argparse.Namespace, pythons: list[str]) -> dict[str, str]:
     """Return what the workflows set from inputs, for this machine."""
-    builder = "build_wheelhouse" if asked.engine else "make_wheel"
+    builder = "build_wheelhouse" if asked.containers else "make_wheel"
     return {
         "BUILD_SCRIPT": f"../tools/scripts/{builder}.py",
-        "ENGINE": asked.engine or "none",
+        "ENGINE": "any" if asked.containers else "none",
         "DEVICE": "cpu",
         # Without containers the wheel has the tag of this machine's C library.
-        "PLAT": "manylinux2014_x86_64" if asked.engine else "",
+        "PLAT": "manylinux2014_x86_64" if asked.containers else "",
         "PLACES": json.dumps([PLACE]),
         "PYTHONS": json.dumps(pythons),
         "REQUIREMENTS": "requirements/numpy.txt",
         "SMOKE": "scripts/smoke_test.py",
         "TAG": f"v{version()}",
     }
+
+
+def stand_in(pythons: list[str]) -> dict[str, str]:
+    """Name a stand-in for the images of places.py where those cannot be pulled."""
+    engine = containers.find_engine()
+    if not any(engine.why_not_pulled(places.verifying(python).image) for python in pythons):
+        return {}
+    return {places.IMAGE_VARIABLE: standin_image.build(engine, pythons)}
 
 
 def sources() -> list[str]:
@@ -263,7 +273,7 @@ def main() -> int:
     pythons = [parse_version(python) for python in asked.python or [str(here)]]
     stage = begin(asked)
     os.environ.setdefault("SOURCE_DATE_EPOCH", source_date())
-    setting = variables(asked, pythons)
+    setting = variables(asked, pythons) | (stand_in(pythons) if asked.containers else {})
     index = stage.root / "index"
     try:
         rehearse(BUILD_AND_PROVE, stage, setting)

@@ -8,12 +8,14 @@ nothing can run one, that is an error.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import containers
 import places
 from interpreters import find_python, version_of
 from places import Mount, Place
@@ -41,8 +43,18 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("folder", metavar="DIR", type=Path, help="the sealed distributions")
     add("--seal", required=True, metavar="SHA256", help="what seal_release.py printed")
-    add("--engine", choices=(*places.ENGINES, "none"), required=True)
-    add("--image", help="one image laid out as manylinux's are, for those of places.py")
+    add(
+        "--engine",
+        choices=places.ENGINES,
+        required=True,
+        help="any: in containers of docker or podman; none: with this machine's interpreters",
+    )
+    add(
+        "--image",
+        default=os.environ.get(places.IMAGE_VARIABLE),
+        help="one image laid out as manylinux's are, for those of places.py (default: "
+        f"${places.IMAGE_VARIABLE})",
+    )
     add("--device", choices=("cpu", "cuda"), required=True, help="where the kernels must run")
     add("--place", metavar="NAME", default="", help="what the reports call this machine")
     add("--smoke", type=Path, metavar="SCRIPT", required=True, help="the project's smoke test")
@@ -78,8 +90,8 @@ def places_for(version: str, asked: argparse.Namespace) -> Sequence[Place | None
     return places.smoking(version)[: 1 if asked.device == "cuda" else None]
 
 
-def command(trial: Trial, asked: argparse.Namespace) -> list[str]:
-    """Return the command of a trial."""
+def perform(trial: Trial, asked: argparse.Namespace) -> int:
+    """Run a trial; return its exit status."""
     name = asked.place or (trial.place.name if trial.place else "here")
     report = f"smoke.{asked.device}.{name}.{trial.version}.{trial.file}.json"
     options = ["--device", asked.device, "--place", name]
@@ -88,7 +100,7 @@ def command(trial: Trial, asked: argparse.Namespace) -> list[str]:
         words += ["--smoke", str(asked.smoke), "--report", str(asked.reports / report)]
         if asked.requirements:
             words += ["--requirements", str(asked.requirements)]
-        return [str(find_python(trial.version)), *words]
+        return subprocess.run([find_python(trial.version), *words], check=False).returncode
     within = {path: f"/project/{path.resolve().relative_to(Path.cwd())}" for path in given(asked)}
     words = ["/scripts/try_wheel.py", f"/dist/{trial.file}", *options]
     words += ["--smoke", within[asked.smoke], "--report", f"/reports/{report}"]
@@ -100,8 +112,7 @@ def command(trial: Trial, asked: argparse.Namespace) -> list[str]:
         Mount(asked.folder, "/dist"),
         Mount(asked.reports, "/reports", writable=True),
     ]
-    gpu = asked.device == "cuda"
-    return places.command(asked.engine, trial.place, trial.version, mounts, words, gpu)
+    return places.run(trial.place, trial.version, mounts, words, gpu=asked.device == "cuda")
 
 
 def given(asked: argparse.Namespace) -> list[Path]:
@@ -115,8 +126,7 @@ def run_all(todo: list[Trial], asked: argparse.Namespace) -> list[tuple[str, int
     for trial in todo:
         title = trial.title(trial.place.name if trial.place else "this machine")
         print(f"smoke_release.py: {title}", file=sys.stderr, flush=True)
-        status = subprocess.run(command(trial, asked), check=False).returncode
-        results.append((title, status))
+        results.append((title, perform(trial, asked)))
     return results
 
 
@@ -131,7 +141,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return Status.FAULTY
     if asked.engine != "none":
-        places.check_engine(asked.engine)
+        # Before anything is tried: without an engine, nothing can be.
+        containers.find_engine()
     todo = list(trials(list(hashes), asked))
     asked.reports.mkdir(parents=True, exist_ok=True)
     results = run_all(todo, asked)

@@ -213,14 +213,20 @@ def mapped_libraries() -> dict[str, list[Path]]:
     return mapped
 
 
-def check_mapped(mapped: dict[str, list[Path]], good: dict[Path, str]) -> Iterator[Fault]:
-    """Yield a fault for each library that is absent, foreign, or there twice."""
+def check_mapped(
+    mapped: dict[str, list[Path]], good: dict[Path, str], built_here: bool = False
+) -> Iterator[Fault]:
+    """Yield a fault for each library that is absent, foreign, or there twice.
+
+    What was built on this machine and not repaired takes the grafts' originals from it.
+    """
+    own = OWN_LIBRARIES[:1] if built_here else OWN_LIBRARIES
     for name, paths in mapped.items():
         expected = f"one {name}, from the wheel"
         if not paths:
             yield Fault("library-not-mapped", name, "none", expected, "repair the wheel")
         for path in paths:
-            if path.resolve() not in good:
+            if name in own and path.resolve() not in good:
                 remedy = "repair the wheel; see LD_LIBRARY_PATH and LD_PRELOAD"
                 yield Fault("library-not-from-wheel", name, str(path), expected, remedy)
         if len(paths) > 1:
@@ -239,7 +245,9 @@ def environment(cyfes: Any, device: str) -> dict[str, Any]:
     }
 
 
-def examine(wheel: Wheel, device: str) -> tuple[list[Fault], dict[str, Any]]:
+def examine(
+    wheel: Wheel, device: str, built_here: bool = False
+) -> tuple[list[Fault], dict[str, Any]]:
     """Run all checks; those that need what has failed are left out."""
     site = find_site(wheel.dist_info)
     if site is None:
@@ -259,7 +267,7 @@ def examine(wheel: Wheel, device: str) -> tuple[list[Fault], dict[str, Any]]:
         "kernels": kernels,
         "mapped": [str(path) for paths in mapped.values() for path in paths],
     }
-    return [*wrong, *check_mapped(mapped, good)], extra
+    return [*wrong, *check_mapped(mapped, good, built_here)], extra
 
 
 def summary(extra: dict[str, Any]) -> str:
@@ -295,6 +303,11 @@ def parse_arguments() -> argparse.Namespace:
         default="auto",
         help="where the kernels run; cuda fails without a GPU (default: %(default)s)",
     )
+    parser.add_argument(
+        "--built-here",
+        action="store_true",
+        help="WHEEL was built on this machine, and not repaired",
+    )
     parser.add_argument("--report", metavar="FILE", type=Path, help="write a JSON report")
     return parser.parse_args()
 
@@ -308,7 +321,8 @@ def main() -> int:
         )
     prepare_report(arguments.report)
     try:
-        faults, extra = examine(read_wheel(arguments.wheel), arguments.device)
+        wheel = read_wheel(arguments.wheel)
+        faults, extra = examine(wheel, arguments.device, arguments.built_here)
     except FaultyError as error:
         faults, extra = list(error.faults), {}
     outcome = Outcome(arguments.wheel, tuple(faults))

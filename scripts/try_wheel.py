@@ -73,6 +73,9 @@ def smoke(python: Path, wheel: Path, asked: argparse.Namespace, report: Path) ->
         return Status.FAULTY
     command: Command = [python, asked.smoke.resolve(), "--wheel", wheel]
     command += ["--device", asked.device, "--report", report]
+    if wheel != asked.distribution.resolve():
+        # Built from the sources a moment ago, and not repaired.
+        command.append("--built-here")
     clean = {name: value for name, value in os.environ.items() if name not in CRUTCHES}
     return subprocess.run(command, check=False, cwd=str(python.parent), env=clean).returncode
 

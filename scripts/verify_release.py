@@ -6,10 +6,12 @@ They are installed in every way, by their own interpreters. Each container has i
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import containers
 import places
 from places import Mount, Place
 from wheelkit.report import FaultyError, MisusedError, Status, run
@@ -25,8 +27,18 @@ def parse() -> argparse.Namespace:
     add = parser.add_argument
     add("folder", metavar="DIR", type=Path, help="the sealed distributions")
     add("--seal", required=True, metavar="SHA256", help="what seal_release.py printed")
-    add("--engine", choices=(*places.ENGINES, "none"), required=True)
-    add("--image", help="one image laid out as manylinux's are, for those of places.py")
+    add(
+        "--engine",
+        choices=places.ENGINES,
+        required=True,
+        help="any: in containers of docker or podman; none: with this machine's interpreters",
+    )
+    add(
+        "--image",
+        default=os.environ.get(places.IMAGE_VARIABLE),
+        help="one image laid out as manylinux's are, for those of places.py (default: "
+        f"${places.IMAGE_VARIABLE})",
+    )
     add("--plat", default="", metavar="P", help="the platform tag that wheels have, or a better")
     add("--reports", type=Path, metavar="DIR", required=True, help="where the report goes")
     return parser.parse_args()
@@ -51,14 +63,15 @@ def report_of(place: Place | None) -> str:
     return f"verify.{place.name if place else 'here'}.json"
 
 
-def command(place: Place | None, wheels: list[str], asked: argparse.Namespace) -> list[str]:
-    """Return the command that verifies some wheels together."""
+def verify(place: Place | None, wheels: list[str], asked: argparse.Namespace) -> int:
+    """Verify some wheels together; return the exit status."""
     options = ["--layouts", "install", *(["--plat", asked.plat] if asked.plat else [])]
     if place is None:
         files = [str(asked.folder / wheel) for wheel in wheels]
         report = str(asked.reports / report_of(place))
         script = str(SCRIPTS / "verify_wheel.py")
-        return [sys.executable, script, *files, *options, "--report", report]
+        command = [sys.executable, script, *files, *options, "--report", report]
+        return subprocess.run(command, check=False).returncode
     mounts = [
         Mount(Path.cwd(), "/project"),
         Mount(SCRIPTS, "/scripts"),
@@ -68,7 +81,7 @@ def command(place: Place | None, wheels: list[str], asked: argparse.Namespace) -
     files = [f"/dist/{wheel}" for wheel in wheels]
     words = ["/scripts/with_tools.py", "verify_wheel.py", *files, *options]
     words += ["--report", f"/reports/{report_of(place)}"]
-    return places.command(asked.engine, place, TOOLS_PYTHON, mounts, words, gpu=False)
+    return places.run(place, TOOLS_PYTHON, mounts, words, gpu=False)
 
 
 def main() -> int:
@@ -85,13 +98,14 @@ def main() -> int:
     if not wheels:
         raise MisusedError(f"{asked.folder} holds no wheel to verify")
     if asked.engine != "none":
-        places.check_engine(asked.engine)
+        # Before anything is tried: without an engine, nothing can be.
+        containers.find_engine()
     asked.reports.mkdir(parents=True, exist_ok=True)
     statuses = []
     for place, group in groups(wheels, asked).items():
         # An older verdict must not pass for this run's, should it end without one.
         (asked.reports / report_of(place)).unlink(missing_ok=True)
-        statuses.append(subprocess.run(command(place, group, asked), check=False).returncode)
+        statuses.append(verify(place, group, asked))
     return places.verdict(statuses)
 
 

@@ -109,10 +109,13 @@ def test_nothing_is_uploaded_where_nothing_is_lacking(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "script"), [(None, "make_wheel"), ("docker", "build_wheelhouse")]
+    ("containers", "script", "engine"),
+    [(False, "make_wheel", "none"), (True, "build_wheelhouse", "any")],
 )
-def test_only_what_the_machine_lacks_is_replaced(engine: str | None, script: str) -> None:
-    found = rehearse.variables(argparse.Namespace(engine=engine), [RUNNING])
+def test_only_what_the_machine_lacks_is_replaced(
+    containers: bool, script: str, engine: str
+) -> None:
+    found = rehearse.variables(argparse.Namespace(containers=containers), [RUNNING])
     assert script in found["BUILD_SCRIPT"]
-    assert found["ENGINE"] == (engine or "none")
+    assert found["ENGINE"] == engine
     assert json.loads(found["PYTHONS"]) == [RUNNING]

@@ -320,6 +320,12 @@ def test_exactly_one_copy_of_a_library_is_mapped(mapped: list[str], ids: list[st
     assert [fault.id for fault in faults] == ids
 
 
+def test_what_was_built_here_takes_the_grafts_from_this_machine() -> None:
+    mapped = {"libcufes": [Path("/site/libcufes.so")], "libgomp": [Path("/usr/lib/libgomp.so.1")]}
+    (fault,) = smoke_test.check_mapped(mapped, GOOD, built_here=True)
+    assert (fault.id, fault.file) == ("library-not-from-wheel", "libcufes")
+
+
 def test_absent_wheel_is_wrong_usage(tmp_path: Path) -> None:
     run = run_script(tmp_path / "absent.whl", environment={})
     assert run.status == 2

@@ -227,7 +227,7 @@ def test_each_variable_of_a_command_is_set(name: str, job: str) -> None:
 
 
 def test_the_rehearsal_sets_each_variable_of_a_command() -> None:
-    asked = argparse.Namespace(engine=None)
+    asked = argparse.Namespace(containers=False)
     known = {*rehearse.variables(asked, ["3.10"]), "SEAL", "INDEX", "PYTHON", "PLACE"}
     lines = [s.line for j in (*BUILD_AND_PROVE, *PUBLISH) for s in j.steps if isinstance(s, Run)]
     assert {name for line in lines for name in re.findall(r"\$(\w+)", line)} == known
