@@ -1,5 +1,6 @@
 """The devices of this machine, and the choice among them."""
 
+import math
 import warnings
 from functools import lru_cache
 from typing import Dict, List, NamedTuple, Optional, Tuple
@@ -81,14 +82,23 @@ class _Fallback:
             warnings.warn(message.format(reason), CyfesWarning, stacklevel=4)
 
 
-def choose(device: str) -> int:
+# A sum that takes the CPU less is not worth a CUDA context, which takes up to as many seconds, and
+# once there is one, not worth the copies there and back; measured on an H100's host.
+_WORTH_A_CONTEXT = 0.3
+_WORTH_COPIES = 0.002
+
+
+def choose(device: str, seconds: float = math.inf) -> int:
     """Return the device number of a ``device=`` argument.
 
     Parameters
     ----------
     device : str
-        "cpu", "cuda" (the first usable one), "cuda:N", or "auto": the first usable CUDA device, or
-        else the CPU, with a warning once in a process.
+        "cpu", "cuda" (the first usable one), "cuda:N", or "auto": the CPU for a small sum, else the
+        first usable CUDA device, or else the CPU, with a warning once in a process.
+    seconds : float
+        How long the sum is expected to take the CPU. For a small one CUDA is not even asked how
+        many devices there are.
 
     Raises
     ------
@@ -100,6 +110,8 @@ def choose(device: str) -> int:
     if device == "cpu":
         return CPU
     if device == "auto":
+        if is_small(seconds):
+            return CPU
         try:
             return _first_usable()
         except DeviceError as error:
@@ -111,6 +123,12 @@ def choose(device: str) -> int:
     if kind == "cuda" and ordinal.isdigit():
         return _usable(int(ordinal))
     raise InputError(f'device is {device!r}, expected "auto", "cpu", "cuda" or "cuda:N"')
+
+
+def is_small(seconds: float) -> bool:
+    """Whether a sum that takes the CPU so long is one for the CPU."""
+    started = _usable.cache_info().currsize > 0
+    return seconds < (_WORTH_COPIES if started else _WORTH_A_CONTEXT)
 
 
 def name(number: int) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from cyfes import _device
 from cyfes._library import wrapper
+from cyfes._planning import Work
 from cyfes.errors import InputError
 from cyfes.sums import GAUSSIAN, LOG_GAUSSIAN, as_matrix
 
@@ -70,7 +71,9 @@ def PathFES(  # noqa: N802 - CyFES's name
     LibraryError
         If the compiled part of cyfes is missing.
     """
-    return _path_fes(crd, cv, bw, bias, kT, [_device.choose(device)], np.dtype("float64"))
+    return _path_fes(
+        crd, cv, bw, bias, kT, [_device.choose(device, _seconds(crd, cv))], np.dtype("float64")
+    )
 
 
 def PathFES_f32(  # noqa: N802 - CyFES's name
@@ -87,7 +90,9 @@ def PathFES_f32(  # noqa: N802 - CyFES's name
     See `PathFES`; the result is of dtype float32. `FastPathFES_f32` and `StreamPathFES_f32` are
     other names of this function.
     """
-    return _path_fes(crd, cv, bw, bias, kT, [_device.choose(device)], np.dtype("float32"))
+    return _path_fes(
+        crd, cv, bw, bias, kT, [_device.choose(device, _seconds(crd, cv))], np.dtype("float32")
+    )
 
 
 # In CyFES these were other ways to spread the same sum over kernel launches; here is one pass.
@@ -188,7 +193,9 @@ def FastBias(  # noqa: N802 - CyFES's name
     InputError, DeviceError, LibraryError
         As `PathFES` does.
     """
-    return _path_bias(crd, cv, bw, bias, kT, _device.choose(device), np.dtype("float64"))
+    return _path_bias(
+        crd, cv, bw, bias, kT, _device.choose(device, _seconds(crd, cv)), np.dtype("float64")
+    )
 
 
 def FastBias_f32(  # noqa: N802 - as CyFES's names
@@ -204,7 +211,15 @@ def FastBias_f32(  # noqa: N802 - as CyFES's names
 
     See `FastBias`; the result is of dtype float32.
     """
-    return _path_bias(crd, cv, bw, bias, kT, _device.choose(device), np.dtype("float32"))
+    return _path_bias(
+        crd, cv, bw, bias, kT, _device.choose(device, _seconds(crd, cv)), np.dtype("float32")
+    )
+
+
+def _seconds(crd: ArrayLike, cv: ArrayLike) -> float:
+    """Return about how long the CPU takes; whether the shapes are right is checked later."""
+    points, samples = ((*np.shape(array), 0)[0] for array in (crd, cv))
+    return Work(samples, (points,), None, False).seconds
 
 
 def _cuda_devices(device_ids: ArrayLike) -> list[int]:

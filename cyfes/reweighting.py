@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes import _device
-from cyfes._library import wrapper
+from cyfes._grid_sum import LOG_GAUSSIAN, GridSum, Means, surface_room
+from cyfes._planning import Work, path_number
 from cyfes.errors import InputError
-from cyfes.sums import GAUSSIAN, LOG_GAUSSIAN, as_matrix, precision
+from cyfes.sums import as_matrix, precision
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from cyfes.grid import Grid
-
-# Below this density, in units of the largest sample's, terms of the sum may have vanished; there
-# the logarithms are summed instead. Far enough above the smallest number for sums of any length.
-_FAINT = {"float64": 1e-280, "float32": 1e-25}
 
 
 def reweight(
@@ -34,6 +31,9 @@ def reweight(
     names: Sequence[str] | None = None,
     device: str = "auto",
     dtype: DTypeLike = "float64",
+    plan: str = "auto",
+    out: NDArray[Any] | None = None,
+    progress: Callable[[float], object] | None = None,
 ) -> FreeEnergySurface:
     """Return the free energy of samples, each with the weight exp(V / kT), on a grid.
 
@@ -56,9 +56,15 @@ def reweight(
     names : sequence of D str, optional
         The names of the variables; "cv0", "cv1" and so on by default.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N".
+        "auto", "cpu", "cuda" or "cuda:N". "auto" leaves a small sum to the CPU.
     dtype : {"float64", "float32"}
         The precision of the sum.
+    plan : {"auto", "direct", "separable"}
+        How to compute, as in `cyfes.sum_hills`. The surface's `plan` says what was done.
+    out : ndarray, optional
+        Where to write F: a C-contiguous array of shape grid.shape, such as a `numpy.memmap`.
+    progress : callable, optional
+        Called from time to time with the part done, 0 to 1; what it raises stops the sum.
 
     Returns
     -------
@@ -68,28 +74,41 @@ def reweight(
     Raises
     ------
     InputError
-        If shapes disagree, a number is not finite, a bandwidth or kT is not above zero, or there
-        is no sample.
+        If shapes disagree, a number is not finite, a bandwidth or kT is not above zero, there is no
+        sample, a bandwidth is larger than the period of its axis, or F does not fit in memory.
     DeviceError
         If the device is absent, unsupported or fails.
     LibraryError
         If the compiled part of cyfes is missing.
     """
-    number = _device.choose(device)
     real = precision(dtype)
+    path = path_number(plan)
+    if plan == "nufft":
+        raise InputError('plan is "nufft", which loses the tails of a density; expected another')
     centers = as_matrix("samples", samples, grid.ndim, np.float64)
     if not len(centers):
         raise InputError("samples: found none, expected at least one")
     sigmas = _bandwidths(bandwidth, centers.shape)
     logarithms = _log_weights(bias, sigmas, len(centers), _positive("kT", kT))
-    density = _log_density(number, real, (centers, sigmas, logarithms), grid)
-    density *= -kT
+    # Without the largest weight the exponents keep their digits in single precision too.
+    largest = logarithms.max()
+    periods = np.where(grid.periodic, grid.upper - grid.lower, 0.0)
+    widths = (sigmas.mean(axis=0) / grid.spacing).tolist()
+    number = _device.choose(device, Work(len(centers), grid.shape, widths, False).seconds)
+    values, _ = surface_room(grid, real, False, out)
+    centers, sigmas = centers.astype(real, copy=False), sigmas.astype(real, copy=False)
+    shifted = (logarithms - largest).astype(real)
+    task = GridSum(LOG_GAUSSIAN, centers, sigmas, shifted, False, periods, grid)
+    words = task.compute(Means(number, path, progress), values)
+    # So far they are the logarithms of the density.
+    values += real.type(largest)
+    values *= -kT
     return FreeEnergySurface(
-        density.reshape(grid.shape),
+        values,
         grid,
         tuple(names or (f"cv{axis}" for axis in range(grid.ndim))),
         device=_device.name(number),
-        kT=float(kT),
+        plan=words,
     )
 
 
@@ -127,40 +146,3 @@ def _log_weights(
         raise InputError(f"bias: found {len(biases)} numbers for {count} samples")
     logarithms: NDArray[np.float64] = biases / kT - norms
     return logarithms
-
-
-def _log_density(
-    device: int,
-    real: np.dtype[Any],
-    samples: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
-    grid: Grid,
-) -> NDArray[Any]:
-    """Return the logarithm of the density at each grid point."""
-    centers, sigmas, logarithms = samples
-    largest = logarithms.max()
-    shifted = logarithms - largest
-    arrays = [np.asarray(array, dtype=real) for array in (centers, sigmas)]
-    periods = np.where(grid.periodic, grid.upper - grid.lower, 0.0)
-    density = np.empty(grid.size, dtype=real)
-    wrapper(real.name).sum_grid(
-        device,
-        GAUSSIAN,
-        *arrays,
-        np.exp(shifted).astype(real),
-        periods,
-        grid.lower,
-        grid.spacing,
-        np.array(grid.shape, dtype=np.int64),
-        density,
-    )
-    faint = np.flatnonzero(density < _FAINT[real.name])
-    with np.errstate(divide="ignore"):
-        np.log(density, out=density)
-    if len(faint):
-        points = grid.points()[faint].astype(real)
-        sums = np.empty(len(faint), dtype=real)
-        weights = shifted.astype(real)
-        wrapper(real.name).sum_points(device, LOG_GAUSSIAN, *arrays, weights, periods, points, sums)
-        density[faint] = sums
-    density += real.type(largest)
-    return density

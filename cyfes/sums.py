@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cyfes import _device
+from cyfes._grid_sum import (
+    BOXED_GAUSSIAN,
+    GAUSSIAN,
+    LOG_GAUSSIAN,
+    STRETCHED_GAUSSIAN,
+    GridSum,
+    Means,
+    surface_room,
+)
 from cyfes._library import wrapper
+from cyfes._planning import Work, path_number
 from cyfes.errors import InputError
+from cyfes.hills import Hills
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Optional
+
     from numpy.typing import ArrayLike, DTypeLike, NDArray
 
     from cyfes.grid import Grid
-    from cyfes.hills import Hills
 
-# The numbers of cufes_kernel in cufes.h.
-STRETCHED_GAUSSIAN = 0
-GAUSSIAN = 1
-BOXED_GAUSSIAN = 2
-LOG_GAUSSIAN = 3
+    Progress = Optional[Callable[[float], object]]
+
+__all__ = [
+    "BOXED_GAUSSIAN",
+    "GAUSSIAN",
+    "LOG_GAUSSIAN",
+    "STRETCHED_GAUSSIAN",
+    "bias",
+    "sum_hills",
+]
 
 
 def sum_hills(
-    hills: Hills,
+    hills: Hills | Iterable[Hills],
     grid: Grid,
     device: str = "auto",
     dtype: DTypeLike = "float64",
     gradient: bool = False,
     truncation: str = "plumed",
+    *,
+    plan: str = "auto",
+    out: NDArray[Any] | tuple[NDArray[Any], NDArray[Any]] | None = None,
+    progress: Progress = None,
 ) -> FreeEnergySurface:
     """Return the free-energy surface F = -Σ hills on a grid.
 
@@ -44,18 +67,32 @@ def sum_hills(
 
     Parameters
     ----------
-    hills : Hills
-        N hills of D collective variables.
+    hills : Hills, or iterable of Hills
+        N hills of D collective variables; or portions of them, as from `cyfes.iter_hills`, which
+        are summed one after the other, so that memory holds one at a time.
     grid : Grid
         A grid over the same D variables; a periodic axis covers the hills' domain once.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N".
+        "auto", "cpu", "cuda" or "cuda:N". "auto" leaves a small sum to the CPU.
     dtype : {"float64", "float32"}
         The precision of the sum.
     gradient : bool
         Whether to compute dF/dCV too.
     truncation : {"plumed", "none"}
-        For the plain Gaussian kernel: inside PLUMED's box, or everywhere.
+        For the plain Gaussian kernel: inside PLUMED's box, or everywhere. Everywhere, a hill wider
+        than its period is refused: its nearest image alone, which is summed, would be wrong.
+    plan : {"auto", "direct", "separable", "truncated", "nufft"}
+        How to compute: the fastest way; every hill at every point; products of a factor along each
+        axis (for plain Gaussians everywhere); tiles of the grid with the hills that reach them (for
+        kernels with a cut-off); or a Fourier transform, within 1e-11 of the largest value, by the
+        optional package finufft (for plain Gaussians of one width everywhere). The surface's `plan`
+        says what was done.
+    out : ndarray, or pair of ndarrays, optional
+        Where to write F, and with `gradient` its gradient: C-contiguous arrays of the shapes
+        grid.shape and (D, *grid.shape), such as a `numpy.memmap` larger than memory.
+    progress : callable, optional
+        Called from time to time with the part done, 0 to 1, or nan for portions of hills, whose
+        end is not known; what it raises stops the sum.
 
     Returns
     -------
@@ -65,7 +102,10 @@ def sum_hills(
     Raises
     ------
     InputError
-        If hills and grid do not fit together, or an argument is unknown.
+        If hills and grid do not fit together, an argument is unknown, the plan cannot serve the
+        kernel, or the surface does not fit in memory.
+    MissingDependencyError
+        If the plan is "nufft" and finufft is not installed.
     DeviceError
         If the device is absent, unsupported or fails; `DeviceMemoryError` if it is too small.
     LibraryError
@@ -77,35 +117,149 @@ def sum_hills(
     (2008) for why -Σ hills is F: the heights of a well-tempered HILLS file are already rescaled.
     """
     real = precision(dtype)
-    _refuse_unsupported(hills)
-    kernel = _grid_kernel(hills.kernel, truncation)
-    periods = _grid_periods(hills, grid)
-    number = _device.choose(device)
-    values = np.empty(grid.size, dtype=real)
-    slopes = np.empty((grid.ndim, grid.size), dtype=real) if gradient else None
-    wrapper(real.name).sum_grid(
-        number,
-        kernel,
-        *_hills_arrays(hills, hills.heights, real),
-        periods,
-        grid.lower,
-        grid.spacing,
-        np.array(grid.shape, dtype=np.int64),
-        values,
-        slopes,
-    )
-    # In place: a surface may fill half the memory.
-    np.negative(values, out=values)
-    if slopes is not None:
-        np.negative(slopes, out=slopes)
-        slopes = slopes.reshape((grid.ndim, *grid.shape))
+    path_number(plan)
+    first, portions = _portions(hills)
+    kernel = _grid_kernel(first.kernel, truncation)
+    periods = _grid_periods(first, grid)
+    seconds = _work(first, grid, kernel, gradient).seconds
+    number = _device.choose("cpu" if plan == "nufft" and device == "auto" else device, seconds)
+    values, slopes = surface_room(grid, real, gradient, out)
+    if portions is not None and progress is not None:
+        progress = _endless(progress)
+    means = Means(number, path_number(plan), progress)
+    compute = _nufft_sum if plan == "nufft" else _library_sum
+    words = compute(_negated(first, kernel, periods, grid, real), means, values, slopes, False)
+    for portion in portions or ():
+        _check_alike(portion, first)
+        compute(_negated(portion, kernel, periods, grid, real), means, values, slopes, True)
+    if device == "auto" and number == _device.CPU and _device.is_small(seconds):
+        words += "; on the CPU, for so small a sum"
     return FreeEnergySurface(
-        values.reshape(grid.shape), grid, hills.names, slopes, hills.domain, _device.name(number)
+        values, grid, first.names, slopes, first.domain, _device.name(number), words
     )
+
+
+class SurfacePart(NamedTuple):
+    """Some rows of a surface along its first axis."""
+
+    values: NDArray[Any]
+    gradient: NDArray[Any] | None
+    names: tuple[str, ...]
+    domain: tuple[Any, ...]
+    device: str
+    plan: str
+
+
+def sum_rows(
+    hills: Hills,
+    grid: Grid,
+    rows: tuple[int, int],
+    device: str = "auto",
+    dtype: DTypeLike = "float64",
+    gradient: bool = False,
+    truncation: str = "plumed",
+    plan: str = "auto",
+) -> SurfacePart:
+    """Return the rows from `rows[0]` to before `rows[1]` of what `sum_hills` returns."""
+    real = precision(dtype)
+    kernel = _grid_kernel(hills.kernel, truncation)
+    task = _negated(hills, kernel, _grid_periods(hills, grid), grid, real)
+    if plan == "nufft":
+        raise InputError('plan is "nufft", which has no parts; expected another')
+    number = _device.choose(device, _work(hills, grid, kernel, gradient).seconds)
+    shape = (rows[1] - rows[0], *grid.shape[1:])
+    values = np.empty(shape, dtype=real)
+    slopes = np.empty((grid.ndim, *shape), dtype=real) if gradient else None
+    words = task.compute(Means(number, path_number(plan)), values, slopes, rows)
+    return SurfacePart(values, slopes, hills.names, hills.domain, _device.name(number), words)
+
+
+def joined(parts: Sequence[SurfacePart], grid: Grid) -> FreeEnergySurface:
+    """Return the surface that parts make up, in order."""
+    first = parts[0]
+    slopes = None
+    if first.gradient is not None:
+        slopes = np.concatenate([part.gradient for part in parts if part.gradient is not None], 1)
+    values = np.concatenate([part.values for part in parts])
+    return FreeEnergySurface(
+        values, grid, first.names, slopes, first.domain, first.device, first.plan
+    )
+
+
+def _portions(hills: Hills | Iterable[Hills]) -> tuple[Hills, Iterator[Hills] | None]:
+    """Return the first hills, and those to come if there may be more."""
+    if isinstance(hills, Hills):
+        return hills, None
+    portions = iter(hills)
+    for first in portions:
+        if not isinstance(first, Hills):
+            raise InputError(f"hills: found a {type(first).__name__}, expected Hills")
+        return first, portions
+    raise InputError("hills: found no portion of hills, expected at least one")
+
+
+def _check_alike(hills: Hills, first: Hills) -> None:
+    """Refuse a portion of hills that cannot be summed with those before."""
+    for what in ("names", "kernel", "domain", "interval"):
+        found, expected = getattr(hills, what), getattr(first, what)
+        if found != expected:
+            raise InputError(f"hills: found a portion of {what} {found}, expected {expected}")
+
+
+def _endless(progress: Callable[[float], object]) -> Callable[[float], object]:
+    def report(_: float) -> None:
+        progress(math.nan)
+
+    return report
+
+
+def _work(hills: Hills, grid: Grid, kernel: int, gradient: bool) -> Work:
+    widths = hills.sigmas.mean(axis=0) / grid.spacing if len(hills) else np.ones(grid.ndim)
+    planes = 1 + grid.ndim if gradient else 1
+    return Work(len(hills), grid.shape, widths.tolist(), kernel != GAUSSIAN, planes)
+
+
+def _negated(
+    hills: Hills, kernel: int, periods: NDArray[np.float64], grid: Grid, real: np.dtype[Any]
+) -> GridSum:
+    """Return the sum of -hills: F itself, without another pass over the surface."""
+    centers, sigmas, heights = hills_arrays(hills, -hills.heights, real)
+    multivariate = hills.cholesky is not None
+    return GridSum(kernel, centers, sigmas, heights, multivariate, periods, grid, hills.interval)
+
+
+def _library_sum(
+    task: GridSum,
+    means: Means,
+    values: NDArray[Any],
+    gradient: NDArray[Any] | None,
+    more: bool,
+) -> str:
+    return (task.add if more else task.compute)(means, values, gradient)
+
+
+def _nufft_sum(
+    task: GridSum,
+    means: Means,
+    values: NDArray[Any],
+    gradient: NDArray[Any] | None,
+    more: bool,
+) -> str:
+    from cyfes._nufft import add_by_fourier_transform
+
+    for array in (values, gradient):
+        if array is not None and not more:
+            array[...] = 0.0
+    return add_by_fourier_transform(task, means, values, gradient)
 
 
 def bias(
-    points: ArrayLike, hills: Hills, device: str = "auto", dtype: DTypeLike = "float64"
+    points: ArrayLike,
+    hills: Hills,
+    device: str = "auto",
+    dtype: DTypeLike = "float64",
+    *,
+    progress: Progress = None,
 ) -> NDArray[Any]:
     """Return the bias potential V at arbitrary points.
 
@@ -117,11 +271,14 @@ def bias(
     points : array_like, shape (M, D)
         Where, in the units of the D collective variables. Shape (M,) will do for one variable.
     hills : Hills
-        The hills.
+        The hills; multivariate ones, too.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N".
+        "auto", "cpu", "cuda" or "cuda:N". "auto" leaves a small sum to the CPU.
     dtype : {"float64", "float32"}
-        The precision of the sum.
+        The precision of the sum. In single precision the exponentials are, too: V is within some
+        1e-6 of its largest value.
+    progress : callable, optional
+        Called from time to time with the part done, 0 to 1; what it raises stops the sum.
 
     Returns
     -------
@@ -131,20 +288,32 @@ def bias(
     Raises
     ------
     InputError
-        If the points have another number of variables than the hills, or are not finite.
+        If the points have another number of variables than the hills, or are not finite, or if a
+        plain Gaussian is wider than its period.
     DeviceError
         If the device is absent, unsupported or fails.
     LibraryError
         If the compiled part of cyfes is missing.
     """
     real = precision(dtype)
-    _refuse_unsupported(hills)
     where = as_matrix("points", points, hills.ndim, real)
+    if hills.interval is not None:
+        where = np.clip(where, *hills.interval)
     kernel = STRETCHED_GAUSSIAN if hills.kernel == "stretched-gaussian" else GAUSSIAN
-    number = _device.choose(device)
+    number = _device.choose(device, Work(len(hills), (len(where),), None, False).seconds)
     values = np.empty(len(where), dtype=real)
-    arrays = _hills_arrays(hills, _bias_heights(hills), real)
-    wrapper(real.name).sum_points(number, kernel, *arrays, hills.periods, where, values)
+    arrays = hills_arrays(hills, _bias_heights(hills), real)
+    multivariate = hills.cholesky is not None
+    wrapper(real.name).sum_points(
+        number,
+        kernel,
+        *arrays,
+        hills.periods,
+        where,
+        values,
+        multivariate=multivariate,
+        progress=progress,
+    )
     return values
 
 
@@ -171,20 +340,31 @@ def as_matrix(name: str, values: ArrayLike, columns: int, dtype: DTypeLike) -> N
     return array.astype(dtype, copy=False)
 
 
-def _refuse_unsupported(hills: Hills) -> None:
-    if hills.cholesky is not None or hills.interval is not None:
-        raise InputError(
-            "found multivariate hills, or hills of METAD's INTERVAL, which this version reads but "
-            "does not sum; sum them with PLUMED's sum_hills"
-        )
-
-
-def _hills_arrays(
+def hills_arrays(
     hills: Hills, heights: NDArray[np.float64], real: np.dtype[Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    arrays = (hills.centers, hills.sigmas, heights)
+    """Return centres, widths and heights in one precision; one row of widths where all agree."""
+    widths = hills.sigmas if hills.cholesky is None else hills.cholesky
+    if len(widths) > 1 and (widths == widths[0]).all():
+        widths = widths[:1]
+    if hills.cholesky is not None:
+        widths = _inverse_factors(widths, hills.ndim)
+    arrays = (hills.centers, widths, heights)
     centers, sigmas, scaled = (np.asarray(array, dtype=real) for array in arrays)
     return centers, sigmas, scaled
+
+
+def _inverse_factors(packed: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
+    """Return the Cholesky factors of inverse matrices, from those of the matrices.
+
+    Both are lower triangles, packed row by row.
+    """
+    rows, columns = np.tril_indices(ndim)
+    factors = np.zeros((len(packed), ndim, ndim))
+    factors[:, rows, columns] = packed
+    inverses = np.linalg.inv(factors)
+    precisions = inverses.transpose((0, 2, 1)) @ inverses
+    return np.ascontiguousarray(np.linalg.cholesky(precisions)[:, rows, columns])
 
 
 def _bias_heights(hills: Hills) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ import pytest
 
 import cyfes
 from cyfes import _device, wrapper
+from cyfes._planning import Work
 
 GRID = "cyfes.Grid(0.0, 1.0, 4)"
 HILLS = "cyfes.Hills(['x'], [[0.5]], [[0.1]], [1.0])"
@@ -106,6 +107,8 @@ for device in ("cuda", "cuda:0", "cuda:7"):
 
 def test_without_a_gpu_auto_computes_on_the_cpu_and_says_so_once() -> None:
     code = f"""
+from cyfes import _device
+_device._WORTH_A_CONTEXT = 0.0
 for _ in range(2):
     surface = cyfes.sum_hills({HILLS}, {GRID})
     cyfes.bias([[0.5]], {HILLS})
@@ -116,6 +119,33 @@ print(surface.device)
     assert result.stderr.count("CyfesWarning: computing on the CPU: ") == 1
     # The warning points at the caller's line, which CPython before 3.8 calls "-c".
     assert re.match(r"(<string>|-c):\d+: CyfesWarning: ", result.stderr)
+
+
+def test_a_small_sum_never_asks_for_a_gpu() -> None:
+    code = f"""
+from cyfes import wrapper, _device
+def refuse(*_):
+    raise AssertionError("asked")
+class Watched:
+    device_count = device_info = staticmethod(refuse)
+_device.wrapper = lambda dtype: Watched
+surface = cyfes.sum_hills({HILLS}, {GRID})
+cyfes.bias([[0.5]], {HILLS})
+cyfes.reweight([0.5], {GRID}, 0.1, kT=1.0)
+cyfes.PathFES([[0, 0, 0]], [[0, 0, 0]], [1, 1, 1], [0])
+print(surface.device, surface.plan.endswith("; on the CPU, for so small a sum"))
+"""
+    result = run(code)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "cpu True\n", "")
+
+
+def test_a_large_sum_asks_for_a_gpu() -> None:
+    assert _device.is_small(1e-4)
+    assert not _device.is_small(1.0)
+    # Large for the CPUs of any machine.
+    work = Work(10_000_000, (101, 101, 101), (5.0, 5.0, 5.0), True)
+    assert not _device.is_small(work.seconds)
+    assert _device.is_small(Work(1000, (101, 101), (5.0, 5.0), True).seconds)
 
 
 def test_without_a_gpu_the_devices_are_the_cpu_alone() -> None:

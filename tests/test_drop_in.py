@@ -115,7 +115,8 @@ def test_cyfes45_garbage_without_a_gpu_is_a_result_of_the_cpu() -> None:
     done = run(SCRIPT, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 0
     assert done.stdout == "[0. 0. 0.]\n"
-    assert done.stderr.count("CyfesWarning: computing on the CPU: ") == 1
+    # So small a sum is the CPU's on any machine: nothing to warn of.
+    assert done.stderr == ""
 
 
 def test_cyfes45_garbage_without_a_gpu_is_an_error_where_one_was_asked_for() -> None:

@@ -15,9 +15,7 @@ from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
 
 from cyfes import column_files
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
-from cyfes.grid import Grid
 from cyfes.hills import Hills, iter_hills, read_hills
-from cyfes.sums import sum_hills
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -340,12 +338,6 @@ def test_an_interval_is_read(tmp_path: Path) -> None:
     header = HEADER_1D + "#! SET lower_int 0.5\n#! SET upper_int pi\n"
     hills = read_hills(write_hills(tmp_path / "HILLS", header + ROWS_1D))
     assert hills.interval == (0.5, math.pi)
-
-
-def test_hills_that_cannot_be_summed_together_yet_are_refused_by_the_sum() -> None:
-    hills = Hills(("a", "b"), CENTERS_2D, None, 1.0, cholesky=[3.0, 4.0, 3.0])
-    with pytest.raises(InputError, match="does not sum"):
-        sum_hills(hills, Grid(0.0, 1.0, [3, 3]), "cpu")
 
 
 def _walkers(tmp_path: Path, rows: dict[str, list[str]]) -> list[Path]:

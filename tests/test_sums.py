@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -201,3 +202,222 @@ def test_sum_hills_refuses(change: dict[str, Any], message: str) -> None:
 def test_bias_refuses(points: Any, message: str) -> None:
     with pytest.raises(cyfes.InputError, match=message):
         cyfes.bias(points, random_hills([True, False]), device="cpu")
+
+
+def plain_hills(count: int = 50, **change: Any) -> cyfes.Hills:
+    """Return plain Gaussians of one width over one periodic and one open variable."""
+    rng = np.random.default_rng(7)
+    fields: dict[str, Any] = {
+        "names": ["phi", "x"],
+        "centers": rng.uniform(-3.0, 3.0, (count, 2)),
+        "sigmas": [0.3, 0.4],
+        "heights": rng.uniform(0.5, 1.5, count),
+        "kernel": "gaussian",
+        "domain": [("-pi", "pi"), None],
+    }
+    return cyfes.Hills(**{**fields, **change})
+
+
+def parts_of(hills: cyfes.Hills, size: int) -> Any:
+    for start in range(0, len(hills), size):
+        part = slice(start, start + size)
+        yield cyfes.Hills(
+            hills.names,
+            hills.centers[part],
+            hills.sigmas[part],
+            hills.heights[part],
+            kernel=hills.kernel,
+            domain=hills.domain,
+        )
+
+
+@pytest.mark.parametrize("kernel", ["stretched-gaussian", "gaussian"])
+def test_portions_of_hills_are_summed_as_all_of_them(
+    kernel: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hills, grid = random_hills([True, False], kernel, 100), uneven_grid([True, False])
+    whole = cyfes.sum_hills(hills, grid, "cpu", gradient=True)
+    # So small a part that several are needed for the grid.
+    monkeypatch.setattr("cyfes._grid_sum._PART", 600)
+    portions = cyfes.sum_hills(parts_of(hills, 30), grid, "cpu", gradient=True)
+    assert relative_error(portions.values, whole.values) < 1e-14
+    assert relative_error(portions.gradient, whole.gradient) < 1e-14
+
+
+@pytest.mark.parametrize(
+    ("portions", "message"),
+    [
+        ([], "found no portion of hills"),
+        ([1], "found a int, expected Hills"),
+        (
+            [random_hills([True, False]), random_hills([True, True])],
+            "found a portion of domain",
+        ),
+        (
+            [random_hills([True, False]), random_hills([True, False], "gaussian")],
+            "found a portion of kernel gaussian, expected stretched-gaussian",
+        ),
+    ],
+)
+def test_portions_that_do_not_fit_together_are_refused(portions: Any, message: str) -> None:
+    with pytest.raises(cyfes.InputError, match=message):
+        cyfes.sum_hills(iter(portions), uneven_grid([True, False]), "cpu")
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_surface_is_written_to_arrays_on_disk(tmp_path: Path, gradient: bool) -> None:
+    hills, grid = random_hills([True, False]), uneven_grid([True, False])
+    expected = cyfes.sum_hills(hills, grid, "cpu", gradient=gradient)
+    shapes = [grid.shape, (2, *grid.shape)][: 1 + gradient]
+    maps = [
+        np.memmap(tmp_path / f"{i}", np.float64, "w+", shape=shape)
+        for i, shape in enumerate(shapes)
+    ]
+    out: Any = tuple(maps) if gradient else maps[0]
+    found = cyfes.sum_hills(hills, grid, "cpu", gradient=gradient, out=out)
+    assert found.values is maps[0]
+    for array in maps:
+        array.flush()
+    stored = np.fromfile(tmp_path / "0").reshape(grid.shape)
+    np.testing.assert_array_equal(stored, expected.values)
+    if gradient:
+        slopes = np.fromfile(tmp_path / "1").reshape(2, *grid.shape)
+        np.testing.assert_array_equal(slopes, expected.gradient)
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ([1.0], r"out: found a float, expected a NumPy array"),
+        (np.empty((9, 10)), r"out: found shape \(9, 10\) of float64, expected \(9, 11\)"),
+        (np.empty((9, 11), np.float32), r"out: found shape \(9, 11\) of float32, expected"),
+        (np.empty((11, 9)).T, r"out: found an array that is read-only or not C-contiguous"),
+        ((np.empty((9, 11)),) * 2, r"out: found 2 arrays, expected one array, for F"),
+    ],
+)
+def test_arrays_that_cannot_take_the_surface_are_refused(out: Any, message: str) -> None:
+    with pytest.raises(cyfes.InputError, match=message):
+        cyfes.sum_hills(random_hills([True, False]), uneven_grid([True, False]), "cpu", out=out)
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_grid_that_no_memory_holds_is_refused_with_what_fits(gradient: bool) -> None:
+    grid = cyfes.Grid([0.0] * 3, [1.0] * 3, 9999)
+    size = "29.1 TiB" if gradient else "7.28 TiB"
+    hills = cyfes.Hills(["x", "y", "z"], [[0.5] * 3], 0.1, 1.0)
+    message = (
+        r"found a grid of 10000 x 10000 x 10000 = 1000000000000 points, whose surface"
+        rf"{' with its gradient' if gradient else ''} takes {size}, but [\d.]+ [MG]iB of memory "
+        r"are free, which fits \d+ points \(about \d+ along each axis\); expected fewer bins, or"
+    )
+    with pytest.raises(cyfes.InputError, match=message):
+        cyfes.sum_hills(hills, grid, "cpu", gradient=gradient)
+    with pytest.raises(cyfes.InputError, match="= 1000000000000 points"):
+        cyfes.reweight([[0.5] * 3], grid, 0.1, kT=1.0, device="cpu")
+
+
+def test_plain_gaussian_wider_than_its_period_is_refused() -> None:
+    hills = plain_hills(sigmas=[6.4, 0.4])
+    grid = cyfes.Grid(["-pi", -4.0], ["pi", 4.0], 20, [True, False])
+    with pytest.raises(cyfes.InputError, match=r"sigma of axis 0 of hill 0 is 6\.4.* period"):
+        cyfes.sum_hills(hills, grid, "cpu", truncation="none")
+    with pytest.raises(cyfes.InputError, match="more than the period of the axis"):
+        cyfes.reweight(hills.centers, grid, hills.sigmas, kT=1.0, device="cpu")
+    # PLUMED's own kernels take the nearest image by definition.
+    assert np.isfinite(cyfes.sum_hills(hills, grid, "cpu").values).all()
+
+
+@pytest.mark.parametrize("kernel", ["stretched-gaussian", "gaussian"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_multivariate_hills_of_a_diagonal_matrix_are_the_plain_ones(
+    kernel: str, dtype: str
+) -> None:
+    hills, grid = random_hills([True, False, False], kernel), uneven_grid([True, False, False])
+    packed = np.zeros((len(hills), 6))
+    packed[:, [0, 2, 5]] = hills.sigmas
+    fields: dict[str, Any] = {"kernel": kernel, "domain": hills.domain, "cholesky": packed}
+    same = cyfes.Hills(hills.names, hills.centers, None, hills.heights, **fields)
+    truncation = "none" if kernel == "gaussian" else "plumed"
+    options: dict[str, Any] = {"gradient": True, "truncation": truncation, "dtype": dtype}
+    expected = cyfes.sum_hills(hills, grid, "cpu", **options)
+    found = cyfes.sum_hills(same, grid, "cpu", **options)
+    assert relative_error(found.values, expected.values) < TOLERANCE[dtype]
+    assert relative_error(found.gradient, expected.gradient) < TOLERANCE[dtype]
+    where = grid.points()
+    expected_bias = cyfes.bias(where, hills, "cpu", dtype)
+    assert relative_error(cyfes.bias(where, same, "cpu", dtype), expected_bias) < TOLERANCE[dtype]
+
+
+def test_correlated_hills_follow_their_covariance_matrix() -> None:
+    rng = np.random.default_rng(8)
+    factor = np.array([[0.5, 0.0], [0.3, 0.2]])
+    centers = rng.normal(size=(30, 2))
+    hills = cyfes.Hills(["x", "y"], centers, None, 1.0, kernel="gaussian", cholesky=[0.5, 0.3, 0.2])
+    grid = cyfes.Grid([-3.0, -3.0], [3.0, 3.0], 20)
+    difference = grid.points()[:, None, :] - centers
+    inverse = np.linalg.inv(factor @ factor.T)
+    values = np.exp(-0.5 * np.einsum("mni,ij,mnj->mn", difference, inverse, difference)).sum(axis=1)
+    surface = cyfes.sum_hills(hills, grid, "cpu", truncation="none")
+    assert relative_error(surface.values, -values.reshape(grid.shape)) < 1e-14
+    assert surface.plan.startswith("direct, ")
+
+
+@pytest.mark.parametrize("kernel", ["stretched-gaussian", "gaussian"])
+def test_beyond_an_interval_the_sum_stays_what_it_is_at_its_ends(kernel: str) -> None:
+    rng = np.random.default_rng(9)
+    fields: dict[str, Any] = {"kernel": kernel, "interval": (-0.95, 1.05)}
+    hills = cyfes.Hills(["x"], rng.normal(size=(20, 1)), 0.4, 1.0, **fields)
+    grid = cyfes.Grid(-3.0, 3.0, 60)
+    surface = cyfes.sum_hills(hills, grid, "cpu", gradient=True)
+    where = grid.axes[0]
+    ends = cyfes.bias([-0.95, 1.05], hills, "cpu")
+    np.testing.assert_array_equal(surface.values[where < -0.95], -ends[0])
+    np.testing.assert_array_equal(surface.values[where > 1.05], -ends[1])
+    beyond = (where < -0.95) | (where > 1.05)
+    gradient = np.asarray(surface.gradient)[0]
+    assert not gradient[beyond].any()
+    assert gradient[~beyond].all()
+    np.testing.assert_array_equal(cyfes.bias([-2.0, 2.0], hills, "cpu"), ends)
+
+
+def test_progress_rises_and_an_error_in_it_stops_the_sum() -> None:
+    hills = cyfes.Hills(["x", "y", "z"], np.zeros((100_000, 3)), 1.0, 1.0)
+    grid = cyfes.Grid([-1.0] * 3, [1.0] * 3, 60)
+    seen: list[float] = []
+
+    def progress(done: float) -> None:
+        seen.append(done)
+        if len(seen) == 3:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        cyfes.sum_hills(hills, grid, "cpu", progress=progress)
+    assert 0.0 < seen[0] < seen[1] < seen[2] < 1.0
+    with pytest.raises(RuntimeError, match="enough"):
+        cyfes.sum_hills([hills], grid, "cpu", progress=lambda done: fail_if(math.isnan(done)))
+
+
+def fail_if(condition: bool) -> None:
+    if condition:
+        raise RuntimeError("enough")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"plan": "fast"}, r"plan is 'fast', expected one of auto, direct, separable, trunc"),
+        ({"plan": "truncated", "truncation": "none"}, r"the truncated path can sum kernels with"),
+        ({"plan": "separable"}, r"the separable path can sum plain Gaussians with a width"),
+    ],
+)
+def test_plan_that_cannot_serve_the_kernel_is_refused(change: dict[str, Any], message: str) -> None:
+    grid = cyfes.Grid(["-pi", -4.0], ["pi", 4.0], 20, [True, False])
+    with pytest.raises(cyfes.InputError, match=message):
+        cyfes.sum_hills(plain_hills(), grid, "cpu", **change)
+
+
+def test_bias_watches_its_progress() -> None:
+    hills = random_hills([True, False], count=100_000)
+    points = np.random.default_rng(0).normal(size=(100_000, 2))
+    with pytest.raises(RuntimeError, match="enough"):
+        cyfes.bias(points, hills, "cpu", progress=lambda done: fail_if(done > 0.0))

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,11 @@ def test_points_that_do_not_fit_are_refused(
         ({"points": np.array([-2, -3], np.int64)}, r"the grid has -2 points along axis 0"),
         ({"periods": np.ones(3)}, r"periods has shape \(3,\)"),
         ({"periods": np.array([-1.0, 0.0])}, r"period of axis 0 is -1"),
-        ({"periods": np.array([7.0, 0.0])}, r"axis 0 of the grid is 2.* its period is 7"),
+        ({"periods": np.array([1.5, 0.0])}, r"axis 0 of the grid is 2.* its period is 1\.5"),
+        (
+            {"periods": np.array([2.5, 0.0]), "kernel": BOXED},
+            r"the period of axis 0 of the grid is 2\.5.* spacings, expected a whole number",
+        ),
         ({"kernel": 4}, r"kernel 4 is unknown"),
         ({"kernel": LOG}, r"the logarithmic kernel is summed without a gradient only"),
         ({"path": 4}, r"path 4 is unknown"),
@@ -294,18 +299,35 @@ def test_error_in_progress_stops_the_sum_and_is_raised() -> None:
     assert 0.0 < seen[0] < seen[1] < seen[2] < 1.0
 
 
-def test_interrupt_stops_the_sum_within_a_fifth_of_a_second() -> None:
-    stopped = {}
+def seconds_to_stop() -> float:
+    """Return how long a sum goes on after Ctrl-C."""
+    pressed = []
 
     def press() -> None:
-        stopped["at"] = time.perf_counter()
+        pressed.append(time.perf_counter())
         os.kill(os.getpid(), signal.SIGINT)
 
-    timer = threading.Timer(0.3, press)
-    timer.start()
+    threading.Timer(0.3, press).start()
     with pytest.raises(KeyboardInterrupt):
         slow_points(None)
-    assert time.perf_counter() - stopped["at"] < 0.2
+    return time.perf_counter() - pressed[0]
+
+
+def test_interrupt_stops_the_sum_within_a_fifth_of_a_second() -> None:
+    # On a busy machine a thread may have to wait for its turn; not three times in a row.
+    assert any(seconds_to_stop() < 0.2 for _ in range(3))
+
+
+def test_interrupted_sums_leak_no_memory() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+
+    seconds_to_stop()
+    before = resident()
+    for _ in range(2):
+        seconds_to_stop()
+    # The arrays of one call alone are 1600 pages.
+    assert resident() - before < 800
 
 
 @pytest.mark.parametrize(("module", "real"), MODULES)

@@ -314,7 +314,7 @@ inline AxisPoint along_axis(const TileAxis &axis, double index, const AxisHill &
   double d = 0.5 * scaled * scaled;
   if (BOXED) {
     double distance = index - hill.bin;
-    if (axis.period > 0) distance -= axis.points * nearest(distance / axis.points);
+    if (axis.period > 0) distance -= axis.period_points * nearest(distance / axis.period_points);
     d = __builtin_fabs(distance) <= hill.bins ? d : outside;
   }
   return {d, -scaled * hill.inverse};

@@ -62,8 +62,8 @@ class Tile {
       TileAxis &axis = batch_.axes[i];
       axis.lower = grid.lower[i];
       axis.spacing = grid.spacing[i];
-      axis.points = static_cast<double>(grid.points[i]);
       axis.period = sum_.hills.periods[i];
+      axis.period_points = std::round(axis.period / axis.spacing);
       axis.inverse_period = axis.period > 0 ? 1.0 / axis.period : 0.0;
       axis.first = tile % sum_.tiling.tiles[i] * sum_.tiling.extent[i];
       axis.extent = static_cast<int>(std::min(sum_.tiling.extent[i], grid.points[i] - axis.first));

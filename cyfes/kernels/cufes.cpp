@@ -179,6 +179,18 @@ std::int64_t checked_size(const cufes_grid &grid) {
   return size;
 }
 
+void check_coverage(const cufes_grid &grid, int i, double period, bool whole) {
+  const double length = grid.points[i] * grid.spacing[i];
+  require(length <= period * (1 + 1e-9),
+          "axis " + std::to_string(i) + " of the grid is " + std::to_string(length) +
+              " long, but its period is " + std::to_string(period) +
+              ": a periodic axis covers its period once at most");
+  const double bins = period / grid.spacing[i];
+  require(!whole || std::fabs(bins - std::round(bins)) <= 1e-6,
+          "the period of axis " + std::to_string(i) + " of the grid is " + std::to_string(bins) +
+              " spacings, expected a whole number for the boxed kernel, which counts bins");
+}
+
 template <typename Real>
 void check_grid(const Hills<Real> &hills, const cufes_grid *grid) {
   require(grid && grid->lower && grid->spacing && grid->points,
@@ -189,12 +201,8 @@ void check_grid(const Hills<Real> &hills, const cufes_grid *grid) {
     require(
         std::isfinite(grid->lower[i]) && grid->spacing[i] > 0 && std::isfinite(grid->spacing[i]),
         "axis " + std::to_string(i) + " of the grid has no finite origin and positive spacing");
-    const double period = hills.periods[i];
-    const double length = grid->points[i] * grid->spacing[i];
-    require(period == 0 || std::fabs(length - period) <= 1e-9 * period,
-            "axis " + std::to_string(i) + " of the grid is " + std::to_string(length) +
-                " long, but its period is " + std::to_string(period) +
-                ": a periodic axis must cover its period once");
+    if (hills.periods[i] > 0)
+      check_coverage(*grid, i, hills.periods[i], hills.kernel == CUFES_BOXED_GAUSSIAN);
   }
 }
 
