@@ -92,17 +92,21 @@ class GridSum(NamedTuple):
         gradient: NDArray[Any] | None,
         start: int,
     ) -> None:
-        kernel = GAUSSIAN if self.kernel == BOXED_GAUSSIAN else self.kernel
         ends, held = np.array(interval, dtype=values.dtype), np.empty(2, dtype=values.dtype)
         arrays = (self.centers, self.sigmas, self.heights, self.periods)
         wrapper(values.dtype.name).sum_points(
-            means.device, kernel, *arrays, ends[:, np.newaxis], held, multivariate=self.multivariate
+            means.device,
+            self.kernel,
+            *arrays,
+            ends[:, np.newaxis],
+            held,
+            multivariate=self.multivariate,
         )
         where = self.grid.axes[0][start : start + len(values)]
-        for beyond, value in zip((where < interval[0], where > interval[1]), held):
-            values[beyond] = value
-            if gradient is not None:
-                gradient[:, beyond] = 0.0
+        values[where < interval[0]] = held[0]
+        values[where > interval[1]] = held[1]
+        if gradient is not None:
+            gradient[:, (where <= interval[0]) | (where >= interval[1])] = 0.0
 
     def add(self, means: Means, values: NDArray[Any], gradient: NDArray[Any] | None) -> str:
         """Add the sum to what the arrays hold, and return the plan."""

@@ -109,6 +109,7 @@ def reweight(
         tuple(names or (f"cv{axis}" for axis in range(grid.ndim))),
         device=_device.name(number),
         plan=words,
+        kT=float(kT),
     )
 
 

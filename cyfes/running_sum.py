@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class RunningSum:
     def __init__(self, grid: Grid, device: str = "auto", dtype: str = "float64") -> None:
         self.count = 0
         self._grid = grid
-        self._how = {"device": device, "dtype": dtype}
+        self._how: dict[str, Any] = {"device": device, "dtype": dtype}
         self._sum: FreeEnergySurface | None = None
         self._interval: tuple[float, float] | None = None
         # The sum of hills at the ends of the interval.

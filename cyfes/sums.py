@@ -223,6 +223,11 @@ def _negated(
     hills: Hills, kernel: int, periods: NDArray[np.float64], grid: Grid, real: np.dtype[Any]
 ) -> GridSum:
     """Return the sum of -hills: F itself, without another pass over the surface."""
+    if hills.interval is not None and kernel == BOXED_GAUSSIAN:
+        raise InputError(
+            "found plain Gaussians with an INTERVAL, whose cut-off at a box has no meaning beyond "
+            'it; expected stretched ones, or truncation="none"'
+        )
     centers, sigmas, heights = hills_arrays(hills, -hills.heights, real)
     multivariate = hills.cholesky is not None
     return GridSum(kernel, centers, sigmas, heights, multivariate, periods, grid, hills.interval)

@@ -357,9 +357,9 @@ def test_cyfes45_garbage_without_a_gpu_is_a_result_of_the_cpu(samples: Any) -> N
     assert done.returncode == 0, done.stderr
     said = done.stderr.splitlines()
     assert said[0] == "cyfes: read 60 samples from samples.txt, bias in column 3"
-    assert said[1].startswith("cyfes: warning: computing on the CPU: ")
-    assert re.fullmatch(r"cyfes: computed .* 11 x 11 x 11 points on cpu: 0 to [\d.]+", said[2])
-    assert len(said) == 3
+    # So small a sum is the CPU's on any machine: nothing to warn of.
+    assert re.fullmatch(r"cyfes: computed .* 11 x 11 x 11 points on cpu: 0 to [\d.]+", said[1])
+    assert len(said) == 2
     cvs = samples[:, :3]
     points = grid_points(cvs.min(axis=0), cvs.max(axis=0), (10, 10, 10))
     expected = free_energy(points, cvs, samples[:, 3])
