@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cyfes._device import Device, devices
     from cyfes.blocks import reweight_blocks
     from cyfes.colvar import Colvar, iter_colvar, read_colvar
+    from cyfes.convergence import convergence
     from cyfes.cube import save_cube
     from cyfes.errors import (
         CyfesError,
@@ -72,6 +73,7 @@ _MODULES = {
     "StreamPathFES_f32": "cyfes.path_fes",
     "bias": "cyfes.sums",
     "box": "cyfes.regions",
+    "convergence": "cyfes.convergence",
     "devices": "cyfes._device",
     "iter_colvar": "cyfes.colvar",
     "iter_hills": "cyfes.hills",
@@ -114,6 +116,7 @@ __all__ = [
     "__version__",
     "bias",
     "box",
+    "convergence",
     "devices",
     "iter_colvar",
     "iter_hills",

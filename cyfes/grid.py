@@ -227,6 +227,11 @@ class Grid:
         bins = [self.bins[axis] for axis in axes]
         return Grid(lower, upper, bins, [self.periodic[axis] for axis in axes])
 
+    def point(self, number: int) -> tuple[float, ...]:
+        """Return the coordinates of one point, by its number in C order."""
+        index = np.unravel_index(number, self.shape)
+        return tuple(float(axis[k]) for axis, k in zip(self.axes, index))
+
     def points(self) -> NDArray[np.float64]:
         """Return the coordinates of all points.
 

@@ -184,6 +184,14 @@ class Landscape:
             last = came[last].basins[0]
         return chain[::-1]
 
+    def between(self, first: ArrayLike, last: ArrayLike) -> list[Pass]:
+        """Return the passes from one point's basin to another's; none if there is no way."""
+        ends = (int(self.labels[nearest_point(point, self.grid)]) for point in (first, last))
+        try:
+            return self.chain(*ends)
+        except InputError:
+            return []
+
     def _mergers(self) -> Iterator[tuple[int, int, Pass]]:
         """Yield what each pass joins: the lowest minimum on either side, the lower one first."""
         lowest = np.arange(len(self.minima))

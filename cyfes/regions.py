@@ -34,9 +34,9 @@ def box(grid: Grid, ranges: Sequence[tuple[float, float] | None]) -> Mask:
     grid : Grid
         The grid of D axes.
     ranges : sequence of D (float, float) or None
-        The lower and upper end along each axis, both included; None for all of it. On a periodic
-        axis the range goes upwards from the first to the second end, across the boundary if need
-        be.
+        The ends along each axis, the upper one left out unless the grid ends there, so that
+        neighbouring ranges share no point; None for all of it. On a periodic axis the range goes
+        upwards from the first to the second end, across the boundary if need be.
 
     Returns
     -------
@@ -64,14 +64,16 @@ def _inside(grid: Grid, axis: int, low: float, high: float) -> Mask:
     if not (np.isfinite([low, high]).all() and (low < high or grid.periodic[axis])):
         raise InputError(f"found the range {low:g} to {high:g}, expected its lower end first")
     x = grid.axes[axis]
-    # Points that differ from an end by rounding belong to the region.
+    # Points that differ from an end by rounding are at the end.
     slack = 1e-9 * float(grid.spacing[axis])
-    if not grid.periodic[axis]:
-        return (x >= low - slack) & (x <= high + slack)
-    period = float(grid.upper[axis] - grid.lower[axis])
-    extent = (high - low) % period if abs(high - low) < period - slack else period
-    above = np.mod(x - low + slack, period)
-    return above <= extent + 2.0 * slack
+    if grid.periodic[axis]:
+        period = float(grid.upper[axis] - grid.lower[axis])
+        extent = period if abs(high - low) > period - slack else (high - low) % period
+        inside: Mask = np.mod(x - low + slack, period) < extent
+    else:
+        last = np.arange(len(x)) == len(x) - 1
+        inside = (x >= low - slack) & ((x < high - slack) | (last & (x <= high + slack)))
+    return inside
 
 
 def masks(grid: Grid, regions: Sequence[Region], basins: Basins | None) -> list[Mask]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 KT = 2.5
 GRID = Grid(-2.0, 2.0, 40)
-HALVES = [box(GRID, [ends]) for ends in ((-2.0, 0.0), (0.05, 2.0))]
+HALVES = [box(GRID, [ends]) for ends in ((-2.0, 0.0), (0.0, 2.0))]
 
 # Two-sided quantiles of Student's distribution with 9 degrees of freedom.
 T9 = {0.68: 1.053, 0.95: 2.262}

@@ -235,7 +235,7 @@ def test_a_dropped_line_is_told_in_one_line(tmp_path: Path, capsys: CAPTURE) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "found no command, expected sum-hills or info"),
+        ([], "found no command, expected sum-hills, "),
         (["reweigh"], "invalid choice"),
         (["sum-hills"], "found neither --hills nor --histo"),
         (["sum-hills", "--hills"], "expected one argument"),

@@ -28,7 +28,7 @@ def _two_parabolas(kT: float = 2.5) -> tuple[float, FreeEnergySurface]:
 def test_difference_of_two_wells_is_that_of_their_integrals() -> None:
     expected, surface = _two_parabolas()
     assert surface.difference([-2.0], [2.0]) == pytest.approx(expected, abs=1e-6)
-    halves = [box(surface.grid, [ends]) for ends in ((-4.0, -0.01), (0.0, 4.0))]
+    halves = [box(surface.grid, [ends]) for ends in ((-4.0, 0.0), (0.0, 4.0))]
     assert surface.difference(*halves) == pytest.approx(expected, abs=1e-6)
 
 
@@ -53,9 +53,9 @@ def test_the_same_basin_twice_is_refused() -> None:
     ("ranges", "columns", "rows"),
     [
         ([None, None], range(8), range(5)),
-        ([(-np.pi / 2, np.pi / 2), (0.25, 0.5)], [2, 3, 4, 5, 6], [1, 2]),
+        ([(-np.pi / 2, np.pi / 2), (0.25, 0.5)], [2, 3, 4, 5], [1]),
         ([(3.0, -2.2), None], [0, 1], range(5)),
-        ([(np.pi, -np.pi / 2), None], [0, 1, 2], range(5)),
+        ([(np.pi, -np.pi / 2), None], [0, 1], range(5)),
         ([(-np.pi, np.pi), (1.0, 2.0)], range(8), [4]),
     ],
 )
