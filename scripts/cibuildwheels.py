@@ -63,9 +63,10 @@ def identifier(version: str) -> str:
 def install_builder(builder: Builder) -> Path:
     """Install the pinned cibuildwheel in an environment of its own; return its Python."""
     if sys.version_info < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
         raise LackingError(
-            f"cibuildwheel needs Python 3.11 or newer; {sys.executable} is older: run this with a "
-            "newer one"
+            f"cibuildwheel needs Python {wanted} or newer and {sys.executable} is older; run this "
+            "with a newer one"
         )
     python = make_venv(Path(sys.executable), WORK / Path(builder.pins).stem)
     pins = PROJECT / "requirements" / builder.pins

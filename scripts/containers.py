@@ -119,15 +119,17 @@ def seen_from_container(value: str) -> str:
 
 def pip_environment() -> dict[str, str]:
     """Return pip's settings here as environment variables for the container."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"], check=True, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    # A quiet pip lists nothing.
+    spoken = {**os.environ, "PIP_QUIET": "0"}
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=spoken)
     found: dict[str, str] = {}
-    for line in done.stdout.splitlines():
-        # As in :env:.cert='/etc/ssl/cert.pem'; the later line is that which pip follows.
+    # As in :env:.cert='/etc/cert.pem' and global.cert='…'; the environment's come first in the
+    # list, and go before all others.
+    for line in reversed(done.stdout.splitlines()):
         name, _, value = line.partition("=")
-        option = name.rpartition(".")[2]
-        if option in PIP_SETTINGS:
+        section, _, option = name.rpartition(".")
+        if section in ("global", ":env:") and option in PIP_SETTINGS:
             variable = "PIP_" + option.upper().replace("-", "_")
             found[variable] = seen_from_container(value.strip("'").replace("\\n", " ").strip())
     return found

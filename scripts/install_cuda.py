@@ -52,8 +52,8 @@ ESSENTIAL = (
 Pins = Dict[str, Dict[str, str]]
 
 
-class UntrustedError(Exception):
-    """The index served something else than what is pinned."""
+class UntrustedError(LackingError):
+    """The index served something else than what is pinned: there is none here to trust."""
 
 
 def read_pins(path: Path) -> Pins:
@@ -232,9 +232,6 @@ def main() -> int:
     root = parse_arguments().directory.resolve()
     try:
         outcome = install(root)
-    except UntrustedError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return Status.FAULTY
     except OSError as error:
         raise LackingError(f"cannot write the toolkit: {error}") from None
     print(f"CUDA toolkit {outcome}: {root}")

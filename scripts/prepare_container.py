@@ -91,7 +91,7 @@ def main() -> int:
     root = parser.parse_args().directory.resolve()
     try:
         prepare(root)
-    except (BuildError, install_cuda.UntrustedError) as error:
+    except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return Status.FAULTY
     return Status.DONE

@@ -38,6 +38,8 @@ PACKAGES = (
 # CPythons that Debian's unstable suite has. They need a newer C library than SUITE's, so they
 # are unpacked into a folder of their own with all that they need.
 UNSTABLE = ("3.14", "3.15")
+# An interpreter of the system's own is spread over this and cannot be copied.
+SYSTEM = Path("/usr")
 # cibuildwheel runs its own helper on 3.9, and before-all is 3.12's (pyproject.toml).
 ALWAYS = ("3.9", "3.12")
 LINKER = PROJECT / "scripts" / "standin_linker.py"
@@ -101,14 +103,13 @@ def find_interpreter(version: str) -> Interpreter:
         Neither this machine nor Debian has it.
     """
     for python in interpreters.candidates(version):
-        # The system's own is spread over /usr.
-        if interpreters.version_of(python) == version and prefix_of(python) != Path("/usr"):
+        if interpreters.version_of(python) == version and prefix_of(python) != SYSTEM:
             return Interpreter(version, prefix_of(python))
     if version in UNSTABLE:
         return Interpreter(version, None)
     raise LackingError(
-        f"no CPython {version} for the stand-in image: neither on the path nor in pyenv "
-        f"(Debian's own in /usr cannot be copied); install it, as with 'pyenv install {version}'"
+        f"no CPython {version} for the stand-in image: neither on the path nor in pyenv (the "
+        f"system's own in {SYSTEM} cannot be copied); install it: pyenv install {version}"
     )
 
 
@@ -188,9 +189,6 @@ def setup_script(pythons: Sequence[Interpreter]) -> str:
             lines.append(f"{base} -m ensurepip --default-pip")
         lines.append(f"{link}/bin/python -c 'import ctypes, ssl, zlib'")
         lines.append(f"test -x {link}/bin/pip")
-    # The first link prepares the old glibc's symbols, once and not in each container.
-    lines.append("echo 'int standin;' | gcc -x c -c -fPIC -o /tmp/first.o -")
-    lines.append("gcc -shared -o /tmp/first.so /tmp/first.o && rm /tmp/first.*")
     return "\n".join(lines) + "\n"
 
 

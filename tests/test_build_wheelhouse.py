@@ -1,0 +1,134 @@
+"""build_wheelhouse.py: what it asks of engine, image and wheels before it delivers any."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import build_wheelhouse
+import pytest
+from build_wheelhouse import Product
+from cibuildwheels import BuildError
+from containers import Engine
+from wheelkit.report import LackingError, MisusedError
+
+SCRIPT = Path(build_wheelhouse.__file__)
+TAGS = "manylinux2014_x86_64.manylinux_2_17_x86_64"
+
+
+def write_wheel(folder: Path, tag: str, libcufes: bytes = b"", platform: str = TAGS) -> Path:
+    path = folder / f"cyfes-5.0-{tag}-{tag}-{platform}.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("cyfes-5.0.data/data/cufes/libcufes.so", libcufes)
+    return path
+
+
+def product(wheel: Path, version: str = "3.10") -> Product:
+    return Product(version, wheel, [], "hash")
+
+
+def engine(folder: Path, script: str) -> Engine:
+    """Return an engine that is a shell script."""
+    path = folder / "engine"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return Engine(str(path))
+
+
+def test_machine_without_an_engine_lacks_something(tmp_path: Path) -> None:
+    # The script's own folder of tools stays; docker and podman are in others.
+    environment = {**os.environ, "PATH": str(tmp_path)}
+    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path / "dist")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: no container engine works here")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.parametrize("version", ["3.6", "3.16", "3.13t", "ten"])
+def test_version_that_is_not_built_is_wrong_usage(version: str) -> None:
+    with pytest.raises(MisusedError, match=r"expected one of 3\.7, 3\.8, .* 3\.15"):
+        build_wheelhouse.chosen_versions(["3.7", version])
+
+
+def test_versions_come_once_and_in_order() -> None:
+    assert build_wheelhouse.chosen_versions(["3.10", "3.7", "3.10"]) == ["3.7", "3.10"]
+    assert build_wheelhouse.chosen_versions(None) == list(build_wheelhouse.VERSIONS)
+
+
+def test_image_without_the_wanted_python_is_refused(tmp_path: Path) -> None:
+    podman = engine(tmp_path, "echo cp39-cp39; echo cp312-cp312")
+    build_wheelhouse.check_interpreters(podman, "image", ["3.9", "3.12"])
+    with pytest.raises(LackingError) as error:
+        build_wheelhouse.check_interpreters(podman, "image", ["3.7", "3.9"])
+    assert "image has no CPython 3.7 in /opt/python (it has: cp312-cp312, cp39-cp39)" in str(
+        error.value
+    )
+
+
+def test_image_that_cannot_be_pulled_is_named_and_a_stand_in_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("standin_image.build", lambda _, versions: f"standin:{'-'.join(versions)}")
+    offline = engine(tmp_path, "echo no such host >&2; exit 125")
+    image = build_wheelhouse.choose_image(offline, ["3.7"], ["3.7", "3.9"])
+    assert image == "standin:3.7-3.9"
+    said = capsys.readouterr().err
+    assert "manylinux2014_x86_64:2025.05.03-1 cannot be pulled (no such host)" in said
+    assert "in the stand-in standin:3.7-3.9" in said
+
+
+def test_pinned_image_is_used_where_it_is_to_be_had(tmp_path: Path) -> None:
+    image = build_wheelhouse.choose_image(engine(tmp_path, "exit 0"), ["3.8"], ["3.8"])
+    assert image == "quay.io/pypa/manylinux2014_x86_64:2025.05.03-1"
+
+
+def test_one_manylinux2014_wheel_is_expected_for_each_version(tmp_path: Path) -> None:
+    write_wheel(tmp_path, "cp310")
+    (made,) = build_wheelhouse.collect(tmp_path, ["3.10"], {"cp310": [1.0, 2.0]})
+    assert made.seconds == [1.0, 2.0]
+    with pytest.raises(BuildError, match=r"CPython 3\.11: expected one .* found none"):
+        build_wheelhouse.collect(tmp_path, ["3.10", "3.11"], {})
+    write_wheel(tmp_path, "cp311", platform="linux_x86_64")
+    with pytest.raises(BuildError, match=r"found cyfes-5\.0-cp311-cp311-linux_x86_64"):
+        build_wheelhouse.collect(tmp_path, ["3.11"], {})
+
+
+def test_wheels_with_different_libraries_are_refused(tmp_path: Path) -> None:
+    for tag, content in (("cp310", b"one"), ("cp311", b"one"), ("cp312", b"another")):
+        write_wheel(tmp_path, tag, content)
+    made = build_wheelhouse.collect(tmp_path, ["3.10", "3.11"], {})
+    build_wheelhouse.check_same_library(made)
+    made = build_wheelhouse.collect(tmp_path, ["3.10", "3.12"], {})
+    with pytest.raises(BuildError, match=r"different libcufes\.so: 3\.10: .*; 3\.12: "):
+        build_wheelhouse.check_same_library(made)
+
+
+def test_wheel_that_fails_in_a_new_container_is_not_delivered(tmp_path: Path) -> None:
+    failing = engine(tmp_path, "echo kernel-wrong >&2; exit 1")
+    with pytest.raises(BuildError, match=r"fails in a new container: kernel-wrong"):
+        build_wheelhouse.try_out(failing, "image", product(write_wheel(tmp_path, "cp310")))
+
+
+def test_wheel_without_numpy_in_the_real_image_is_said_to_be_untried(tmp_path: Path) -> None:
+    made = product(write_wheel(tmp_path, "cp315"), "3.15")
+    build_wheelhouse.try_out(engine(tmp_path, "exit 1"), "quay.io/image", made)
+    assert made.trial == "not run: no NumPy for manylinux2014"
+
+
+def test_delivery_replaces_the_projects_wheels_and_nothing_else(tmp_path: Path) -> None:
+    made, out = tmp_path / "made", tmp_path / "dist"
+    made.mkdir()
+    out.mkdir()
+    old = write_wheel(out, "cp39")
+    foreign = out / "other-1.0-py3-none-any.whl"
+    foreign.write_text("other")
+    new = product(write_wheel(made, "cp310", b"new"))
+    build_wheelhouse.fill(out, [new])
+    assert not old.exists()
+    assert sorted(out.iterdir()) == sorted([foreign, new.wheel])
+    assert new.wheel.parent == out

@@ -1,0 +1,109 @@
+"""standin_image.py, as far as it goes without building an image."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import interpreters
+import pytest
+import standin_image
+from containers import Engine
+from standin_image import Interpreter
+from wheelkit.report import LackingError
+
+RUNNING = str(interpreters.version_of(Path(sys.executable)))
+
+
+def interpreter(prefix: str, version: str = "3.10") -> Interpreter:
+    return Interpreter(version, Path(prefix))
+
+
+def test_interpreter_of_this_machine_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    prefix = Path(sys.base_prefix)
+    monkeypatch.setattr(standin_image, "SYSTEM", Path("/nowhere"))
+    assert standin_image.find_interpreter(RUNNING) == Interpreter(RUNNING, prefix)
+
+
+def test_system_python_cannot_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standin_image, "SYSTEM", Path(sys.base_prefix))
+    monkeypatch.setattr(interpreters, "candidates", lambda _: [Path(sys.executable)])
+    with pytest.raises(
+        LackingError, match=rf"no CPython {RUNNING} for the stand-in image: .*pyenv"
+    ):
+        standin_image.find_interpreter(RUNNING)
+
+
+def test_interpreter_that_only_debian_has_comes_from_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interpreters, "candidates", lambda _: [])
+    assert standin_image.find_interpreter("3.15") == Interpreter("3.15", None)
+    with pytest.raises(LackingError, match=r"no CPython 3\.7 for the stand-in image"):
+        standin_image.find_interpreter("3.7")
+
+
+def test_name_changes_with_the_ingredients(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    name = standin_image.image_name([interpreter("/a")])
+    assert standin_image.is_standin(name)
+    assert name == standin_image.image_name([interpreter("/a")])
+    assert name != standin_image.image_name([interpreter("/b")])
+    assert name != standin_image.image_name([interpreter("/a"), interpreter("/a", "3.11")])
+    pins = tmp_path / "standin.txt"
+    pins.write_text("another linker")
+    monkeypatch.setattr(standin_image, "PINS", pins)
+    assert name != standin_image.image_name([interpreter("/a")])
+
+
+def test_copy_has_the_interpreter_and_nobodys_packages(tmp_path: Path) -> None:
+    prefix = tmp_path / "prefix"
+    for name in (
+        *("bin/python3.10", "bin/python3.11", "lib/libpython3.10.so.1.0"),
+        *("lib/python3.10/os.py", "lib/python3.10/test/test_os.py"),
+        *("lib/python3.10/site-packages/numpy.py", "include/python3.10/Python.h"),
+    ):
+        (prefix / name).parent.mkdir(parents=True, exist_ok=True)
+        (prefix / name).touch()
+    standin_image.copy_interpreter("3.10", prefix, tmp_path / "stage")
+    copy = tmp_path / "stage" / prefix.relative_to("/")
+    files = {path.relative_to(copy).as_posix() for path in copy.rglob("*") if path.is_file()}
+    assert files == {
+        *("bin/python3.10", "lib/libpython3.10.so.1.0"),
+        *("lib/python3.10/os.py", "include/python3.10/Python.h"),
+    }
+    assert (copy / "lib/python3.10/site-packages").is_dir()
+
+
+def test_absent_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LackingError, match=r"no mmdebstrap here, .*: apt install mmdebstrap"):
+        standin_image.call(["mmdebstrap", "sid"], "unpacking")
+
+
+def test_failing_tool_is_reported_with_its_last_words() -> None:
+    with pytest.raises(LackingError, match="unpacking failed: no such mirror"):
+        standin_image.call(["sh", "-c", "echo no such mirror >&2; exit 1"], "unpacking")
+
+
+def test_image_of_the_same_ingredients_is_not_built_again(tmp_path: Path) -> None:
+    engine = tmp_path / "engine"
+    engine.write_text("#!/bin/sh\nexit 0\n")
+    engine.chmod(0o755)
+    python = [interpreter("/a", version) for version in ("3.9", "3.10", "3.12")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            standin_image,
+            "find_interpreter",
+            lambda version: next(p for p in python if p.version == version),
+        )
+        image = standin_image.build(Engine(str(engine)), ["3.10"])
+    assert image == standin_image.image_name(python)
+
+
+def test_setup_gives_each_interpreter_a_pip_and_the_name_of_the_real_image() -> None:
+    script = standin_image.setup_script([interpreter("/a", "3.7"), Interpreter("3.15", None)])
+    assert "ln -s /a /opt/python/cp37-cp37m\n" in script
+    assert "/a/bin/python3.7 -m ensurepip --default-pip\n" in script
+    assert "/opt/unstable/usr/bin/python3.15 -m venv /opt/python/cp315-cp315\n" in script
+    assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0

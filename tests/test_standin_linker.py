@@ -1,0 +1,46 @@
+"""The compiler driver of the stand-in image: which links it takes, and what it hands on."""
+
+from __future__ import annotations
+
+import pytest
+import standin_linker
+
+
+@pytest.mark.parametrize(
+    ("arguments", "taken"),
+    [
+        ("-shared -o libcufes.so a.o b.o", True),
+        ("-o program a.o", False),
+        ("-c -o a.o a.cpp", False),
+        ("-shared -o lib.so a.c", False),
+        ("-shared -x c /dev/null", False),
+        ("--version", False),
+    ],
+)
+def test_only_links_of_objects_to_libraries_are_taken(arguments: str, taken: bool) -> None:
+    assert standin_linker.links_alone(arguments.split()) is taken
+
+
+def link(monkeypatch: pytest.MonkeyPatch, arguments: str) -> list[str]:
+    monkeypatch.setattr(standin_linker, "answer", lambda question: question.partition("=")[2])
+    return standin_linker.link_command(arguments.split())
+
+
+def test_link_is_for_the_old_glibc_with_a_static_cpp_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = link(monkeypatch, "-shared -Wl,-soname,libx.so -o libx.so a.o")
+    assert command[:4] == ["/opt/standin/ziglang/zig", "cc", "-target", "x86_64-linux-gnu.2.17"]
+    assert "-Wl,-soname,libx.so" in command
+    assert "libstdc++.a" in command
+    assert "/opt/standin/libgomp.so.1" not in command
+
+
+def test_openmp_is_that_of_manylinux2014_and_newer_archives_are_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    newer = "/usr/lib/x86_64-linux-gnu/libpthread.a"
+    openmp = "/usr/lib/gcc/x86_64-linux-gnu/12/libgomp.so"
+    command = link(monkeypatch, f"-shared -fopenmp a.o {openmp} {newer} -o libx.so")
+    assert "/opt/standin/libgomp.so.1" in command
+    assert not {"-fopenmp", openmp, newer} & set(command)
