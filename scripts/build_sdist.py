@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import source_files
 from build_wheels import source_date
 from wheelkit.report import LackingError, Status, run
 
@@ -23,7 +24,10 @@ def parse() -> argparse.Namespace:
 
 def build(folder: Path) -> Path | None:
     """Build into `folder`; None if the sources give no source distribution."""
-    command = [sys.executable, "-m", "build", "--sdist", "--outdir", str(folder)]
+    # A copy without what git ignores: the build backend looks at each file that it finds.
+    sources = folder / "sources"
+    source_files.export(Path.cwd(), sources)
+    command = [sys.executable, "-m", "build", "--sdist", "--outdir", str(folder), str(sources)]
     environment = {**os.environ, "SOURCE_DATE_EPOCH": source_date()}
     subprocess.run(command, check=False, env=environment, stdout=sys.stderr)
     made = list(folder.glob("*.tar.gz"))

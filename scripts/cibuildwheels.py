@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import source_files
 import tomli
 from build_wheels import source_date
 from containers import Engine, pip_environment
@@ -75,18 +75,6 @@ def install_builder(builder: Builder) -> Path:
     if subprocess.run(command, check=False).returncode:
         raise LackingError(f"pip could not install {builder.pins}; its messages are above")
     return python
-
-
-def export_sources(folder: Path) -> None:
-    """Copy what git tracks or would add: cibuildwheel copies all that it finds."""
-    command = ["git", "-C", str(PROJECT), "ls-files", "-z", "-co", "--exclude-standard"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise LackingError(f"git cannot list the sources ({done.stderr.strip()}); build in a clone")
-    for name in filter(None, done.stdout.split("\0")):
-        if (PROJECT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, folder / name)
 
 
 def environment(engine: Engine, image: str, versions: Sequence[str]) -> dict[str, str]:
@@ -159,7 +147,8 @@ def build_wheels(builder: Builder, settings: dict[str, str], out: Path) -> dict[
     python = install_builder(builder)
     log = WORK / f"{Path(builder.pins).stem}.log"
     with tempfile.TemporaryDirectory(prefix="sources-", dir=WORK) as sources:
-        export_sources(Path(sources))
+        # cibuildwheel copies all that it finds in a folder.
+        source_files.export(PROJECT, Path(sources))
         command = [
             str(python),
             "-m",

@@ -24,13 +24,14 @@ from pathlib import Path
 
 import containers
 import places
+import source_files
 import standin_image
 from build_wheels import source_date
 from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import BUILD, PROJECT
 from loopback_index import serving
 from release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
-from wheelkit.report import LackingError, MisusedError, Status, run, write_whole
+from wheelkit.report import MisusedError, Status, run, write_whole
 
 PLACE = "here"
 NAME = "cyfes"
@@ -114,21 +115,11 @@ def stand_in(pythons: list[str]) -> dict[str, str]:
     return {places.IMAGE_VARIABLE: standin_image.build(engine, pythons)}
 
 
-def sources() -> list[str]:
-    """Return the files of the working tree that git does not ignore."""
-    command = ["git", "-C", str(PROJECT), "ls-files", "-z", "--cached", "--others"]
-    command += ["--exclude-standard"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise LackingError(f"git cannot list the sources: {done.stderr.strip()}")
-    return [name for name in done.stdout.split("\0") if (PROJECT / name).is_file()]
-
-
 def check_out(folder: Path) -> None:
     """Copy the sources, with a section of the changelog for the version that is rehearsed."""
-    for name in sources():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(PROJECT / name, folder / name)
+    source_files.export(PROJECT, folder)
+    # A repository of its own, as a checkout is; this one ignores the whole folder.
+    subprocess.run(["git", "init", "--quiet", folder], check=True)
     path = folder / "CHANGELOG.md"
     text = path.read_text(encoding="utf-8")
     if f"## [{version()}]" not in text:

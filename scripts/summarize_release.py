@@ -17,7 +17,7 @@ NO_RUNNER = (
 )
 
 
-def parse() -> argparse.Namespace:
+def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
@@ -25,7 +25,7 @@ def parse() -> argparse.Namespace:
     add("--seal", required=True, metavar="SHA256", help="what seal_release.py printed")
     add("--reports", type=Path, metavar="DIR", required=True, help="the reports of all stages")
     add("--places", type=words, metavar="JSON", required=True, help="the GPU runners, as a list")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def row(name: str, sha256: str, entries: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
@@ -72,9 +72,9 @@ def markdown(asked: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Print the summary; what is red in it has failed the stage that reported it."""
-    asked = parse()
+    asked = parse(arguments)
     from wheelkit import job
 
     try:

@@ -178,6 +178,7 @@ def test_only_a_tag_publishes() -> None:
     for name in ("rehearsal", "publish"):
         assert "startsWith(github.ref, 'refs/tags/v')" in jobs[name]["if"]
         assert jobs[name]["environment"] in ("rehearsal", "release")
+    assert "vars.REHEARSAL_UPLOAD != ''" in jobs["rehearsal"]["if"]
     assert needs_of(jobs["publish"]) == ["wheels", "rehearsal"]
     assert "needs.wheels.result == 'success'" in jobs["publish"]["if"]
 

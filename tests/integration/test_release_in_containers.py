@@ -1,0 +1,66 @@
+"""A sealed release is verified and computes in a real container."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import containers
+import interpreters
+import places
+import pytest
+import releases
+import standin_image
+import test_smoke_release
+import tiny_wheels
+from wheelkit.report import Status
+
+SCRIPTS = Path(places.__file__).resolve().parent
+RUNNING = str(interpreters.version_of(Path(sys.executable)))
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, str]:
+    """The environment in which the stages find a container, a stand-in if need be."""
+    engine = containers.find_engine()
+    if not engine.why_not_pulled(places.verifying(RUNNING).image):
+        return dict(os.environ)
+    return {**os.environ, places.IMAGE_VARIABLE: standin_image.build(engine, [RUNNING])}
+
+
+@pytest.mark.container
+@pytest.mark.slow
+@pytest.mark.network
+def test_a_release_is_proven_in_a_container(tmp_path: Path, environment: dict[str, str]) -> None:
+    release = releases.make(tmp_path / "release", pythons=(RUNNING,))
+    (release.dist / "tiny-1.0.tar.gz").unlink()
+    tag = f"cp{RUNNING.replace('.', '')}"
+    files = {"tiny/__init__.py": f"TAG = '{tag}'\n".encode()}
+    files["tiny/_tiny.so"] = tiny_wheels.extension("_tiny")
+    tiny_wheels.wheel(release.dist, files, tag=f"{tag}-{tag}-manylinux_2_17_x86_64")
+    shutil.rmtree(release.reports)
+    release.prove()
+    shutil.rmtree(release.reports)
+    test_smoke_release.smoke_script(release.root)
+    common: list[str | Path] = [
+        release.dist,
+        "--seal",
+        release.seal,
+        "--engine",
+        "any",
+        "--reports",
+        release.reports,
+    ]
+    verify = [sys.executable, SCRIPTS / "verify_release.py", *common]
+    smoke = [sys.executable, SCRIPTS / "smoke_release.py", *common]
+    smoke += ["--device", "cpu", "--smoke", "smoke.py"]
+    for command in (verify, smoke):
+        done = subprocess.run(command, check=False, cwd=release.root, env=environment)
+        assert done.returncode == Status.DONE
+    reports = [json.loads(path.read_text()) for path in release.reports.iterdir()]
+    assert {report["tool"] for report in reports} == {"verify_wheel", "smoke_test"}
+    assert all(report["ok"] for report in reports)
