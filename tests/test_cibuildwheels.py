@@ -8,10 +8,12 @@ from pathlib import Path
 import cibuildwheels
 import places
 import pytest
+import source_files
 import tomli
 from build_wheelhouse import VERSIONS
 from cibuildwheels import BUILDERS, BuildError
 from containers import Engine
+from ledger import PROJECT
 from wheelkit.report import LackingError
 
 LOG = """\
@@ -69,6 +71,7 @@ def test_builds_are_made_with_what_pyproject_requires(project_root: Path) -> Non
 def test_only_choices_are_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     monkeypatch.setenv("PIP_QUIET", "1")
+    monkeypatch.setattr(Engine, "reference", lambda _, image: image)
     engine = Engine("podman", {"CONTAINERS_CONF": "settings"})
     given = cibuildwheels.environment(engine, "image", ["3.7", "3.10"])
     assert given["CIBW_BUILD"] == "cp37-manylinux_x86_64 cp310-manylinux_x86_64"
@@ -76,6 +79,8 @@ def test_only_choices_are_taken_from_the_environment(monkeypatch: pytest.MonkeyP
     assert given["CIBW_CONTAINER_ENGINE"] == "podman"
     assert given["CONTAINERS_CONF"] == "settings"
     assert given["SOURCE_DATE_EPOCH"] == "1700000000"
+    assert given["WHEELKIT_IMAGE"] == "image"
+    assert "WHEELKIT_IMAGE" in given["CIBW_ENVIRONMENT_PASS_LINUX"].split()
     assert "PIP_QUIET" not in given
 
 
@@ -86,7 +91,7 @@ def test_older_python_is_told_what_cibuildwheel_needs(monkeypatch: pytest.Monkey
 
 
 def test_sources_are_what_git_would_commit(tmp_path: Path) -> None:
-    cibuildwheels.export_sources(tmp_path)
+    source_files.export(PROJECT, tmp_path)
     assert (tmp_path / "pyproject.toml").is_file()
     assert (tmp_path / "scripts" / "prepare_container.py").is_file()
     assert not (tmp_path / ".git").exists()
