@@ -25,6 +25,7 @@ from cibuildwheels import (
     Builder,
     BuildError,
     build_wheels,
+    check_python,
     environment,
     pinned_image,
 )
@@ -179,9 +180,10 @@ def build_group(engine: Engine, group: Group, out: Path) -> list[Product]:
     return products
 
 
-def build_all(versions: Sequence[str], image: str | None, out: Path) -> list[Product]:
+def build_all(
+    engine: Engine, versions: Sequence[str], image: str | None, out: Path
+) -> list[Product]:
     """Build, try out and deliver the wheels of these CPythons."""
-    engine = containers.find_engine()
     WORK.mkdir(parents=True, exist_ok=True)
     groups = []
     for builder in BUILDERS:
@@ -213,6 +215,11 @@ def parse_arguments() -> argparse.Namespace:
         help="where the wheels go, in place of older ones of this project (default: %(default)s)",
     )
     add("--image", metavar="NAME", help="build in this image, not in those of pyproject.toml")
+    add(
+        "--optional",
+        action="store_true",
+        help="where no container engine works, say so and leave the wheels out (status 0)",
+    )
     return parser.parse_args()
 
 
@@ -246,7 +253,15 @@ def main() -> int:
     arguments = parse_arguments()
     versions = chosen_versions(arguments.python)
     try:
-        products = build_all(versions, arguments.image, arguments.out.resolve())
+        engine = containers.find_engine()
+        check_python()
+    except LackingError as error:
+        if not arguments.optional:
+            raise
+        say(f"left out: the wheels of {len(versions)} CPythons ({', '.join(versions)}); {error}")
+        return Status.DONE
+    try:
+        products = build_all(engine, versions, arguments.image, arguments.out.resolve())
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return Status.FAULTY

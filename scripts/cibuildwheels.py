@@ -60,14 +60,18 @@ def identifier(version: str) -> str:
     return f"cp{version.replace('.', '')}-manylinux_x86_64"
 
 
-def install_builder(builder: Builder) -> Path:
-    """Install the pinned cibuildwheel in an environment of its own; return its Python."""
+def check_python() -> None:
+    """Refuse to begin with a Python on which no cibuildwheel runs."""
     if sys.version_info < OLDEST:
         wanted = ".".join(map(str, OLDEST))
         raise LackingError(
             f"cibuildwheel needs Python {wanted} or newer and {sys.executable} is older; run this "
             "with a newer one"
         )
+
+
+def install_builder(builder: Builder) -> Path:
+    """Install the pinned cibuildwheel in an environment of its own; return its Python."""
     python = make_venv(Path(sys.executable), WORK / Path(builder.pins).stem)
     pins = PROJECT / "requirements" / builder.pins
     command: list[str | Path] = [python, "-m", "pip", "install", "--quiet", "--require-hashes"]

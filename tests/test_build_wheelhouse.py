@@ -38,14 +38,24 @@ def engine(folder: Path, script: str) -> Engine:
     return Engine(str(path))
 
 
+def run_without_engine(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": str(folder)}
+    command = [sys.executable, str(SCRIPT), "--out", str(folder / "dist"), *options]
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+
+
 def test_machine_without_an_engine_lacks_something(tmp_path: Path) -> None:
-    # The script's own folder of tools stays; docker and podman are in others.
-    environment = {**os.environ, "PATH": str(tmp_path)}
-    command = [sys.executable, str(SCRIPT), "--out", str(tmp_path / "dist")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    done = run_without_engine(tmp_path)
     assert done.returncode == 3
     assert done.stderr.startswith("error: no container engine works here")
     assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "dist").exists()
+
+
+def test_what_is_optional_is_counted_and_explained(tmp_path: Path) -> None:
+    done = run_without_engine(tmp_path, "--optional", "--python", "3.12", "--python", "3.7")
+    assert done.returncode == 0
+    assert "left out: the wheels of 2 CPythons (3.7, 3.12); no container engine" in done.stderr
     assert not (tmp_path / "dist").exists()
 
 

@@ -1,0 +1,148 @@
+"""The release wheels' configuration against both cibuildwheels, and one wheel for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import cibuildwheels
+import containers
+import pytest
+import tomli
+from build_wheelhouse import VERSIONS
+from cibuildwheels import BUILDERS, Builder
+from wheelkit.report import LackingError
+
+SCRIPTS = Path(cibuildwheels.__file__).parent
+# The schema that a cibuildwheel ships, and what it says against a table of its own.
+VALIDATE = """
+import json, sys
+from importlib.resources import files
+import fastjsonschema
+schema = files("cibuildwheel").joinpath("resources/cibuildwheel.schema.json").read_text()
+fastjsonschema.compile(json.loads(schema))(json.load(sys.stdin))
+"""
+
+
+@pytest.fixture(scope="module", params=BUILDERS, ids=lambda builder: builder.pins)
+def builder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Builder, Path]:
+    """A cibuildwheel in its own environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cibuildwheels, "WORK", tmp_path_factory.mktemp("builders"))
+        python = cibuildwheels.install_builder(request.param)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "fastjsonschema"], check=True)
+    return request.param, python
+
+
+def validate(python: Path, table: object) -> subprocess.CompletedProcess[str]:
+    command = [str(python), "-c", VALIDATE]
+    return subprocess.run(
+        command, input=json.dumps(table), check=False, capture_output=True, text=True
+    )
+
+
+@pytest.mark.network
+def test_schema_accepts_the_configuration(
+    builder: tuple[Builder, Path], project_root: Path
+) -> None:
+    table = tomli.loads((project_root / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
+    done = validate(builder[1], table)
+    assert done.returncode == 0, done.stderr
+    assert validate(builder[1], {**table, "test-command-of-mine": "true"}).returncode != 0
+
+
+@pytest.mark.network
+def test_identifiers_are_those_of_the_matrix(
+    builder: tuple[Builder, Path], project_root: Path
+) -> None:
+    chosen, python = builder
+    command = [str(python), "-m", "cibuildwheel", "--platform", "linux"]
+    command.append("--print-build-identifiers")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CIBW_")}
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, cwd=project_root, env=environment
+    )
+    wanted = {cibuildwheels.identifier(version) for version in chosen.selected(VERSIONS)}
+    found = set(done.stdout.split())
+    assert wanted <= found
+    # 2.23 could build some of the newer ones too; it is not asked to.
+    assert all(name.endswith("-manylinux_x86_64") and "t-" not in name for name in found)
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("name", ["scripts/requirements.txt", "requirements/build.txt"])
+def test_tools_are_to_be_had_for_manylinux2014(
+    name: str, project_root: Path, tmp_path: Path
+) -> None:
+    """They run in the real image, whose glibc is 2.17."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+    command += ["--only-binary=:all:", "--python-version", "3.12", "--platform", "any"]
+    command += ["--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64"]
+    command += ["--platform", "manylinux2010_x86_64", "--platform", "manylinux_2_12_x86_64"]
+    command += ["--platform", "manylinux1_x86_64", "--platform", "manylinux_2_5_x86_64"]
+    command += ["--dest", str(tmp_path), "--requirement", str(project_root / name)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def engine() -> containers.Engine:
+    try:
+        return containers.find_engine()
+    except LackingError as error:
+        pytest.skip(f"no container engine: {error}")
+
+
+@pytest.mark.container
+@pytest.mark.slow
+@pytest.mark.usefixtures("engine")
+def test_one_wheel_is_built_and_delivered(tmp_path: Path) -> None:
+    version = "3.12"
+    command = [sys.executable, str(SCRIPTS / "build_wheelhouse.py"), "--python", version]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path)], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    (wheel,) = tmp_path.glob("*.whl")
+    assert "-cp312-cp312-manylinux2014_x86_64.manylinux_2_17_x86_64.whl" in wheel.name
+    # The kernels are compiled before the wheel is begun, the extensions after.
+    before, _, after = done.stderr.partition("Building cp312-manylinux_x86_64 wheel")
+    assert "Compiling the CUDA kernels" in before or "compile_kernels.py" in before
+    assert "compile_kernels.py" not in after
+    assert "Cythonizing wrapper.pyx" in after
+    with zipfile.ZipFile(wheel) as archive:
+        assert any(name.endswith("data/cufes/libcufes.so") for name in archive.namelist())
+
+
+@pytest.mark.container
+def test_image_without_the_wanted_interpreter_is_refused(
+    engine: containers.Engine, tmp_path: Path
+) -> None:
+    image = "localhost/cyfes-test-without-python:1"
+    root = tmp_path / "root.tar"
+    # This machine's shell and what it loads: the smallest image that runs.
+    files = ["/bin/sh", "/bin/ls", "/bin/true", *libraries("/bin/ls", "/bin/sh")]
+    command = ["tar", "--dereference", "-cPf", str(root), *files]
+    subprocess.run(command, check=True)
+    assert engine.run("import", root, image).returncode == 0
+    try:
+        command = [sys.executable, str(SCRIPTS / "build_wheelhouse.py"), "--python", "3.8"]
+        command += ["--image", image, "--out", str(tmp_path / "dist")]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+    finally:
+        engine.run("rmi", image)
+    assert done.returncode == 3, done.stderr
+    assert f"{image} has no CPython 3.8 in /opt/python (it has: none)" in done.stderr
+    assert not (tmp_path / "dist").exists()
+
+
+def libraries(*programs: str) -> list[str]:
+    """Return the shared libraries that programs load, and the loader."""
+    said = subprocess.run(["ldd", *programs], check=True, capture_output=True, text=True).stdout
+    return sorted({word for word in said.split() if word.startswith("/") and word[-1] != ":"})
