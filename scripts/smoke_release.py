@@ -56,7 +56,7 @@ def parse() -> argparse.Namespace:
         f"${places.IMAGE_VARIABLE})",
     )
     add("--device", choices=("cpu", "cuda"), required=True, help="where the kernels must run")
-    add("--place", metavar="NAME", default="", help="what the reports call this machine")
+    add("--place", metavar="NAME", default="", help="the name of this GPU runner")
     add("--smoke", type=Path, metavar="SCRIPT", required=True, help="the project's smoke test")
     add("--requirements", type=Path, metavar="FILE", help="what it needs at run time, by hash")
     add("--reports", type=Path, metavar="DIR", required=True, help="where the reports go")
@@ -69,15 +69,16 @@ def parse() -> argparse.Namespace:
 
 
 def trials(files: list[str], asked: argparse.Namespace) -> Iterator[Trial]:
-    """Yield what must be tried; on a GPU each wheel once, for its driver is the host's."""
+    """Yield what must be tried; on a GPU runner each wheel once, for its driver is the host's."""
     from wheelkit.metadata import identify
 
     for file in files:
         if file.endswith(".whl"):
             for version in identify(file).pythons:
                 yield from (Trial(file, version, place) for place in places_for(version, asked))
-        elif asked.device == "cpu":
-            # The compiler and headers that it needs are this machine's; no container has them.
+        elif not asked.place:
+            # The compiler and headers that it needs are this machine's; no container has them. A
+            # runner that has a name is there for its GPU, and the sources were tried before.
             yield Trial(file, str(version_of(Path(sys.executable))), None)
 
 

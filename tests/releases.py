@@ -130,8 +130,10 @@ def add_wheel(release: Release, python: str, version: str = "1.0") -> Path:
 
 def sdist(path: Path, project: str) -> None:
     """Write a source distribution."""
+    folder = path.name.removesuffix(".tar.gz")
+    metadata = tiny_wheels.core_metadata(project, folder.rpartition("-")[2])
     with tarfile.open(path, "w:gz") as target:
-        data = tiny_wheels.core_metadata(project, "1.0")
-        info = tarfile.TarInfo(f"{project}-1.0/PKG-INFO")
-        info.size = len(data)
-        target.addfile(info, io.BytesIO(data))
+        for name, data in (("PKG-INFO", metadata), ("pyproject.toml", b"")):
+            info = tarfile.TarInfo(f"{folder}/{name}")
+            info.size = len(data)
+            target.addfile(info, io.BytesIO(data))
