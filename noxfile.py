@@ -64,6 +64,13 @@ def compat(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation into build/docs; its own code blocks make its pictures."""
+    install(session, REQUIREMENTS / "docs.txt")
+    session.run("python", SCRIPTS / "build_docs.py", *session.posargs)
+
+
+@nox.session(default=False)
 def sanitize(session: nox.Session) -> None:
     """Test the CPU back end under the address and undefined-behaviour sanitizers."""
     install(session, REQUIREMENTS / "numpy.txt", REQUIREMENTS / "tests.txt")
@@ -130,7 +137,7 @@ def pins(session: nox.Session) -> None:
     install(session, REQUIREMENTS / "pins.txt")
     # The package's own environments serve every CPython, the developer's only newer ones.
     oldest = {"numpy": "3.7", "tests": "3.7"}
-    for name in ("nox", "release", "rehearse", "lint", "pins"):
+    for name in ("nox", "release", "rehearse", "lint", "pins", "docs"):
         oldest[name] = "3.10"
     oldest |= {"build": "3.7", "cibuildwheel": "3.11", "cibuildwheel-2": "3.11", "standin": "3.12"}
     # Of these only the files themselves are wanted.

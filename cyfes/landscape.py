@@ -39,6 +39,12 @@ class Minimum(NamedTuple):
     #: Whether it is at an end of an axis that is not periodic, so that the true one may be beyond.
     at_edge: bool
 
+    def __repr__(self) -> str:
+        """Return place, value and depth, without the digits that are rounding."""
+        place = ", ".join(f"{round(x, 12) + 0.0:.6g}" for x in self.position)
+        edge = ", at the edge of the grid" if self.at_edge else ""
+        return f"<Minimum at ({place}): {self.value:.6g}, depth {self.depth:.6g}{edge}>"
+
 
 class Pass(NamedTuple):
     """The lowest way from one basin to another: two neighbouring points, one in each."""

@@ -51,7 +51,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="hold CVs at a value, and draw the others",
     )
     option("--profile", action="store_true", help="draw F along the path, not the map")
-    _surface_options.add_place_options(parser, "no minima are marked")
+    _surface_options.add_place_options(
+        parser, "kT where it is known, otherwise all; given, they are marked"
+    )
     _surface_options.add_unit_options(parser)
 
 
@@ -86,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
 def _figure(surface: FreeEnergySurface, options: argparse.Namespace) -> Any:
     from cyfes.plotting import plot, plot_path
 
-    minima = surface.minima(options.depth or 0.0) if options.depth or options.first else ()
+    minima = surface.minima(options.depth or surface.kT or 0.0)
     path = None
     if options.first:
         ends = [point_of(place, surface, minima) for place in (options.first, options.last)]

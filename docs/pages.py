@@ -1,0 +1,154 @@
+"""Runs the code blocks of the documentation's pages, in order, each page in a folder of its own.
+
+A ``python`` block is executed; a ``console`` block's lines that begin with ``$`` are commands of
+``cyfes``, or run a script of the project. What a block prints is kept as ``1.txt``, ``2.txt`` and
+so on beside the pictures that it writes, for the page to include. A page that begins with
+``needs: NAME`` finds the files of that page in its folder.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+# Languages of blocks that are no code: shown, not run.
+SHOWN = ("text", "toml", "yaml", "json", "{literalinclude}", "{toctree}", "{eval-rst}")
+
+# Commands that a page may show although the docs cannot run them: they install cyfes.
+NOT_RUN = ("pip", "python3", ".")
+
+_FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Block(NamedTuple):
+    """A code block and the number of its first line."""
+
+    language: str
+    body: str
+    line: int
+
+
+class PageError(Exception):
+    """A block cannot be run, or fails."""
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Return the code blocks of a page that are to be run."""
+    text = page.read_text(encoding="utf-8")
+    found = []
+    for match in _FENCE.finditer(text):
+        language = match["language"].strip()
+        line = text.count("\n", 0, match.start()) + 2
+        if language in ("python", "console"):
+            found.append(Block(language, match["body"], line))
+        elif not language.startswith(SHOWN):
+            raise PageError(
+                f"{page.name}:{line}: found the language {language!r}, expected "
+                f"python, console or one of {', '.join(SHOWN)}"
+            )
+    return found
+
+
+def needed_by(page: Path) -> str | None:
+    """Return the name of the page whose files this one needs."""
+    match = re.search(r"^---\nneeds: (\w+)\n---$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return match[1] if match else None
+
+
+def run_page(page: Path, folder: Path, given: Path | None = None) -> None:
+    """Run the blocks of a page.
+
+    Parameters
+    ----------
+    page : Path
+        The page.
+    folder : Path
+        Where; made anew.
+    given : Path, optional
+        The folder of the page whose files this one needs.
+
+    Raises
+    ------
+    PageError
+        If a block fails; the message names its file and line.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for file in given.iterdir() if given else ():
+        if file.suffix not in (".txt", ".svg", ".png"):
+            shutil.copy(file, folder)
+    # The pages on the pipeline show what its scripts know.
+    if str(ROOT / "scripts") not in sys.path:
+        sys.path.append(str(ROOT / "scripts"))
+    names: dict[str, Any] = {"__name__": "__main__"}
+    for number, block in enumerate(blocks_of(page), 1):
+        where = f"{page.name}:{block.line}"
+        with _inside(folder):
+            run = _run_python if block.language == "python" else _run_console
+            output = run(block.body, names, where)
+        (folder / f"{number}.txt").write_text(output, encoding="utf-8")
+
+
+def run_all(pages: Path, folder: Path) -> None:
+    """Run all pages, those first that others need."""
+    found = sorted(pages.rglob("*.md"), key=lambda page: needed_by(page) is not None)
+    for page in found:
+        if folder in page.parents:
+            continue
+        need = needed_by(page)
+        run_page(page, folder / page.stem, folder / need if need else None)
+
+
+@contextlib.contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _run_python(body: str, names: dict[str, Any], where: str) -> str:
+    output = io.StringIO()
+    # Without a screen.
+    os.environ.setdefault("MPLBACKEND", "Agg")
+    try:
+        with contextlib.redirect_stdout(output):
+            exec(compile(body, where, "exec"), names)  # noqa: S102 - the page's own code
+    except Exception as error:
+        raise PageError(f"{where}: {type(error).__name__}: {error}") from error
+    return output.getvalue()
+
+
+def _run_console(body: str, _: dict[str, Any], where: str) -> str:
+    output = []
+    for line in body.replace("\\\n", " ").splitlines():
+        if not line.startswith("$ "):
+            raise PageError(f"{where}: found {line!r}, expected commands after '$ '")
+        program, *arguments = shlex.split(line[2:], comments=True)
+        if program in NOT_RUN:
+            continue
+        if program == "cyfes":
+            command = [sys.executable, "-m", "cyfes", *arguments]
+        elif program == "python" and arguments[0].startswith("scripts/"):
+            command = [sys.executable, str(ROOT / arguments[0]), *arguments[1:]]
+        else:
+            raise PageError(f"{where}: found {line!r}, expected a command of cyfes or a script")
+        done = subprocess.run(
+            command, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        if done.returncode:
+            raise PageError(f"{where}: exit status {done.returncode}: {done.stdout}")
+        output.append(done.stdout)
+    return "".join(output)
