@@ -28,7 +28,9 @@ _BINS_PER_SUPPORT = 10.0
 def support(hills: Hills) -> NDArray[np.float64]:
     """Return how far PLUMED takes each hill to reach along each axis.
 
-    Of a multivariate hill PLUMED considers the longest principal axis alone.
+    For a multivariate hill PLUMED takes, along each CV, the length of the longest principal axis
+    times one component of the principal axis that has the CV's number; in two dimensions that is
+    the longest axis's own extent.
 
     Parameters
     ----------
@@ -46,8 +48,10 @@ def support(hills: Hills) -> NDArray[np.float64]:
     lower = np.zeros((len(hills), hills.ndim, hills.ndim))
     lower[:, rows, columns] = hills.cholesky
     variances, directions = np.linalg.eigh(lower @ lower.transpose(0, 2, 1))
-    longest = np.sqrt(variances[:, -1:]) * np.abs(directions[:, :, -1])
-    return np.asarray(_SUPPORT * longest)
+    largest = np.argmax(variances, axis=1)
+    hill = np.arange(len(hills))
+    components = np.abs(directions[hill, largest, :])
+    return np.asarray(_SUPPORT * np.sqrt(variances[hill, largest])[:, np.newaxis] * components)
 
 
 @dataclass(frozen=True)

@@ -155,10 +155,12 @@ class Hills:
         """Return the number of hills."""
         return len(self.heights)
 
-    def __getitem__(self, rows: slice) -> Hills:
-        """Return some of the hills; nothing is copied."""
-        if not isinstance(rows, slice):
-            raise TypeError(f"hills are taken by slices such as hills[:100], not by {rows!r}")
+    def __getitem__(self, rows: slice | NDArray[np.bool_]) -> Hills:
+        """Return some of the hills; those of a slice share their numbers with the whole."""
+        if not isinstance(rows, (slice, np.ndarray)):
+            raise TypeError(
+                f"hills are taken by slices such as hills[:100] or by arrays, not by {rows!r}"
+            )
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         per_hill = {k: v[rows] for k, v in fields.items() if isinstance(v, np.ndarray)}
         return Hills._of_arrays(**{**fields, **per_hill})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cyfes import sums
-from cyfes.errors import InputError
-from cyfes.multivariate import boxed_sum
+from cyfes.boxes import boxed_sum, work, wraps
+from cyfes.errors import CyfesWarning, InputError
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
     from cyfes.grid import Grid
     from cyfes.hills import Hills
+
+
+# PLUMED's boxes are summed by NumPy, at some 50 ns a point; more than these would take minutes.
+_MOST_POINTS = 2e9
 
 
 class RunningSum:
@@ -42,6 +47,7 @@ class RunningSum:
         self._grid = grid
         self._how: dict[str, Any] = {"device": device, "dtype": dtype}
         self._sum: FreeEnergySurface | None = None
+        self._warned = False
         self._interval: tuple[float, float] | None = None
         # The sum of hills at the ends of the interval.
         self._ends = np.zeros(2)
@@ -59,27 +65,47 @@ class RunningSum:
         if hills.interval is not None:
             hills = self._within(hills, hills.interval)
         added = self._summed(hills)
-        if self._sum is None:
-            self._sum = added
-        else:
-            np.add(self._sum.values, added.values, out=self._sum.values)
-            assert self._sum.gradient is not None  # noqa: S101  asked for above
-            assert added.gradient is not None  # noqa: S101
-            np.add(self._sum.gradient, added.gradient, out=self._sum.gradient)
+        self._sum = added if self._sum is None else _added(self._sum, added)
         self.count += len(hills)
 
     def _summed(self, hills: Hills) -> FreeEnergySurface:
-        if hills.cholesky is None:
+        """Return the surface of some hills, PLUMED's boxes around them where they matter."""
+        boxed = self._boxed(hills)
+        if not boxed.any():
             return sums.sum_hills(hills, self._grid, gradient=True, **self._how)
         if self._how["device"] not in ("auto", "cpu"):
             raise InputError(
-                f"found multivariate hills for the device {self._how['device']}, expected auto or "
-                "cpu: PLUMED's boxes around them are computed on the CPU alone"
+                "found multivariate hills, or hills wider than a periodic axis, for the device "
+                f"{self._how['device']}, expected auto or cpu: PLUMED's boxes around such hills "
+                "are computed on the CPU alone"
             )
-        values, gradient = boxed_sum(hills, self._grid)
-        return FreeEnergySurface(
+        values, gradient = boxed_sum(hills[boxed], self._grid)
+        surface = FreeEnergySurface(
             -values, self._grid, hills.names, -gradient, hills.domain, "cpu", "a box for each hill"
         )
+        if boxed.all():
+            return surface
+        return _added(
+            surface, sums.sum_hills(hills[~boxed], self._grid, gradient=True, **self._how)
+        )
+
+    def _boxed(self, hills: Hills) -> NDArray[np.bool_]:
+        """Return which hills need PLUMED's boxes, of N; warn of those that are counted twice."""
+        around = wraps(hills, self._grid)
+        if around.any() and not self._warned:
+            self._warned = True
+            message = (
+                "found hills whose box is wider than a periodic axis of the grid; at some points "
+                "PLUMED adds them more than once"
+            )
+            counted = "so does this" if self._few_points(hills[around]) else "this adds them once"
+            warnings.warn(CyfesWarning(f"{message}; {counted}"), stacklevel=2)
+        if hills.cholesky is not None:
+            return np.ones(len(hills), dtype=bool)
+        return around & self._few_points(hills[around])
+
+    def _few_points(self, hills: Hills) -> bool:
+        return work(hills, self._grid) <= _MOST_POINTS
 
     def clear(self) -> None:
         """Forget all hills; a surface that was taken before is not touched."""
@@ -99,6 +125,8 @@ class RunningSum:
         """
         if self._sum is None:
             raise InputError("found no hills, expected at least one")
+        for array in (self._sum.values, self._sum.gradient):
+            _without_plus_zero(array)
         if self._interval is None:
             return self._sum
         return _clamped(self._sum, self._interval, -self._ends)
@@ -114,6 +142,22 @@ class RunningSum:
         plain = replace(hills, interval=None, bias_factors=np.ones(len(hills)))
         self._ends += sums.bias(np.array(interval), plain, **self._how)
         return plain
+
+
+def _added(total: FreeEnergySurface, part: FreeEnergySurface) -> FreeEnergySurface:
+    """Add a part to a surface, in its own memory."""
+    np.add(total.values, part.values, out=total.values)
+    assert total.gradient is not None  # noqa: S101  a running sum always has one
+    assert part.gradient is not None  # noqa: S101
+    np.add(total.gradient, part.gradient, out=total.gradient)
+    return replace(total, plan=part.plan, device=part.device)
+
+
+def _without_plus_zero(array: NDArray[np.floating] | None) -> None:
+    """Write -0 for 0, as PLUMED does, whose sums are 0 where nothing is before they change sign."""
+    if array is not None:
+        np.subtract(0.0, array, out=array)
+        np.negative(array, out=array)
 
 
 def _clamped(

@@ -77,39 +77,56 @@ def free_energy(grid: Grid, hills: Hills) -> Any:
     return -value.reshape(grid.shape), -gradient.reshape(grid.ndim, *grid.shape)
 
 
-def multivariate_free_energy(grid: Grid, hills: Hills) -> Any:
-    """Return F = -Σ multivariate hills as PLUMED sums it, hill by hill: only near its longest axis.
+def times_counted(grid: Grid, center: Floats, reach: Floats) -> Floats:
+    """Return how often PLUMED adds a hill at each grid point, shape (size,).
 
-    Each hill counts within ceil(√12.5 s |v_i| / spacing_i) bins of its own, where s² is the largest
-    variance and v its direction.
+    It goes through ceil(reach / spacing) bins to both sides of the hill's own, which may lead
+    around a periodic axis more than once.
     """
-    assert hills.cholesky is not None
-    points = grid.points()
-    places = np.stack([i.ravel() for i in np.indices(grid.shape)], axis=-1)
-    energy = np.zeros(grid.size)
-    slopes = np.zeros((grid.ndim, grid.size))
-    for number, factor in enumerate(hills.cholesky):
-        lower = np.zeros((grid.ndim, grid.ndim))
-        lower[np.tril_indices(grid.ndim)] = factor
-        variances, directions = np.linalg.eigh(lower @ lower.T)
-        reach = np.sqrt(2.0 * CUTOFF * variances[-1]) * np.abs(directions[:, -1])
-        center = hills.centers[number]
-        apart = places - np.floor((center - grid.lower) / grid.spacing)
-        way = differences(points, center[np.newaxis], hills.periods)[:, 0]
-        for axis in np.flatnonzero(grid.periodic):
-            apart[:, axis] = np.abs((apart[:, axis] + 0.5) % grid.bins[axis] - 0.5)
-            apart[:, axis] = np.minimum(apart[:, axis], grid.bins[axis] - apart[:, axis])
-        inside = (np.abs(apart) <= np.ceil(reach / grid.spacing)).all(axis=1)
-        pull = way @ np.linalg.inv(lower @ lower.T)
+    counts = np.ones(1)
+    for axis, step in enumerate(grid.spacing):
+        bins = int(np.ceil(reach[axis] / step))
+        own = int(np.floor((center[axis] - grid.lower[axis]) / step))
+        places = np.arange(own - bins, own + bins + 1)
+        if grid.periodic[axis]:
+            places %= grid.bins[axis]
+        places = places[(places >= 0) & (places < grid.shape[axis])]
+        counts = np.outer(counts, np.bincount(places, minlength=grid.shape[axis])).ravel()
+    return counts
+
+
+def plumed_free_energy(grid: Grid, hills: Hills) -> Any:
+    """Return F and dF/dCV as PLUMED sums them, hill by hill, each as often as it is counted."""
+    values, slopes = np.zeros(grid.size), np.zeros((grid.ndim, grid.size))
+    for number in range(len(hills)):
+        center, height = hills.centers[number], hills.heights[number]
+        covariance, reach = _covariance(hills, number)
+        way = differences(grid.points(), center[np.newaxis], hills.periods)[:, 0]
+        pull = way @ np.linalg.inv(covariance)
         half = 0.5 * (way * pull).sum(axis=1)
-        exponential = hills.heights[number] * np.exp(-half)
-        value, slope = exponential, exponential
+        counts = times_counted(grid, center, reach)
+        value = slope = height * np.exp(-half)
         if hills.kernel == "stretched-gaussian":
-            inside &= half < CUTOFF
-            value, slope = STRETCH_A * value + STRETCH_B * hills.heights[number], STRETCH_A * slope
-        energy -= np.where(inside, value, 0.0)
-        slopes += np.where(inside, slope, 0.0) * pull.T
-    return energy.reshape(grid.shape), slopes.reshape(grid.ndim, *grid.shape)
+            counts = np.where(half < CUTOFF, counts, 0.0)
+            value, slope = STRETCH_A * value + STRETCH_B * height, STRETCH_A * slope
+        values -= counts * value
+        slopes += counts * slope * pull.T
+    return values.reshape(grid.shape), slopes.reshape(grid.ndim, *grid.shape)
+
+
+def _covariance(hills: Hills, number: int) -> tuple[Floats, Floats]:
+    """Return the covariance of a hill, and how far PLUMED takes it to reach along each axis.
+
+    That is √12.5 s |v_i| for a multivariate hill, where s² is the largest variance and v_i the last
+    component of the direction of the i-th variance.
+    """
+    if hills.cholesky is None:
+        return np.diag(hills.sigmas[number] ** 2), np.sqrt(2.0 * CUTOFF) * hills.sigmas[number]
+    lower = np.zeros((hills.ndim, hills.ndim))
+    lower[np.tril_indices(hills.ndim)] = hills.cholesky[number]
+    covariance = lower @ lower.T
+    variances, directions = np.linalg.eigh(covariance)
+    return covariance, np.sqrt(2.0 * CUTOFF * variances[-1]) * np.abs(directions[-1, :])
 
 
 def path_fes(points: Floats, centers: Floats, widths: Floats, bias_energy: Floats) -> Floats:

@@ -81,7 +81,7 @@ def _columns(path: str, first: int = 2) -> np.ndarray:
 
 
 def _expected(hills: Hills, grid: Grid | None = None) -> np.ndarray:
-    values, gradient = reference.free_energy(grid or _grid(), hills)
+    values, gradient = reference.plumed_free_energy(grid or _grid(), hills)
     return np.stack([column.ravel(order="F") for column in (values, *gradient)])
 
 
@@ -126,7 +126,7 @@ def test_idw_integrates_the_other_variables_out(
     names: str, axes: tuple[int, ...], hills: Hills
 ) -> None:
     assert _run("--hills", "HILLS", *GRID, "--idw", names, "--kt", "0.7") == 0
-    values, _ = reference.free_energy(_grid(), hills)
+    values, _ = reference.plumed_free_energy(_grid(), hills)
     expected = -0.7 * np.log(np.exp(-values / 0.7).sum(axis=axes))
     assert np.abs(_columns("fes.dat", 1) - expected).max() < 1e-9
     assert _field_line("fes.dat") == f"#! FIELDS {names} projection"
@@ -140,7 +140,9 @@ def test_idw_keeps_its_order_and_large_heights_do_not_overflow(
     hills = read_hills(write_hills(tmp_path / "HILLS", text))
     grid = ["--min", "-1,-2,-3", "--max", "1,2,3", "--bin", "2,3,4", "--fmt", "%.8f"]
     assert _run("--hills", "HILLS", *grid, "--idw", "c,a", "--kt", "0.1") == 0
-    values, _ = reference.free_energy(Grid([-1.0, -2.0, -3.0], [1.0, 2.0, 3.0], [2, 3, 4]), hills)
+    values, _ = reference.plumed_free_energy(
+        Grid([-1.0, -2.0, -3.0], [1.0, 2.0, 3.0], [2, 3, 4]), hills
+    )
     least = values.min(axis=1)
     sums = np.exp(-(values - least[:, np.newaxis]) / 0.1).sum(axis=1)
     expected = (least - 0.1 * np.log(sums)).T
@@ -150,7 +152,7 @@ def test_idw_keeps_its_order_and_large_heights_do_not_overflow(
 
 def _histogram(hills: Hills, sigma: list[float], grid: Grid) -> np.ndarray:
     samples = Hills(hills.names, hills.centers, sigma, 1.0, domain=hills.domain)
-    values, gradient = reference.free_energy(grid, samples)
+    values, gradient = reference.plumed_free_energy(grid, samples)
     with np.errstate(divide="ignore"):
         columns = [-0.7 * np.log(-values), *(-0.7 / (0.0 - slope) for slope in gradient)]
     return np.stack([column.ravel(order="F") for column in columns])
@@ -252,9 +254,29 @@ def test_multivariate_hills_are_summed_in_the_boxes_that_plumed_takes(
     bin_option = ["--bin", ",".join(map(str, bins))]
     assert _run("--hills", "HILLS", *options, *bin_option, "--fmt", "%.10f") == 0
     grid = Grid(bounds[0][:ndim], bounds[1][:ndim], bins, [True, False, False][:ndim])
-    values, gradient = reference.multivariate_free_energy(grid, hills)
+    values, gradient = reference.plumed_free_energy(grid, hills)
     expected = np.stack([column.ravel(order="F") for column in (values, *gradient)])
     assert np.abs(_columns("fes.dat", ndim) - expected).max() < 1e-9
+
+
+@pytest.mark.parametrize("kernel", ["stretched-gaussian", "gaussian"])
+def test_hills_wider_than_a_periodic_axis_are_added_as_often_as_plumed_adds_them(
+    kernel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = "1 2.5 -1 1.4 0.3 1 1\n2 0.1 0.2 0.2 1.5 1 1\n3 -1 -1 0.2 0.3 1 1\n"
+    head = HEADER_2D.replace("stretched-gaussian", kernel)
+    hills = read_hills(write_hills(tmp_path / "HILLS", head + rows))
+    assert _run("--hills", "HILLS", "--bin", "16,14", "--fmt", "%.10f") == 0
+    assert "PLUMED adds them more than once; so does this" in capsys.readouterr().err
+    grid = Grid(["-pi", "-pi"], ["pi", "pi"], [16, 14], periodic=True)
+    assert np.abs(_columns("fes.dat") - _expected(hills, grid)).max() < 1e-9
+    once = reference.free_energy(grid, hills)[0].ravel(order="F")
+    assert np.abs(_columns("fes.dat")[0] - once).max() > 0.01
+    monkeypatch.setattr("cyfes.running_sum._MOST_POINTS", 10)
+    assert _run("--hills", "HILLS", "--bin", "16,14", "--fmt", "%.10f") == 0
+    assert "PLUMED adds them more than once; this adds them once" in capsys.readouterr().err
+    assert np.abs(_columns("fes.dat")[0] - once).max() < 1e-9
 
 
 INTERVAL = HEADER_1D + "#! SET lower_int 1.45\n#! SET upper_int 2.3\n"
@@ -417,7 +439,8 @@ def test_multivariate_hills_on_a_gpu_are_refused_not_computed_elsewhere(
 ) -> None:
     hills = str(shared_data / "plumed" / "HILLS_t1")
     assert main(["sum-hills", "--hills", hills, "--device", "cuda"]) == 1
-    assert "found multivariate hills for the device cuda" in capsys.readouterr().err
+    message = "found multivariate hills, or hills wider than a periodic axis, for the device cuda"
+    assert message in capsys.readouterr().err
 
 
 def test_a_full_disk_leaves_no_file_behind(tmp_path: Path, hills: Hills) -> None:

@@ -1,7 +1,8 @@
-"""Sums of multivariate hills as PLUMED makes them: each inside a box of grid points of its own.
+"""Sums of hills as PLUMED makes them: each inside a box of grid points of its own.
 
-PLUMED takes the box from the longest principal axis of a hill alone, so that it may cut the hill
-where it is far from zero. Its surfaces cannot be had without doing the same.
+That matters in two cases. PLUMED's box of a multivariate hill may cut the hill where it is far from
+zero. And a box wider than a periodic axis has points twice, at which PLUMED adds the hill twice.
+PLUMED's surfaces cannot be had without doing the same.
 """
 
 from __future__ import annotations
@@ -45,12 +46,12 @@ class _Batch(NamedTuple):
 
 
 def boxed_sum(hills: Hills, grid: Grid) -> tuple[Floats, Floats]:
-    """Return the sum of multivariate hills on a grid, and its gradient.
+    """Return the sum of hills on a grid, and its gradient.
 
     Parameters
     ----------
     hills : Hills
-        Multivariate hills of D variables.
+        Hills of D variables.
     grid : Grid
         The grid, periodic where the hills are.
 
@@ -74,7 +75,7 @@ def boxed_sum(hills: Hills, grid: Grid) -> tuple[Floats, Floats]:
 
 
 def _batches(hills: Hills, grid: Grid) -> Iterator[_Batch]:
-    reach = np.ceil(support(hills) / grid.spacing).astype(np.int64)
+    reach = _reach(hills, grid)
     metric = _inverse_covariances(hills)
     reaches, kind = np.unique(reach, axis=0, return_inverse=True)
     for number, bins in enumerate(reaches):
@@ -91,7 +92,24 @@ def _batches(hills: Hills, grid: Grid) -> Iterator[_Batch]:
             yield _Batch(hills.heights[chosen], metric[chosen], ways, places, inside)
 
 
+def wraps(hills: Hills, grid: Grid) -> NDArray[np.bool_]:
+    """Return which hills, of N, have a box wider than a periodic axis of the grid."""
+    points = 2 * _reach(hills, grid) + 1
+    return np.asarray(((points > grid.shape) & grid.periodic).any(axis=1))
+
+
+def work(hills: Hills, grid: Grid) -> float:
+    """Return how many points the boxes of hills have together."""
+    return float(np.prod(2.0 * _reach(hills, grid) + 1.0, axis=1).sum())
+
+
+def _reach(hills: Hills, grid: Grid) -> NDArray[np.int64]:
+    return np.asarray(np.ceil(support(hills) / grid.spacing).astype(np.int64))
+
+
 def _inverse_covariances(hills: Hills) -> Floats:
+    if hills.cholesky is None:
+        return np.asarray(np.eye(hills.ndim) / hills.sigmas[:, :, np.newaxis] ** 2)
     rows, columns = np.tril_indices(hills.ndim)
     lower = np.zeros((len(hills), hills.ndim, hills.ndim))
     lower[:, rows, columns] = hills.cholesky
