@@ -126,11 +126,14 @@ class ColumnFile:
         The file.
     dropped : str or None
         At the end: why the last line was not used, if it was not.
+    consumed : int
+        How many bytes of the file have been read; 0 for a pipe.
     """
 
     def __init__(self, path: Path_, select: Callable[[Header], Selection]) -> None:
         self.path = Path(path)
         self.dropped: str | None = None
+        self.consumed = 0
         self._select = select
         self._header: Header | None = None
         self._columns: _Columns | None = None
@@ -152,11 +155,12 @@ class ColumnFile:
         OSError
             If the file cannot be read.
         """
-        with _opened(self.path) as (stream, kind):
-            source = _Source(stream)
+        with self.path.open("rb") as file, _text_of(file, self.path) as (stream, kind):
+            source = _Source(stream, file)
             while self._filled(source, kind):
                 while source.has_line():
                     table = self._next_table(source, kind)
+                    self.consumed = source.consumed
                     if table is not None and len(table):
                         yield table
         if source.waiting().strip():
@@ -328,8 +332,11 @@ def _is_not_finite(text: str) -> bool:
 class _Source:
     """The text of a stream, handed out by lines."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, file: Any) -> None:
         self._stream = stream
+        # The file that the stream reads from, for the position in it.
+        self._file = file if file.seekable() else None
+        self.consumed = 0
         self._buffer = bytearray(_BLOCK)
         # What is not handed out yet, and how far it goes in complete lines.
         self._start = self._lines_end = self._end = 0
@@ -343,6 +350,7 @@ class _Source:
         self._start, self._end = 0, len(waiting)
         with memoryview(self._buffer) as view:
             count: int = self._stream.readinto(view[self._end :])
+        self.consumed = self._file.tell() if self._file else 0
         self._end += count
         self._lines_end = self._buffer.rfind(b"\n", 0, self._end) + 1
         return count > 0
@@ -379,17 +387,16 @@ class _Source:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Any, str]]:
+def _text_of(file: Any, path: Path) -> Iterator[tuple[Any, str]]:
     """Yield the text of a file as a stream, and how it is compressed."""
-    with path.open("rb") as stream:
-        # Peeking instead of seeking lets the file be a pipe.
-        start = stream.peek(8)
-        kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
-        if not kind:
-            yield stream, "plain"
-            return
-        with _decompressed(stream, kind, path) as text:
-            yield text, kind
+    # Peeking instead of seeking lets the file be a pipe.
+    start = file.peek(8)
+    kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
+    if not kind:
+        yield file, "plain"
+        return
+    with _decompressed(file, kind, path) as text:
+        yield text, kind
 
 
 def _decompressed(stream: Any, kind: str, path: Path) -> Any:

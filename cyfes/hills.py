@@ -13,7 +13,8 @@ from cyfes.errors import CyfesWarning, HillsFileError, InputError
 from cyfes.plumed_format import format_number, parse_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
     from typing import Optional, Tuple
 
     from numpy.typing import ArrayLike, NDArray
@@ -324,7 +325,10 @@ def read_hills(*paths: Path_ | Sequence[Path_], merge: str | None = None) -> Hil
 
 
 def iter_hills(
-    *paths: Path_ | Sequence[Path_], merge: str | None = None, portion: int = _PORTION
+    *paths: Path_ | Sequence[Path_],
+    merge: str | None = None,
+    portion: int = _PORTION,
+    progress: Callable[[float], object] | None = None,
 ) -> Iterator[Hills]:
     """Read HILLS files in portions, so that any number of hills needs little memory.
 
@@ -334,6 +338,8 @@ def iter_hills(
         As for `read_hills`.
     portion : int
         The number of hills to yield at a time; the last portion may have fewer.
+    progress : callable, optional
+        Called before each portion is yielded with the part of the files that has been read, 0 to 1.
 
     Yields
     ------
@@ -345,9 +351,11 @@ def iter_hills(
     HillsFileError, InputError, MissingDependencyError, OSError
         As for `read_hills`.
     """
-    layout, tables = _open_tables(paths, merge)
+    layouts, tables = _open_tables(paths, merge)
     for rows in _portions(tables, portion):
-        yield layout.hills(rows)
+        if progress is not None:
+            progress(layouts.part_read())
+        yield layouts.hills(rows)
 
 
 def _open_tables(
@@ -359,7 +367,7 @@ def _open_tables(
     files = expanded(flattened(paths))
     if not files:
         raise InputError("found no file name, expected at least one HILLS file")
-    layouts = _Layouts()
+    layouts = _Layouts(files)
     streams = [layouts.tables(file) for file in files]
     if merge is None:
         return layouts, (table for stream in streams for table in stream)
@@ -427,12 +435,15 @@ def _rising(
 class _Layouts:
     """Reads files of hills that can be summed together, and makes hills of their rows."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: Sequence[Path]) -> None:
         self._layout: _Layout | None = None
+        self._paths = files
+        self._opened: list[ColumnFile] = []
 
     def tables(self, path: Path_) -> Iterator[NDArray[np.float64]]:
         """Yield the rows of a file in the columns of `_Layout.columns`."""
         file = ColumnFile(path, self._select)
+        self._opened.append(file)
         empty = True
         for table in file.tables():
             empty = False
@@ -441,6 +452,11 @@ class _Layouts:
             raise file.error("found no hills, expected at least one")
         if file.dropped:
             warnings.warn(CyfesWarning(file.dropped), stacklevel=2)
+
+    def part_read(self) -> float:
+        """Return the part of all files that has been read."""
+        total = sum(path.stat().st_size for path in self._paths)
+        return sum(file.consumed for file in self._opened) / total if total else 0.0
 
     def _select(self, header: Header) -> Selection:
         layout = _Layout.of_header(header)

@@ -14,13 +14,12 @@ from cyfes.errors import CyfesWarning, InputError
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from cyfes.grid import Grid
     from cyfes.hills import Hills
-
 
 # PLUMED's boxes are summed by NumPy, at some 50 ns a point; more than these would take minutes.
 _MOST_POINTS = 2e9
@@ -46,51 +45,77 @@ class RunningSum:
         self.count = 0
         self._grid = grid
         self._how: dict[str, Any] = {"device": device, "dtype": dtype}
-        self._sum: FreeEnergySurface | None = None
         self._warned = False
-        self._interval: tuple[float, float] | None = None
-        # The sum of hills at the ends of the interval.
-        self._ends = np.zeros(2)
+        self._sum: FreeEnergySurface | None = None
 
-    def add(self, hills: Hills) -> None:
+    def add(self, hills: Hills, progress: Callable[[float], object] | None = None) -> None:
         """Add hills of the same variables as those before.
+
+        Parameters
+        ----------
+        hills : Hills
+            The hills.
+        progress : callable, optional
+            As for `cyfes.sum_hills`.
 
         Raises
         ------
         InputError, DeviceError, LibraryError
-            As `cyfes.sum_hills` does; also for plain Gaussians with an INTERVAL, whose cut-off at a
-            box has no meaning beyond it.
+            As `cyfes.sum_hills` does.
         """
-        self._interval = hills.interval
-        if hills.interval is not None:
-            hills = self._within(hills, hills.interval)
-        added = self._summed(hills)
+        added = self._summed(hills, progress)
         self._sum = added if self._sum is None else _added(self._sum, added)
         self.count += len(hills)
 
-    def _summed(self, hills: Hills) -> FreeEnergySurface:
+    def clear(self) -> None:
+        """Forget all hills; a surface that was taken before is not touched."""
+        if self._sum is not None:
+            zero = np.zeros_like(self._sum.values)
+            slopes = np.zeros_like(self._sum.gradient)
+            self._sum = replace(self._sum, values=zero, gradient=slopes)
+
+    def surface(self) -> FreeEnergySurface:
+        """Return the free energy F = -Σ hills; it changes when more hills are added.
+
+        Raises
+        ------
+        InputError
+            If there have been no hills.
+        """
+        if self._sum is None:
+            raise InputError("found no hills, expected at least one")
+        for array in (self._sum.values, self._sum.gradient):
+            _without_plus_zero(array)
+        return self._sum
+
+    def _summed(
+        self, hills: Hills, progress: Callable[[float], object] | None
+    ) -> FreeEnergySurface:
         """Return the surface of some hills, PLUMED's boxes around them where they matter."""
         boxed = self._boxed(hills)
-        if not boxed.any():
-            return sums.sum_hills(hills, self._grid, gradient=True, **self._how)
-        if self._how["device"] not in ("auto", "cpu"):
+        if boxed.any() and self._how["device"] not in ("auto", "cpu"):
             raise InputError(
                 "found multivariate hills, or hills wider than a periodic axis, for the device "
                 f"{self._how['device']}, expected auto or cpu: PLUMED's boxes around such hills "
                 "are computed on the CPU alone"
             )
+        others = None
+        if not boxed.all():
+            rest = hills[~boxed] if boxed.any() else hills
+            others = sums.sum_hills(rest, self._grid, gradient=True, progress=progress, **self._how)
+            if not boxed.any():
+                return others
         values, gradient = boxed_sum(hills[boxed], self._grid)
         surface = FreeEnergySurface(
             -values, self._grid, hills.names, -gradient, hills.domain, "cpu", "a box for each hill"
         )
-        if boxed.all():
-            return surface
-        return _added(
-            surface, sums.sum_hills(hills[~boxed], self._grid, gradient=True, **self._how)
-        )
+        return surface if others is None else _added(surface, others)
 
     def _boxed(self, hills: Hills) -> NDArray[np.bool_]:
         """Return which hills need PLUMED's boxes, of N; warn of those that are counted twice."""
+        if hills.interval is not None:
+            # For one variable, whose box ends where its hills do.
+            return np.zeros(len(hills), dtype=bool)
         around = wraps(hills, self._grid)
         if around.any() and not self._warned:
             self._warned = True
@@ -107,42 +132,6 @@ class RunningSum:
     def _few_points(self, hills: Hills) -> bool:
         return work(hills, self._grid) <= _MOST_POINTS
 
-    def clear(self) -> None:
-        """Forget all hills; a surface that was taken before is not touched."""
-        if self._sum is not None:
-            zero = np.zeros_like(self._sum.values)
-            slopes = np.zeros_like(self._sum.gradient)
-            self._sum = replace(self._sum, values=zero, gradient=slopes)
-        self._ends = np.zeros(2)
-
-    def surface(self) -> FreeEnergySurface:
-        """Return the free energy F = -Σ hills; it changes when more hills are added.
-
-        Raises
-        ------
-        InputError
-            If there have been no hills.
-        """
-        if self._sum is None:
-            raise InputError("found no hills, expected at least one")
-        for array in (self._sum.values, self._sum.gradient):
-            _without_plus_zero(array)
-        if self._interval is None:
-            return self._sum
-        return _clamped(self._sum, self._interval, -self._ends)
-
-    def _within(self, hills: Hills, interval: tuple[float, float]) -> Hills:
-        """Add up the hills at the ends of an interval, and return them without it."""
-        if hills.kernel == "gaussian":
-            raise InputError(
-                "found kerneltype gaussian with an INTERVAL, expected stretched-gaussian; sum "
-                "these hills with PLUMED's sum_hills"
-            )
-        # The heights are those of F, and are to stay so.
-        plain = replace(hills, interval=None, bias_factors=np.ones(len(hills)))
-        self._ends += sums.bias(np.array(interval), plain, **self._how)
-        return plain
-
 
 def _added(total: FreeEnergySurface, part: FreeEnergySurface) -> FreeEnergySurface:
     """Add a part to a surface, in its own memory."""
@@ -158,18 +147,6 @@ def _without_plus_zero(array: NDArray[np.floating] | None) -> None:
     if array is not None:
         np.subtract(0.0, array, out=array)
         np.negative(array, out=array)
-
-
-def _clamped(
-    surface: FreeEnergySurface, interval: tuple[float, float], ends: NDArray[np.float64]
-) -> FreeEnergySurface:
-    """Return a surface of one variable that is level outside of an interval, as METAD's bias is."""
-    x = surface.grid.axes[0]
-    low, high = interval
-    values = np.where(x < low, ends[0], np.where(x > high, ends[1], surface.values))
-    assert surface.gradient is not None  # noqa: S101  a running sum always has one
-    gradient = np.where((x <= low) | (x >= high), 0.0, surface.gradient)
-    return replace(surface, values=values, gradient=gradient)
 
 
 def projected(surface: FreeEnergySurface, names: Sequence[str], kT: float) -> FreeEnergySurface:

@@ -411,6 +411,13 @@ def test_hills_come_in_portions(portion: int, tmp_path: Path) -> None:
     assert together.tolist() == read_hills(files).centers.tolist()
 
 
+def test_the_part_of_the_files_that_was_read_is_told(tmp_path: Path) -> None:
+    files = _walkers(tmp_path, {f"H{w}": [f"{i} {i} 1 1 1" for i in range(400)] for w in (0, 1)})
+    parts: list[float] = []
+    assert sum(map(len, iter_hills(files, portion=400, progress=parts.append))) == 800
+    assert parts == [0.5, 1.0]
+
+
 def test_hills_made_from_arrays_broadcast_widths_and_heights() -> None:
     hills = Hills(("a", "b"), CENTERS_2D, [0.1, 0.2], 1.5, domain=[None, (-1.0, "pi")])
     assert hills.sigmas.tolist() == [[0.1, 0.2]] * 3

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,6 +23,9 @@ from cyfes.cli import build_parser, main
 from cyfes.commands import sum_hills as command
 from cyfes.grid import Grid
 from cyfes.hills import Hills, read_hills
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CAPTURE = pytest.CaptureFixture[str]
 
@@ -306,7 +310,7 @@ def test_a_plain_gaussian_with_an_interval_is_refused(
     monkeypatch.chdir(tmp_path)
     write_hills(tmp_path / "HILLS", INTERVAL.replace("stretched-", "") + ROWS_1D)
     assert _run("--hills", "HILLS") == 1
-    assert "found kerneltype gaussian with an INTERVAL" in capsys.readouterr().err
+    assert "found plain Gaussians with an INTERVAL" in capsys.readouterr().err
 
 
 def test_a_spacing_is_fitted_between_the_ends_that_were_typed_as_in_plumed(hills: Hills) -> None:
@@ -362,8 +366,44 @@ def test_what_was_done_is_told_as_json(capsys: CAPTURE) -> None:
         "names": ["phi", "psi"],
         "points": [6, 5],
         "device": "cpu",
+        "unit": None,
         "files": ["fes_0.dat", "fes_1.dat"],
     }
+
+
+@pytest.mark.parametrize(
+    ("units", "factor"), [("kcal/mol", 1 / 4.184), ("eV:kJ/mol", 96.4853321233), ("kT", 1 / 2.5)]
+)
+def test_energies_are_converted(units: str, factor: float, hills: Hills) -> None:
+    assert _run("--hills", "HILLS", *GRID, "--units", units, "--kt", "2.5") == 0
+    assert np.abs(_columns("fes.dat") - factor * _expected(hills)).max() < 1e-7
+
+
+@pytest.mark.usefixtures("hills")
+def test_a_picture_is_drawn_beside_the_file(
+    tmp_path: Path, capsys: CAPTURE, extra: Callable[[str], Any]
+) -> None:
+    extra("matplotlib")
+    assert _run("--hills", "HILLS", *GRID, "--plot", "fes.png") == 0
+    assert (tmp_path / "fes.png").read_bytes().startswith(b"\x89PNG")
+    assert "drew phi, psi, wrote fes.png" in capsys.readouterr().err
+    assert _run("--hills", "HILLS", *GRID, "--plot", "fes.xyz") == 1
+    assert "found the format xyz, expected one of" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("hills")
+def test_a_bar_shows_how_far_the_sum_is_where_it_is_wanted(
+    capsys: CAPTURE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _run("--hills", "HILLS", *GRID, "--progress", "always") == 0
+    assert "summing hills" in capsys.readouterr().err
+    assert _run("--hills", "HILLS", *GRID) == 0
+    assert "summing hills" not in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert _run("--hills", "HILLS", *GRID, "--progress", "always") == 3
+    assert "pip install 'cyfes[progress]'" in capsys.readouterr().err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert _run("--hills", "HILLS", *GRID) == 0
 
 
 @pytest.mark.usefixtures("hills")
@@ -398,6 +438,8 @@ def test_the_plan_is_told_when_asked_for(capsys: CAPTURE) -> None:
             "found a as --outfile and --outhisto",
         ),
         (["--hills", "HILLS", "--merge", "height"], "invalid choice"),
+        (["--hills", "HILLS", "--units", "kT"], "found --units kJ/mol:kT without --kt"),
+        (["--hills", "HILLS", "--units", "Ha"], "found 'Ha', expected TO or FROM:TO of kJ/mol"),
     ],
 )
 @pytest.mark.usefixtures("hills")

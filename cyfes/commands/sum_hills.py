@@ -10,6 +10,7 @@ import time
 import warnings
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from cyfes._command import (
     positive_number,
     say,
 )
+from cyfes._extras import need
 from cyfes.column_files import expanded
 from cyfes.colvar import colvar_names, iter_colvar
 from cyfes.errors import CyfesWarning, InputError
@@ -34,12 +36,14 @@ from cyfes.plumed_format import (
     check_target,
     grid_blocks,
     parse_number,
+    replacing,
     write_text,
 )
+from cyfes.progress import Progress
+from cyfes.units import ENERGY_UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from cyfes.surface import FreeEnergySurface
 
@@ -161,6 +165,20 @@ def _add_own_options(parser: argparse.ArgumentParser) -> None:
         help="what computes (default: auto)",
     )
     option("--dtype", choices=("float64", "float32"), default="float64", help="precision")
+    option(
+        "--units",
+        type=_units,
+        metavar="[FROM:]TO",
+        help=f"convert the energies: {', '.join(ENERGY_UNITS)}; from PLUMED's kJ/mol, unless FROM "
+        "names the unit of the heights",
+    )
+    option("--plot", metavar="FILE", help="draw the surface too: .pdf, .png, .svg and others")
+    option(
+        "--progress",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="whether to show how far the sum is (default: auto, on a terminal after a second)",
+    )
     option("--explain", action="store_true", help="say how the sum was computed")
     option("--json", action="store_true", help="print what was done as one JSON object")
 
@@ -184,6 +202,16 @@ def _format(text: str) -> str:
     return text
 
 
+def _units(text: str) -> tuple[str, str]:
+    old, _, new = text.rpartition(":")
+    pair = (old or "kJ/mol", new)
+    if not set(pair) <= set(ENERGY_UNITS):
+        raise argparse.ArgumentTypeError(
+            f"found {text!r}, expected TO or FROM:TO of {', '.join(ENERGY_UNITS)}"
+        )
+    return pair
+
+
 def _device_name(text: str) -> str:
     if not re.fullmatch("auto|cpu|cuda(:[0-9]+)?", text):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected auto, cpu, cuda or cuda:N")
@@ -200,6 +228,8 @@ def run(options: argparse.Namespace) -> int:
     grid = _grid(sources[0], options)
     for source in sources:
         source.sum_up(grid)
+    if options.plot:
+        _draw(sources[0].last, options.plot)
     facts = [source.facts() for source in sources]
     if options.json:
         # Not needed by anything else.
@@ -212,6 +242,20 @@ def run(options: argparse.Namespace) -> int:
     for fact in facts:
         _tell(fact, seconds, options)
     return OK
+
+
+def _draw(surface: FreeEnergySurface, target: str) -> None:
+    figure = surface.plot()
+    suffix = Path(target).suffix[1:]
+    supported = figure.canvas.get_supported_filetypes()
+    if suffix not in supported:
+        raise InputError(
+            f"--plot {target}: found the format {suffix or 'none'}, expected one of "
+            f"{', '.join(sorted(supported))}"
+        )
+    with replacing(Path(target)) as file:
+        figure.savefig(file, format=suffix)
+    say(f"drew {', '.join(surface.names)}, wrote {target}")
 
 
 def _tell(fact: dict[str, Any], seconds: float, options: argparse.Namespace) -> None:
@@ -240,10 +284,16 @@ def _check_options(options: argparse.Namespace) -> None:
         raise UsageError(f"found {needing} without --kt, expected kT in the unit of the heights")
     if options.idw and len(set(options.idw)) < len(options.idw):
         raise UsageError(f"--idw: found {','.join(options.idw)}, expected each CV once")
+    if options.units and "kT" in options.units and options.kt is None:
+        raise UsageError(f"found --units {':'.join(options.units)} without --kt, expected kT")
     _check_outputs(options)
 
 
 def _check_outputs(options: argparse.Namespace) -> None:
+    if options.plot:
+        check_target(options.plot)
+        # Without a screen, and before anything else has chosen one.
+        need("matplotlib", "--plot").use("Agg")
     targets = [s for s in (options.outfile, options.outhisto) if s]
     if "-" in targets and (options.json or options.stride is not None):
         raise UsageError("found - as the output file, expected a name with --json or --stride")
@@ -355,13 +405,15 @@ class _Source:
         self.options = options
         self.count = 0
         self.written: list[str] = []
+        #: The part of the input that has been read.
+        self._part_read = 0.0
         self._portions = _Replayed(self._read, expanded(self._files()))
         #: Some of the hills: what all of them have in common.
         self.first = self._portions.first
         #: The CVs that the options go through, in their order.
         self.all_names = self.first.names
-        self._device = self._plan = ""
-        self._shape: tuple[int, ...] = ()
+        #: The surface that was written last.
+        self.last: Any = None
 
     def _files(self) -> list[str]:
         raise NotImplementedError
@@ -404,13 +456,18 @@ class _Source:
         from cyfes.running_sum import RunningSum
 
         total = RunningSum(self._own_grid(grid), self.options.device, self.options.dtype)
-        for hills in _cut(self._portions, self.options.stride or 0):
-            if hills is None:
-                self._write(total)
-                if self.options.nohistory:
-                    total.clear()
-            else:
-                total.add(self._scaled(hills))
+        start = 0.0
+        with Progress(self.options.progress, f"summing {self.what}") as progress:
+            for hills in _cut(self._portions, self.options.stride or 0):
+                if hills is None:
+                    self._write(total)
+                    if self.options.nohistory:
+                        total.clear()
+                else:
+                    # Of samples it is not known.
+                    end = self._part_read or 1.0
+                    total.add(self._scaled(hills), progress.within(start, end))
+                    start = end
         self.count = total.count
 
     def _own_grid(self, grid: Grid) -> Grid:
@@ -421,6 +478,9 @@ class _Source:
 
     def _write(self, total: Any) -> None:
         surface, column = self._finished(total.surface())
+        if self.options.units:
+            old, new = self.options.units
+            surface = surface.with_units(old).to(new, kT=self.options.kt)
         if self.options.mintozero:
             surface = surface.shift_to_zero()
         columns = {column: surface.values}
@@ -432,8 +492,7 @@ class _Source:
         )
         write_text(target, blocks)
         self.written.append(target)
-        self._device, self._plan = surface.device, surface.plan
-        self._shape = surface.grid.shape
+        self.last = surface
 
     def facts(self) -> dict[str, Any]:
         """Return what was done."""
@@ -442,9 +501,10 @@ class _Source:
             "count": self.count,
             "kernel": self.first.kernel,
             "names": list(self.first.names),
-            "points": list(self._shape),
-            "device": self._device,
-            "plan": self._plan,
+            "points": list(self.last.grid.shape),
+            "device": self.last.device,
+            "plan": self.last.plan,
+            "unit": self.last.unit,
             "files": self.written,
         }
 
@@ -462,8 +522,12 @@ class _HillsSource(_Source):
     def _files(self) -> list[str]:
         return list(self.options.hills)
 
+    def _note(self, part: float) -> None:
+        self._part_read = part
+
     def _read(self) -> Iterator[Hills]:
-        for hills in iter_hills(self.options.hills, merge=self.options.merge):
+        files, merge = self.options.hills, self.options.merge
+        for hills in iter_hills(files, merge=merge, progress=self._note):
             # PLUMED's own: no INTERVAL beside a histogram.
             ignored = self.options.histo and hills.interval is not None
             yield replace(hills, interval=None) if ignored else hills
