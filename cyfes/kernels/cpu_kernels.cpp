@@ -480,7 +480,7 @@ inline void add_hits(const TileBatch &batch, const Row &row, const Cut &cut, std
   const AxisTable &axis = batch.tables[batch.ndim - 1];
   double *last = sums + batch.ndim * batch.plane;
   double *leading = sums + (1 + lead) * batch.plane;
-  Vector value[2] = {}, slope[2] = {}, slopes[LEAD + 1][2] = {};
+  Vector value[2] = {}, offset[2] = {}, slope[2] = {}, slopes[LEAD + 1][2] = {};
   for (int v = 0; v < 2; ++v) {
     if (HEAD) value[v] = load(sums + v * width);
     if (LAST) slope[v] = load(last + v * width);
@@ -497,14 +497,14 @@ inline void add_hits(const TileBatch &batch, const Row &row, const Cut &cut, std
       const Vector steep = inside ? gaussian : none;
       if (HEAD) {
         value[v] += steep;
-        value[v] = inside ? value[v] + cut.offset[h] : value[v];
+        offset[v] = inside ? offset[v] + cut.offset[h] : offset[v];
       }
       if (LAST) slope[v] += load(axis.slope + at + v * width) * steep;
       for (int i = 0; i < LEAD; ++i) slopes[i][v] += row.slope[lead + i][h] * steep;
     }
   }
   for (int v = 0; v < 2; ++v) {
-    if (HEAD) store(sums + v * width, value[v]);
+    if (HEAD) store(sums + v * width, value[v] + offset[v]);
     if (LAST) store(last + v * width, slope[v]);
     for (int i = 0; i < LEAD; ++i) store(leading + i * batch.plane + v * width, slopes[i][v]);
   }
@@ -531,7 +531,7 @@ void truncated(TileBatch &batch) {
     heights[h] = batch.height[h] * (batch.stretched ? stretch_a : 1.0);
     cut.offset[h] = batch.height[h] * (batch.stretched ? stretch_b : 0.0);
   }
-  const std::uint64_t present = ~std::uint64_t(0) >> (batch_hills - batch.count);
+  const std::uint64_t present = ~std::uint64_t(0) >> (64 - batch.count);
   for_rows(batch, heights, [&](const Row &row) {
     for (int column = 0; column < batch.columns; column += group_columns) {
       const int group = column / group_columns;

@@ -52,7 +52,7 @@ struct AxisTable {
 struct TileAxis {
   double lower;
   double spacing;
-  double period_points;    // how many points go once around a periodic axis
+  double period_points;   // how many points go once around a periodic axis
   double period;          // 0 for an axis that is not periodic
   double inverse_period;  // likewise
   std::int64_t first;     // the tile's first point

@@ -65,7 +65,7 @@ class TransposedHills {
   std::uint64_t within(std::int64_t first, const Box &box, double limit) const {
     const std::uint64_t hits = cpu_kernels().within(table_, first, box, limit);
     const std::int64_t padding = std::max<std::int64_t>(0, first + batch_hills - count_);
-    return hits & (~std::uint64_t(0) >> padding);
+    return hits & (~std::uint64_t(0) >> (64 - batch_hills + padding));
   }
   double largest_inverse(int i) const {
     const std::int64_t rows = table_.sigma_stride ? padded_ : 1;

@@ -181,10 +181,10 @@ std::int64_t checked_size(const cufes_grid &grid) {
 
 void check_coverage(const cufes_grid &grid, int i, double period, bool whole) {
   const double length = grid.points[i] * grid.spacing[i];
-  require(length <= period * (1 + 1e-9),
-          "axis " + std::to_string(i) + " of the grid is " + std::to_string(length) +
-              " long, but its period is " + std::to_string(period) +
-              ": a periodic axis covers its period once at most");
+  require(length <= period * (1 + 1e-9), "axis " + std::to_string(i) + " of the grid is " +
+                                             std::to_string(length) + " long, but its period is " +
+                                             std::to_string(period) +
+                                             ": a periodic axis covers its period once at most");
   const double bins = period / grid.spacing[i];
   require(!whole || std::fabs(bins - std::round(bins)) <= 1e-6,
           "the period of axis " + std::to_string(i) + " of the grid is " + std::to_string(bins) +
