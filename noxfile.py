@@ -92,6 +92,21 @@ def sanitize(session: nox.Session) -> None:
     session.run("pytest", "-c", ROOT / "pyproject.toml", "--rootdir", ROOT, *files, env=environment)
 
 
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Time sums against the peers that can be had, and how they grow: -- --long --repeats 5."""
+    toolkit = ROOT / "build" / "cuda"
+    session.run("python", SCRIPTS / "install_cuda.py", toolkit)
+    # The newest of each peer: what a user gets today. PLUMED is found on PATH where it is.
+    session.install(".", "finufft", "metadynminer", "pykeops", env={"CUDA_HOME": str(toolkit)})
+    program = ROOT / "benchmarks" / "sums.py"
+    session.chdir(session.create_tmp())
+    session.run("python", program, *session.posargs)
+    if not session.posargs:
+        picture = ROOT / "benchmarks" / "growth.svg"
+        session.run("python", program, "--growth=12", "--repeats=3", f"--svg={picture}")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Read the sources: style, types, Cython, C++ layout, shell and workflows."""
