@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from cyfes.grid import Grid
     from cyfes.hills import Hills, iter_hills, read_hills
+    from cyfes.offsets import BiasOffset, bias_offset
     from cyfes.path_fes import (
         DevicePathFES,
         DevicePathFES_f32,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 # Where each public name is defined; a test compares this with the imports above and __all__.
 _MODULES = {
+    "BiasOffset": "cyfes.offsets",
     "Colvar": "cyfes.colvar",
     "CyfesError": "cyfes.errors",
     "CyfesWarning": "cyfes.errors",
@@ -72,6 +74,7 @@ _MODULES = {
     "StreamPathFES": "cyfes.path_fes",
     "StreamPathFES_f32": "cyfes.path_fes",
     "bias": "cyfes.sums",
+    "bias_offset": "cyfes.offsets",
     "box": "cyfes.regions",
     "convergence": "cyfes.convergence",
     "devices": "cyfes._device",
@@ -90,6 +93,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "BiasOffset",
     "Colvar",
     "CyfesError",
     "CyfesWarning",
@@ -115,6 +119,7 @@ __all__ = [
     "StreamPathFES_f32",
     "__version__",
     "bias",
+    "bias_offset",
     "box",
     "convergence",
     "devices",

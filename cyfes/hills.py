@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -156,7 +156,7 @@ class Hills:
         """Return the number of hills."""
         return len(self.heights)
 
-    def __getitem__(self, rows: slice | NDArray[np.bool_]) -> Hills:
+    def __getitem__(self, rows: slice | NDArray[Any]) -> Hills:
         """Return some of the hills; those of a slice share their numbers with the whole."""
         if not isinstance(rows, (slice, np.ndarray)):
             raise TypeError(
