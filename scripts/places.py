@@ -18,6 +18,8 @@ from wheelkit.report import LackingError, Status
 
 # Whether finished wheels are tried in containers, or by this machine's own interpreters.
 ENGINES = ("any", "none")
+# Where a container has the project, the current folder.
+PROJECT = "/project"
 # Names one image that stands for all, where those below cannot be pulled.
 IMAGE_VARIABLE = "PLACES_IMAGE"
 
@@ -138,7 +140,8 @@ def run(
     # pip's settings may name files of this machine, which the container then sees.
     if any(containers.HOST in value for value in settings.values()):
         mounts = [*mounts, Mount(Path("/"), containers.HOST)]
-    options = [f"--volume={mount.option()}" for mount in mounts]
+    # There verify_wheel.py finds what the project declares of its wheels.
+    options = [f"--workdir={PROJECT}", *(f"--volume={mount.option()}" for mount in mounts)]
     options += [f"--env={name}={value}" for name, value in settings.items()]
     if gpu:
         options += ["--gpus=all"] if engine.name == "docker" else ["--device=nvidia.com/gpu=all"]

@@ -102,13 +102,15 @@ def perform(trial: Trial, asked: argparse.Namespace) -> int:
         if asked.requirements:
             words += ["--requirements", str(asked.requirements)]
         return subprocess.run([find_python(trial.version), *words], check=False).returncode
-    within = {path: f"/project/{path.resolve().relative_to(Path.cwd())}" for path in given(asked)}
+    within = {
+        path: f"{places.PROJECT}/{path.resolve().relative_to(Path.cwd())}" for path in given(asked)
+    }
     words = ["/scripts/try_wheel.py", f"/dist/{trial.file}", *options]
     words += ["--smoke", within[asked.smoke], "--report", f"/reports/{report}"]
     if asked.requirements:
         words += ["--requirements", within[asked.requirements]]
     mounts = [
-        Mount(Path.cwd(), "/project"),
+        Mount(Path.cwd(), places.PROJECT),
         Mount(SCRIPTS, "/scripts"),
         Mount(asked.folder, "/dist"),
         Mount(asked.reports, "/reports", writable=True),

@@ -73,7 +73,7 @@ def verify(place: Place | None, wheels: list[str], asked: argparse.Namespace) ->
         command = [sys.executable, script, *files, *options, "--report", report]
         return subprocess.run(command, check=False).returncode
     mounts = [
-        Mount(Path.cwd(), "/project"),
+        Mount(Path.cwd(), places.PROJECT),
         Mount(SCRIPTS, "/scripts"),
         Mount(asked.folder, "/dist"),
         Mount(asked.reports, "/reports", writable=True),

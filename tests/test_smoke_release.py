@@ -170,6 +170,7 @@ def test_each_container_sees_the_wheel_and_no_more_than_it_must(
     assert runs[-1][:2] == ["run", "--rm"]
     assert f"--volume={release.dist}:/dist:ro" in runs[-1]
     assert f"--volume={release.root}:/project:ro" in runs[-1]
+    assert "--workdir=/project" in runs[-1]
     assert "/project/smoke.py" in runs[-1]
     assert "--gpus=all" not in runs[-1]
 

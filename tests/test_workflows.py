@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -260,7 +261,7 @@ def test_one_action_has_one_version() -> None:
 def test_the_documented_caller_is_one_that_the_workflow_takes() -> None:
     page = (ROOT / "docs" / "cuda-wheel-workflow.md").read_text()
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
-    assert len(block.splitlines()) <= 32
+    assert len(block.splitlines()) <= 30
     caller = yaml.safe_load(block)
     events = next(value for key, value in WORKFLOWS["cuda-wheel"].items() if str(key) == "True")
     inputs = events["workflow_call"]["inputs"]
@@ -276,3 +277,14 @@ def test_the_documented_caller_is_one_that_the_workflow_takes() -> None:
         o for s in publish.steps if isinstance(s, Run) for o in re.findall(r"--[a-z-]+", s.line)
     }
     assert options <= known
+
+
+def test_the_linters_of_node_are_pinned_by_hash_and_name_no_registry() -> None:
+    folder = ROOT / "requirements" / "node"
+    lock = json.loads((folder / "package-lock.json").read_text())
+    asked = json.loads((folder / "package.json").read_text())["dependencies"]
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+    assert {f"node_modules/{name}" for name in asked} <= packages.keys()
+    for entry in packages.values():
+        assert entry["integrity"].startswith("sha512-")
+        assert "resolved" not in entry

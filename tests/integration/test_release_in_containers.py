@@ -46,6 +46,8 @@ def test_a_release_is_proven_in_a_container(tmp_path: Path, environment: dict[st
     release.prove()
     shutil.rmtree(release.reports)
     test_smoke_release.smoke_script(release.root)
+    policy = '[project]\nname = "tiny"\n[tool.wheelkit]\nmax-size = 1_000_000\n'
+    (release.root / "pyproject.toml").write_text(policy)
     common: list[str | Path] = [
         release.dist,
         "--seal",
@@ -64,3 +66,7 @@ def test_a_release_is_proven_in_a_container(tmp_path: Path, environment: dict[st
     reports = [json.loads(path.read_text()) for path in release.reports.iterdir()]
     assert {report["tool"] for report in reports} == {"verify_wheel", "smoke_test"}
     assert all(report["ok"] for report in reports)
+    # The project's declaration is seen in the container too.
+    (release.root / "pyproject.toml").write_text(policy.replace("1_000_000", "1"))
+    done = subprocess.run(verify, check=False, cwd=release.root, env=environment)
+    assert done.returncode == Status.FAULTY
