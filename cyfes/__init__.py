@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cyfes.grid import Grid
     from cyfes.hills import Hills, iter_hills, read_hills
     from cyfes.offsets import BiasOffset, bias_offset
+    from cyfes.opes import Kernels, read_kernels
     from cyfes.path_fes import (
         DevicePathFES,
         DevicePathFES_f32,
@@ -67,6 +68,7 @@ _MODULES = {
     "Hills": "cyfes.hills",
     "HillsFileError": "cyfes.errors",
     "InputError": "cyfes.errors",
+    "Kernels": "cyfes.opes",
     "LibraryError": "cyfes.errors",
     "MissingDependencyError": "cyfes.errors",
     "PathFES": "cyfes.path_fes",
@@ -83,6 +85,7 @@ _MODULES = {
     "load": "cyfes.surface_files",
     "read_colvar": "cyfes.colvar",
     "read_hills": "cyfes.hills",
+    "read_kernels": "cyfes.opes",
     "read_out": "cyfes.tables",
     "reweight": "cyfes.reweighting",
     "reweight_blocks": "cyfes.blocks",
@@ -111,6 +114,7 @@ __all__ = [
     "Hills",
     "HillsFileError",
     "InputError",
+    "Kernels",
     "LibraryError",
     "MissingDependencyError",
     "PathFES",
@@ -128,6 +132,7 @@ __all__ = [
     "load",
     "read_colvar",
     "read_hills",
+    "read_kernels",
     "read_out",
     "reweight",
     "reweight_blocks",

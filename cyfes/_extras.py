@@ -8,7 +8,13 @@ from typing import Any
 from cyfes.errors import MissingDependencyError
 
 # What `pip install cyfes[…]` brings each with; as in pyproject.toml.
-_EXTRAS = {"matplotlib": "plot", "xarray": "xarray", "scipy": "netcdf", "tqdm": "progress"}
+_EXTRAS = {
+    "matplotlib": "plot",
+    "xarray": "xarray",
+    "scipy": "netcdf",
+    "tqdm": "progress",
+    "shtab": "completion",
+}
 
 
 def need(module: str, what: str) -> Any:

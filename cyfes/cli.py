@@ -22,6 +22,7 @@ COMMANDS = {
     "reweight": "make a free-energy surface of weighted samples",
     "analyze": "list minima, barriers, paths and differences with error bars",
     "plot": "draw surfaces and paths",
+    "completion": "print a script that completes commands and options in a shell",
     "info": "show versions, the library and the devices",
 }
 

@@ -7,8 +7,10 @@ import json
 import math
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -483,6 +485,27 @@ def test_multivariate_hills_on_a_gpu_are_refused_not_computed_elsewhere(
     assert main(["sum-hills", "--hills", hills, "--device", "cuda"]) == 1
     message = "found multivariate hills, or hills wider than a periodic axis, for the device cuda"
     assert message in capsys.readouterr().err
+
+
+def test_an_interrupted_sum_ends_at_once_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    header = "#! FIELDS time a b c sigma_a sigma_b sigma_c height\n"
+    rows = [f"0 {x} {y} {z} 1 1 1 1\n" for x, y, z in rng.uniform(-3, 3, (20_000, 3))]
+    write_hills(tmp_path / "HILLS", header + "".join(rows))
+    line = [sys.executable, "-m", "cyfes", "sum-hills", "--hills", "HILLS", "--device", "cpu"]
+    line += ["--bin", "250,250,250", "--progress", "always"]
+    with subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as program:
+        assert program.stderr is not None
+        # The bar is shown before the sum begins.
+        assert program.stderr.read(1)
+        program.send_signal(signal.SIGINT)
+        start = time.perf_counter()
+        told = program.stderr.read()
+        assert program.wait() == 130
+    assert told.endswith("cyfes: interrupted\n")
+    # Far less than the sum takes, on a slow machine too.
+    assert time.perf_counter() - start < 5.0
+    assert [path.name for path in tmp_path.iterdir()] == ["HILLS"]
 
 
 def test_a_full_disk_leaves_no_file_behind(tmp_path: Path, hills: Hills) -> None:

@@ -1,0 +1,190 @@
+"""The kernels of an OPES run, and the reader of PLUMED's KERNELS and STATE files."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cyfes.column_files import ColumnFile, Selection
+from cyfes.errors import CyfesWarning, HillsFileError, InputError
+from cyfes.hills import header_domain
+from cyfes.plumed_format import parse_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from cyfes.column_files import Header, Path_
+    from cyfes.hills import Domain
+
+# Settings in the header that are numbers; "biasfactor inf" is one.
+_SETTINGS = (
+    *("biasfactor", "epsilon", "kernel_cutoff", "compression_threshold"),
+    *("zed", "sum_weights", "sum_weights2", "counter"),
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Kernels:
+    """N Gaussian kernels of OPES along D collective variables (CVs); immutable.
+
+    A kernel is height (exp(-½ Σ ((x - center) / sigma)²) - exp(-½ kernel_cutoff²)) within the
+    cut-off. Over ``sum_weights`` (OPES_METAD_EXPLORE: over ``counter``) their sum estimates the
+    probability density.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The CVs.
+    centers, sigmas : ndarray of float64, shape (N, D)
+        Centres and widths, in the CVs' units.
+    heights : ndarray of float64, shape (N,)
+        The heights.
+    domain : tuple of (None or (str, str))
+        The literals of the ends of each periodic CV's domain.
+    log_weights : ndarray of float64, shape (N,), or None
+        V / kT when each kernel was laid; None in a STATE file, whose kernels are merged ones.
+    times : ndarray of float64, shape (N,)
+        When each was laid, or the state was written.
+    settings : mapping of str to float
+        What the header says of ``biasfactor``, ``epsilon``, ``kernel_cutoff``,
+        ``compression_threshold``, and in a STATE file of ``zed``, ``sum_weights``, ``sum_weights2``
+        and ``counter``.
+    action : str
+        What wrote the file, such as "OPES_METAD_state"; empty if the file does not say.
+    """
+
+    names: tuple[str, ...]
+    centers: NDArray[np.float64]
+    sigmas: NDArray[np.float64]
+    heights: NDArray[np.float64]
+    domain: tuple[Domain, ...]
+    log_weights: NDArray[np.float64] | None
+    times: NDArray[np.float64]
+    settings: Mapping[str, float]
+    action: str
+
+    def __len__(self) -> int:
+        """Return the number of kernels."""
+        return len(self.heights)
+
+    def __repr__(self) -> str:
+        """Return a line that says how many kernels over which CVs."""
+        return f"<Kernels: {len(self)} over {', '.join(self.names)}>"
+
+
+def read_kernels(path: Path_) -> Kernels:
+    """Read the KERNELS or STATE file of an OPES run.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, plain or compressed with gzip, xz or Zstandard. Of a KERNELS file all kernels are
+        read, also those after a restart; of a STATE file with several states the last one.
+
+    Returns
+    -------
+    Kernels
+        The kernels.
+
+    Raises
+    ------
+    HillsFileError
+        If the file is of another kind, is damaged or holds no kernel; the message begins with
+        ``file:line``.
+    MissingDependencyError
+        If it is compressed with Zstandard, and the package zstandard is not installed.
+    OSError
+        If the file cannot be opened.
+
+    Warns
+    -----
+    CyfesWarning
+        If the last line is cut off. That line is not used.
+    """
+    layouts: list[_Layout] = []
+
+    def select(header: Header) -> Selection:
+        layouts.append(_Layout(header))
+        layouts[-1].check_agreement(layouts[0])
+        return layouts[-1].selection
+
+    file = ColumnFile(path, select)
+    tables: list[NDArray[np.float64]] = []
+    states = 0
+    for table in file.tables():
+        if len(layouts) > states and layouts[-1].is_state:
+            tables.clear()
+        states = len(layouts)
+        tables.append(table)
+    if not tables:
+        raise file.error("found no kernels, expected at least one")
+    if file.dropped:
+        warnings.warn(CyfesWarning(file.dropped), stacklevel=2)
+    return layouts[-1].kernels(np.concatenate(tables))
+
+
+class _Layout:
+    """What a header says."""
+
+    def __init__(self, header: Header) -> None:
+        fields = header.fields
+        self.is_state = "logweight" not in fields
+        if self.is_state and "zed" not in header.constants:
+            raise HillsFileError(
+                "found neither the column logweight of a KERNELS file nor '#! SET zed' of a STATE "
+                "file, expected one of them; read HILLS with cyfes.read_hills"
+            )
+        widths = [field for field in fields if field.startswith("sigma_")]
+        self.names = tuple(width[len("sigma_") :] for width in widths)
+        columns = (*self.names, *widths, "height", "time")
+        self.columns = columns if self.is_state else (*columns, "logweight")
+        for column in self.columns:
+            if not self.names or fields.count(column) != 1:
+                raise HillsFileError(
+                    f"found {fields.count(column)} columns {column} ({' '.join(fields)}), "
+                    "expected one, and a width sigma_CV for each CV"
+                )
+        self.domain = tuple(header_domain(name, header.constants) for name in self.names)
+        self.settings = {
+            name: _setting(name, header.constants[name])
+            for name in _SETTINGS
+            if name in header.constants
+        }
+        self.action = header.constants.get("action", "")
+        self.selection = Selection(self.columns, frozenset(widths), {})
+
+    def check_agreement(self, other: _Layout) -> None:
+        if (self.names, self.domain, self.columns) != (other.names, other.domain, other.columns):
+            raise HillsFileError(
+                f"found the columns {' '.join(self.columns)} with the domains {self.domain}, "
+                f"expected {' '.join(other.columns)} with {other.domain} as before"
+            )
+
+    def kernels(self, table: NDArray[np.float64]) -> Kernels:
+        ndim = len(self.names)
+        table.flags.writeable = False
+        return Kernels(
+            self.names,
+            table[:, :ndim],
+            table[:, ndim : 2 * ndim],
+            table[:, 2 * ndim],
+            self.domain,
+            None if self.is_state else table[:, -1],
+            table[:, 2 * ndim + 1],
+            self.settings,
+            self.action,
+        )
+
+
+def _setting(name: str, text: str) -> float:
+    if name == "biasfactor" and text == "inf":
+        return np.inf
+    try:
+        return parse_number(text)
+    except InputError as error:
+        raise HillsFileError(f"{name}: {error}") from error
