@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes import _device
+from cyfes._arrays import on_device
 from cyfes._library import wrapper
 from cyfes._planning import Work
 from cyfes.errors import InputError
 from cyfes.sums import GAUSSIAN, LOG_GAUSSIAN, as_matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -35,6 +36,8 @@ def PathFES(  # noqa: N802 - CyFES's name
     device: str = "auto",
 ) -> NDArray[np.float64]:
     """Return the free energy at M points from N weighted samples, in double precision.
+
+    Arrays on a CUDA device stay there, and so does the result.
 
     F_m = -kT ln[(1/N) Σ_n h_n exp(-½ |crd_m - cv_n|²)] - min F, with
     h_n = exp(bias_n / kT) / ((2π)^{3/2} bw_0 bw_1 bw_2).
@@ -71,9 +74,7 @@ def PathFES(  # noqa: N802 - CyFES's name
     LibraryError
         If the compiled part of cyfes is missing.
     """
-    return _path_fes(
-        crd, cv, bw, bias, kT, [_device.choose(device, _seconds(crd, cv))], np.dtype("float64")
-    )
+    return _on_one_device((crd, cv, bw, bias), kT, device, np.dtype("float64"), _path_fes)
 
 
 def PathFES_f32(  # noqa: N802 - CyFES's name
@@ -90,9 +91,7 @@ def PathFES_f32(  # noqa: N802 - CyFES's name
     See `PathFES`; the result is of dtype float32. `FastPathFES_f32` and `StreamPathFES_f32` are
     other names of this function.
     """
-    return _path_fes(
-        crd, cv, bw, bias, kT, [_device.choose(device, _seconds(crd, cv))], np.dtype("float32")
-    )
+    return _on_one_device((crd, cv, bw, bias), kT, device, np.dtype("float32"), _path_fes)
 
 
 # In CyFES these were other ways to spread the same sum over kernel launches; here is one pass.
@@ -193,9 +192,7 @@ def FastBias(  # noqa: N802 - CyFES's name
     InputError, DeviceError, LibraryError
         As `PathFES` does.
     """
-    return _path_bias(
-        crd, cv, bw, bias, kT, _device.choose(device, _seconds(crd, cv)), np.dtype("float64")
-    )
+    return _on_one_device((crd, cv, bw, bias), kT, device, np.dtype("float64"), _path_bias)
 
 
 def FastBias_f32(  # noqa: N802 - as CyFES's names
@@ -211,9 +208,26 @@ def FastBias_f32(  # noqa: N802 - as CyFES's names
 
     See `FastBias`; the result is of dtype float32.
     """
-    return _path_bias(
-        crd, cv, bw, bias, kT, _device.choose(device, _seconds(crd, cv)), np.dtype("float32")
-    )
+    return _on_one_device((crd, cv, bw, bias), kT, device, np.dtype("float32"), _path_bias)
+
+
+def _on_one_device(
+    arrays: tuple[Any, Any, Any, Any],
+    kT: float,
+    device: str,
+    real: np.dtype[Any],
+    compute: Callable[..., NDArray[Any]],
+) -> NDArray[Any]:
+    """Compute where the arrays are, if that is a CUDA device, or else where it is faster."""
+    if any(map(on_device, arrays)):
+        from cyfes import device_arrays
+
+        there = device_arrays.path_fes if compute is _path_fes else device_arrays.path_bias
+        # An array of the caller's library, which takes part in arithmetic as NumPy's do.
+        result: NDArray[Any] = there(arrays, kT, device, real)
+        return result
+    number = _device.choose(device, _seconds(*arrays[:2]))
+    return compute(*arrays, kT, [number], real)
 
 
 def _seconds(crd: ArrayLike, cv: ArrayLike) -> float:
@@ -257,11 +271,11 @@ def _path_bias(
     bw: ArrayLike,
     bias: ArrayLike,
     kT: float,
-    device: int,
+    devices: Sequence[int],
     real: np.dtype[Any],
 ) -> NDArray[Any]:
     points, samples, _ = _checked(crd, cv, bw, bias, kT, real)
-    return _summed([device], GAUSSIAN, points, samples, np.full(len(samples), kT, dtype=real))
+    return _summed(devices, GAUSSIAN, points, samples, np.full(len(samples), kT, dtype=real))
 
 
 def _checked(

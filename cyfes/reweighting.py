@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes import _device
+from cyfes._arrays import on_device
 from cyfes._grid_sum import LOG_GAUSSIAN, GridSum, Means, surface_room
 from cyfes._planning import Work, path_number
 from cyfes.errors import InputError
@@ -44,7 +45,8 @@ def reweight(
     Parameters
     ----------
     samples : array_like, shape (N, D)
-        The collective variables (CVs) of N samples. Shape (N,) will do for one variable.
+        The collective variables (CVs) of N samples. Shape (N,) will do for one variable. An array
+        on a CUDA device stays there, and so do the surface's values; see `to_host`.
     grid : Grid
         A grid over the D variables.
     bandwidth : array_like, shape (), (D,) or (N, D)
@@ -85,6 +87,12 @@ def reweight(
     path = path_number(plan)
     if plan == "nufft":
         raise InputError('plan is "nufft", which loses the tails of a density; expected another')
+    if on_device(samples):
+        if out is not None or progress is not None or plan != "auto":
+            raise InputError("found samples on a GPU with out, progress or plan, expected neither")
+        from cyfes import device_arrays
+
+        return device_arrays.reweight(samples, grid, bandwidth, kT, bias, names, device, real)
     centers = as_matrix("samples", samples, grid.ndim, np.float64)
     if not len(centers):
         raise InputError("samples: found none, expected at least one")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cyfes import _device
+from cyfes._arrays import on_device
 from cyfes._grid_sum import (
     BOXED_GAUSSIAN,
     GAUSSIAN,
@@ -274,7 +275,8 @@ def bias(
     Parameters
     ----------
     points : array_like, shape (M, D)
-        Where, in the units of the D collective variables. Shape (M,) will do for one variable.
+        Where, in the units of the D collective variables. Shape (M,) will do for one variable. An
+        array on a CUDA device stays there, and so does the result.
     hills : Hills
         The hills; multivariate ones, too.
     device : str
@@ -301,6 +303,12 @@ def bias(
         If the compiled part of cyfes is missing.
     """
     real = precision(dtype)
+    if on_device(points):
+        from cyfes import device_arrays
+
+        _, widths, scaled = hills_arrays(hills, _bias_heights(hills), real)
+        there: NDArray[Any] = device_arrays.bias(points, hills, scaled, widths, device, real)
+        return there
     where = as_matrix("points", points, hills.ndim, real)
     if hills.interval is not None:
         where = np.clip(where, *hills.interval)

@@ -100,6 +100,32 @@ class FreeEnergySurface:
             raise ValueError(f"found values of {self.values.dtype}, which {dtype} needs a copy of")
         return self.values.astype(dtype)
 
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        """The values where they lie on a CUDA device, for CuPy, PyTorch and Numba."""
+        interface: dict[str, Any] = self.values.__cuda_array_interface__  # type: ignore[attr-defined]
+        return interface
+
+    def __dlpack__(self, **options: Any) -> Any:
+        """Hand the values to another array library, without a copy."""
+        return self.values.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        """Return where the values lie, as DLPack numbers devices."""
+        return self.values.__dlpack_device__()
+
+    def to_host(self) -> FreeEnergySurface:
+        """Return the surface with its values in NumPy arrays, copied from a GPU if need be.
+
+        Returns
+        -------
+        FreeEnergySurface
+            A surface that can be analysed, drawn and saved.
+        """
+        from cyfes._arrays import to_numpy
+
+        return replace(self, values=to_numpy(self.values))
+
     def __repr__(self) -> str:
         """Return a line that says what is known and where it was computed."""
         points = " x ".join(map(str, self.grid.shape))
@@ -125,7 +151,7 @@ class FreeEnergySurface:
         return f"<table><caption>FreeEnergySurface</caption>{''.join(rows)}</table>"
 
     def _range(self) -> str:
-        low, high = np.min(self.values), np.max(self.values)
+        low, high = float(self.values.min()), float(self.values.max())
         return " ".join(filter(None, (f"{low:g} to {high:g}", self.unit)))
 
     def with_units(
@@ -215,7 +241,7 @@ class FreeEnergySurface:
         FreeEnergySurface
             A new surface; the gradient is the same.
         """
-        return replace(self, values=self.values - np.min(self.values))
+        return replace(self, values=self.values - self.values.min())
 
     def minima(self, depth: float = 0.0) -> tuple[Minimum, ...]:
         """Return the local minima, the lowest first.

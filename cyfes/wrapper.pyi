@@ -30,6 +30,27 @@ def sum_grid(
     multivariate: bool = ...,
     progress: Callable[[float], object] | None = ...,
 ) -> tuple[int, str]: ...
+def sum_points_at(
+    device: int,
+    kernel: int,
+    counts: tuple[int, int, int],
+    addresses: tuple[int, ...],
+    periods: Any,
+    stream: int,
+    multivariate: bool = ...,
+) -> tuple[int, str]: ...
+def sum_grid_at(
+    device: int,
+    kernel: int,
+    counts: tuple[int, int],
+    addresses: tuple[int, ...],
+    periods: Any,
+    lower: Any,
+    spacing: Any,
+    points: Any,
+    stream: int,
+    multivariate: bool = ...,
+) -> tuple[int, str]: ...
 def library_version() -> str: ...
 def cuda_versions() -> tuple[int, int]: ...
 def device_count() -> int: ...

@@ -2,6 +2,7 @@
 # calls `api_sum_points` and `api_sum_grid` before it.
 
 from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
 from posix.dlfcn cimport RTLD_LOCAL, RTLD_NOW, dlerror, dlopen, dlsym
 
@@ -259,4 +260,81 @@ def sum_grid(
     cdef real *out = &values[0]
     with nogil:
         status = api_sum_grid(device, &hills.c, &grid, out, slopes, &watcher.c)
+    return watcher.conclude(status)
+
+
+cdef int describe(
+    hills_t *hills, int kernel, counts, addresses, const double[::1] periods, bint multivariate
+) except -1:
+    """Fill in hills whose arrays lie in a device's memory; the caller has checked their shapes."""
+    hills.ndim = <int32_t>periods.shape[0]
+    hills.kernel = kernel
+    hills.count = counts[0]
+    hills.sigma_rows = counts[1]
+    hills.multivariate = multivariate
+    hills.centers = <const real *><uintptr_t>addresses[0]
+    hills.sigmas = <const real *><uintptr_t>addresses[1]
+    hills.heights = <const real *><uintptr_t>addresses[2]
+    hills.periods = &periods[0]
+    return 0
+
+
+def sum_points_at(
+    int device,
+    int kernel,
+    counts,
+    addresses,
+    const double[::1] periods not None,
+    uintptr_t stream,
+    bint multivariate=False,
+):
+    """As ``sum_points``, but for contiguous arrays in the memory of the device.
+
+    ``counts``: hills, rows of sigmas, points. ``addresses``: centers, sigmas, heights, points,
+    values. ``stream``: the handle of the CUDA stream to work on.
+    """
+    cdef hills_t hills
+    describe(&hills, kernel, counts, addresses, periods, multivariate)
+    cdef Watcher watcher = Watcher(0, None)
+    watcher.c.device_memory = 1
+    watcher.c.stream = <void *>stream
+    cdef int64_t count = counts[2]
+    cdef const real *points = <const real *><uintptr_t>addresses[3]
+    cdef real *values = <real *><uintptr_t>addresses[4]
+    cdef cufes_status status
+    with nogil:
+        status = api_sum_points(device, &hills, count, points, values, &watcher.c)
+    return watcher.conclude(status)
+
+
+def sum_grid_at(
+    int device,
+    int kernel,
+    counts,
+    addresses,
+    const double[::1] periods not None,
+    const double[::1] lower not None,
+    const double[::1] spacing not None,
+    const int64_t[::1] points not None,
+    uintptr_t stream,
+    bint multivariate=False,
+):
+    """As ``sum_grid``, but for contiguous arrays in the memory of the device.
+
+    ``counts``: hills, rows of sigmas. ``addresses``: centers, sigmas, heights, values.
+    """
+    cdef hills_t hills
+    describe(&hills, kernel, counts, addresses, periods, multivariate)
+    cdef Watcher watcher = Watcher(0, None)
+    watcher.c.device_memory = 1
+    watcher.c.stream = <void *>stream
+    cdef cufes_grid grid
+    grid.ndim = hills.ndim
+    grid.lower = &lower[0]
+    grid.spacing = &spacing[0]
+    grid.points = &points[0]
+    cdef real *values = <real *><uintptr_t>addresses[3]
+    cdef cufes_status status
+    with nogil:
+        status = api_sum_grid(device, &hills, &grid, values, NULL, &watcher.c)
     return watcher.conclude(status)

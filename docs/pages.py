@@ -18,8 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# Languages of blocks that are no code: shown, not run.
-SHOWN = ("text", "toml", "yaml", "json", "{literalinclude}", "{toctree}", "{eval-rst}")
+# The language of code that needs a GPU, CuPy and PyTorch.
+GPU_CODE = "{code-block} python"
+
+# Languages of blocks that are no code, and of code that needs a GPU: shown, not run here.
+SHOWN = ("text", "toml", "yaml", "json", "{literalinclude}", "{toctree}", "{eval-rst}", GPU_CODE)
 
 # Commands that a page may show although the docs cannot run them: they install cyfes.
 NOT_RUN = ("pip", "python3", ".")
@@ -42,16 +45,16 @@ class PageError(Exception):
     """A block cannot be run, or fails."""
 
 
-def blocks_of(page: Path) -> list[Block]:
-    """Return the code blocks of a page that are to be run."""
+def blocks_of(page: Path, languages: tuple[str, ...] = ("python", "console")) -> list[Block]:
+    """Return the code blocks of a page in some languages."""
     text = page.read_text(encoding="utf-8")
     found = []
     for match in _FENCE.finditer(text):
         language = match["language"].strip()
         line = text.count("\n", 0, match.start()) + 2
-        if language in ("python", "console"):
+        if language in languages:
             found.append(Block(language, match["body"], line))
-        elif not language.startswith(SHOWN):
+        elif not language.startswith((*SHOWN, "python", "console")):
             raise PageError(
                 f"{page.name}:{line}: found the language {language!r}, expected "
                 f"python, console or one of {', '.join(SHOWN)}"

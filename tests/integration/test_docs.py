@@ -43,6 +43,21 @@ def test_every_code_block_runs(
         assert (where / file).is_file(), f"{page.name} shows {file}, which no block writes"
 
 
+@pytest.mark.gpu
+@pytest.mark.slow
+def test_code_for_the_gpu_runs_there(extra: Callable[[str], Any]) -> None:
+    # CuPy and PyTorch are as large as all other packages together; no other test has them.
+    for name in ("cupy", "torch"):
+        extra(name)
+    blocks = pages.blocks_of(DOCS / "device_arrays.md", (pages.GPU_CODE,))
+    assert len(blocks) == 2
+    names: dict[str, Any] = {}
+    for block in blocks:
+        exec(block.body, names)  # noqa: S102 - the page's own code
+    assert names["fes"].values.device.id == names["samples"].device.id
+    assert names["values"].is_cuda
+
+
 def test_tutorial_finds_what_is_true(tutorial: Path) -> None:
     said = (tutorial / "8.txt").read_text(encoding="utf-8")
     numbers = re.fullmatch(r"true ([\d.]+), found ([\d.]+) ± ([\d.]+) kJ/mol\n", said)

@@ -1,0 +1,183 @@
+"""Stands in for CuPy and for the CUDA calls of libcufes, with host memory as the device's.
+
+What the package passes on, addresses, shapes, the stream, is checked as on a GPU: the fake calls
+read the addresses they get.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+STREAM = 4711
+ORDINAL = 1
+
+
+class Array:
+    """An array of the fake library."""
+
+    def __init__(self, host: Any) -> None:
+        self.host = np.asarray(host)
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]:
+        return {**self.host.__array_interface__, "version": 3, "stream": STREAM}
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, ORDINAL
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("implicit copies to the host are not allowed")
+
+    def __len__(self) -> int:
+        return len(self.host)
+
+    def __float__(self) -> float:
+        return float(self.host)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.host[key] = _host(value)
+
+    @property
+    def data(self) -> Any:
+        return SimpleNamespace(ptr=self.host.ctypes.data)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.host.shape)
+
+    @property
+    def ndim(self) -> int:
+        return int(self.host.ndim)
+
+    def get(self) -> Any:
+        return self.host.copy()
+
+    def max(self) -> Array:
+        return Array(self.host.max())
+
+    def min(self) -> Array:
+        return Array(self.host.min())
+
+    def clip(self, low: float, high: float) -> Array:
+        return Array(self.host.clip(low, high))
+
+    def __sub__(self, other: Any) -> Array:
+        return Array(self.host - _host(other))
+
+    def __truediv__(self, other: Any) -> Array:
+        return Array(self.host / _host(other))
+
+    def __imul__(self, other: Any) -> Array:
+        self.host *= _host(other)
+        return self
+
+    def __iadd__(self, other: Any) -> Array:
+        self.host += _host(other)
+        return self
+
+    def __isub__(self, other: Any) -> Array:
+        self.host -= _host(other)
+        return self
+
+
+class Foreign:
+    """An array of a library that offers DLPack alone."""
+
+    def __init__(self, host: Any) -> None:
+        self.host = np.asarray(host)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, ORDINAL
+
+
+def _host(value: Any) -> Any:
+    return value.host if isinstance(value, (Array, Foreign)) else value
+
+
+class _Device:
+    def __init__(self, ordinal: int) -> None:
+        assert ordinal == ORDINAL
+
+    def __enter__(self) -> _Device:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _ascontiguous(array: Array, dtype: Any) -> Array:
+    same = array.host.dtype == dtype and array.host.flags.c_contiguous
+    return array if same else Array(np.ascontiguousarray(array.host, dtype=dtype))
+
+
+#: What is used of CuPy.
+cupy = SimpleNamespace(
+    cuda=SimpleNamespace(Device=_Device, get_current_stream=lambda: SimpleNamespace(ptr=STREAM)),
+    asarray=lambda array: array if isinstance(array, Array) else Array(array),
+    from_dlpack=lambda array: Array(array.host),
+    ascontiguousarray=_ascontiguous,
+    empty=lambda shape, dtype: Array(np.empty(shape, dtype)),
+)
+
+
+class Calls:
+    """The calls with addresses, computed by the CPU on what the addresses hold."""
+
+    def __init__(self, real_wrapper: Any, dtype: Any) -> None:
+        self._wrapper, self._dtype = real_wrapper, np.dtype(dtype)
+        #: The addresses of each call, its device and its stream.
+        self.seen: list[tuple[tuple[int, ...], int, int]] = []
+
+    def _at(self, address: int, shape: tuple[int, ...]) -> Any:
+        size = int(np.prod(shape)) * self._dtype.itemsize
+        memory = (ctypes.c_char * size).from_address(address)
+        return np.frombuffer(memory, dtype=self._dtype).reshape(shape)
+
+    def sum_points_at(
+        self,
+        device: int,
+        kernel: int,
+        counts: Any,
+        addresses: Any,
+        periods: Any,
+        stream: int,
+        multivariate: bool,
+    ) -> tuple[int, str]:
+        self.seen.append((addresses, device, stream))
+        n, rows, m = counts
+        d = len(periods)
+        width = d * (d + 1) // 2 if multivariate else d
+        shapes = ((n, d), (rows, width), (n,), (m, d), (m,))
+        centers, sigmas, heights, points, values = map(self._at, addresses, shapes)
+        result: tuple[int, str] = self._wrapper.sum_points(
+            -1, kernel, centers, sigmas, heights, periods, points, values, multivariate=multivariate
+        )
+        return result
+
+    def sum_grid_at(
+        self,
+        device: int,
+        kernel: int,
+        counts: Any,
+        addresses: Any,
+        periods: Any,
+        lower: Any,
+        spacing: Any,
+        points: Any,
+        stream: int,
+        multivariate: bool,
+    ) -> tuple[int, str]:
+        self.seen.append((addresses, device, stream))
+        n, rows = counts
+        d = len(periods)
+        shapes = ((n, d), (rows, d), (n,), (int(np.prod(points)),))
+        centers, sigmas, heights, values = map(self._at, addresses, shapes)
+        result: tuple[int, str] = self._wrapper.sum_grid(
+            *(-1, kernel, centers, sigmas, heights, periods, lower, spacing, points, values),
+            multivariate=multivariate,
+        )
+        return result
