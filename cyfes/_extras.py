@@ -14,6 +14,8 @@ _EXTRAS = {
     "scipy": "netcdf",
     "tqdm": "progress",
     "shtab": "completion",
+    "finufft": "nufft",
+    "dask": "dask",
 }
 
 

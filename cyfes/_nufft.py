@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cyfes._device import CPU
-from cyfes.errors import InputError, MissingDependencyError
+from cyfes._extras import need
+from cyfes.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def add_by_fourier_transform(
     MissingDependencyError
         If finufft is not installed.
     """
-    finufft = _load()
+    finufft = need("finufft", "the nufft plan")
     _check_served(task, means)
     axes = [_axis(task, i) for i in range(task.grid.ndim)]
     spectrum = _spectrum(finufft, task, axes)
@@ -76,16 +77,6 @@ def add_by_fourier_transform(
         gradient += [_on_grid(_derived(spectrum, axes, i), axes) for i in range(len(axes))]
     modes = " x ".join(str(2 * axis.modes + 1) for axis in axes)
     return f"nufft, {modes} modes, finufft {finufft.__version__}"
-
-
-def _load() -> Any:
-    try:
-        import finufft
-    except ImportError as error:
-        raise MissingDependencyError(
-            "the nufft plan needs finufft: pip install cyfes[nufft], or use another plan"
-        ) from error
-    return finufft
 
 
 def _check_served(task: GridSum, means: Means) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes import sums
-from cyfes.errors import InputError, MissingDependencyError
+from cyfes._extras import need
+from cyfes.errors import InputError
 from cyfes.hills import Hills, read_hills
 
 if TYPE_CHECKING:
@@ -24,12 +25,7 @@ if TYPE_CHECKING:
 
     Source = Union[Hills, str, "os.PathLike[str]"]
 
-try:
-    import dask
-except ImportError as error:
-    raise MissingDependencyError(
-        "cyfes.dask needs dask: pip install cyfes[dask], or use cyfes.sum_hills"
-    ) from error
+dask = need("dask", "cyfes.dask")
 
 
 def sum_hills(

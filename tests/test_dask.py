@@ -54,7 +54,7 @@ def test_rows_have_no_transform() -> None:
 def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dask", None)
     monkeypatch.delitem(sys.modules, "cyfes.dask", raising=False)
-    with pytest.raises(cyfes.MissingDependencyError, match=r"pip install cyfes\[dask\]"):
+    with pytest.raises(cyfes.MissingDependencyError, match=r"pip install 'cyfes\[dask\]'"):
         importlib.import_module("cyfes.dask")
 
 

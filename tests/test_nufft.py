@@ -120,5 +120,5 @@ def test_four_axes_and_tails_are_refused() -> None:
 def test_without_finufft_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "finufft", None)
     hills, grid = problem([True])
-    with pytest.raises(cyfes.MissingDependencyError, match=r"pip install cyfes\[nufft\]"):
+    with pytest.raises(cyfes.MissingDependencyError, match=r"pip install 'cyfes\[nufft\]'"):
         cyfes.sum_hills(hills, grid, plan="nufft", truncation="none")
