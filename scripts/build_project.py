@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from cibuildwheels import BUILDERS, Builder, identifier, install_builder
 from interpreters import parse_version
-from wheelkit.report import LackingError, MisusedError, Status, run
+from wheelkit.report import MisusedError, Status, run
 
 SCRIPTS = Path(__file__).resolve().parent
 # cibuildwheel mounts the machine's files at /host. Every image of manylinux has this CPython.
@@ -32,13 +32,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def builder_for(version: str) -> Builder:
+    """Return the pinned cibuildwheel that builds for a CPython."""
+    for builder in BUILDERS:
+        if builder.selected([version.rstrip("t")]):
+            return builder
+    raise MisusedError(f"--python {version}: no pinned cibuildwheel builds for it")
+
+
 def environment(version: str) -> dict[str, str]:
     """Return the environment in which cibuildwheel builds for one interpreter."""
     repair = f"{TOOLS_PYTHON} /host{SCRIPTS}/with_tools.py repair_wheel.py {{wheel}} {{dest_dir}}"
     return {
         **os.environ,
-        # cibuildwheel names a CPython by its first tag, and a free-threaded one with a t.
-        "CIBW_BUILD": f"cp{version.replace('.', '')}-manylinux_x86_64",
+        "CIBW_BUILD": identifier(version),
         "CIBW_REPAIR_WHEEL_COMMAND_LINUX": repair,
     }
 
@@ -48,11 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parse(arguments)
     if not Path("pyproject.toml").is_file():
         raise MisusedError(f"{Path.cwd()} has no pyproject.toml; run this in a project")
-    if shutil.which("cibuildwheel") is None:
-        raise LackingError("no cibuildwheel here; install requirements/cibuildwheel.txt")
+    python = install_builder(builder_for(asked.python))
     asked.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=asked.out) as scratch:
-        command = ["cibuildwheel", "--platform", "linux", "--output-dir", scratch, "."]
+        command: list[str | Path] = [python, "-m", "cibuildwheel", "--platform", "linux"]
+        command += ["--output-dir", scratch, "."]
         done = subprocess.run(command, check=False, env=environment(asked.python))
         made = list(Path(scratch).glob("*.whl"))
         if done.returncode or len(made) != 1:

@@ -10,7 +10,7 @@ from wheelkit.report import Status, run
 
 CIBUILDWHEEL = """#!/bin/sh
 echo "$CIBW_BUILD | $CIBW_REPAIR_WHEEL_COMMAND_LINUX" > {notes}
-for number in {wheels}; do touch "$4/tiny-$number-cp37-cp37m-manylinux_2_17_x86_64.whl"; done
+for number in {wheels}; do touch "$6/tiny-$number-cp37-cp37m-manylinux_2_17_x86_64.whl"; done
 exit {status}
 """
 
@@ -18,11 +18,11 @@ exit {status}
 def build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wheels: str = "1", status: int = 0
 ) -> int:
-    program = tmp_path / "bin" / "cibuildwheel"
+    program = tmp_path / "bin" / "python"
     program.parent.mkdir()
     program.write_text(CIBUILDWHEEL.format(notes=tmp_path / "notes", wheels=wheels, status=status))
     program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    monkeypatch.setattr(build_project, "install_builder", lambda _: program)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").touch()
     return run(lambda: build_project.main(["--python", "3.7", "--out", "dist"]))
@@ -54,3 +54,18 @@ def test_a_folder_without_a_project_is_wrong_usage(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(lambda: build_project.main(["--python", "3.7"])) == Status.MISUSED
+
+
+def test_a_python_that_no_cibuildwheel_builds_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    assert run(lambda: build_project.main(["--python", "3.6"])) == Status.MISUSED
+
+
+@pytest.mark.parametrize(
+    ("version", "pins"), [("3.7", "cibuildwheel-2.txt"), ("3.13t", "cibuildwheel.txt")]
+)
+def test_each_python_has_its_cibuildwheel(version: str, pins: str) -> None:
+    assert build_project.builder_for(version).pins == pins
