@@ -33,6 +33,9 @@ SIGNED_OPTIONS = _surface_options.SIGNED_OPTIONS
 # Each pair of more minima than this would fill the screen.
 _MOST_PAIRED = 6
 
+# An error from fewer blocks is itself not known to better than a factor.
+_FEWEST_BLOCKS = 4
+
 # Errors from fewer, longer blocks that are larger by this show that blocks are too short.
 _GROWTH = 1.5
 
@@ -295,12 +298,12 @@ def _difference_facts(
     assert blocked.surface.kT is not None  # noqa: S101  reweighting knows it
     scale = surface.kT / blocked.surface.kT
     found = blocked.difference(*regions, method=options.error, depth=depth / scale)
-    sizes = [size for size in (2, 4, 8) if len(blocked) // size >= 2]
+    sizes = [size for size in (2, 4, 8) if len(blocked) // size >= _FEWEST_BLOCKS]
     coarser = {
         len(merged): scale * merged.difference(*regions, depth=depth / scale).error
         for merged in map(blocked.merged, sizes)
     }
-    if any(error > _GROWTH * scale * found.error for n, error in coarser.items() if n >= 4):
+    if any(error > _GROWTH * scale * found.error for error in coarser.values()):
         say("warning: the error grows with longer blocks, expected it not to; use fewer --blocks")
     return {
         "difference": {
@@ -352,8 +355,8 @@ def _lines(facts: Facts) -> Iterator[str]:
     points = " x ".join(map(str, facts["points"]))
     kT = f", kT {facts['kT']:g}{unit}" if facts["kT"] else ""
     yield f"{', '.join(facts['cvs'])}: {points} points{kT}"
-    where = f"in{unit}" if unit else "in the unit of the input"
-    yield f"\nMinima deeper than {facts['depth']:g}{unit}, free energies {where}"
+    where = f", in{unit}" if unit else ", in the unit of the input"
+    yield f"\nMinima deeper than {facts['depth']:g}{unit}; free energies{where}"
     yield from _table([_minimum_row(m) for m in facts["minima"]])
     if facts["barriers"]:
         yield "\nLowest passes between them"
@@ -366,9 +369,10 @@ def _lines(facts: Facts) -> Iterator[str]:
         yield f"  transition state {_place(path['transition_state'])}"
         yield f"  barrier          {path['barrier']:.4g}{unit}, back {path['back']:.4g}{unit}"
     if "difference" in facts:
-        yield f"\nDifference of free energy  {_difference_text(facts['difference'], unit)}"
+        yield "\nDifference of free energy, the last place less the first"
+        yield f"  {_difference_text(facts['difference'], unit)}"
     if "convergence" in facts:
-        yield "\nConvergence: distance from the last surface, after each portion"
+        yield f"\nConvergence: distance from the last surface, and difference{where}"
         yield from _table([_series_row(row) for row in facts["convergence"]])
 
 
