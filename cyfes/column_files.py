@@ -10,8 +10,6 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from cyfes._library import text_module
 from cyfes.errors import HillsFileError, InputError, MissingDependencyError
 from cyfes.plumed_format import parse_number
@@ -20,9 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Union
 
+    import numpy as np
     from numpy.typing import NDArray
 
     Path_ = Union[str, "os.PathLike[str]"]
+else:
+    from cyfes._numpy import np
 
 # Text is parsed in blocks of this many bytes, so that memory holds numbers, not text.
 _BLOCK = 1 << 22

@@ -6,8 +6,6 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from cyfes.column_files import ColumnFile, Selection, expanded, flattened
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
 from cyfes.plumed_format import format_number, parse_number
@@ -17,12 +15,15 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Optional, Tuple
 
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from cyfes.column_files import Header, Path_
 
     # Typing's own names: an alias is evaluated where the type checker runs on Python 3.7 too.
     Domain = Optional[Tuple[str, str]]
+else:
+    from cyfes._numpy import np
 
 KERNELS = ("stretched-gaussian", "gaussian")
 
@@ -436,12 +437,12 @@ class _Layouts:
     """Reads files of hills that can be summed together, and makes hills of their rows."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self._layout: _Layout | None = None
+        self._layout: Layout | None = None
         self._paths = files
         self._opened: list[ColumnFile] = []
 
     def tables(self, path: Path_) -> Iterator[NDArray[np.float64]]:
-        """Yield the rows of a file in the columns of `_Layout.columns`."""
+        """Yield the rows of a file in the columns of `Layout.columns`."""
         file = ColumnFile(path, self._select)
         self._opened.append(file)
         empty = True
@@ -459,7 +460,7 @@ class _Layouts:
         return sum(file.consumed for file in self._opened) / total if total else 0.0
 
     def _select(self, header: Header) -> Selection:
-        layout = _Layout.of_header(header)
+        layout = Layout.of_header(header)
         layout.check_agreement(self._layout or layout)
         self._layout = layout
         positive = frozenset(layout.positive)
@@ -471,7 +472,7 @@ class _Layouts:
         return self._layout.hills(tables)
 
 
-class _Layout(NamedTuple):
+class Layout(NamedTuple):
     """What a header says: the CVs, and the shape of the hills."""
 
     names: tuple[str, ...]
@@ -481,7 +482,8 @@ class _Layout(NamedTuple):
     interval: tuple[float, float] | None
 
     @classmethod
-    def of_header(cls, header: Header) -> _Layout:
+    def of_header(cls, header: Header) -> Layout:
+        """Return what a header says, or refuse it with a HillsFileError."""
         fields, constants = header.fields, header.constants
         if "logweight" in fields:
             raise HillsFileError(
@@ -528,7 +530,7 @@ class _Layout(NamedTuple):
                     f"({' '.join(fields)}), expected one"
                 )
 
-    def check_agreement(self, other: _Layout) -> None:
+    def check_agreement(self, other: Layout) -> None:
         """Refuse hills that cannot be summed with those under another header."""
         if self.names != other.names:
             found, expected = " ".join(self.names), " ".join(other.names)

@@ -14,17 +14,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import numpy as np
-
 from cyfes._library import text_module
 from cyfes.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from cyfes.grid import Grid
+else:
+    from cyfes._numpy import np
 
 _UNSIGNED = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _LITERAL = re.compile(
@@ -150,7 +151,7 @@ def grid_blocks(
     """
     number = " " + check_number_format(fmt)
     native = text_module()
-    yield _grid_header(grid, names, bounds, list(columns)).encode()
+    yield grid_header(names, bounds, grid.shape, grid.periodic, list(columns)).encode()
     flat = [np.ascontiguousarray(column, dtype=np.float64).ravel() for column in columns.values()]
     text = native.GridText(list(grid.axes), flat, number.encode())
     threads = native.threads()
@@ -158,17 +159,36 @@ def grid_blocks(
         yield from text.format(first, min(first + _ROWS_PER_BLOCK, text.rows), threads)
 
 
-def _grid_header(
-    grid: Grid, names: Sequence[str], bounds: Sequence[tuple[str, str]], columns: list[str]
+def grid_header(
+    names: Sequence[str],
+    bounds: Sequence[tuple[str, str]],
+    shape: Sequence[int],
+    periodic: Sequence[bool],
+    columns: Sequence[str],
 ) -> str:
+    """Return the header of a PLUMED grid file.
+
+    Parameters
+    ----------
+    names : sequence of D str
+        The collective variables.
+    bounds : sequence of D (str, str)
+        The literals of each axis's ends.
+    shape : sequence of D int
+        The points on each axis.
+    periodic : sequence of D bool
+        Whether each axis is periodic.
+    columns : sequence of str
+        The columns behind the coordinates.
+    """
     lines = [" ".join(["#! FIELDS", *names, *columns])]
-    for name, (lower, upper), points, periodic in zip(names, bounds, grid.shape, grid.periodic):
+    for name, (lower, upper), points, wraps in zip(names, bounds, shape, periodic):
         lines += [
             f"#! SET min_{name} {lower}",
             f"#! SET max_{name} {upper}",
             # PLUMED prints whole numbers with a blank of their own.
             f"#! SET nbins_{name}  {points}",
-            f"#! SET periodic_{name} {'true' if periodic else 'false'}",
+            f"#! SET periodic_{name} {'true' if wraps else 'false'}",
         ]
     return "\n".join(lines) + "\n"
 

@@ -20,6 +20,7 @@ import reference
 from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
 from plumed_files import assert_same_file
 
+from cyfes import sum_hills_job as job
 from cyfes._command import with_signed_values
 from cyfes.cli import build_parser, main
 from cyfes.commands import sum_hills as command
@@ -338,14 +339,14 @@ def test_input_too_large_to_keep_is_read_again(
 ) -> None:
     options = [source, "HILLS", "--sigma", "0.5,0.5", "--kt", "1", "--fmt", "%.10f"]
     assert _run(*options, "--outfile", "once.dat", "--outhisto", "once.dat") == 0
-    monkeypatch.setattr(command, "_KEPT", 0)
+    monkeypatch.setattr(job, "_KEPT", 0)
     assert _run(*options, "--outfile", "again.dat", "--outhisto", "again.dat") == 0
     assert Path("once.dat").read_text() == Path("again.dat").read_text()
     assert len(hills) == 7
 
 
 def test_a_pipe_is_kept_however_long_it_is(hills: Hills, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_KEPT", 0)
+    monkeypatch.setattr(job, "_KEPT", 0)
     assert _run("--hills", "HILLS", "--outfile", "file.dat") == 0
     os.mkfifo("pipe")
     with subprocess.Popen(["cp", "HILLS", "pipe"]):
