@@ -6,7 +6,6 @@ import argparse
 import os
 import re
 import sys
-import traceback
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -82,6 +81,9 @@ def _reported(error: Exception) -> int:
     elif isinstance(error, InputError):
         status = INPUT_AT_FAULT
     else:
+        # Seldom needed, and it takes its time to import.
+        import traceback
+
         traceback.print_exc()
         status = INTERNAL_ERROR
         message = f"internal error, please report it with the lines above: {error!r}"

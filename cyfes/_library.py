@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import os
-import platform
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +114,9 @@ def _why_no_extension(error: ImportError) -> str:
             f"cyfes was imported from its source tree at {_SITE}, which has no compiled "
             "extensions: run `pip install .` there and start Python in another directory"
         )
+    # Seldom needed, and it takes its time to import.
+    import platform
+
     return (
         f"the extensions of cyfes at {_PACKAGE} do not load in CPython "
         f"{platform.python_version()}: {error}; reinstall cyfes"

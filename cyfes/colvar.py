@@ -10,7 +10,7 @@ import numpy as np
 
 from cyfes.column_files import ColumnFile, Selection, expanded, flattened
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
-from cyfes.hills import header_domain
+from cyfes.hills_header import header_domain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cyfes.column_files import Header, Path_
-    from cyfes.hills import Domain
+    from cyfes.hills_header import Domain
 
 # Columns of a HILLS file, which may be read as samples too, that describe the hills.
 _HILL_COLUMNS = ("height", "biasf", "clock")

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cyfes.hills import Domain, Hills
+    from cyfes.hills import Hills
+    from cyfes.hills_header import Domain
 
 # PLUMED's kernels end where half the squared distance, in units of sigma, is 6.25.
 _SUPPORT = math.sqrt(2.0 * 6.25)

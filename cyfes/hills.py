@@ -4,34 +4,25 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from cyfes.column_files import ColumnFile, Selection, expanded, flattened
-from cyfes.errors import CyfesWarning, HillsFileError, InputError
-from cyfes.plumed_format import format_number, parse_number
+from cyfes.errors import CyfesWarning, InputError
+from cyfes.hills_header import KERNELS, Layout, checked_ends, checked_interval, period
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-    from typing import Optional, Tuple
 
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
     from cyfes.column_files import Header, Path_
+    from cyfes.hills_header import Domain
 
-    # Typing's own names: an alias is evaluated where the type checker runs on Python 3.7 too.
-    Domain = Optional[Tuple[str, str]]
 else:
     from cyfes._numpy import np
 
-KERNELS = ("stretched-gaussian", "gaussian")
-
-# What a HILLS file may call these kernels; PLUMED computes the third as it does the second.
-_KERNEL_NAMES = {**{kernel: kernel for kernel in KERNELS}, "truncated-gaussian": "gaussian"}
-
-# Columns of a HILLS file that are neither a collective variable nor a width.
-_OTHER_COLUMNS = ("time", "height", "biasf", "clock")
 
 # Hills are handed on in portions of this many: large against what a sum costs besides, and some
 # ten megabytes a variable.
@@ -131,7 +122,7 @@ class Hills:
         set_field(self, "times", None if times is None else _array("times", times, (count,)))
         set_field(self, "kernel", _checked_kernel(kernel))
         set_field(self, "domain", _checked_domain(domain, self.names))
-        set_field(self, "interval", _checked_interval(interval, ndim))
+        set_field(self, "interval", checked_interval(interval, ndim))
 
     @classmethod
     def _of_arrays(cls, **fields: object) -> Hills:
@@ -151,7 +142,7 @@ class Hills:
     @property
     def periods(self) -> NDArray[np.float64]:
         """The period of each collective variable, 0 where it has none, shape (D,)."""
-        return np.array([_period(domain) for domain in self.domain], dtype=np.float64)
+        return np.array([period(domain) for domain in self.domain], dtype=np.float64)
 
     def __len__(self) -> int:
         """Return the number of hills."""
@@ -170,10 +161,6 @@ class Hills:
     def __repr__(self) -> str:
         """Return a line that says how many hills over which CVs."""
         return f"<Hills: {len(self)} of kernel {self.kernel} over {', '.join(self.names)}>"
-
-
-def _period(domain: Domain) -> float:
-    return 0.0 if domain is None else parse_number(domain[1]) - parse_number(domain[0])
 
 
 def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -199,33 +186,7 @@ def _checked_domain(
         return (None,) * len(names)
     if len(domain) != len(names):
         raise InputError(f"domain: found {len(domain)} entries, expected {len(names)}")
-    return tuple(_checked_ends(name, ends) for name, ends in zip(names, domain))
-
-
-def _checked_ends(name: str, ends: tuple[str | float, str | float] | None) -> Domain:
-    if ends is None:
-        return None
-    try:
-        low, high = (x if isinstance(x, str) else format_number(float(x)) for x in ends)
-        period = _period((low, high))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"domain of {name}: {error}") from error
-    if period <= 0.0:
-        raise InputError(f"domain of {name}: found {low} to {high}, expected ascending ends")
-    return low, high
-
-
-def _checked_interval(
-    interval: tuple[float, float] | None, ndim: int
-) -> tuple[float, float] | None:
-    if interval is None:
-        return None
-    low, high = map(float, interval)
-    if ndim != 1 or not low < high:
-        raise InputError(
-            f"interval: found {low:g} to {high:g} for {ndim} CVs, expected ascending ends for one"
-        )
-    return low, high
+    return tuple(checked_ends(name, ends) for name, ends in zip(names, domain))
 
 
 def _widths(
@@ -469,155 +430,28 @@ class _Layouts:
     def hills(self, tables: Sequence[NDArray[np.float64]]) -> Hills:
         """Return the hills of rows that were read."""
         assert self._layout is not None  # noqa: S101  a file without a header has been refused
-        return self._layout.hills(tables)
+        return _hills_of(self._layout, tables)
 
 
-class Layout(NamedTuple):
-    """What a header says: the CVs, and the shape of the hills."""
-
-    names: tuple[str, ...]
-    domain: tuple[Domain, ...]
-    kernel: str
-    multivariate: bool
-    interval: tuple[float, float] | None
-
-    @classmethod
-    def of_header(cls, header: Header) -> Layout:
-        """Return what a header says, or refuse it with a HillsFileError."""
-        fields, constants = header.fields, header.constants
-        if "logweight" in fields:
-            raise HillsFileError(
-                "found the column logweight of an OPES KERNELS file, expected a HILLS file; "
-                "read it with cyfes.read_kernels"
-            )
-        names = _collective_variables(fields)
-        domain = tuple(header_domain(name, constants) for name in names)
-        kernel = _KERNEL_NAMES.get(constants.get("kerneltype", KERNELS[0]).lower())
-        if kernel is None:
-            raise HillsFileError(
-                f"found kerneltype {constants['kerneltype']}, expected {' or '.join(KERNELS)}"
-            )
-        interval = _header_interval(constants, names)
-        layout = cls(names, domain, kernel, _header_multivariate(constants), interval)
-        layout._check_columns(fields)
-        return layout
-
-    @property
-    def shape_columns(self) -> tuple[str, ...]:
-        """The columns of the widths, or of the rows of the lower triangle."""
-        if not self.multivariate:
-            return tuple(f"sigma_{name}" for name in self.names)
-        rows = enumerate(self.names)
-        return tuple(f"sigma_{b}_{a}" for i, b in rows for a in self.names[: i + 1])
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of a table of hills, in this order."""
-        return ("time", *self.names, *self.shape_columns, "height", "biasf", "clock")
-
-    @property
-    def positive(self) -> tuple[str, ...]:
-        """The columns whose numbers are above zero."""
-        if self.multivariate:
-            return tuple(f"sigma_{name}_{name}" for name in self.names)
-        return self.shape_columns
-
-    def _check_columns(self, fields: tuple[str, ...]) -> None:
-        for column in (*self.shape_columns, "height"):
-            if fields.count(column) != 1:
-                raise HillsFileError(
-                    f"found {fields.count(column)} columns {column} in the header "
-                    f"({' '.join(fields)}), expected one"
-                )
-
-    def check_agreement(self, other: Layout) -> None:
-        """Refuse hills that cannot be summed with those under another header."""
-        if self.names != other.names:
-            found, expected = " ".join(self.names), " ".join(other.names)
-            raise HillsFileError(f"found the CVs {found}, expected {expected} as before")
-        pairs = {
-            "kerneltype": (self.kernel, other.kernel),
-            "multivariate": (self.multivariate, other.multivariate),
-            "the interval": (self.interval, other.interval),
-        }
-        for what, (mine, theirs) in pairs.items():
-            if mine != theirs:
-                raise HillsFileError(f"found {what} {mine}, expected {theirs} as before")
-        for name, own, before in zip(self.names, self.domain, other.domain):
-            if own != before:
-                raise HillsFileError(
-                    f"found {name} {_described(own)}, expected {_described(before)} as before"
-                )
-
-    def hills(self, tables: Sequence[NDArray[np.float64]]) -> Hills:
-        """Return the hills that tables of them hold."""
-        ndim = len(self.names)
-        end = 1 + ndim + len(self.shape_columns)
-        shape = _joined(tables, slice(1 + ndim, end))
-        times = _joined(tables, 0)
-        return Hills._of_arrays(
-            names=self.names,
-            centers=_joined(tables, slice(1, 1 + ndim)),
-            sigmas=_deviations(shape, ndim) if self.multivariate else shape,
-            heights=_joined(tables, end),
-            kernel=self.kernel,
-            domain=self.domain,
-            times=None if np.isnan(times).any() else times,
-            bias_factors=_joined(tables, end + 1),
-            cholesky=shape if self.multivariate else None,
-            interval=self.interval,
-        )
+def _hills_of(layout: Layout, tables: Sequence[NDArray[np.float64]]) -> Hills:
+    """Return the hills that tables of them hold."""
+    ndim = len(layout.names)
+    end = 1 + ndim + len(layout.shape_columns)
+    shape = _joined(tables, slice(1 + ndim, end))
+    times = _joined(tables, 0)
+    return Hills._of_arrays(
+        names=layout.names,
+        centers=_joined(tables, slice(1, 1 + ndim)),
+        sigmas=_deviations(shape, ndim) if layout.multivariate else shape,
+        heights=_joined(tables, end),
+        kernel=layout.kernel,
+        domain=layout.domain,
+        times=None if np.isnan(times).any() else times,
+        bias_factors=_joined(tables, end + 1),
+        cholesky=shape if layout.multivariate else None,
+        interval=layout.interval,
+    )
 
 
 def _joined(tables: Sequence[NDArray[np.float64]], columns: int | slice) -> NDArray[np.float64]:
     return np.concatenate([table[:, columns] for table in tables])
-
-
-def _described(domain: Domain) -> str:
-    return "not periodic" if domain is None else f"periodic from {domain[0]} to {domain[1]}"
-
-
-def _header_multivariate(constants: dict[str, str]) -> bool:
-    text = constants.get("multivariate", "false")
-    if text not in ("true", "false"):
-        raise HillsFileError(f"found multivariate {text}, expected true or false")
-    return text == "true"
-
-
-def _header_interval(
-    constants: dict[str, str], names: tuple[str, ...]
-) -> tuple[float, float] | None:
-    ends = constants.get("lower_int"), constants.get("upper_int")
-    if ends[0] == ends[1]:
-        return None
-    try:
-        low, high = (parse_number(end or "none") for end in ends)
-        return _checked_interval((low, high), len(names))
-    except InputError as error:
-        raise HillsFileError(f"lower_int and upper_int: {error}") from error
-
-
-def _collective_variables(fields: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns before the first width, less the time."""
-    widths = [i for i, field in enumerate(fields) if field.startswith("sigma_")]
-    before = fields[: widths[0]] if widths else fields
-    names = tuple(field for field in before if field not in _OTHER_COLUMNS)
-    if not names:
-        raise HillsFileError(f"found no collective variable in the columns {' '.join(fields)}")
-    if len(set(names)) < len(names):
-        raise HillsFileError(f"found the columns {' '.join(names)}, expected different CVs")
-    return names
-
-
-def header_domain(name: str, constants: dict[str, str]) -> Domain:
-    """Return the ends of a CV's domain as a header sets them, or None for a CV without period."""
-    low, high = constants.get(f"min_{name}"), constants.get(f"max_{name}")
-    if low is None and high is None:
-        return None
-    if low is None or high is None:
-        missing = "min" if low is None else "max"
-        raise HillsFileError(f"found no '#! SET {missing}_{name}', expected both ends of a domain")
-    try:
-        return _checked_ends(name, (low, high))
-    except InputError as error:
-        raise HillsFileError(str(error)) from error

@@ -10,7 +10,7 @@ import numpy as np
 
 from cyfes.column_files import ColumnFile, Selection
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
-from cyfes.hills import header_domain
+from cyfes.hills_header import header_domain
 from cyfes.plumed_format import parse_number
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cyfes.column_files import Header, Path_
-    from cyfes.hills import Domain
+    from cyfes.hills_header import Domain
 
 # Settings in the header that are numbers; "biasfactor inf" is one.
 _SETTINGS = (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cyfes._library import text_module, wrapper
 from cyfes.column_files import Header
 from cyfes.errors import InputError
-from cyfes.hills import Layout
+from cyfes.hills_header import Layout
 from cyfes.plumed_format import (
     check_number_format,
     check_target,
