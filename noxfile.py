@@ -84,7 +84,7 @@ def sanitize(session: nox.Session) -> None:
         str(session.run("gcc", f"-print-file-name={name}.so", external=True, silent=True)).strip()
         for name in ("libasan", "libubsan")
     ]
-    names = ("sums", "wrapper", "path_fes", "reweighting", "drop_in")
+    names = ("paths", "sums", "wrapper", "path_fes", "reweighting", "drop_in")
     files = [ROOT / "tests" / f"test_{name}.py" for name in names]
     session.chdir(session.create_tmp())
     # Python itself is not built with them: they must come first, and its own leaks are not ours.
