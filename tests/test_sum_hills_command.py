@@ -497,8 +497,9 @@ def test_an_interrupted_sum_ends_at_once_and_leaves_nothing_behind(tmp_path: Pat
     line += ["--bin", "250,250,250", "--progress", "always"]
     with subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as program:
         assert program.stderr is not None
-        # The bar is shown before the sum begins.
+        # The bar is shown just before the sum begins.
         assert program.stderr.read(1)
+        time.sleep(0.5)
         program.send_signal(signal.SIGINT)
         start = time.perf_counter()
         told = program.stderr.read()
