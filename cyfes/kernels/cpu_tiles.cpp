@@ -263,6 +263,21 @@ void keep_logarithms(const Sum<Real> &sum, const Tile<Real> &tile, double unit) 
   });
 }
 
+// Tiles for products: as large as the factors of a batch are soon worth their exponentials, but not
+// much larger than a hill, most of whose points would otherwise add nothing.
+template <typename Real>
+Tiling lay_product_tiles(const Hills<Real> &hills, const cufes_grid &grid) {
+  constexpr double most_rows = 256, most_columns = 128, widths = 24;
+  double deviations[CUFES_MAX_DIM], rows = 1;
+  standard_deviations(hills, hills.sigmas, deviations);
+  const auto across = [&](int i) { return widths * deviations[i] / grid.spacing[i]; };
+  for (int i = 0; i + 1 < grid.ndim; ++i)
+    rows = std::min(most_rows, rows * std::max(4.0, across(i)));
+  const double columns = std::min(most_columns, across(grid.ndim - 1));
+  return lay_enough_tiles(grid, static_cast<std::int64_t>(rows),
+                          std::max(group_columns, static_cast<int>(columns)));
+}
+
 }  // namespace
 
 template <typename Real>
@@ -290,7 +305,7 @@ void sum_grid_truncated(const Hills<Real> &hills, const Surface<Real> &surface, 
 
 template <typename Real>
 void sum_grid_separable(const Hills<Real> &hills, const Surface<Real> &surface, Run &run) {
-  const Tiling tiling = lay_enough_tiles(*surface.grid, 256, 128);
+  const Tiling tiling = lay_product_tiles<Real>(hills, *surface.grid);
   run.plan(CUFES_PATH_SEPARABLE, describe("separable", *surface.grid, tiling));
   Sum<Real> sum(hills, surface, tiling, run);
   for_tiles<Real>(sum, [&](Tile<Real> &tile) {
