@@ -72,7 +72,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def sanitize(session: nox.Session) -> None:
-    """Test the CPU back end under the address and undefined-behaviour sanitizers."""
+    """Test the CPU back end and the text extension under address and undefined-behaviour checks."""
     install(session, REQUIREMENTS / "numpy.txt", REQUIREMENTS / "tests.txt")
     toolkit = ROOT / "build" / "cuda"
     session.run("python", SCRIPTS / "install_cuda.py", toolkit)
@@ -84,7 +84,8 @@ def sanitize(session: nox.Session) -> None:
         str(session.run("gcc", f"-print-file-name={name}.so", external=True, silent=True)).strip()
         for name in ("libasan", "libubsan")
     ]
-    names = ("paths", "sums", "wrapper", "path_fes", "reweighting", "drop_in")
+    names = ["paths", "sums", "wrapper", "path_fes", "reweighting", "drop_in"]
+    names += ["text", "column_files"]
     files = [ROOT / "tests" / f"test_{name}.py" for name in names]
     session.chdir(session.create_tmp())
     # Python itself is not built with them: they must come first, and its own leaks are not ours.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyfes import sums
+from cyfes import _device, sums
 from cyfes.boxes import boxed_sum, work, wraps
 from cyfes.errors import CyfesWarning, InputError
 from cyfes.surface import FreeEnergySurface
@@ -45,7 +45,7 @@ class RunningSum:
         self.count = 0
         self._grid = grid
         self._how: dict[str, Any] = {"device": device, "dtype": dtype}
-        self._warned = False
+        self._warned = self._told = False
         self._sum: FreeEnergySurface | None = None
 
     def add(self, hills: Hills, progress: Callable[[float], object] | None = None) -> None:
@@ -93,12 +93,8 @@ class RunningSum:
     ) -> FreeEnergySurface:
         """Return the surface of some hills, PLUMED's boxes around them where they matter."""
         boxed = self._boxed(hills)
-        if boxed.any() and self._how["device"] not in ("auto", "cpu"):
-            raise InputError(
-                "found multivariate hills, or hills wider than a periodic axis, for the device "
-                f"{self._how['device']}, expected auto or cpu: PLUMED's boxes around such hills "
-                "are computed on the CPU alone"
-            )
+        if boxed.any():
+            self._check_device()
         others = None
         if not boxed.all():
             rest = hills[~boxed] if boxed.any() else hills
@@ -110,6 +106,18 @@ class RunningSum:
             -values, self._grid, hills.names, -gradient, hills.domain, "cpu", "a box for each hill"
         )
         return surface if others is None else _added(surface, others)
+
+    def _check_device(self) -> None:
+        """Refuse a GPU that is not there, and say that boxes are for the CPU all the same."""
+        if self._how["device"] in ("auto", "cpu") or self._told:
+            return
+        _device.choose(self._how["device"])
+        self._told = True
+        message = (
+            "found multivariate hills, or hills wider than a periodic axis; PLUMED's boxes around "
+            f"such hills are computed on the CPU, not on {self._how['device']}"
+        )
+        warnings.warn(CyfesWarning(message), stacklevel=2)
 
     def _boxed(self, hills: Hills) -> NDArray[np.bool_]:
         """Return which hills need PLUMED's boxes, of N; warn of those that are counted twice."""

@@ -478,14 +478,26 @@ def test_hills_and_samples_of_other_variables_are_refused(
     assert not list(tmp_path.glob("*.dat"))
 
 
-@pytest.mark.usefixtures("hills")
-def test_multivariate_hills_on_a_gpu_are_refused_not_computed_elsewhere(
-    shared_data: Path, capsys: CAPTURE
+def test_multivariate_hills_for_a_gpu_that_is_not_there_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
 ) -> None:
-    hills = str(shared_data / "plumed" / "HILLS_t1")
-    assert main(["sum-hills", "--hills", hills, "--device", "cuda"]) == 1
-    message = "found multivariate hills, or hills wider than a periodic axis, for the device cuda"
-    assert message in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    write_hills(tmp_path / "HILLS", _multivariate(2, "stretched-gaussian"))
+    assert main(["sum-hills", "--hills", "HILLS", "--bin", "9,9", "--device", "cuda:99"]) == 3
+    assert capsys.readouterr().err.startswith("cyfes: error: ")
+    assert not (tmp_path / "fes.dat").exists()
+
+
+def test_boxes_are_said_to_be_computed_on_the_cpu_where_a_gpu_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_hills(tmp_path / "HILLS", _multivariate(2, "stretched-gaussian"))
+    monkeypatch.setattr("cyfes._device.choose", lambda _: 0)
+    assert main(["sum-hills", "--hills", "HILLS", "--bin", "9,9", "--device", "cuda"]) == 0
+    told = capsys.readouterr().err
+    assert "such hills are computed on the CPU, not on cuda" in told
+    assert "on cpu in" in told
 
 
 def test_an_interrupted_sum_ends_at_once_and_leaves_nothing_behind(tmp_path: Path) -> None:
