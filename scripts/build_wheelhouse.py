@@ -110,7 +110,7 @@ class Product:
 
 
 def collect(out: Path, versions: Sequence[str], times: dict[str, list[float]]) -> list[Product]:
-    """Return one product a version; all must have the same libcufes."""
+    """Return one product a version."""
     products = []
     for version in versions:
         tag = "cp" + version.replace(".", "")
@@ -124,7 +124,7 @@ def collect(out: Path, versions: Sequence[str], times: dict[str, list[float]]) -
 
 
 def check_same_library(products: Sequence[Product]) -> None:
-    """Refuse wheels of which one has another libcufes: it does not depend on Python."""
+    """Refuse wheels of one container of which one has another libcufes: it is built once."""
     hashes = {product.libcufes for product in products}
     if len(hashes) > 1:
         listed = "; ".join(f"{p.version}: {p.libcufes[:12]}" for p in products)
@@ -175,6 +175,7 @@ def build_group(engine: Engine, group: Group, out: Path) -> list[Product]:
     check_interpreters(engine, group.image, group.versions)
     settings = environment(engine, group.image, group.versions)
     products = collect(out, group.versions, build_wheels(group.builder, settings, out))
+    check_same_library(products)
     for product in products:
         try_out(engine, group.image, product)
     return products
@@ -192,7 +193,6 @@ def build_all(
             groups.append(Group(builder, chosen, image or choose_image(engine, chosen, versions)))
     with tempfile.TemporaryDirectory(prefix="wheels-", dir=WORK) as folder:
         products = [p for group in groups for p in build_group(engine, group, Path(folder))]
-        check_same_library(products)
         fill(out, products)
     return products
 
@@ -266,7 +266,9 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return Status.FAULTY
     print(table(products))
-    print(f"libcufes.so in all of them: sha256 {products[0].libcufes}")
+    for library in sorted({product.libcufes for product in products}):
+        versions = [product.version for product in products if product.libcufes == library]
+        print(f"libcufes.so of {', '.join(versions)}: sha256 {library}")
     return Status.DONE
 
 
