@@ -112,7 +112,7 @@ def pinned_image(version: str) -> str:
 def run_logged(command: Sequence[str | Path], log: Path, **options: Any) -> Iterator[str]:
     """Run a command; show, log and yield each line that it says."""
     with (
-        log.open("w", encoding="utf-8") as copy,
+        log.open("w", buffering=1, encoding="utf-8") as copy,
         subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
