@@ -82,8 +82,8 @@ class _Fallback:
             warnings.warn(message.format(reason), CyfesWarning, stacklevel=4)
 
 
-# A sum that takes the CPU less is not worth a CUDA context, which takes up to as many seconds, and
-# once there is one, not worth the copies there and back; measured on an H100's host.
+# A sum that takes the CPU less is not worth a CUDA context, which takes 0.1 to 0.4 s, and once
+# there is one, not worth the copies there and back, which take a millisecond or two.
 _WORTH_A_CONTEXT = 0.3
 _WORTH_COPIES = 0.002
 

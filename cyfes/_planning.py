@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 #: What ``plan=`` takes, with the numbers of cufes_path in cufes.h; NUFFT is another library's.
 PATHS = {"auto": 0, "direct": 1, "separable": 2, "truncated": 3, "nufft": 0}
 
-# Terms of a sum that one core adds in a second, measured with AVX-512 (see benchmarks/README.md);
-# half as many with AVX2. Only an order of magnitude matters: when to leave the CPU.
-_RATES = {"direct": 3e8, "separable": 1.2e10, "truncated": 1e9}
+# Terms of a sum that one core adds in a second, measured on an AMD EPYC with AVX-512; half as many
+# with AVX2. Only an order of magnitude matters: when to leave the CPU.
+_RATES = {"direct": 6e8, "separable": 1.2e10, "truncated": 2e9}
 
 # A hill with a cut-off reaches as many widths along an axis.
 _REACH = 3.5355339059327376
