@@ -18,6 +18,8 @@ add_custom_command(
     --sass ${CUFES_SASS} --ptx ${CUFES_PTX}
     --out "${CMAKE_CURRENT_BINARY_DIR}/images" --embed "${embedded}" ${device_sources}
   DEPENDS "${compile_kernels}" ${device_sources}
+          "${kernels}/exp.cuh" "${kernels}/finish.cuh" "${kernels}/points.cuh"
+          "${kernels}/separable.cuh" "${kernels}/truncated.cuh"
           "${kernels}/include/cufes.h" "${kernels}/include/FES.cuh" "${kernels}/include/FES_f32.cuh"
   COMMENT "Compiling the CUDA kernels for ${CUFES_SASS}, PTX ${CUFES_PTX}"
   VERBATIM)
@@ -42,7 +44,9 @@ endforeach()
 add_library(cufes SHARED
   "${kernels}/cufes.cpp" "${kernels}/cpu.cpp" "${kernels}/cpu_direct.cpp"
   "${kernels}/cpu_multivariate.cpp" "${kernels}/cpu_tiles.cpp" "${kernels}/cpu_tiling.cpp"
-  "${kernels}/cuda.cpp" "${kernels}/images.cpp"
+  "${kernels}/cuda.cpp" "${kernels}/cuda_call.cpp" "${kernels}/cuda_device.cpp"
+  "${kernels}/cuda_finish.cpp" "${kernels}/cuda_grid.cpp" "${kernels}/cuda_points.cpp"
+  "${kernels}/cuda_separable.cpp" "${kernels}/cuda_truncated.cpp" "${kernels}/images.cpp"
   "${embedded}" ${cpu_objects})
 list(APPEND cufes_targets cufes)
 target_include_directories(cufes SYSTEM PRIVATE "${CUDA_INCLUDE}")

@@ -6,39 +6,73 @@
 #endif
 
 #include "FES.cuh"
+#include "finish.cuh"
+#include "points.cuh"
+#include "separable.cuh"
+#include "truncated.cuh"
 
 using real = CUFES_REAL;
 
-// Up to three collective variables are compiled for their dimension, `n` serves the others.
-#define CUFES_KERNELS(suffix, D)                                       \
-  extern "C" __global__ void __launch_bounds__(cufes::block_size)      \
-      cufes_points_##suffix(const cufes::PointsArgs<real> args) {      \
-    cufes::sum_points<real, D>(args);                                  \
-  }                                                                    \
-  extern "C" __global__ void __launch_bounds__(cufes::block_size)      \
-      cufes_log_points_##suffix(const cufes::PointsArgs<real> args) {  \
-    cufes::log_sum_points<real, D>(args);                              \
-  }                                                                    \
-  extern "C" __global__ void __launch_bounds__(cufes::block_size)      \
-      cufes_grid_##suffix(const cufes::GridArgs<real> args) {          \
-    cufes::sum_grid<real, D, false>(args);                             \
-  }                                                                    \
-  extern "C" __global__ void __launch_bounds__(cufes::block_size)      \
-      cufes_grid_gradient_##suffix(const cufes::GridArgs<real> args) { \
-    cufes::sum_grid<real, D, true>(args);                              \
+#define CUFES_KERNEL(name, Args, call)                                                          \
+  extern "C" __global__ void __launch_bounds__(cufes::block_size) name(const Args<real> args) { \
+    call(args);                                                                                 \
   }
 
-CUFES_KERNELS(1, 1)
-CUFES_KERNELS(2, 2)
-CUFES_KERNELS(3, 3)
-CUFES_KERNELS(n, 0)
+// Two and three collective variables are compiled for their dimension, `n` serves the others.
+CUFES_KERNEL(cufes_points_2, cufes::PointsArgs, (cufes::sum_points<real, 2>))
+CUFES_KERNEL(cufes_points_3, cufes::PointsArgs, (cufes::sum_points<real, 3>))
+CUFES_KERNEL(cufes_points_n, cufes::PointsArgs, (cufes::sum_points<real, 0>))
+CUFES_KERNEL(cufes_log_points_2, cufes::PointsArgs, (cufes::log_sum_points<real, 2>))
+CUFES_KERNEL(cufes_log_points_3, cufes::PointsArgs, (cufes::log_sum_points<real, 3>))
+CUFES_KERNEL(cufes_log_points_n, cufes::PointsArgs, (cufes::log_sum_points<real, 0>))
+CUFES_KERNEL(cufes_grid_gradient, cufes::GridArgs, (cufes::sum_grid<real, 0, true>))
 
-extern "C" __global__ void __launch_bounds__(cufes::block_size)
-    cufes_reduce(const cufes::ReduceArgs<real> args) {
-  cufes::reduce_chunks(args);
-}
+// The name says how the widths are, unless hills are stretched; only `any` knows periodic axes.
+#define CUFES_FAST_POINTS(D)                                                      \
+  CUFES_KERNEL(cufes_fast_points_any_##D, cufes::FastPointsArgs,                  \
+               (cufes::sum_points_fast<real, D, cufes::any_widths, true, false>)) \
+  CUFES_KERNEL(cufes_fast_points_stretched_##D, cufes::FastPointsArgs,            \
+               (cufes::sum_points_fast<real, D, cufes::any_widths, true, true>))
+#define CUFES_FAST_POINTS_SHARED(D)                                                  \
+  CUFES_KERNEL(cufes_fast_points_equal_##D, cufes::FastPointsArgs,                   \
+               (cufes::sum_points_fast<real, D, cufes::equal_widths, false, false>)) \
+  CUFES_KERNEL(cufes_fast_points_shared_##D, cufes::FastPointsArgs,                  \
+               (cufes::sum_points_fast<real, D, cufes::shared_widths, false, false>))
 
-extern "C" __global__ void __launch_bounds__(cufes::block_size)
-    cufes_log_reduce(const cufes::ReduceArgs<real> args) {
-  cufes::log_reduce_chunks(args);
-}
+CUFES_FAST_POINTS_SHARED(2)
+CUFES_FAST_POINTS_SHARED(3)
+CUFES_FAST_POINTS(1)
+CUFES_FAST_POINTS(2)
+CUFES_FAST_POINTS(3)
+
+// The name says how many columns a block makes.
+// In single precision two blocks fit a multiprocessor.
+#define CUFES_PRODUCT(columns, ...)                                                          \
+  extern "C" __global__ void __launch_bounds__(cufes::block_size, sizeof(real) == 8 ? 1 : 2) \
+      cufes_product_##columns(const cufes::ProductArgs<real> args) {                         \
+    cufes::multiply_factors<real, __VA_ARGS__>(args);                                        \
+  }
+
+CUFES_PRODUCT(104, 2, 7, 2, 13)
+CUFES_PRODUCT(56, 2, 7, 1, 7)
+CUFES_KERNEL(cufes_factors, cufes::FactorArgs, cufes::make_factors)
+CUFES_KERNEL(cufes_largest, cufes::LargestArgs, cufes::find_largest)
+
+#define CUFES_TILE_KERNEL(name, blocks, call)                             \
+  extern "C" __global__ void __launch_bounds__(cufes::block_size, blocks) \
+      name(const cufes::TileArgs<real> args) {                            \
+    call(args);                                                           \
+  }
+CUFES_TILE_KERNEL(cufes_tiles_2, 3, (cufes::sum_tile<real, 2, false>))
+CUFES_TILE_KERNEL(cufes_tiles_3, 3, (cufes::sum_tile<real, 3, false>))
+CUFES_TILE_KERNEL(cufes_tiles_n, 3, (cufes::sum_tile<real, 0, false>))
+CUFES_TILE_KERNEL(cufes_tiles_gradient_2, 1, (cufes::sum_tile<real, 2, true>))
+CUFES_TILE_KERNEL(cufes_tiles_gradient_3, 1, (cufes::sum_tile<real, 3, true>))
+CUFES_KERNEL(cufes_mark, cufes::TileArgs, cufes::mark_layers)
+
+CUFES_KERNEL(cufes_finish, cufes::FinishArgs, cufes::finish)
+CUFES_KERNEL(cufes_gather, cufes::GatherArgs, cufes::gather)
+CUFES_KERNEL(cufes_scatter, cufes::ScatterArgs, cufes::scatter)
+
+CUFES_KERNEL(cufes_reduce, cufes::ReduceArgs, cufes::reduce_chunks)
+CUFES_KERNEL(cufes_log_reduce, cufes::ReduceArgs, cufes::log_reduce_chunks)

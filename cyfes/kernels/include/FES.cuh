@@ -30,6 +30,7 @@ struct HillsArgs {
   int sigma_stride;  // elements from a hill's widths to the next one's: 0 if shared
   int ndim;
   int kernel;
+  int multivariate;  // see cufes_hills
   Real period[CUFES_MAX_DIM];
   Real inverse_period[CUFES_MAX_DIM];  // 0 for an axis that is not periodic
 };
@@ -62,9 +63,12 @@ struct GridArgs {
   int points[CUFES_MAX_DIM];
   int tile[CUFES_MAX_DIM];   // points of a tile along each axis; their product is block_size
   int tiles[CUFES_MAX_DIM];  // tiles along each axis
-  long long size;            // points of the whole grid
+  unsigned first_tile;       // of a launch
+  long long offset;  // the point that is written first: the arrays may hold a part of the grid
+  long long size;    // points in the arrays
+  long long plane;   // from a component of the gradient to the next
   Real *values;
-  Real *gradient;  // ndim x size
+  Real *gradient;
 };
 
 #ifdef __CUDACC__
@@ -102,41 +106,79 @@ __device__ inline int dimension(int ndim) {
 template <int D>
 constexpr int storage = D > 0 ? D : CUFES_MAX_DIM;
 
+// How many numbers describe the widths of a hill at most.
+template <int D, bool MULTIVARIATE>
+constexpr int shape = MULTIVARIATE ? storage<D> * (storage<D> + 1) / 2 : storage<D>;
+
 // Shared memory is 48 KiB a block on every GPU; the general case must fit too.
 template <int D>
-constexpr int batch = D > 0 ? block_size : 64;
+constexpr int batch = D > 0 ? block_size : 32;
 
-template <typename Real, int D>
+// Hills in shared memory; only where MULTIVARIATE is true may they be.
+template <typename Real, int D, bool MULTIVARIATE = true>
 struct Batch {
   Real center[batch<D>][storage<D>];
-  Real inverse_sigma[batch<D>][storage<D>];
+  Real inverse_sigma[batch<D>][shape<D, MULTIVARIATE>];  // or the elements of L
   Real height[batch<D>];
 };
 
-template <typename Real, int D>
-__device__ inline void load_hill(const HillsArgs<Real> &hills, long long n, Batch<Real, D> &to,
-                                 int slot) {
+template <typename Real, int D, bool MULTIVARIATE>
+__device__ inline void load_hill(const HillsArgs<Real> &hills, long long n,
+                                 Batch<Real, D, MULTIVARIATE> &to, int slot) {
   const int ndim = dimension<D>(hills.ndim);
+  const Real *sigma = hills.sigmas + n * hills.sigma_stride;
   CUFES_UNROLL(D)
   for (int i = 0; i < ndim; ++i) {
     to.center[slot][i] = hills.centers[n * ndim + i];
-    to.inverse_sigma[slot][i] = Real(1) / hills.sigmas[n * hills.sigma_stride + i];
+    if (!MULTIVARIATE || !hills.multivariate) to.inverse_sigma[slot][i] = Real(1) / sigma[i];
   }
+  if (MULTIVARIATE && hills.multivariate)
+    for (int k = 0; k < ndim * (ndim + 1) / 2; ++k) to.inverse_sigma[slot][k] = sigma[k];
   to.height[slot] = hills.heights[n];
+}
+
+// x - center in the hill's own units, u = L^T (x - center) or along each axis over sigma: d is half
+// its square.
+template <typename Real, int D>
+__device__ inline void whiten(const HillsArgs<Real> &hills, const Batch<Real, D> &from, int slot,
+                              const Real *x, Real *u) {
+  const int ndim = dimension<D>(hills.ndim);
+  const Real *width = from.inverse_sigma[slot];
+  CUFES_UNROLL(D)
+  for (int i = 0; i < ndim; ++i)
+    u[i] = minimum_image(x[i] - from.center[slot][i], hills.period[i], hills.inverse_period[i]) *
+           (hills.multivariate ? Real(1) : width[i]);
+  if (!hills.multivariate) return;
+  // In place: element j needs the differences from axis j on.
+  CUFES_UNROLL(D)
+  for (int j = 0; j < ndim; ++j) {
+    u[j] *= width[j * (j + 1) / 2 + j];
+    CUFES_UNROLL(D)
+    for (int i = j + 1; i < ndim; ++i) u[j] += width[i * (i + 1) / 2 + j] * u[i];
+  }
+}
+
+// The derivative of -d along axis i: -(L u)_i.
+template <typename Real, int D>
+__device__ inline Real slope_along(const HillsArgs<Real> &hills, const Batch<Real, D> &from,
+                                   int slot, const Real *u, int i) {
+  const Real *width = from.inverse_sigma[slot];
+  if (!hills.multivariate) return -u[i] * width[i];
+  Real sum = 0;
+  CUFES_UNROLL(D)
+  for (int j = 0; j <= i; ++j) sum -= width[i * (i + 1) / 2 + j] * u[j];
+  return sum;
 }
 
 // Half the squared distance, in sigmas, from x to the hill in `slot`.
 template <typename Real, int D>
 __device__ inline Real half_square(const HillsArgs<Real> &hills, const Batch<Real, D> &from,
                                    int slot, const Real *x) {
+  Real u[storage<D>];
+  whiten(hills, from, slot, x, u);
   Real sum = 0;
   CUFES_UNROLL(D)
-  for (int i = 0; i < dimension<D>(hills.ndim); ++i) {
-    const Real scaled =
-        minimum_image(x[i] - from.center[slot][i], hills.period[i], hills.inverse_period[i]) *
-        from.inverse_sigma[slot][i];
-    sum += scaled * scaled;
-  }
+  for (int i = 0; i < dimension<D>(hills.ndim); ++i) sum += u[i] * u[i];
   return Real(0.5) * sum;
 }
 
@@ -185,6 +227,7 @@ __device__ inline void sum_points(const PointsArgs<Real> &args) {
   for (long long first = place.begin; first < place.end; first += batch<D>) {
     const int filled = load_batch(hills, first, place.end, loaded);
     Real sum = 0;
+#pragma unroll 1
     for (int slot = 0; slot < filled; ++slot) {
       Real slope;
       const Real d = half_square(hills, loaded, slot, place.x);
@@ -199,12 +242,15 @@ __device__ inline void sum_points(const PointsArgs<Real> &args) {
 // An exponent this far above that of the reference term cannot overflow the sum of a batch.
 __device__ inline float headroom(float) { return 80.0f; }
 __device__ inline double headroom(double) { return 600.0; }
+__device__ inline float lowest(float) { return -1e38f; }
+__device__ inline double lowest(double) { return -1e300; }
 
 // The largest exponent h - d of a batch.
 template <typename Real, int D>
 __device__ inline Real largest_exponent(const HillsArgs<Real> &hills, const Batch<Real, D> &loaded,
                                         int filled, const Real *x) {
   Real largest = loaded.height[0] - half_square(hills, loaded, 0, x);
+#pragma unroll 1
   for (int slot = 1; slot < filled; ++slot)
     largest = max(largest, loaded.height[slot] - half_square(hills, loaded, slot, x));
   return largest;
@@ -216,6 +262,7 @@ __device__ inline bool add_exponentials(const HillsArgs<Real> &hills, const Batc
                                         int filled, const Real *x, Real reference, Real &sum) {
   bool fits = true;
   sum = 0;
+#pragma unroll 1
   for (int slot = 0; slot < filled; ++slot) {
     const Real exponent = loaded.height[slot] - half_square(hills, loaded, slot, x) - reference;
     fits = fits && exponent <= headroom(exponent);
@@ -231,17 +278,19 @@ __device__ inline void log_sum_points(const PointsArgs<Real> &args) {
   __shared__ Batch<Real, D> loaded;
   const HillsArgs<Real> &hills = args.hills;
   const Place<Real, D> place = find_place<Real, D>(args);
-  Real reference = 0;
+  // Below any exponent: the first batch sets it.
+  Real reference = lowest(Real(0));
   double total = 0;
   for (long long first = place.begin; first < place.end; first += batch<D>) {
     const int filled = load_batch(hills, first, place.end, loaded);
-    if (first == place.begin) reference = largest_exponent(hills, loaded, filled, place.x);
     Real sum;
-    if (!add_exponentials(hills, loaded, filled, place.x, reference, sum)) {
+    // Twice at most: what is not a number never fits.
+#pragma unroll 1
+    for (int tries = 0;
+         tries < 2 && !add_exponentials(hills, loaded, filled, place.x, reference, sum); ++tries) {
       const Real larger = largest_exponent(hills, loaded, filled, place.x);
       total *= exponential(reference - larger);
       reference = larger;
-      add_exponentials(hills, loaded, filled, place.x, reference, sum);
     }
     total += sum;
     __syncthreads();
@@ -255,6 +304,7 @@ __device__ inline void reduce_chunks(const ReduceArgs<Real> &args) {
   const long long m = blockIdx.x * static_cast<long long>(block_size) + threadIdx.x;
   if (m >= args.count) return;
   double total = 0;
+#pragma unroll 4
   for (int chunk = 0; chunk < args.chunks; ++chunk) total += args.partial[chunk * args.count + m];
   args.values[m] = static_cast<Real>(total);
 }
@@ -264,9 +314,11 @@ __device__ inline void log_reduce_chunks(const ReduceArgs<Real> &args) {
   const long long m = blockIdx.x * static_cast<long long>(block_size) + threadIdx.x;
   if (m >= args.count) return;
   double largest = args.partial[m];
+#pragma unroll 1
   for (int chunk = 1; chunk < args.chunks; ++chunk)
     largest = max(largest, static_cast<double>(args.partial[chunk * args.count + m]));
   double total = 0;
+#pragma unroll 1
   for (int chunk = 0; chunk < args.chunks; ++chunk)
     total += exp(args.partial[chunk * args.count + m] - largest);
   args.values[m] = static_cast<Real>(largest + log(total));
@@ -283,7 +335,7 @@ struct Tile {
 
 template <typename Real, int D>
 __device__ inline void place_tile(const GridArgs<Real> &args, Tile<Real, D> &tile) {
-  unsigned rest = blockIdx.x;
+  unsigned rest = args.first_tile + blockIdx.x;
   CUFES_UNROLL(D)
   for (int i = dimension<D>(args.hills.ndim) - 1; i >= 0; --i) {
     tile.first[i] = (rest % args.tiles[i]) * args.tile[i];
@@ -300,6 +352,7 @@ template <typename Real, int D>
 __device__ inline bool reaches(const GridArgs<Real> &args, const Tile<Real, D> &tile, long long n) {
   const HillsArgs<Real> &hills = args.hills;
   const int ndim = dimension<D>(hills.ndim);
+  if (hills.multivariate) return true;
   const bool boxed = hills.kernel == CUFES_BOXED_GAUSSIAN;
   const Real limit =
       Real(hills.kernel == CUFES_GAUSSIAN ? vanishing : stretch_cutoff) * Real(1.001);
@@ -343,8 +396,10 @@ __device__ inline bool in_box(const GridArgs<Real> &args, const Batch<Real, D> &
     const double bin = floor((from.center[slot][i] - args.lower[i]) / args.spacing[i]);
     const double width = ceil(reach / (from.inverse_sigma[slot][i] * args.spacing[i]));
     double distance = index[i] - bin;
-    if (args.hills.inverse_period[i] > 0)
-      distance -= args.points[i] * rint(distance / args.points[i]);
+    if (args.hills.inverse_period[i] > 0) {
+      const double bins = rint(args.hills.period[i] / args.spacing[i]);
+      distance -= bins * rint(distance / bins);
+    }
     if (fabs(distance) > width) return false;
   }
   return true;
@@ -354,19 +409,19 @@ template <typename Real, int D, bool GRADIENT>
 __device__ inline void add_hill(const GridArgs<Real> &args, const Batch<Real, D> &from, int slot,
                                 const int *index, const Real *x, Real &value, Real *gradient) {
   const HillsArgs<Real> &hills = args.hills;
-  const Real d = half_square(hills, from, slot, x);
+  const int ndim = dimension<D>(hills.ndim);
+  Real u[storage<D>], d = 0;
+  whiten(hills, from, slot, x, u);
+  CUFES_UNROLL(D)
+  for (int i = 0; i < ndim; ++i) d += Real(0.5) * u[i] * u[i];
   if (hills.kernel == CUFES_STRETCHED_GAUSSIAN && d >= Real(stretch_cutoff)) return;
   if (hills.kernel == CUFES_BOXED_GAUSSIAN && !in_box(args, from, slot, index)) return;
   Real slope;
   value += from.height[slot] * kernel_value(hills.kernel, d, slope);
   if constexpr (GRADIENT) {
     CUFES_UNROLL(D)
-    for (int i = 0; i < dimension<D>(hills.ndim); ++i) {
-      const Real inverse = from.inverse_sigma[slot][i];
-      const Real difference =
-          minimum_image(x[i] - from.center[slot][i], hills.period[i], hills.inverse_period[i]);
-      gradient[i] -= from.height[slot] * slope * difference * inverse * inverse;
-    }
+    for (int i = 0; i < ndim; ++i)
+      gradient[i] += from.height[slot] * slope * slope_along(hills, from, slot, u, i);
   }
 }
 
@@ -377,7 +432,7 @@ __device__ inline bool place_point(const GridArgs<Real> &args, const Tile<Real, 
   unsigned rest = threadIdx.x;
   long long stride = 1;
   bool inside = true;
-  offset = 0;
+  offset = -args.offset;
   CUFES_UNROLL(D)
   for (int i = dimension<D>(args.hills.ndim) - 1; i >= 0; --i) {
     index[i] = tile.first[i] + rest % args.tile[i];
@@ -426,7 +481,7 @@ __device__ inline void sum_grid(const GridArgs<Real> &args) {
   args.values[offset] = static_cast<Real>(total);
   if constexpr (GRADIENT) CUFES_UNROLL(D)
   for (int i = 0; i < ndim; ++i)
-    args.gradient[i * args.size + offset] = static_cast<Real>(total_gradient[i]);
+    args.gradient[i * args.plane + offset] = static_cast<Real>(total_gradient[i]);
 }
 
 #endif  // __CUDACC__
