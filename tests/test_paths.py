@@ -148,13 +148,14 @@ def test_logarithms_of_densities_keep_their_digits(problem: Any, plan: str, devi
     assert off.size == 0 or off.max() <= room
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @EXAMPLES
 @given(problem=problems("stretched-gaussian"))
-def test_points(problem: Any, dtype: str) -> None:
+def test_points(problem: Any, dtype: str, device: str) -> None:
     hills, grid = problem
     expected, _ = reference.bias(grid.points(), hills)
-    found = cyfes.bias(grid.points(), hills, "cpu", dtype)
+    found = cyfes.bias(grid.points(), hills, device, dtype)
     decided = away_from_edges(grid, hills, "plumed").ravel()
     off = np.abs(found - expected)[decided]
     assert off.size == 0 or off.max() <= tolerance(hills, dtype) * largest(grid, hills)
