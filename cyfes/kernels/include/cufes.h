@@ -105,8 +105,8 @@ typedef struct cufes_hills_f32 {
 } cufes_hills_f32;
 
 /* A regular grid: point k of axis i lies at lower[i] + k spacing[i]. A periodic axis (its period is
- * that of the hills) has points[i] * spacing[i] <= period: all of the grid, or a part of it. For the
- * boxed kernel its period is a whole number of spacings. */
+ * that of the hills) has points[i] * spacing[i] <= period: all of the grid, or a part of it. For
+ * the boxed kernel its period is a whole number of spacings. */
 typedef struct cufes_grid {
   int32_t ndim;
   const double *lower;   /* ndim */
