@@ -86,6 +86,15 @@ def test_shared_data_fixture_skips_only_without_the_folder(project: Path) -> Non
     assert "1 passed" in run_pytest(project, ci="true").stdout
 
 
+def test_optional_packages_may_be_absent_only_where_a_cpython_has_none(project: Path) -> None:
+    (project / "tests" / "test_it.py").write_text("def test_it(extra):\n    extra('absent_')\n")
+    done = run_pytest(project, ci="true")
+    assert "1 skipped" in done.stdout
+    assert done.returncode == (0 if sys.version_info >= (3, 14) else 1)
+    (project / "tests" / "test_it.py").write_text("def test_it(extra):\n    extra('json')\n")
+    assert "1 passed" in run_pytest(project, ci="true").stdout
+
+
 def test_failure_outweighs_an_excused_skip(project: Path) -> None:
     source = SKIPPING.format(reason="no usable GPU").replace("assert True", "assert False")
     (project / "tests" / "test_it.py").write_text(source)
