@@ -153,7 +153,7 @@ def test_known_surface_is_recovered_within_its_error_bars() -> None:
         double_well,
         GRID,
         [-1.0],
-        steps=40000,
+        steps=80000,
         kT=KT,
         height=1.0,
         sigma=0.15,
