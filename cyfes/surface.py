@@ -111,8 +111,9 @@ class FreeEnergySurface:
         return self.values.__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
-        """Return where the values lie, as DLPack numbers devices."""
-        return self.values.__dlpack_device__()
+        """Return where the values lie, as DLPack numbers devices; 1 is the host."""
+        # NumPy has it since 1.22.
+        return getattr(self.values, "__dlpack_device__", lambda: (1, 0))()
 
     def to_host(self) -> FreeEnergySurface:
         """Return the surface with its values in NumPy arrays, copied from a GPU if need be.

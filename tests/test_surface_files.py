@@ -292,6 +292,8 @@ def test_xarray_has_names_units_and_no_copy(extra: Extra) -> None:
     assert float(array.sel(phi=0.0, method="nearest").isel({"d.x": 0})) == surface.values[2, 0]
 
 
+# How the last xarray for CPython 3.7 asks for its engines.
+@pytest.mark.filterwarnings("ignore:SelectableGroups dict interface:DeprecationWarning")
 def test_netcdf_goes_to_xarray_and_back(tmp_path: Path, extra: Extra) -> None:
     extra("scipy.io")
     xarray = extra("xarray")
