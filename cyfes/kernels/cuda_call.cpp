@@ -13,6 +13,8 @@ namespace {
 constexpr std::size_t most_staged = 32u << 20;
 // The device fetches a piece while the next one is copied to the staging memory.
 constexpr std::size_t piece = 512u << 10;
+// And of what the driver copies, between which the caller is asked whether to go on.
+constexpr std::size_t large_piece = 64u << 20;
 
 std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
@@ -41,14 +43,15 @@ void Progress::await(cudaEvent_t event) {
     if (state == cudaSuccess) break;
     if (state != cudaErrorNotReady) check(state, "compute the sum");
     std::this_thread::sleep_for(std::chrono::microseconds(100));
-    if (run_.proceed(std::min(1.0, done_ / parts_))) continue;
-    cudaStreamSynchronize(stream_);
-    throw Failure(CUFES_INTERRUPTED, "the caller stopped the sum");
+    ask();
   }
-  if (!run_.proceed(std::min(1.0, done_ / parts_))) {
-    cudaStreamSynchronize(stream_);
-    throw Failure(CUFES_INTERRUPTED, "the caller stopped the sum");
-  }
+  ask();
+}
+
+void Progress::ask() {
+  if (run_.proceed(std::min(1.0, done_ / parts_))) return;
+  cudaStreamSynchronize(stream_);
+  throw Failure(CUFES_INTERRUPTED, "the caller stopped the sum");
 }
 
 void Progress::finish() {
@@ -108,23 +111,30 @@ Memory Call<Real>::upload(const std::vector<Source> &sources, std::vector<std::s
   // What an earlier upload of the call has staged may still be on its way.
   if (bytes <= most_staged) check(cudaStreamSynchronize(stream_), "finish a copy");
   char *staging = bytes <= most_staged ? lease_.staging(bytes) : nullptr;
-  for (std::size_t k = 0; k < sources.size(); ++k)
-    for (std::size_t at = 0; at < sources[k].bytes; at += piece) {
-      const std::size_t part = staging ? std::min(piece, sources[k].bytes - at) : sources[k].bytes;
+  for (std::size_t k = 0; k < sources.size(); ++k) {
+    const std::size_t step = staging ? piece : large_piece;
+    for (std::size_t at = 0; at < sources[k].bytes; at += step) {
+      const std::size_t part = std::min(step, sources[k].bytes - at);
       const char *from = static_cast<const char *>(sources[k].data) + at;
       char *to = memory.template as<char>() + offsets[k] + at;
       if (staging) from = static_cast<char *>(std::memcpy(staging + offsets[k] + at, from, part));
       check(cudaMemcpyAsync(to, from, part, cudaMemcpyHostToDevice, stream_), "copy to the device");
-      if (!staging) break;
+      if (!staging) progress_.ask();
     }
+  }
   return memory;
 }
 
 template <typename Real>
 void Call<Real>::download(const void *from, void *to, std::size_t bytes) {
   const bool staged = bytes <= most_staged;
-  void *via = staged ? lease_.staging(bytes) : to;
-  check(cudaMemcpyAsync(via, from, bytes, cudaMemcpyDeviceToHost, stream_), "copy from the device");
+  char *via = staged ? lease_.staging(bytes) : static_cast<char *>(to);
+  for (std::size_t at = 0; at < bytes; at += large_piece) {
+    check(cudaMemcpyAsync(via + at, static_cast<const char *>(from) + at,
+                          std::min(large_piece, bytes - at), cudaMemcpyDeviceToHost, stream_),
+          "copy from the device");
+    if (!staged) progress_.ask();
+  }
   progress_.finish();
   if (staged) std::memcpy(to, via, bytes);
 }

@@ -32,6 +32,8 @@ class Progress {
   void expect(double parts) { parts_ = parts; }
   // A launch with so many parts was made; waits for the one before the last.
   void launched(double parts);
+  // Asks the caller whether to go on; stops the call if not.
+  void ask();
   // Waits for everything.
   void finish();
 
