@@ -25,6 +25,8 @@ function(add_extension name generated)
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     COMMENT "Cythonizing ${name}.pyx"
     VERBATIM)
+  # For size: it checks arguments and hands them on; the wheel carries it once a precision.
+  set_source_files_properties("${generated}" PROPERTIES COMPILE_OPTIONS -Os)
   Python_add_library(${name} MODULE "${generated}" WITH_SOABI)
   target_compile_options(${name} PRIVATE
                          "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=."
