@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from cyfes._device import Device, devices
     from cyfes.blocks import reweight_blocks
     from cyfes.colvar import Colvar, iter_colvar, read_colvar
-    from cyfes.convergence import convergence
     from cyfes.cube import save_cube
     from cyfes.errors import (
         CyfesError,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from cyfes.hills import Hills, iter_hills, read_hills
     from cyfes.offsets import BiasOffset, bias_offset
     from cyfes.opes import Kernels, read_kernels
+    from cyfes.over_time import convergence
     from cyfes.path_fes import (
         DevicePathFES,
         DevicePathFES_f32,
@@ -78,7 +78,7 @@ _MODULES = {
     "bias": "cyfes.sums",
     "bias_offset": "cyfes.offsets",
     "box": "cyfes.regions",
-    "convergence": "cyfes.convergence",
+    "convergence": "cyfes.over_time",
     "devices": "cyfes._device",
     "iter_colvar": "cyfes.colvar",
     "iter_hills": "cyfes.hills",

@@ -124,9 +124,9 @@ def pip_environment() -> dict[str, str]:
     spoken = {**os.environ, "PIP_QUIET": "0"}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=spoken)
     found: dict[str, str] = {}
-    # As in :env:.cert='/etc/cert.pem' and global.cert='…'; the environment's come first in the
-    # list, and go before all others.
-    for line in reversed(done.stdout.splitlines()):
+    # As in :env:.cert='/etc/cert.pem' and global.cert='…'; the environment goes before all others.
+    lines = done.stdout.splitlines()
+    for line in sorted(lines, key=lambda line: line.startswith(":env:.")):
         name, _, value = line.partition("=")
         section, _, option = name.rpartition(".")
         if section in ("global", ":env:") and option in PIP_SETTINGS:

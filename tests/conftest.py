@@ -9,6 +9,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wheel"):
         refuse_source_tree()
     config.pluginmanager.register(SkipJudge(on_ci=bool(os.environ.get("CI"))), "skip-judge")
+    # A shell starts its background jobs with Ctrl-C ignored, and they hand that on.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def refuse_source_tree() -> None:

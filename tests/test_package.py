@@ -31,6 +31,12 @@ def test_every_public_name_can_be_used(name: str) -> None:
     assert name in dir(cyfes)
 
 
+def test_no_public_name_is_that_of_a_module() -> None:
+    # Importing the module would put it in the place of what the name stands for.
+    modules = {file.stem for file in Path(cyfes.__file__).parent.iterdir()}
+    assert modules.isdisjoint(cyfes.__all__)
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'cyfes' has no attribute 'sumhills'"):
         cyfes.sumhills  # noqa: B018

@@ -238,23 +238,27 @@ def test_wheel_that_is_not_installed_is_named_with_what_is(
 # Code at the end of cyfes/__init__.py, and the names of the kernels that it spoils.
 SPOILT = {
     "values": (
-        "import dataclasses\n_sum = sum_hills\ndef sum_hills(*a, **k):\n"
+        "import dataclasses\nfrom cyfes.sums import sum_hills as _sum\ndef sum_hills(*a, **k):\n"
         "    f = _sum(*a, **k)\n    return dataclasses.replace(f, values=f.values * (1 + 1e-9))\n",
         ["sum_hills", "float64"],
     ),
     "gradient": (
-        "import dataclasses\n_sum = sum_hills\ndef sum_hills(*a, **k):\n"
+        "import dataclasses\nfrom cyfes.sums import sum_hills as _sum\ndef sum_hills(*a, **k):\n"
         "    f = _sum(*a, **k)\n    return dataclasses.replace(f, gradient=-f.gradient)\n",
         ["sum_hills"],
     ),
     "nan": (
-        "_bias = bias\ndef bias(*a, **k):\n    v = _bias(*a, **k)\n"
+        "from cyfes.sums import bias as _bias\ndef bias(*a, **k):\n    v = _bias(*a, **k)\n"
         "    v[-1] = float('nan')\n    return v\n",
         ["bias"],
     ),
-    "shape": ("_bias = bias\ndef bias(*a, **k):\n    return _bias(*a, **k)[:-1]\n", ["bias"]),
+    "shape": (
+        "from cyfes.sums import bias as _bias\n"
+        "def bias(*a, **k):\n    return _bias(*a, **k)[:-1]\n",
+        ["bias"],
+    ),
     "exception": ("def PathFES(*a, **k):\n    raise RuntimeError('no')\n", ["PathFES"]),
-    "precision": ("PathFES = PathFES_f32\n", ["PathFES"]),
+    "precision": ("from cyfes.path_fes import PathFES_f32 as PathFES\n", ["PathFES"]),
 }
 
 

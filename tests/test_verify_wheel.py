@@ -32,7 +32,17 @@ from tiny_wheels import (
     with_second_rpath,
     with_tag,
 )
-from wheelkit import contract, installers, layouts, load_library, pythons, report, tools, trial
+from wheelkit import (
+    bill,
+    contract,
+    installers,
+    layouts,
+    load_library,
+    pythons,
+    report,
+    tools,
+    trial,
+)
 from wheelkit.installers import WAYS, Site, Way
 from wheelkit.report import LackingError
 from wheelkit.settings import Settings
@@ -101,6 +111,11 @@ def with_library(name: str, data: bytes) -> Callable[[Path], Path]:
 
 def with_metadata(tag: str = MANYLINUX, **texts: bytes) -> Callable[[Path], Path]:
     return lambda folder: wheel(folder, GOOD, tag=tag, metadata=texts)
+
+
+def with_bill(text: bytes) -> Callable[[Path], Path]:
+    """Return the builder of a wheel with a bill of materials; it has a graft to be listed."""
+    return lambda folder: wheel(folder, GOOD, metadata={bill.NAME: text})
 
 
 def named(name: str) -> Callable[[Path], Path]:
@@ -265,6 +280,10 @@ WRONG: dict[str, Wrong] = {
     "a dependency that is none": Wrong(
         "metadata-invalid",
         with_metadata(METADATA=core_metadata(more="Requires-Python: >=3.7\nRequires-Dist: ??")),
+    ),
+    "a bill of materials that is none": Wrong("sbom-unreadable", with_bill(b"{")),
+    "a graft that the bill of materials leaves out": Wrong(
+        "sbom-untrue", with_bill(b'{"components": []}')
     ),
     "no Requires-Python": Wrong(
         "requires-python", with_metadata(METADATA=core_metadata(more="Keywords: tiny"))

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cyfes.blocks import BlockedSurface
-    from cyfes.convergence import Convergence
     from cyfes.landscape import Basins
     from cyfes.minimum_path import EnergyPath
+    from cyfes.over_time import Convergence
     from cyfes.surface import FreeEnergySurface
 
     Facts = dict[str, Any]
@@ -152,9 +152,9 @@ def _read(
 def _read_hills(options: argparse.Namespace) -> tuple[FreeEnergySurface, Convergence, None]:
     from dataclasses import replace
 
-    from cyfes.convergence import convergence
     from cyfes.extent import Extent
     from cyfes.hills import read_hills
+    from cyfes.over_time import convergence
 
     hills = read_hills(options.hills)
     hills = hills[int(options.skip * len(hills)) :]

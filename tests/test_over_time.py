@@ -7,10 +7,10 @@ import pytest
 from test_langevin import short_run
 
 import cyfes
-from cyfes.convergence import convergence
 from cyfes.errors import InputError
 from cyfes.grid import Grid
 from cyfes.hills import Hills
+from cyfes.over_time import convergence
 
 GRID = Grid(-2.0, 2.0, 60)
 
