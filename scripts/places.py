@@ -6,6 +6,7 @@ part of what is published.
 
 from __future__ import annotations
 
+import argparse
 import functools
 import os
 import subprocess
@@ -22,6 +23,25 @@ ENGINES = ("any", "none")
 PROJECT = "/project"
 # Names one image that stands for all, where those below cannot be pulled.
 IMAGE_VARIABLE = "PLACES_IMAGE"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of each stage that tries sealed distributions in places."""
+    add = parser.add_argument
+    add("folder", metavar="DIR", type=Path, help="the sealed distributions")
+    add("--seal", required=True, metavar="SHA256", help="what seal_release.py printed")
+    add(
+        "--engine",
+        choices=ENGINES,
+        required=True,
+        help="any: in containers of docker or podman; none: with this machine's interpreters",
+    )
+    add(
+        "--image",
+        default=os.environ.get(IMAGE_VARIABLE),
+        help="one image laid out as manylinux's are, for those of places.py (default: "
+        f"${IMAGE_VARIABLE})",
+    )
 
 
 @dataclass(frozen=True)

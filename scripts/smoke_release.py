@@ -8,7 +8,6 @@ nothing can run one, that is an error.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -40,21 +39,8 @@ class Trial:
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    places.add_options(parser)
     add = parser.add_argument
-    add("folder", metavar="DIR", type=Path, help="the sealed distributions")
-    add("--seal", required=True, metavar="SHA256", help="what seal_release.py printed")
-    add(
-        "--engine",
-        choices=places.ENGINES,
-        required=True,
-        help="any: in containers of docker or podman; none: with this machine's interpreters",
-    )
-    add(
-        "--image",
-        default=os.environ.get(places.IMAGE_VARIABLE),
-        help="one image laid out as manylinux's are, for those of places.py (default: "
-        f"${places.IMAGE_VARIABLE})",
-    )
     add("--device", choices=("cpu", "cuda"), required=True, help="where the kernels must run")
     add("--place", metavar="NAME", default="", help="the name of this GPU runner")
     add("--smoke", type=Path, metavar="SCRIPT", required=True, help="the project's smoke test")

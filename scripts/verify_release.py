@@ -6,7 +6,6 @@ They are installed in every way, by their own interpreters. Each container has i
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,21 +23,8 @@ TOOLS_PYTHON = "3.12"
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    places.add_options(parser)
     add = parser.add_argument
-    add("folder", metavar="DIR", type=Path, help="the sealed distributions")
-    add("--seal", required=True, metavar="SHA256", help="what seal_release.py printed")
-    add(
-        "--engine",
-        choices=places.ENGINES,
-        required=True,
-        help="any: in containers of docker or podman; none: with this machine's interpreters",
-    )
-    add(
-        "--image",
-        default=os.environ.get(places.IMAGE_VARIABLE),
-        help="one image laid out as manylinux's are, for those of places.py (default: "
-        f"${places.IMAGE_VARIABLE})",
-    )
     add("--plat", default="", metavar="P", help="the platform tag that wheels have, or a better")
     add("--reports", type=Path, metavar="DIR", required=True, help="where the report goes")
     return parser.parse_args()
