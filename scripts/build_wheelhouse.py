@@ -218,7 +218,8 @@ def parse_arguments() -> argparse.Namespace:
     add(
         "--optional",
         action="store_true",
-        help="where no container engine works, say so and leave the wheels out (status 0)",
+        help="where the machine lacks what it takes, as a container engine, say so and leave the "
+        "wheels out (status 0)",
     )
     return parser.parse_args()
 
@@ -255,13 +256,12 @@ def main() -> int:
     try:
         engine = containers.find_engine()
         check_python()
+        products = build_all(engine, versions, arguments.image, arguments.out.resolve())
     except LackingError as error:
         if not arguments.optional:
             raise
         say(f"left out: the wheels of {len(versions)} CPythons ({', '.join(versions)}); {error}")
         return Status.DONE
-    try:
-        products = build_all(engine, versions, arguments.image, arguments.out.resolve())
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return Status.FAULTY

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import build_wheelhouse
+import containers
 import pytest
 from build_wheelhouse import Product
 from cibuildwheels import BuildError
@@ -57,6 +58,27 @@ def test_what_is_optional_is_counted_and_explained(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "left out: the wheels of 2 CPythons (3.7, 3.12); no container engine" in done.stderr
     assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.parametrize("optional", [True, False])
+def test_an_image_that_cannot_be_had_is_left_out_only_if_optional(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], optional: bool
+) -> None:
+    def lacking(*_: object) -> list[Product]:
+        raise LackingError("no CPython 3.9 for the stand-in image")
+
+    options = ["--optional"] if optional else []
+    monkeypatch.setattr(sys, "argv", ["build_wheelhouse.py", "--python", "3.12", *options])
+    monkeypatch.setattr(containers, "find_engine", lambda: "podman")
+    monkeypatch.setattr(build_wheelhouse, "build_all", lacking)
+    if optional:
+        assert build_wheelhouse.main() == 0
+        assert (
+            "left out: the wheels of 1 CPythons (3.12); no CPython 3.9" in capsys.readouterr().err
+        )
+    else:
+        with pytest.raises(LackingError):
+            build_wheelhouse.main()
 
 
 @pytest.mark.parametrize("version", ["3.6", "3.16", "3.13t", "ten"])
