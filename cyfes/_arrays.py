@@ -68,7 +68,7 @@ class Library:
         if device not in ("auto", "cuda", f"cuda:{library.ordinal}"):
             raise InputError(
                 f"found arrays on cuda:{library.ordinal}, but the device {device!r}; expected "
-                '"auto", or arrays of that device'
+                '"auto", or arrays of that one device; only those of the host are shared by several'
             )
         return library
 

@@ -30,6 +30,9 @@ OK, INPUT_AT_FAULT, WRONG_USAGE, ENVIRONMENT_LACKS, INTERNAL_ERROR = 0, 1, 2, 3,
 # What a shell reports for a program ended by SIGINT or SIGPIPE.
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
 
+#: What `device_name` takes, for the help.
+DEVICES = "auto|cpu|cuda|cuda:N[,M]|cuda:all"
+
 
 class UsageError(InputError):
     """The options are wrong in themselves, or do not fit the file they go with."""
@@ -143,6 +146,13 @@ def list_of(convert: Callable[[str], _T]) -> Callable[[str], list[_T]]:
         return [convert(word.strip()) for word in words]
 
     return read
+
+
+def device_name(text: str) -> str:
+    """Return the name of one or several devices that is the value of an option."""
+    if not re.fullmatch("auto|cpu|cuda(:(all|[0-9]+(,[0-9]+)*))?", text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected one of {DEVICES}")
+    return text
 
 
 def number(text: str) -> float:

@@ -1,9 +1,10 @@
 """The devices of this machine, and the choice among them."""
 
 import math
+import sys
 import warnings
 from functools import lru_cache
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from cyfes._library import wrapper
 from cyfes.errors import CyfesWarning, DeviceError, InputError
@@ -78,8 +79,15 @@ class _Fallback:
         if not cls.said:
             cls.said = True
             message = 'computing on the CPU: {}; ask for the device "cpu" to hear no warning'
-            # Past choose() and the function of ours that called it, to the user's own line.
-            warnings.warn(message.format(reason), CyfesWarning, stacklevel=4)
+            warnings.warn(message.format(reason), CyfesWarning, stacklevel=_users_level())
+
+
+def _users_level() -> int:
+    """Return the `stacklevel` at which the caller of this function names the user's own line."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cyfes."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 # A sum that takes the CPU less is not worth a CUDA context, which takes 0.1 to 0.4 s, and once
@@ -88,8 +96,41 @@ _WORTH_A_CONTEXT = 0.3
 _WORTH_COPIES = 0.002
 
 
+def choose_all(device: str, seconds: float = math.inf) -> Tuple[int, ...]:
+    """Return the numbers of the devices that a ``device=`` argument names.
+
+    Parameters
+    ----------
+    device : str
+        "cuda:all" (every usable CUDA device), "cuda:N,M" with two or more different numbers, or one
+        device as for `choose`.
+    seconds : float
+        As for `choose`.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or a device is named twice.
+    DeviceError
+        If a CUDA device is absent or cannot be used.
+    """
+    if device == "cuda:all":
+        return tuple(_usable_ones())
+    kind, _, listed = str(device).partition(":")
+    if kind != "cuda" or not _is_list(listed):
+        return (choose(device, seconds),)
+    numbers = [int(ordinal) for ordinal in listed.split(",")]
+    if len(set(numbers)) < len(numbers):
+        raise InputError(f"device is {device!r}, expected each device once")
+    return tuple(_usable(number) for number in numbers)
+
+
+def _is_list(text: str) -> bool:
+    return "," in text and all(word.isdecimal() for word in text.split(","))
+
+
 def choose(device: str, seconds: float = math.inf) -> int:
-    """Return the device number of a ``device=`` argument.
+    """Return the number of the only device that a ``device=`` argument names.
 
     Parameters
     ----------
@@ -120,9 +161,12 @@ def choose(device: str, seconds: float = math.inf) -> int:
     if device == "cuda":
         return _first_usable()
     kind, _, ordinal = str(device).partition(":")
-    if kind == "cuda" and ordinal.isdigit():
+    if kind == "cuda" and ordinal.isdecimal():
         return _usable(int(ordinal))
-    raise InputError(f'device is {device!r}, expected "auto", "cpu", "cuda" or "cuda:N"')
+    raise InputError(
+        f'device is {device!r}, expected "auto", "cpu", "cuda", "cuda:N" or, where several can '
+        'share a sum, "cuda:N,M" or "cuda:all"'
+    )
 
 
 def is_small(seconds: float) -> bool:
@@ -131,19 +175,28 @@ def is_small(seconds: float) -> bool:
     return seconds < (_WORTH_COPIES if started else _WORTH_A_CONTEXT)
 
 
-def name(number: int) -> str:
-    """Return the ``device=`` argument that stands for a device number."""
-    return "cpu" if number == CPU else f"cuda:{number}"
+def name(numbers: Sequence[int]) -> str:
+    """Return the ``device=`` argument that stands for device numbers."""
+    if CPU in numbers:
+        return "cpu"
+    return "cuda:" + ",".join(map(str, numbers))
 
 
 def _first_usable() -> int:
-    reasons = []
+    return next(_usable_ones())
+
+
+def _usable_ones() -> Iterator[int]:
+    """Yield the usable CUDA devices; raise the reasons if there is none."""
+    found, reasons = False, []
     for ordinal in range(wrapper("float64").device_count()):
         try:
-            return _usable(ordinal)
+            yield _usable(ordinal)
+            found = True
         except DeviceError as error:
             reasons.append(str(error))
-    raise DeviceError("; ".join(reasons))
+    if not found:
+        raise DeviceError("; ".join(reasons))
 
 
 # Asking CUDA for a device's properties takes longer than a small sum; they do not change.

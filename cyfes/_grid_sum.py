@@ -1,4 +1,4 @@
-"""A sum of hills on a grid, in the terms of libcufes: whole, by parts of the grid, or portioned."""
+"""A sum of hills on a grid, in the terms of libcufes: by parts of the grid, or of the hills."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cyfes import _device
 from cyfes._library import wrapper
 from cyfes._planning import check_memory
+from cyfes._sharing import shared
 from cyfes.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,14 +25,14 @@ GAUSSIAN = 1
 BOXED_GAUSSIAN = 2
 LOG_GAUSSIAN = 3
 
-# Portions of hills are added to a surface by parts of at most as many bytes.
-_PART = 1 << 26
+# What cannot be written in its place goes there by pieces of at most as many bytes.
+_PIECE = 1 << 26
 
 
 class Means(NamedTuple):
-    """How to compute: the number of the device and of the path, and who hears how far it is."""
+    """How to compute: the numbers of the devices and of the path, and who hears how far it is."""
 
-    device: int
+    devices: Sequence[int]
     path: int = 0
     progress: Callable[[float], object] | None = None
 
@@ -57,15 +59,68 @@ class GridSum(NamedTuple):
         means: Means,
         values: NDArray[Any],
         gradient: NDArray[Any] | None = None,
-        rows: tuple[int, int] | None = None,
+        first: int = 0,
     ) -> str:
-        """Write the sum, or some rows of it along the first axis, and return the plan."""
-        start, stop = rows or (0, self.grid.shape[0])
+        """Write the sum, or the rows of it that begin with the first, and return the plan."""
+        return self._shared(means, values, gradient, first, more=False)
+
+    def add(self, means: Means, values: NDArray[Any], gradient: NDArray[Any] | None) -> str:
+        """Add the sum to what the arrays hold, and return the plan."""
+        return self._shared(means, values, gradient, 0, more=True)
+
+    def _shared(
+        self,
+        means: Means,
+        values: NDArray[Any],
+        gradient: NDArray[Any] | None,
+        first: int,
+        more: bool,
+    ) -> str:
+        """Let every device see to its rows, along the first axis; return the plans."""
+
+        def compute(device: int, rows: tuple[int, int], progress: Any) -> str:
+            part = slice(*rows)
+            slopes = None if gradient is None else gradient[:, part]
+            alone = Means([device], means.path, progress)
+            return self._put(alone, values[part], slopes, first + rows[0], more)
+
+        return _told(means.devices, shared(means.devices, len(values), compute, means.progress))
+
+    def _put(
+        self,
+        means: Means,
+        values: NDArray[Any],
+        gradient: NDArray[Any] | None,
+        first: int,
+        more: bool,
+    ) -> str:
+        """Write or add the rows of one device."""
+        if not more and (gradient is None or gradient.flags.c_contiguous):
+            return self._write(means, values, gradient, first)
+        # libcufes writes the planes of a gradient one behind the other: not to a part of each.
+        plan, count = "", len(values)
+        for start, stop in self._pieces(values, gradient):
+            part = values[start:stop]
+            room = np.empty_like(part) if more else part
+            slopes = None if gradient is None else np.empty_like(gradient[:, start:stop])
+            report = _within(means.progress, start / count, stop / count)
+            plan = self._write(means._replace(progress=report), room, slopes, first + start)
+            if more:
+                part += room
+            if gradient is not None and slopes is not None:
+                if more:
+                    slopes += gradient[:, start:stop]
+                gradient[:, start:stop] = slopes
+        return plan
+
+    def _write(
+        self, means: Means, values: NDArray[Any], gradient: NDArray[Any] | None, first: int
+    ) -> str:
         lower = self.grid.lower.copy()
-        lower[0] += start * self.grid.spacing[0]
-        shape = np.array((stop - start, *self.grid.shape[1:]), dtype=np.int64)
+        lower[0] += first * self.grid.spacing[0]
+        shape = np.array((len(values), *self.grid.shape[1:]), dtype=np.int64)
         _, plan = wrapper(values.dtype.name).sum_grid(
-            means.device,
+            means.devices[0],
             self.kernel,
             self.centers,
             self.sigmas,
@@ -81,7 +136,7 @@ class GridSum(NamedTuple):
             progress=means.progress,
         )
         if self.interval is not None:
-            self._hold_beyond(self.interval, means, values, gradient, start)
+            self._hold_beyond(self.interval, means, values, gradient, first)
         return str(plan)
 
     def _hold_beyond(
@@ -95,7 +150,7 @@ class GridSum(NamedTuple):
         ends, held = np.array(interval, dtype=values.dtype), np.empty(2, dtype=values.dtype)
         arrays = (self.centers, self.sigmas, self.heights, self.periods)
         wrapper(values.dtype.name).sum_points(
-            means.device,
+            means.devices[0],
             self.kernel,
             *arrays,
             ends[:, np.newaxis],
@@ -108,26 +163,31 @@ class GridSum(NamedTuple):
         if gradient is not None:
             gradient[:, (where <= interval[0]) | (where >= interval[1])] = 0.0
 
-    def add(self, means: Means, values: NDArray[Any], gradient: NDArray[Any] | None) -> str:
-        """Add the sum to what the arrays hold, and return the plan."""
-        plan = ""
-        for start, stop in self._parts(values, gradient):
-            room = np.empty_like(values[start:stop])
-            slopes = None if gradient is None else np.empty_like(gradient[:, start:stop])
-            plan = self.compute(means, room, slopes, (start, stop))
-            values[start:stop] += room
-            if gradient is not None and slopes is not None:
-                gradient[:, start:stop] += slopes
-        return plan
-
-    def _parts(
+    def _pieces(
         self, values: NDArray[Any], gradient: NDArray[Any] | None
     ) -> Iterator[tuple[int, int]]:
         points = len(values)
         planes = 1 if gradient is None else 1 + self.grid.ndim
-        rows = max(1, _PART // max(1, planes * values.nbytes // points))
+        rows = max(1, _PIECE // max(1, planes * values.nbytes // points))
         for start in range(0, points, rows):
             yield start, min(start + rows, points)
+
+
+def _within(progress: Any, start: float, end: float) -> Callable[[float], object] | None:
+    """Return what reports the part done of what lies between two parts of the whole."""
+    if progress is None:
+        return None
+    return lambda part: progress(start + (end - start) * part)
+
+
+def _told(devices: Sequence[int], plans: Sequence[str]) -> str:
+    """Return the plan of a device, or those of several with their names."""
+    if len(plans) == 1:
+        return plans[0]
+    sharers = {
+        plan: [device for device, theirs in zip(devices, plans) if theirs == plan] for plan in plans
+    }
+    return "; ".join(f"{plan}, on {_device.name(those)}" for plan, those in sharers.items())
 
 
 def surface_room(

@@ -68,8 +68,8 @@ def add_by_fourier_transform(
     MissingDependencyError
         If finufft is not installed.
     """
-    finufft = need("finufft", "the nufft plan")
     _check_served(task, means)
+    finufft = need("finufft", "the nufft plan")
     axes = [_axis(task, i) for i in range(task.grid.ndim)]
     spectrum = _spectrum(finufft, task, axes)
     values += _on_grid(spectrum, axes)
@@ -82,7 +82,7 @@ def add_by_fourier_transform(
 def _check_served(task: GridSum, means: Means) -> None:
     from cyfes._grid_sum import GAUSSIAN
 
-    if means.device != CPU:
+    if tuple(means.devices) != (CPU,):
         raise InputError('the nufft plan computes on the CPU; use device="cpu" or another plan')
     if task.kernel != GAUSSIAN or task.multivariate or len(task.sigmas) != 1:
         raise InputError(

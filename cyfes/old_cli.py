@@ -137,7 +137,8 @@ def _add_grid_options(parser: argparse.ArgumentParser) -> None:
         type=_device,
         default="auto",
         metavar="ID",
-        help="CUDA device 0, 1, ..., or cpu; by default a GPU if one can be used, or else the CPU",
+        help="CUDA device 0, 1, ..., several such as 0,1, or cpu; by default a GPU if one can be "
+        "used, or else the CPU",
     )
     option("-sink", type=_flag, default=False, metavar="BOOL", help="without effect (false)")
 
@@ -181,10 +182,7 @@ def _device(text: str) -> str:
         return text
     if not re.fullmatch("[0-9]+(,[0-9]+)*", text):
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a CUDA device such as 0")
-    first, _, others = text.partition(",")
-    if others:
-        warnings.warn(CyfesWarning(f"-device {text}: device {first} alone computes"), stacklevel=2)
-    return f"cuda:{first}"
+    return f"cuda:{text}"
 
 
 def _compute(options: argparse.Namespace) -> int:

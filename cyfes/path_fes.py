@@ -12,10 +12,9 @@ import numpy as np
 
 from cyfes import _device
 from cyfes._arrays import on_device
-from cyfes._library import wrapper
 from cyfes._planning import Work
 from cyfes.errors import InputError
-from cyfes.sums import GAUSSIAN, LOG_GAUSSIAN, as_matrix
+from cyfes.sums import GAUSSIAN, LOG_GAUSSIAN, as_matrix, sum_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,7 +56,8 @@ def PathFES(  # noqa: N802 - CyFES's name
     kT : float
         Boltzmann's constant times the temperature; by default 300 K in kcal/mol.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N".
+        "auto", "cpu", "cuda", "cuda:N", or several CUDA devices that share the points: "cuda:N,M"
+        or "cuda:all".
 
     Returns
     -------
@@ -74,7 +74,7 @@ def PathFES(  # noqa: N802 - CyFES's name
     LibraryError
         If the compiled part of cyfes is missing.
     """
-    return _on_one_device((crd, cv, bw, bias), kT, device, np.dtype("float64"), _path_fes)
+    return _where_arrays_are((crd, cv, bw, bias), kT, device, np.dtype("float64"), _path_fes)
 
 
 def PathFES_f32(  # noqa: N802 - CyFES's name
@@ -91,7 +91,7 @@ def PathFES_f32(  # noqa: N802 - CyFES's name
     See `PathFES`; the result is of dtype float32. `FastPathFES_f32` and `StreamPathFES_f32` are
     other names of this function.
     """
-    return _on_one_device((crd, cv, bw, bias), kT, device, np.dtype("float32"), _path_fes)
+    return _where_arrays_are((crd, cv, bw, bias), kT, device, np.dtype("float32"), _path_fes)
 
 
 # In CyFES these were other ways to spread the same sum over kernel launches; here is one pass.
@@ -180,7 +180,8 @@ def FastBias(  # noqa: N802 - CyFES's name
     kT : float
         The height; by default CyFES's kT, in kcal/mol.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N".
+        "auto", "cpu", "cuda", "cuda:N", or several CUDA devices that share the points: "cuda:N,M"
+        or "cuda:all".
 
     Returns
     -------
@@ -192,7 +193,7 @@ def FastBias(  # noqa: N802 - CyFES's name
     InputError, DeviceError, LibraryError
         As `PathFES` does.
     """
-    return _on_one_device((crd, cv, bw, bias), kT, device, np.dtype("float64"), _path_bias)
+    return _where_arrays_are((crd, cv, bw, bias), kT, device, np.dtype("float64"), _path_bias)
 
 
 def FastBias_f32(  # noqa: N802 - as CyFES's names
@@ -208,10 +209,10 @@ def FastBias_f32(  # noqa: N802 - as CyFES's names
 
     See `FastBias`; the result is of dtype float32.
     """
-    return _on_one_device((crd, cv, bw, bias), kT, device, np.dtype("float32"), _path_bias)
+    return _where_arrays_are((crd, cv, bw, bias), kT, device, np.dtype("float32"), _path_bias)
 
 
-def _on_one_device(
+def _where_arrays_are(
     arrays: tuple[Any, Any, Any, Any],
     kT: float,
     device: str,
@@ -226,8 +227,7 @@ def _on_one_device(
         # An array of the caller's library, which takes part in arithmetic as NumPy's do.
         result: NDArray[Any] = there(arrays, kT, device, real)
         return result
-    number = _device.choose(device, _seconds(*arrays[:2]))
-    return compute(*arrays, kT, [number], real)
+    return compute(*arrays, kT, _device.choose_all(device, _seconds(*arrays[:2])), real)
 
 
 def _seconds(crd: ArrayLike, cv: ArrayLike) -> float:
@@ -309,22 +309,8 @@ def _summed(
 ) -> NDArray[Any]:
     """Return the sum of Gaussians of width 1 at the points, which the devices share."""
     real = points.dtype
-    values = np.empty(len(points), dtype=real)
-    hills = (kernel, samples, np.ones((1, 3), dtype=real), heights, np.zeros(3))
-
-    def compute(device: int, where: NDArray[Any], part: NDArray[Any]) -> None:
-        wrapper(real.name).sum_points(device, *hills, where, part)
-
-    if len(devices) == 1:
-        compute(devices[0], points, values)
-    else:
-        # Seldom needed, and it takes its time to import.
-        from concurrent.futures import ThreadPoolExecutor
-
-        count = len(devices)
-        parts = np.array_split(points, count), np.array_split(values, count)
-        with ThreadPoolExecutor(count) as threads:
-            list(threads.map(compute, devices, *parts))
+    hills = (samples, np.ones((1, 3), dtype=real), heights, np.zeros(3))
+    values = sum_at(devices, kernel, hills, points)
     if not np.isfinite(values).all():
         raise InputError(
             f"crd, cv: found distances whose squares overflow {real.name}, expected coordinates "

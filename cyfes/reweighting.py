@@ -58,7 +58,7 @@ def reweight(
     names : sequence of D str, optional
         The names of the variables; "cv0", "cv1" and so on by default.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N". "auto" leaves a small sum to the CPU.
+        As for `cyfes.sum_hills`: "auto", "cpu", "cuda", "cuda:N", "cuda:N,M" or "cuda:all".
     dtype : {"float64", "float32"}
         The precision of the sum.
     plan : {"auto", "direct", "separable"}
@@ -102,12 +102,13 @@ def reweight(
     largest = logarithms.max()
     periods = np.where(grid.periodic, grid.upper - grid.lower, 0.0)
     widths = (sigmas.mean(axis=0) / grid.spacing).tolist()
-    number = _device.choose(device, Work(len(centers), grid.shape, widths, False).seconds)
+    devices = _device.choose_all(device, Work(len(centers), grid.shape, widths, False).seconds)
     values, _ = surface_room(grid, real, False, out)
     centers, sigmas = centers.astype(real, copy=False), sigmas.astype(real, copy=False)
     shifted = (logarithms - largest).astype(real)
     task = GridSum(LOG_GAUSSIAN, centers, sigmas, shifted, False, periods, grid)
-    words = task.compute(Means(number, path, progress), values)
+    means = Means(devices[: len(values)], path, progress)
+    words = task.compute(means, values)
     # So far they are the logarithms of the density.
     values += real.type(largest)
     values *= -kT
@@ -115,7 +116,7 @@ def reweight(
         values,
         grid,
         tuple(names or (f"cv{axis}" for axis in range(grid.ndim))),
-        device=_device.name(number),
+        device=_device.name(means.devices),
         plan=words,
         kT=float(kT),
     )

@@ -111,7 +111,7 @@ class RunningSum:
         """Refuse a GPU that is not there, and say that boxes are for the CPU all the same."""
         if self._how["device"] in ("auto", "cpu") or self._told:
             return
-        _device.choose(self._how["device"])
+        _device.choose_all(self._how["device"])
         self._told = True
         message = (
             "found multivariate hills, or hills wider than a periodic axis; PLUMED's boxes around "

@@ -20,6 +20,7 @@ from cyfes._grid_sum import (
 )
 from cyfes._library import wrapper
 from cyfes._planning import Work, path_number
+from cyfes._sharing import shared
 from cyfes.errors import InputError
 from cyfes.hills import Hills
 from cyfes.surface import FreeEnergySurface
@@ -74,7 +75,9 @@ def sum_hills(
     grid : Grid
         A grid over the same D variables; a periodic axis covers the hills' domain once.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N". "auto" leaves a small sum to the CPU.
+        "auto", "cpu", "cuda", "cuda:N", or several CUDA devices: "cuda:N,M" or "cuda:all", each of
+        which computes a part of the grid along its first axis. "auto" leaves a small sum to the
+        CPU, and is never more than one device.
     dtype : {"float64", "float32"}
         The precision of the sum.
     gradient : bool
@@ -123,20 +126,20 @@ def sum_hills(
     kernel = _grid_kernel(first.kernel, truncation)
     periods = _grid_periods(first, grid)
     seconds = _work(first, grid, kernel, gradient).seconds
-    number = _device.choose("cpu" if plan == "nufft" and device == "auto" else device, seconds)
+    devices = _device.choose_all("cpu" if plan == "nufft" and device == "auto" else device, seconds)
     values, slopes = surface_room(grid, real, gradient, out)
     if portions is not None and progress is not None:
         progress = _endless(progress)
-    means = Means(number, path_number(plan), progress)
+    means = Means(devices[: len(values)], path_number(plan), progress)
     compute = _nufft_sum if plan == "nufft" else _library_sum
     words = compute(_negated(first, kernel, periods, grid, real), means, values, slopes, False)
     for portion in portions or ():
         _check_alike(portion, first)
         compute(_negated(portion, kernel, periods, grid, real), means, values, slopes, True)
-    if device == "auto" and number == _device.CPU and _device.is_small(seconds):
+    if device == "auto" and _device.CPU in devices and _device.is_small(seconds):
         words += "; on the CPU, for so small a sum"
     return FreeEnergySurface(
-        values, grid, first.names, slopes, first.domain, _device.name(number), words
+        values, grid, first.names, slopes, first.domain, _device.name(means.devices), words
     )
 
 
@@ -167,12 +170,14 @@ def sum_rows(
     task = _negated(hills, kernel, _grid_periods(hills, grid), grid, real)
     if plan == "nufft":
         raise InputError('plan is "nufft", which has no parts; expected another')
-    number = _device.choose(device, _work(hills, grid, kernel, gradient).seconds)
+    devices = _device.choose_all(device, _work(hills, grid, kernel, gradient).seconds)
     shape = (rows[1] - rows[0], *grid.shape[1:])
     values = np.empty(shape, dtype=real)
     slopes = np.empty((grid.ndim, *shape), dtype=real) if gradient else None
-    words = task.compute(Means(number, path_number(plan)), values, slopes, rows)
-    return SurfacePart(values, slopes, hills.names, hills.domain, _device.name(number), words)
+    means = Means(devices[: len(values)], path_number(plan))
+    words = task.compute(means, values, slopes, rows[0])
+    names = _device.name(means.devices)
+    return SurfacePart(values, slopes, hills.names, hills.domain, names, words)
 
 
 def joined(parts: Sequence[SurfacePart], grid: Grid) -> FreeEnergySurface:
@@ -280,7 +285,7 @@ def bias(
     hills : Hills
         The hills; multivariate ones, too.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N". "auto" leaves a small sum to the CPU.
+        As for `sum_hills`; several devices share the points.
     dtype : {"float64", "float32"}
         The precision of the sum. In single precision the exponentials are, too: V is within some
         1e-6 of its largest value.
@@ -313,20 +318,44 @@ def bias(
     if hills.interval is not None:
         where = np.clip(where, *hills.interval)
     kernel = STRETCHED_GAUSSIAN if hills.kernel == "stretched-gaussian" else GAUSSIAN
-    number = _device.choose(device, Work(len(hills), (len(where),), None, False).seconds)
-    values = np.empty(len(where), dtype=real)
-    arrays = hills_arrays(hills, _bias_heights(hills), real)
+    devices = _device.choose_all(device, Work(len(hills), (len(where),), None, False).seconds)
+    arrays = (*hills_arrays(hills, _bias_heights(hills), real), hills.periods)
     multivariate = hills.cholesky is not None
-    wrapper(real.name).sum_points(
-        number,
-        kernel,
-        *arrays,
-        hills.periods,
-        where,
-        values,
-        multivariate=multivariate,
-        progress=progress,
-    )
+    return sum_at(devices, kernel, arrays, where, multivariate=multivariate, progress=progress)
+
+
+def sum_at(
+    devices: Sequence[int],
+    kernel: int,
+    hills: tuple[NDArray[Any], ...],
+    points: NDArray[Any],
+    **options: Any,
+) -> NDArray[Any]:
+    """Return the sum of hills at points, which the devices share.
+
+    Parameters
+    ----------
+    devices : sequence of int
+        Their numbers.
+    kernel : int
+        The number of the kernel.
+    hills : tuple of ndarray
+        Centres, widths, heights and periods, as `sum_points` of the extensions takes them.
+    points : ndarray, shape (M, D)
+        The points; the result is of their type.
+    **options
+        `multivariate` and `progress`, as there.
+    """
+    values = np.empty(len(points), dtype=points.dtype)
+    progress = options.pop("progress", None)
+
+    def compute(device: int, rows: tuple[int, int], report: Progress) -> None:
+        part = slice(*rows)
+        wrapper(points.dtype.name).sum_points(
+            device, kernel, *hills, points[part], values[part], progress=report, **options
+        )
+
+    shared(devices, len(points), compute, progress)
     return values
 
 

@@ -253,7 +253,7 @@ def test_a_dropped_line_is_told_in_one_line(tmp_path: Path, capsys: CAPTURE) -> 
         (["sum-hills", "--hills", "HILLS", "--spacing", "1,0"], "expected a number above zero"),
         (["sum-hills", "--hills", "HILLS", "--min", "-tau,0"], "found '-tau', expected a number"),
         (["sum-hills", "--hills", "HILLS", "--fmt", "%d"], "found the number format '%d'"),
-        (["sum-hills", "--hills", "HILLS", "--device", "tpu"], "expected auto, cpu, cuda or"),
+        (["sum-hills", "--hills", "HILLS", "--device", "tpu"], "expected one of auto|cpu|cuda|"),
         (["sum-hills", "--hills", "HILLS", "--dtype", "float16"], "invalid choice"),
         (
             ["sum-hills", "--hills", "HILLS", "--bin", "3,3", "--min", "-4,-pi", "--max", "pi,pi"],

@@ -202,3 +202,69 @@ def test_memory_that_the_device_lacks_is_an_error_and_nothing_leaks() -> None:
         cyfes.bias([[0.0, 0.0, 0.0]], many, "cuda")
     found, expected = (cyfes.bias([[0.0, 0.0, 0.0]], many, device) for device in ("cuda", "cpu"))
     assert found == pytest.approx(expected, rel=1e-11)
+
+
+def usable() -> list[str]:
+    """Return the numbers of the usable GPUs."""
+    return [device.id[5:] for device in cyfes.devices() if device.usable and device.id != "cpu"]
+
+
+@pytest.fixture(params=["all", "two"])
+def several(request: pytest.FixtureRequest) -> str:
+    """What `device=` takes for several GPUs."""
+    if request.param == "all":
+        return "cuda:all"
+    if len(usable()) < 2:
+        pytest.skip("no usable GPU: no second one")
+    return "cuda:" + ",".join(usable()[1::-1])
+
+
+@pytest.mark.parametrize(
+    ("kernel", "truncation"),
+    [("stretched-gaussian", "plumed"), ("gaussian", "plumed"), ("gaussian", "none")],
+)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_several_gpus_compute_what_one_does(
+    several: str, kernel: str, truncation: str, dtype: str
+) -> None:
+    options: dict[str, Any] = {"gradient": True, "truncation": truncation, "dtype": dtype}
+    found, expected = (
+        cyfes.sum_hills(hills(5_000, kernel), grid(41, 38, 53), device, **options)
+        for device in (several, "cuda")
+    )
+    assert found.device == (f"cuda:{','.join(usable())}" if several == "cuda:all" else several)
+    room = {"float64": 3e-14, "float32": 2e-5}[dtype]
+    assert np.abs(found.values - expected.values).max() < room * np.abs(expected.values).max()
+    slopes = [np.asarray(surface.gradient) for surface in (found, expected)]
+    assert np.abs(slopes[0] - slopes[1]).max() < 5 * room * np.abs(slopes[1]).max()
+
+
+def test_several_gpus_share_portions_densities_and_points(several: str) -> None:
+    rng = np.random.default_rng(4)
+    samples, where, weights = (rng.normal(size=shape) for shape in ((3000, 3), (5001, 3), 3000))
+
+    def computed(device: str) -> list[Any]:
+        portions = iter([hills(2_000, "gaussian"), hills(3_000, "gaussian")])
+        return [
+            cyfes.sum_hills(portions, grid(31, 30, 29), device).values,
+            cyfes.reweight(samples, grid(31, 30, 29), 0.2, kT=1.0, bias=weights, device=device),
+            cyfes.bias(where, hills(2_000, "gaussian"), device),
+            cyfes.PathFES(where, samples, [1.0] * 3, weights, device=device),
+        ]
+
+    for found, expected in zip(computed(several), computed("cuda")):
+        values, right = (getattr(result, "values", result) for result in (found, expected))
+        assert np.abs(values - right).max() < 1e-12 * np.abs(right).max()
+
+
+def test_a_stopped_sum_of_several_gpus_ends_soon(several: str) -> None:
+    many = hills(1_000_000, "gaussian")
+
+    def stop(_: float) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cyfes.sum_hills(many, grid(250, 250, 250), several, truncation="none", progress=stop)
+    started = time.perf_counter()
+    cyfes.sum_hills(hills(100, "gaussian"), grid(20, 20, 20), several, truncation="none")
+    assert time.perf_counter() - started < 0.5

@@ -493,10 +493,10 @@ def test_boxes_are_said_to_be_computed_on_the_cpu_where_a_gpu_was_asked_for(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_hills(tmp_path / "HILLS", _multivariate(2, "stretched-gaussian"))
-    monkeypatch.setattr("cyfes._device.choose", lambda _: 0)
-    assert main(["sum-hills", "--hills", "HILLS", "--bin", "9,9", "--device", "cuda"]) == 0
+    monkeypatch.setattr("cyfes._device.choose_all", lambda _: (0, 1))
+    assert main(["sum-hills", "--hills", "HILLS", "--bin", "9,9", "--device", "cuda:all"]) == 0
     told = capsys.readouterr().err
-    assert "such hills are computed on the CPU, not on cuda" in told
+    assert "such hills are computed on the CPU, not on cuda:all" in told
     assert "on cpu in" in told
 
 

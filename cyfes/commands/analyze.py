@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes import _surface_options
-from cyfes._command import OK, UsageError, count, list_of, number, positive_number, say
+from cyfes._command import (
+    DEVICES,
+    OK,
+    UsageError,
+    count,
+    device_name,
+    list_of,
+    number,
+    positive_number,
+    say,
+)
 from cyfes._surface_options import check_places, is_region, point_of, region_of, with_units
 from cyfes.grid import Grid
 from cyfes.landscape import Landscape
@@ -91,7 +101,7 @@ def _add_grid_options(parser: argparse.ArgumentParser) -> None:
     option("--bin", type=list_of(count), metavar="N[,N2]", help="bins of each CV (default: 100)")
     option("--min", type=list_of(str), metavar="X[,X2]", help="lower ends of CVs without a period")
     option("--max", type=list_of(str), metavar="X[,X2]", help="upper ends")
-    option("--device", default="auto", metavar="auto|cpu|cuda|cuda:N", help="what computes")
+    option("--device", type=device_name, default="auto", metavar=DEVICES, help="what computes")
 
 
 def run(options: argparse.Namespace) -> int:

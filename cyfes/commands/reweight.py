@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes import _surface_options
-from cyfes._command import OK, UsageError, count, list_of, positive_number, say
+from cyfes._command import (
+    DEVICES,
+    OK,
+    UsageError,
+    count,
+    device_name,
+    list_of,
+    positive_number,
+    say,
+)
 from cyfes._surface_options import with_units
 from cyfes.colvar import read_colvar
 from cyfes.errors import InputError
@@ -53,7 +62,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     option("--outfile", default="fes.dat", metavar="FILE", help="the file, - for standard output")
     option("--mintozero", action="store_true", help="shift the minimum to zero")
     option("--fmt", default="%14.9f", help="number format (default: %%14.9f)")
-    option("--device", default="auto", metavar="auto|cpu|cuda|cuda:N", help="what computes")
+    option("--device", type=device_name, default="auto", metavar=DEVICES, help="what computes")
     option("--dtype", choices=("float64", "float32"), default="float64", help="precision")
     option("--explain", action="store_true", help="say how the sum was computed")
     _surface_options.add_unit_options(parser)

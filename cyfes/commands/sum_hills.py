@@ -8,9 +8,11 @@ import time
 from typing import Any
 
 from cyfes._command import (
+    DEVICES,
     OK,
     UsageError,
     count,
+    device_name,
     list_of,
     number,
     positive_number,
@@ -127,10 +129,10 @@ def _add_own_options(parser: argparse.ArgumentParser) -> None:
     )
     option(
         "--device",
-        type=_device_name,
+        type=device_name,
         default="auto",
-        metavar="auto|cpu|cuda|cuda:N",
-        help="what computes (default: auto)",
+        metavar=DEVICES,
+        help="what computes; several GPUs share the grid (default: auto, one GPU or the CPU)",
     )
     option("--dtype", choices=("float64", "float32"), default="float64", help="precision")
     option(
@@ -178,12 +180,6 @@ def _units(text: str) -> tuple[str, str]:
             f"found {text!r}, expected TO or FROM:TO of {', '.join(ENERGY_UNITS)}"
         )
     return pair
-
-
-def _device_name(text: str) -> str:
-    if not re.fullmatch("auto|cpu|cuda(:[0-9]+)?", text):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected auto, cpu, cuda or cuda:N")
-    return text
 
 
 def run(options: argparse.Namespace) -> int:
