@@ -87,6 +87,36 @@ class Library:
         """Return any array as one of this library on this device, in C order."""
         raise NotImplementedError
 
+    def adopt(self, array: Any) -> Any:
+        """Return any array as one of this library on this device; a copy only from the host."""
+        raise NotImplementedError
+
+    def room(self, name: str, array: Any, shape: tuple[int, ...], real: np.dtype[Any]) -> Any:
+        """Return an array of the caller's that is to be written to; refuse one that cannot be."""
+        if not on_device(array):
+            raise InputError(
+                f"{name}: found a {type(array).__name__}, expected an array on cuda:{self.ordinal}"
+            )
+        there = self.adopt(array)
+        if tuple(there.shape) != shape or str(there.dtype).rpartition(".")[2] != real.name:
+            raise InputError(
+                f"{name}: found shape {tuple(there.shape)} of {there.dtype}, expected {shape} of "
+                f"{real}"
+            )
+        if self.address(self.array(there, real)) != self.address(there):
+            raise InputError(f"{name}: found an array that is not C-contiguous, expected one")
+        return there
+
+    def check_place(self, array: Any) -> None:
+        """Refuse an array of another device, which would be copied."""
+        if on_device(array) and hasattr(array, "__dlpack_device__"):
+            ordinal = int(array.__dlpack_device__()[1])
+            if ordinal != self.ordinal:
+                raise InputError(
+                    f"found arrays on cuda:{self.ordinal} and cuda:{ordinal}, expected all of them "
+                    "on one device"
+                )
+
     def empty(self, shape: tuple[int, ...], real: np.dtype[Any]) -> Any:
         """Return room on the device."""
         raise NotImplementedError
@@ -102,10 +132,16 @@ class Library:
 
 class _CuPy(Library):
     def array(self, array: Any, real: np.dtype[Any]) -> Any:
+        there = self.adopt(array)
+        with self.module.cuda.Device(self.ordinal):
+            return self.module.ascontiguousarray(there, dtype=real)
+
+    def adopt(self, array: Any) -> Any:
+        self.check_place(array)
         with self.module.cuda.Device(self.ordinal):
             if not hasattr(array, "__cuda_array_interface__") and on_device(array):
                 array = self.module.from_dlpack(array)
-            return self.module.ascontiguousarray(self.module.asarray(_plain(array)), dtype=real)
+            return self.module.asarray(_plain(array))
 
     def empty(self, shape: tuple[int, ...], real: np.dtype[Any]) -> Any:
         with self.module.cuda.Device(self.ordinal):
@@ -121,12 +157,13 @@ class _CuPy(Library):
 
 class _Torch(Library):
     def array(self, array: Any, real: np.dtype[Any]) -> Any:
-        where = f"cuda:{self.ordinal}"
-        kind = getattr(self.module, real.name)
+        return self.adopt(array).to(getattr(self.module, real.name)).contiguous()
+
+    def adopt(self, array: Any) -> Any:
+        self.check_place(array)
         if not _is_torch(array) and on_device(array) and hasattr(array, "__dlpack__"):
             array = self.module.from_dlpack(array)
-        tensor = self.module.as_tensor(_plain(array), device=where)
-        return tensor.detach().to(kind).contiguous()
+        return self.module.as_tensor(_plain(array), device=f"cuda:{self.ordinal}").detach()
 
     def empty(self, shape: tuple[int, ...], real: np.dtype[Any]) -> Any:
         kind = getattr(self.module, real.name)

@@ -205,15 +205,27 @@ def surface_room(
         check_memory(grid, 1 + grid.ndim if gradient else 1, real.itemsize)
         slopes = np.empty((grid.ndim, *grid.shape), dtype=real) if gradient else None
         return np.empty(grid.shape, dtype=real), slopes
-    arrays = tuple(out) if isinstance(out, (tuple, list)) else (out,)
-    if len(arrays) != 1 + gradient:
-        expected = "a pair of arrays, for F and its gradient" if gradient else "one array, for F"
-        raise InputError(f"out: found {len(arrays)} arrays, expected {expected}")
+    arrays = out_arrays(out, gradient)
     _check_out(arrays[0], grid.shape, real)
     if not gradient:
         return arrays[0], None
     _check_out(arrays[1], (grid.ndim, *grid.shape), real)
     return arrays[0], arrays[1]
+
+
+def out_arrays(out: Any, gradient: bool) -> tuple[Any, ...]:
+    """Return the arrays of ``out=``: one for F, and one for its gradient."""
+    arrays = tuple(out) if isinstance(out, (tuple, list)) else (out,)
+    if len(arrays) != 1 + gradient:
+        expected = "a pair of arrays, for F and its gradient" if gradient else "one array, for F"
+        raise InputError(f"out: found {len(arrays)} arrays, expected {expected}")
+    return arrays
+
+
+def one_row(widths: Any) -> Any:
+    """Return the widths of N hills, or one row of them where all agree; a device's as they are."""
+    alike = isinstance(widths, np.ndarray) and len(widths) > 1 and (widths == widths[0]).all()
+    return widths[:1] if alike else widths
 
 
 def _check_out(array: Any, shape: tuple[int, ...], real: np.dtype[Any]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cyfes._arrays import on_device
 from cyfes.errors import InputError
 from cyfes.regions import log_population, masks
 from cyfes.reweighting import reweight
@@ -208,6 +209,8 @@ def reweight_blocks(
     LibraryError
         If the compiled part of cyfes is missing.
     """
+    if any(map(on_device, (samples, bandwidth, bias))):
+        raise InputError("reweight_blocks: found arrays on a GPU, expected NumPy's")
     points = np.asarray(samples)
     count = len(np.atleast_1d(points))
     widths, biases = np.asarray(bandwidth), None if bias is None else np.asarray(bias)

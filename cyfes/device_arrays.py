@@ -7,19 +7,26 @@ stream of the library that the arrays belong to, and results are arrays of that 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cyfes._arrays import Library
-from cyfes._grid_sum import GAUSSIAN, LOG_GAUSSIAN, STRETCHED_GAUSSIAN
+from cyfes._arrays import Library, on_device
+from cyfes._grid_sum import (
+    GAUSSIAN,
+    LOG_GAUSSIAN,
+    STRETCHED_GAUSSIAN,
+    one_row,
+    out_arrays,
+)
 from cyfes._library import wrapper
+from cyfes._planning import path_number
 from cyfes.errors import InputError
 from cyfes.surface import FreeEnergySurface
 from cyfes.units import check_positive
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,28 +34,88 @@ if TYPE_CHECKING:
     from cyfes.hills import Hills
 
     Floats = NDArray[np.float64]
-    # Kernel, centres, widths, heights, whether the widths are matrices, and the periods.
-    Task = tuple[int, Any, Any, Any, bool, Floats]
+    # Values, and the gradient if there is one.
+    Room = tuple[Any, ...]
 
 
-def bias(points: Any, hills: Hills, heights: Floats, sigmas: Any, device: str, real: Any) -> Any:
-    """Return the bias at points on a device; see `cyfes.bias`."""
-    library = Library.of([points], device)
-    where = _columns(library.take("points", points, real, 2), "points", hills.ndim)
+class Place(NamedTuple):
+    """The device to compute on, and how."""
+
+    library: Library
+    real: np.dtype[Any]
+    #: The number of the path.
+    path: int = 0
+    progress: Callable[[float], object] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        arrays: Sequence[object],
+        device: str,
+        real: np.dtype[Any],
+        plan: str = "auto",
+        progress: Callable[[float], object] | None = None,
+    ) -> Place:
+        """Return the place of the first of some arrays that lies on a device."""
+        if plan == "nufft":
+            raise InputError(
+                'plan is "nufft", which takes arrays on the host only; expected another'
+            )
+        return cls(Library.of(arrays, device), real, path_number(plan), progress)
+
+
+class Task(NamedTuple):
+    """What to sum: hills as arrays of the device's library."""
+
+    kernel: int
+    centers: Any
+    sigmas: Any
+    heights: Any
+    multivariate: bool
+    periods: Floats
+
+
+def bias(points: Any, hills: Hills, widths: Any, scale: Floats, place: Place) -> Any:
+    """Return the bias at points on a device, of heights times `scale`; see `cyfes.bias`."""
+    if not on_device(points):
+        raise InputError("points: found none on a GPU, where the hills are; expected both there")
+    where = place.library.take("points", points, place.real, 2)
+    where = _columns(where, "points", hills.ndim)
     if hills.interval is not None:
         where = where.clip(*hills.interval)
     kernel = STRETCHED_GAUSSIAN if hills.kernel == "stretched-gaussian" else GAUSSIAN
-    parts = [library.array(part, real) for part in (hills.centers, sigmas, heights)]
-    return _at_points(
-        library, real, (kernel, *parts, hills.cholesky is not None, hills.periods), where
-    )
+    return _at_points(place, _hills_task(place, kernel, hills, widths, scale, hills.periods), where)
+
+
+def sum_hills(
+    portions: Iterable[Hills],
+    kernel: int,
+    periods: Floats,
+    grid: Grid,
+    gradient: bool,
+    out: Any,
+    place: Place,
+) -> FreeEnergySurface:
+    """Return the surface of portions of hills on a device; see `cyfes.sum_hills`."""
+    room = _surface_room(place, grid, gradient, out)
+    for k, hills in enumerate(portions):
+        if not hills.on_device:
+            raise InputError("hills: found a portion on the host, expected each on the GPU")
+        task = _hills_task(place, kernel, hills, hills.sigmas, np.array([-1.0]), periods)
+        part = _surface_room(place, grid, gradient, None) if k else room
+        plan = _hills_on_grid(place, task, grid, hills.interval, part)
+        for plane, added in enumerate(part if k else ()):
+            room[plane][...] += added
+    slopes = room[1] if gradient else None
+    device = f"cuda:{place.library.ordinal}"
+    return FreeEnergySurface(room[0], grid, hills.names, slopes, hills.domain, device, plan)
 
 
 def path_fes(arrays: tuple[Any, Any, Any, Any], kT: float, device: str, real: Any) -> Any:
     """Return the free energy at points on a device; see `cyfes.PathFES`."""
-    library, points, samples, biases = _path_arrays(arrays, kT, device, real)
+    place, points, samples, biases = _path_arrays(arrays, kT, device, real)
     logarithms = (biases - biases.max()) / kT
-    density = _at_points(library, real, _unit_widths(library, real, samples, logarithms), points)
+    density = _at_points(place, _unit_widths(place, LOG_GAUSSIAN, samples, logarithms), points)
     density *= -kT
     density -= density.min()
     return density
@@ -56,11 +123,10 @@ def path_fes(arrays: tuple[Any, Any, Any, Any], kT: float, device: str, real: An
 
 def path_bias(arrays: tuple[Any, Any, Any, Any], kT: float, device: str, real: Any) -> Any:
     """Return the sum of hills of height kT at points on a device; see `cyfes.FastBias`."""
-    library, points, samples, _ = _path_arrays(arrays, kT, device, real)
-    heights = library.empty((len(samples),), real)
+    place, points, samples, _ = _path_arrays(arrays, kT, device, real)
+    heights = place.library.empty((len(samples),), real)
     heights[:] = kT
-    task = _unit_widths(library, real, samples, heights)
-    return _at_points(library, real, (GAUSSIAN, *task[1:]), points)
+    return _at_points(place, _unit_widths(place, GAUSSIAN, samples, heights), points)
 
 
 def reweight(
@@ -70,27 +136,26 @@ def reweight(
     kT: float,
     bias: Any,
     names: Sequence[str] | None,
-    device: str,
-    real: np.dtype[Any],
+    out: Any,
+    place: Place,
 ) -> FreeEnergySurface:
     """Return the free energy of samples on a device; see `cyfes.reweight`."""
-    library = Library.of([samples, bias], device)
+    library, real = place.library, place.real
     centers = _columns(library.take("samples", samples, real, 2), "samples", grid.ndim)
     check_positive("kT", kT)
-    widths = np.asarray(bandwidth, dtype=np.float64)
-    if widths.shape not in ((), (grid.ndim,)) or not (np.isfinite(widths) & (widths > 0)).all():
-        raise InputError(
-            f"bandwidth: found {widths}, expected a number above zero, or {grid.ndim} of them"
-        )
-    row = np.broadcast_to(widths, (1, grid.ndim))
+    widths = _bandwidths(bandwidth, (len(centers), grid.ndim))
+    values = _surface_room(place, grid, False, out)[0]
     logarithms = library.empty((len(centers),), real)
     logarithms[:] = 0.0 if bias is None else _like(library, "bias", bias, centers, real) / kT
+    logarithms -= _log_norms(place, widths)
     largest = logarithms.max()
-    norm = math.log(len(centers)) + float(np.log(np.sqrt(2.0 * np.pi) * row).sum())
-    parts = [centers, library.array(row, real), logarithms - largest]
+    logarithms -= largest
     periods = np.where(grid.periodic, grid.upper - grid.lower, 0.0)
-    values, plan = _on_grid(library, real, (LOG_GAUSSIAN, *parts, False, periods), grid)
-    values += largest - norm
+    _check_images(widths, periods)
+    rows = library.array(widths, real)
+    task = Task(LOG_GAUSSIAN, centers, rows, logarithms, False, periods)
+    plan = _on_grid(place, task, grid, (values,))
+    values += largest - math.log(len(centers))
     values *= -kT
     name = tuple(names or (f"cv{axis}" for axis in range(grid.ndim)))
     return FreeEnergySurface(
@@ -98,44 +163,129 @@ def reweight(
     )
 
 
-def _at_points(library: Library, real: Any, task: Task, points: Any) -> Any:
+def _bandwidths(bandwidth: Any, shape: tuple[int, int]) -> Any:
+    """Return one row of bandwidths, or one for each sample, where they are."""
+    if on_device(bandwidth):
+        if tuple(bandwidth.shape) != shape:
+            raise InputError(
+                f"bandwidth: found shape {tuple(bandwidth.shape)} on a GPU, expected {shape}"
+            )
+        return bandwidth
+    widths = np.asarray(bandwidth, dtype=np.float64)
+    fits = widths.shape in ((), shape[1:], shape)
+    if not fits or not (np.isfinite(widths) & (widths > 0)).all():
+        found = widths if widths.size <= shape[1] else f"shape {widths.shape}"
+        raise InputError(
+            f"bandwidth: found {found}, expected a number above zero, or {shape[1]} of them, or "
+            f"shape {shape}"
+        )
+    return widths if widths.shape == shape else np.broadcast_to(widths, (1, shape[1]))
+
+
+def _log_norms(place: Place, widths: Any) -> Any:
+    """Return ln Π √(2π) σ of each row of widths."""
+    if on_device(widths):
+        rows = place.library.array(widths, place.real)
+        return place.library.module.log(rows * math.sqrt(2.0 * math.pi)).sum(axis=1)
+    norms: Any = np.log(np.sqrt(2.0 * np.pi) * widths).sum(axis=1)
+    return float(norms[0]) if len(norms) == 1 else place.library.array(norms, place.real)
+
+
+def _check_images(widths: Any, periods: Floats) -> None:
+    """Refuse plain Gaussians on the host of which more than the nearest image would count."""
+    if on_device(widths):
+        return
+    for axis, (width, period) in enumerate(zip(widths.max(axis=0).tolist(), periods.tolist())):
+        if period and width > period:
+            raise InputError(
+                f"found a width of {width:g} along axis {axis}, expected at most the period, "
+                f"{period:g}: without a cut-off the other images of a hill would count"
+            )
+
+
+def _hills_task(
+    place: Place, kernel: int, hills: Hills, widths: Any, scale: Floats, periods: Floats
+) -> Task:
+    """Return hills as arrays on the device, their heights multiplied by one number or by N."""
+    library, real = place.library, place.real
+    multivariate = hills.cholesky is not None
+    if kernel == GAUSSIAN:
+        _check_images(hills.sigmas, periods)
+    factor = float(scale[0]) if (scale == scale[0]).all() else library.array(scale, real)
+    heights = library.array(hills.heights, real) * factor
+    centers, rows = (library.array(part, real) for part in (hills.centers, one_row(widths)))
+    return Task(kernel, centers, rows, heights, multivariate, periods)
+
+
+def _hills_on_grid(
+    place: Place, task: Task, grid: Grid, interval: tuple[float, float] | None, room: Room
+) -> str:
+    """Write the sum of hills, beyond the ends of an interval what it is at them."""
+    plan = _on_grid(place, task, grid, room)
+    if interval is not None:
+        where, (low, high) = grid.axes[0], interval
+        ends = place.library.array(np.array([[low], [high]]), place.real)
+        held = _at_points(place._replace(progress=None), task, ends)
+        room[0][: int((where < low).sum())] = held[:1]
+        room[0][int((where <= high).sum()) :] = held[1:]
+        for slopes in room[1:]:
+            slopes[:, : int((where <= low).sum())] = 0.0
+            slopes[:, int((where < high).sum()) :] = 0.0
+    return plan
+
+
+def _surface_room(place: Place, grid: Grid, gradient: bool, out: Any) -> Room:
+    """Return the arrays that a surface is written to: new ones, or those of ``out=``."""
+    shapes: list[tuple[int, ...]] = [grid.shape]
+    if gradient:
+        shapes.append((grid.ndim, *grid.shape))
+    if out is None:
+        return tuple(place.library.empty(shape, place.real) for shape in shapes)
+    pairs = zip(out_arrays(out, gradient), shapes)
+    return tuple(place.library.room("out", *pair, place.real) for pair in pairs)
+
+
+def _at_points(place: Place, task: Task, points: Any) -> Any:
     """Return the sum at points, shape (M,)."""
-    values = library.empty((len(points),), real)
-    kernel, centers, sigmas, heights, multivariate, periods = task
-    wrapper(real.name).sum_points_at(
+    library = place.library
+    values = library.empty((len(points),), place.real)
+    wrapper(place.real.name).sum_points_at(
         library.number(),
-        kernel,
-        (len(centers), len(sigmas), len(points)),
-        tuple(library.address(a) for a in (centers, sigmas, heights, points, values)),
-        np.ascontiguousarray(periods, dtype=np.float64),
+        task.kernel,
+        (len(task.centers), len(task.sigmas), len(points)),
+        tuple(map(library.address, (task.centers, task.sigmas, task.heights, points, values))),
+        np.ascontiguousarray(task.periods, dtype=np.float64),
         library.stream(),
-        multivariate=multivariate,
+        multivariate=task.multivariate,
+        progress=place.progress,
     )
     return values
 
 
-def _on_grid(library: Library, real: Any, task: Task, grid: Grid) -> tuple[Any, str]:
-    """Return the sum on a grid, shape grid.shape, and the plan."""
-    values = library.empty(grid.shape, real)
-    kernel, centers, sigmas, heights, multivariate, periods = task
-    _, plan = wrapper(real.name).sum_grid_at(
+def _on_grid(place: Place, task: Task, grid: Grid, room: Room) -> str:
+    """Write the sum on a grid, and its gradient if there is room for it; return the plan."""
+    library = place.library
+    addresses = list(map(library.address, (task.centers, task.sigmas, task.heights, *room)))
+    _, plan = wrapper(place.real.name).sum_grid_at(
         library.number(),
-        kernel,
-        (len(centers), len(sigmas)),
-        tuple(library.address(array) for array in (centers, sigmas, heights, values)),
-        np.ascontiguousarray(periods, dtype=np.float64),
+        task.kernel,
+        (len(task.centers), len(task.sigmas)),
+        (*addresses, 0)[:5],
+        np.ascontiguousarray(task.periods, dtype=np.float64),
         grid.lower,
         grid.spacing,
         np.array(grid.shape, dtype=np.int64),
         library.stream(),
-        multivariate=multivariate,
+        path=place.path,
+        multivariate=task.multivariate,
+        progress=place.progress,
     )
-    return values, plan
+    return str(plan)
 
 
 def _path_arrays(
     arrays: tuple[Any, Any, Any, Any], kT: float, device: str, real: Any
-) -> tuple[Library, Any, Any, Any]:
+) -> tuple[Place, Any, Any, Any]:
     crd, cv, bw, weights = arrays
     library = Library.of([crd, cv, weights], device)
     check_positive("kT", kT)
@@ -143,12 +293,13 @@ def _path_arrays(
     samples = _columns(library.take("cv", cv, real, 2), "cv", 3)
     if len(np.shape(bw)) != 1 or len(bw) != 3:
         raise InputError(f"bw: found shape {np.shape(bw)}, expected (3,)")
-    return library, points, samples, _like(library, "bias", weights, samples, real)
+    biases = _like(library, "bias", weights, samples, real)
+    return Place(library, real), points, samples, biases
 
 
-def _unit_widths(library: Library, real: Any, samples: Any, logarithms: Any) -> Task:
-    widths = library.array(np.ones((1, 3)), real)
-    return LOG_GAUSSIAN, samples, widths, logarithms, False, np.zeros(3)
+def _unit_widths(place: Place, kernel: int, samples: Any, heights: Any) -> Task:
+    widths = place.library.array(np.ones((1, 3)), place.real)
+    return Task(kernel, samples, widths, heights, False, np.zeros(3))
 
 
 def _columns(array: Any, name: str, columns: int) -> Any:

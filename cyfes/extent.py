@@ -43,6 +43,7 @@ def support(hills: Hills) -> NDArray[np.float64]:
     ndarray of float64, shape (N, D)
         The distances, in the CVs' units.
     """
+    hills.check_on_host("the range of hills")
     if hills.cholesky is None:
         return _SUPPORT * hills.sigmas
     rows, columns = np.tril_indices(hills.ndim)

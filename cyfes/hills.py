@@ -58,6 +58,10 @@ class Hills:
     interval : pair of float, optional
         The ends of METAD's INTERVAL, for one CV: beyond them the bias is what it is at them.
 
+    Arrays of CuPy, PyTorch and others on a CUDA device are used where they are, without a copy:
+    the centers, and with them sigmas and heights. `cyfes.sum_hills` and `cyfes.bias` take such
+    hills; their numbers are not looked at, and must not be changed afterwards.
+
     Attributes
     ----------
     names : tuple of str
@@ -111,18 +115,15 @@ class Hills:
     ) -> None:
         set_field = object.__setattr__
         set_field(self, "names", _checked_names(names))
-        ndim = len(self.names)
-        set_field(self, "centers", _centers(centers, ndim))
+        shapes = {"centers": centers, "sigmas": sigmas, "heights": heights}
+        for name, value in _shape_fields(shapes, cholesky, len(self.names)).items():
+            set_field(self, name, value)
         count = len(self.centers)
-        widths, factors = _widths(sigmas, cholesky, (count, ndim))
-        set_field(self, "sigmas", widths)
-        set_field(self, "cholesky", factors)
-        set_field(self, "heights", _array("heights", heights, (count,)))
         set_field(self, "bias_factors", _array("bias_factors", bias_factors, (count,)))
         set_field(self, "times", None if times is None else _array("times", times, (count,)))
         set_field(self, "kernel", _checked_kernel(kernel))
         set_field(self, "domain", _checked_domain(domain, self.names))
-        set_field(self, "interval", checked_interval(interval, ndim))
+        set_field(self, "interval", checked_interval(interval, self.ndim))
 
     @classmethod
     def _of_arrays(cls, **fields: object) -> Hills:
@@ -144,6 +145,30 @@ class Hills:
         """The period of each collective variable, 0 where it has none, shape (D,)."""
         return np.array([period(domain) for domain in self.domain], dtype=np.float64)
 
+    @property
+    def on_device(self) -> bool:
+        """Whether the centres lie on a CUDA device, as an array of CuPy or PyTorch."""
+        return not isinstance(self.centers, np.ndarray)
+
+    def check_on_host(self, user: str) -> None:
+        """Refuse hills on a CUDA device, for a function that needs NumPy's arrays.
+
+        Parameters
+        ----------
+        user : str
+            The function.
+
+        Raises
+        ------
+        InputError
+            If they are there.
+        """
+        if self.on_device:
+            raise InputError(
+                f"{user}: found hills on a GPU, which sum_hills and bias alone take; expected "
+                "NumPy's arrays"
+            )
+
     def __len__(self) -> int:
         """Return the number of hills."""
         return len(self.heights)
@@ -154,8 +179,10 @@ class Hills:
             raise TypeError(
                 f"hills are taken by slices such as hills[:100] or by arrays, not by {rows!r}"
             )
+        if self.on_device and not isinstance(rows, slice):
+            raise InputError("found hills on a GPU, which are taken by slices such as hills[:100]")
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        per_hill = {k: v[rows] for k, v in fields.items() if isinstance(v, np.ndarray)}
+        per_hill = {k: v[rows] for k, v in fields.items() if hasattr(v, "dtype")}
         return Hills._of_arrays(**{**fields, **per_hill})
 
     def __repr__(self) -> str:
@@ -171,6 +198,23 @@ def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
     if not checked or blanks or len(set(checked)) < len(checked):
         raise InputError(f"names: found {checked}, expected different names without blanks")
     return checked
+
+
+def _shape_fields(
+    given: dict[str, Any], cholesky: ArrayLike | None, ndim: int
+) -> dict[str, NDArray[np.float64] | None]:
+    """Return centres, widths, Cholesky factors and heights, checked."""
+    # Not needed to read a file.
+    from cyfes._arrays import on_device
+
+    if any(map(on_device, given.values())):
+        from cyfes.device_hills import placed_fields
+
+        return {**placed_fields(given, ndim, cholesky is not None), "cholesky": None}
+    centers = _centers(given["centers"], ndim)
+    sigmas, factors = _widths(given["sigmas"], cholesky, (len(centers), ndim))
+    heights = _array("heights", given["heights"], (len(centers),))
+    return {"centers": centers, "sigmas": sigmas, "cholesky": factors, "heights": heights}
 
 
 def _checked_kernel(kernel: str) -> str:
@@ -233,6 +277,14 @@ def _centers(value: ArrayLike, ndim: int) -> NDArray[np.float64]:
 
 def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return a read-only copy of `value`, broadcast to `shape`."""
+    given = np.broadcast_to(checked_array(name, value, shape), shape)
+    array = np.array(given, dtype=np.float64, order="C", copy=True)
+    array.flags.writeable = False
+    return array
+
+
+def checked_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return finite numbers, as they were given, that can be broadcast to `shape`."""
     try:
         given = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -242,9 +294,7 @@ def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.fl
         raise InputError(f"{name}: found shape {given.shape}, expected {shape}")
     if not np.isfinite(given).all():
         raise InputError(f"{name}: found nan or inf, expected finite numbers")
-    array = np.array(np.broadcast_to(given, shape), dtype=np.float64, order="C", copy=True)
-    array.flags.writeable = False
-    return array
+    return given
 
 
 def read_hills(*paths: Path_ | Sequence[Path_], merge: str | None = None) -> Hills:

@@ -97,6 +97,7 @@ def bias_offset(
         raise InputError(f'method is {method!r}, expected "ct" or "balanced"')
     if not kT > 0.0:
         raise InputError(f"kT: found {kT:g}, expected a number above zero")
+    hills.check_on_host("bias_offset")
     if hills.times is None:
         raise InputError("hills: found no times, expected the column time")
     if (np.diff(hills.times) < 0.0).any():

@@ -137,6 +137,7 @@ def convergence(
     InputError
         If there are no hills, or a number is not above zero.
     """
+    hills.check_on_host("convergence")
     if not len(hills):
         raise InputError("found no hills, expected at least one")
     for name, value in (("stride", stride), ("portions", portions)):

@@ -64,7 +64,8 @@ def reweight(
     plan : {"auto", "direct", "separable"}
         How to compute, as in `cyfes.sum_hills`. The surface's `plan` says what was done.
     out : ndarray, optional
-        Where to write F: a C-contiguous array of shape grid.shape, such as a `numpy.memmap`.
+        Where to write F: a C-contiguous array of shape grid.shape, such as a `numpy.memmap`; for
+        samples on a CUDA device, an array on the same device.
     progress : callable, optional
         Called from time to time with the part done, 0 to 1; what it raises stops the sum.
 
@@ -88,11 +89,10 @@ def reweight(
     if plan == "nufft":
         raise InputError('plan is "nufft", which loses the tails of a density; expected another')
     if on_device(samples):
-        if out is not None or progress is not None or plan != "auto":
-            raise InputError("found samples on a GPU with out, progress or plan, expected neither")
         from cyfes import device_arrays
 
-        return device_arrays.reweight(samples, grid, bandwidth, kT, bias, names, device, real)
+        place = device_arrays.Place.of([samples], device, real, plan, progress)
+        return device_arrays.reweight(samples, grid, bandwidth, kT, bias, names, out, place)
     centers = as_matrix("samples", samples, grid.ndim, np.float64)
     if not len(centers):
         raise InputError("samples: found none, expected at least one")

@@ -16,6 +16,7 @@ from cyfes._grid_sum import (
     STRETCHED_GAUSSIAN,
     GridSum,
     Means,
+    one_row,
     surface_room,
 )
 from cyfes._library import wrapper
@@ -72,6 +73,7 @@ def sum_hills(
     hills : Hills, or iterable of Hills
         N hills of D collective variables; or portions of them, as from `cyfes.iter_hills`, which
         are summed one after the other, so that memory holds one at a time.
+        Of hills whose arrays lie on a CUDA device the surface stays there; see `to_host`.
     grid : Grid
         A grid over the same D variables; a periodic axis covers the hills' domain once.
     device : str
@@ -93,7 +95,8 @@ def sum_hills(
         says what was done.
     out : ndarray, or pair of ndarrays, optional
         Where to write F, and with `gradient` its gradient: C-contiguous arrays of the shapes
-        grid.shape and (D, *grid.shape), such as a `numpy.memmap` larger than memory.
+        grid.shape and (D, *grid.shape), such as a `numpy.memmap` larger than memory; for hills on
+        a CUDA device, arrays on the same device.
     progress : callable, optional
         Called from time to time with the part done, 0 to 1, or nan for portions of hills, whose
         end is not known; what it raises stops the sum.
@@ -125,11 +128,17 @@ def sum_hills(
     first, portions = _portions(hills)
     kernel = _grid_kernel(first.kernel, truncation)
     periods = _grid_periods(first, grid)
+    if portions is not None and progress is not None:
+        progress = _endless(progress)
+    if first.on_device:
+        from cyfes import device_arrays
+
+        place = device_arrays.Place.of([first.centers], device, real, plan, progress)
+        task = (kernel, periods, grid, gradient, out)
+        return device_arrays.sum_hills(_alike(first, portions), *task, place)
     seconds = _work(first, grid, kernel, gradient).seconds
     devices = _device.choose_all("cpu" if plan == "nufft" and device == "auto" else device, seconds)
     values, slopes = surface_room(grid, real, gradient, out)
-    if portions is not None and progress is not None:
-        progress = _endless(progress)
     means = Means(devices[: len(values)], path_number(plan), progress)
     compute = _nufft_sum if plan == "nufft" else _library_sum
     words = compute(_negated(first, kernel, periods, grid, real), means, values, slopes, False)
@@ -165,6 +174,7 @@ def sum_rows(
     plan: str = "auto",
 ) -> SurfacePart:
     """Return the rows from `rows[0]` to before `rows[1]` of what `sum_hills` returns."""
+    hills.check_on_host("parts of a surface")
     real = precision(dtype)
     kernel = _grid_kernel(hills.kernel, truncation)
     task = _negated(hills, kernel, _grid_periods(hills, grid), grid, real)
@@ -202,6 +212,14 @@ def _portions(hills: Hills | Iterable[Hills]) -> tuple[Hills, Iterator[Hills] | 
             raise InputError(f"hills: found a {type(first).__name__}, expected Hills")
         return first, portions
     raise InputError("hills: found no portion of hills, expected at least one")
+
+
+def _alike(first: Hills, portions: Iterable[Hills] | None) -> Iterator[Hills]:
+    """Yield the first hills, and those to come once they are known to fit them."""
+    yield first
+    for portion in portions or ():
+        _check_alike(portion, first)
+        yield portion
 
 
 def _check_alike(hills: Hills, first: Hills) -> None:
@@ -308,18 +326,20 @@ def bias(
         If the compiled part of cyfes is missing.
     """
     real = precision(dtype)
-    if on_device(points):
+    if on_device(points) or hills.on_device:
         from cyfes import device_arrays
 
-        _, widths, scaled = hills_arrays(hills, _bias_heights(hills), real)
-        there: NDArray[Any] = device_arrays.bias(points, hills, scaled, widths, device, real)
+        place = device_arrays.Place.of([points, hills.centers], device, real, progress=progress)
+        widths, scale = _kernel_widths(hills), _bias_scale(hills)
+        there: NDArray[Any] = device_arrays.bias(points, hills, widths, scale, place)
         return there
     where = as_matrix("points", points, hills.ndim, real)
     if hills.interval is not None:
         where = np.clip(where, *hills.interval)
     kernel = STRETCHED_GAUSSIAN if hills.kernel == "stretched-gaussian" else GAUSSIAN
     devices = _device.choose_all(device, Work(len(hills), (len(where),), None, False).seconds)
-    arrays = (*hills_arrays(hills, _bias_heights(hills), real), hills.periods)
+    heights = hills.heights * _bias_scale(hills)
+    arrays = (*hills_arrays(hills, heights, real), hills.periods)
     multivariate = hills.cholesky is not None
     return sum_at(devices, kernel, arrays, where, multivariate=multivariate, progress=progress)
 
@@ -386,14 +406,17 @@ def hills_arrays(
     hills: Hills, heights: NDArray[np.float64], real: np.dtype[Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return centres, widths and heights in one precision; one row of widths where all agree."""
-    widths = hills.sigmas if hills.cholesky is None else hills.cholesky
-    if len(widths) > 1 and (widths == widths[0]).all():
-        widths = widths[:1]
-    if hills.cholesky is not None:
-        widths = _inverse_factors(widths, hills.ndim)
-    arrays = (hills.centers, widths, heights)
+    arrays = (hills.centers, _kernel_widths(hills), heights)
     centers, sigmas, scaled = (np.asarray(array, dtype=real) for array in arrays)
     return centers, sigmas, scaled
+
+
+def _kernel_widths(hills: Hills) -> NDArray[np.float64]:
+    """Return the widths, or the factors of inverse matrices; one row where all agree."""
+    if hills.cholesky is None:
+        widths: NDArray[np.float64] = one_row(hills.sigmas)
+        return widths
+    return _inverse_factors(one_row(hills.cholesky), hills.ndim)
 
 
 def _inverse_factors(packed: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
@@ -409,11 +432,11 @@ def _inverse_factors(packed: NDArray[np.float64], ndim: int) -> NDArray[np.float
     return np.ascontiguousarray(np.linalg.cholesky(precisions)[:, rows, columns])
 
 
-def _bias_heights(hills: Hills) -> NDArray[np.float64]:
+def _bias_scale(hills: Hills) -> NDArray[np.float64]:
+    """Return what heights are multiplied by to be those of the bias."""
     factors = hills.bias_factors
     tempered = factors > 1.0
-    scale = np.where(tempered, 1.0 - 1.0 / np.where(tempered, factors, 1.0), 1.0)
-    return hills.heights * scale
+    return np.where(tempered, 1.0 - 1.0 / np.where(tempered, factors, 1.0), 1.0)
 
 
 def _grid_kernel(kernel: str, truncation: str) -> int:

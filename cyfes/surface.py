@@ -125,7 +125,8 @@ class FreeEnergySurface:
         """
         from cyfes._arrays import to_numpy
 
-        return replace(self, values=to_numpy(self.values))
+        slopes = None if self.gradient is None else to_numpy(self.gradient)
+        return replace(self, values=to_numpy(self.values), gradient=slopes)
 
     def __repr__(self) -> str:
         """Return a line that says what is known and where it was computed."""

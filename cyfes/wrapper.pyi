@@ -38,6 +38,7 @@ def sum_points_at(
     periods: Any,
     stream: int,
     multivariate: bool = ...,
+    progress: Callable[[float], object] | None = ...,
 ) -> tuple[int, str]: ...
 def sum_grid_at(
     device: int,
@@ -49,7 +50,9 @@ def sum_grid_at(
     spacing: Any,
     points: Any,
     stream: int,
+    path: int = ...,
     multivariate: bool = ...,
+    progress: Callable[[float], object] | None = ...,
 ) -> tuple[int, str]: ...
 def library_version() -> str: ...
 def cuda_versions() -> tuple[int, int]: ...

@@ -287,6 +287,7 @@ def sum_points_at(
     const double[::1] periods not None,
     uintptr_t stream,
     bint multivariate=False,
+    progress=None,
 ):
     """As ``sum_points``, but for contiguous arrays in the memory of the device.
 
@@ -295,7 +296,7 @@ def sum_points_at(
     """
     cdef hills_t hills
     describe(&hills, kernel, counts, addresses, periods, multivariate)
-    cdef Watcher watcher = Watcher(0, None)
+    cdef Watcher watcher = Watcher(0, progress)
     watcher.c.device_memory = 1
     watcher.c.stream = <void *>stream
     cdef int64_t count = counts[2]
@@ -317,15 +318,18 @@ def sum_grid_at(
     const double[::1] spacing not None,
     const int64_t[::1] points not None,
     uintptr_t stream,
+    int path=0,
     bint multivariate=False,
+    progress=None,
 ):
     """As ``sum_grid``, but for contiguous arrays in the memory of the device.
 
-    ``counts``: hills, rows of sigmas. ``addresses``: centers, sigmas, heights, values.
+    ``counts``: hills, rows of sigmas. ``addresses``: centers, sigmas, heights, values, gradient;
+    that of the gradient is 0 for none.
     """
     cdef hills_t hills
     describe(&hills, kernel, counts, addresses, periods, multivariate)
-    cdef Watcher watcher = Watcher(0, None)
+    cdef Watcher watcher = Watcher(path, progress)
     watcher.c.device_memory = 1
     watcher.c.stream = <void *>stream
     cdef cufes_grid grid
@@ -334,7 +338,8 @@ def sum_grid_at(
     grid.spacing = &spacing[0]
     grid.points = &points[0]
     cdef real *values = <real *><uintptr_t>addresses[3]
+    cdef real *slopes = <real *><uintptr_t>addresses[4]
     cdef cufes_status status
     with nogil:
-        status = api_sum_grid(device, &hills, &grid, values, NULL, &watcher.c)
+        status = api_sum_grid(device, &hills, &grid, values, slopes, &watcher.c)
     return watcher.conclude(status)

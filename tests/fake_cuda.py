@@ -62,8 +62,24 @@ class Array:
     def min(self) -> Array:
         return Array(self.host.min())
 
+    @property
+    def dtype(self) -> Any:
+        return self.host.dtype
+
+    def reshape(self, shape: tuple[int, ...]) -> Array:
+        return Array(self.host.reshape(shape))
+
+    def sum(self, axis: int) -> Array:
+        return Array(self.host.sum(axis=axis))
+
     def clip(self, low: float, high: float) -> Array:
         return Array(self.host.clip(low, high))
+
+    def __getitem__(self, key: Any) -> Array:
+        return Array(self.host[key])
+
+    def __mul__(self, other: Any) -> Array:
+        return Array(self.host * _host(other))
 
     def __sub__(self, other: Any) -> Array:
         return Array(self.host - _host(other))
@@ -89,9 +105,10 @@ class Foreign:
 
     def __init__(self, host: Any) -> None:
         self.host = np.asarray(host)
+        self.ordinal = ORDINAL
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return 2, ORDINAL
+        return 2, self.ordinal
 
 
 def _host(value: Any) -> Any:
@@ -121,6 +138,8 @@ cupy = SimpleNamespace(
     from_dlpack=lambda array: Array(array.host),
     ascontiguousarray=_ascontiguous,
     empty=lambda shape, dtype: Array(np.empty(shape, dtype)),
+    broadcast_to=lambda array, shape: Array(np.broadcast_to(array.host, shape)),
+    log=lambda array: Array(np.log(array.host)),
 )
 
 
@@ -146,15 +165,21 @@ class Calls:
         periods: Any,
         stream: int,
         multivariate: bool,
+        progress: Any = None,
     ) -> tuple[int, str]:
         self.seen.append((addresses, device, stream))
+        # So small a sum does not report.
+        if progress is not None:
+            progress(0.5)
         n, rows, m = counts
         d = len(periods)
         width = d * (d + 1) // 2 if multivariate else d
         shapes = ((n, d), (rows, width), (n,), (m, d), (m,))
         centers, sigmas, heights, points, values = map(self._at, addresses, shapes)
         result: tuple[int, str] = self._wrapper.sum_points(
-            -1, kernel, centers, sigmas, heights, periods, points, values, multivariate=multivariate
+            *(-1, kernel, centers, sigmas, heights, periods, points, values),
+            multivariate=multivariate,
+            progress=progress,
         )
         return result
 
@@ -169,15 +194,24 @@ class Calls:
         spacing: Any,
         points: Any,
         stream: int,
+        path: int,
         multivariate: bool,
+        progress: Any = None,
     ) -> tuple[int, str]:
         self.seen.append((addresses, device, stream))
+        # So small a sum does not report.
+        if progress is not None:
+            progress(0.5)
         n, rows = counts
-        d = len(periods)
-        shapes = ((n, d), (rows, d), (n,), (int(np.prod(points)),))
+        d, size = len(periods), int(np.prod(points))
+        shapes = ((n, d), (rows, d), (n,), (size,))
         centers, sigmas, heights, values = map(self._at, addresses, shapes)
+        slopes = self._at(addresses[4], (d, size)) if addresses[4] else None
         result: tuple[int, str] = self._wrapper.sum_grid(
             *(-1, kernel, centers, sigmas, heights, periods, lower, spacing, points, values),
+            slopes,
+            path=path,
             multivariate=multivariate,
+            progress=progress,
         )
         return result

@@ -173,6 +173,135 @@ def test_reweighting_gives_a_surface_that_both_libraries_take(
     assert torch.as_tensor(fes, device="cuda").data_ptr() == where
 
 
+def placed(library: Any, hills: Hills, dtype: str = "float64") -> Hills:
+    """Return the same hills with their arrays on the GPU."""
+    parts = (hills.centers, hills.sigmas, hills.heights)
+    arrays = [library.on_gpu(part, dtype) for part in parts]
+    fields: dict[str, Any] = {"domain": hills.domain, "bias_factors": hills.bias_factors}
+    return Hills(hills.names, *arrays, kernel=hills.kernel, **fields)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 2e-5)])
+@pytest.mark.parametrize(
+    ("kernel", "truncation", "plan"),
+    [
+        ("stretched-gaussian", "plumed", "auto"),
+        ("stretched-gaussian", "plumed", "direct"),
+        ("gaussian", "plumed", "auto"),
+        ("gaussian", "none", "separable"),
+    ],
+)
+def test_hills_on_the_gpu_are_summed_where_they_are(
+    library: Any,
+    calls: list[tuple[Any, ...]],
+    kernel: str,
+    truncation: str,
+    plan: str,
+    dtype: str,
+    tolerance: float,
+) -> None:
+    host = Hills(HILLS.names, HILLS.centers, HILLS.sigmas, HILLS.heights, kernel=kernel)
+    hills = placed(library, host, dtype)
+    grid = Grid([-1.5, -1.5], [1.5, 1.5], [60, 50])
+    out = [library.on_gpu(np.zeros(s), dtype) for s in (grid.shape, (2, *grid.shape))]
+    how: dict[str, Any] = {"truncation": truncation, "plan": plan, "gradient": True}
+    expected: Any = cyfes.sum_hills(host, grid, device="cpu", **how)
+    found: Any = cyfes.sum_hills(hills, grid, dtype=dtype, out=tuple(out), **how)
+    there = [hills.centers, hills.sigmas, *out]
+    addresses = calls[-1][3]
+    assert [*addresses[:2], *addresses[3:]] == [library.address(array) for array in there]
+    assert library.address(found.values) == library.address(out[0])
+    assert type(found.values) is type(out[0])
+    surface = found.to_host()
+    for one, other in (
+        (surface.values, expected.values),
+        (surface.gradient, expected.gradient),
+    ):
+        np.testing.assert_allclose(one, other, atol=tolerance * np.abs(other).max())
+    # The caller's heights are as they were.
+    np.testing.assert_array_equal(library.host(hills.heights), HILLS.heights.astype(dtype))
+
+
+def test_hills_are_summed_on_the_current_stream(library: Any, calls: list[tuple[Any, ...]]) -> None:
+    grid = Grid(["-pi", -1.5], ["pi", 1.5], [60, 50], [True, False])
+    expected = cyfes.sum_hills(HILLS, grid, device="cpu").values
+    source = library.on_gpu(HILLS.centers)
+    centers = library.on_gpu(np.zeros_like(HILLS.centers))
+    how: dict[str, Any] = {"domain": HILLS.domain, "bias_factors": 10.0}
+    hills = Hills(HILLS.names, centers, [0.3, 0.2], library.on_gpu(HILLS.heights), **how)
+    stream = library.stream()
+    library.host(source)
+    with library.entered(stream):
+        library.wait()
+        centers[:] = source
+        found = library.host(cyfes.sum_hills(hills, grid).values)
+    assert calls[-1][8] == library.handle(stream) != 0
+    np.testing.assert_allclose(found, expected, atol=1e-10 * np.abs(expected).max())
+
+
+def test_portions_intervals_and_the_bias_of_hills_on_the_gpu(library: Any) -> None:
+    grid = Grid(["-pi", -1.5], ["pi", 1.5], [60, 50], [True, False])
+    hills = placed(library, HILLS)
+    portions = iter([hills[:2000], hills[2000:]])
+    found: Any = cyfes.sum_hills(portions, grid, gradient=True).to_host()
+    expected: Any = cyfes.sum_hills(HILLS, grid, device="cpu", gradient=True)
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-8)
+    np.testing.assert_allclose(found.gradient, expected.gradient, atol=1e-7)
+    values = library.host(cyfes.bias(library.on_gpu(POINTS), hills))
+    np.testing.assert_allclose(values, cyfes.bias(POINTS, HILLS, device="cpu"), atol=1e-8)
+    flat = Hills(["x"], HILLS.centers[:, :1], 0.2, HILLS.heights, interval=(-0.5, 0.5))
+    arrays = [library.on_gpu(array) for array in (flat.centers[:, 0], flat.heights)]
+    there = Hills(["x"], arrays[0], 0.2, arrays[1], interval=(-0.5, 0.5))
+    line = Grid(-2.0, 2.0, 100)
+    bounded: Any = cyfes.sum_hills(there, line, gradient=True).to_host()
+    on_cpu: Any = cyfes.sum_hills(flat, line, device="cpu", gradient=True)
+    np.testing.assert_allclose(bounded.values, on_cpu.values, atol=1e-8)
+    np.testing.assert_allclose(bounded.gradient, on_cpu.gradient, atol=1e-7)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_reweighting_with_a_bandwidth_for_each_sample(
+    library: Any, calls: list[tuple[Any, ...]], there: bool
+) -> None:
+    grid = Grid(["-pi", -1.5], ["pi", 1.5], [60, 50], [True, False])
+    widths = RNG.uniform(0.1, 0.3, POINTS.shape)
+    bias = RNG.uniform(0.0, 30.0, len(POINTS))
+    how: dict[str, Any] = {"kT": 2.5, "plan": "separable"}
+    expected = cyfes.reweight(POINTS, grid, widths, bias=bias, device="cpu", **how)
+    samples, biases = library.on_gpu(POINTS), library.on_gpu(bias)
+    out = library.on_gpu(np.zeros(grid.shape))
+    given = library.on_gpu(widths) if there else widths
+    fes: Any = cyfes.reweight(samples, grid, given, bias=biases, out=out, **how)
+    np.testing.assert_allclose(library.host(out), expected.values, atol=1e-7)
+    assert library.address(fes.values) == library.address(out) == calls[-1][3][3]
+    assert fes.plan.startswith("separable")
+    # The caller's biases are as they were.
+    np.testing.assert_array_equal(library.host(biases), bias)
+
+
+def test_a_long_sum_on_the_gpu_is_watched_and_stopped(library: Any) -> None:
+    count = 1_000_000
+    centers = library.on_gpu(RNG.uniform(-1.0, 1.0, (count, 3)))
+    hills = Hills(["x", "y", "z"], centers, 0.3, 1.0, kernel="gaussian")
+    grid = Grid([-1.0] * 3, [1.0] * 3, [250] * 3)
+    told: list[float] = []
+
+    def stop(done: float) -> None:
+        told.append(done)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        cyfes.sum_hills(hills, grid, truncation="none", progress=stop)
+    assert len(told) == 1
+    # And the device goes on.
+    few = hills[:1000]
+    host = Hills(hills.names, library.host(few.centers), 0.3, 1.0, kernel="gaussian")
+    small = Grid([-1.0] * 3, [1.0] * 3, [20] * 3)
+    expected = cyfes.sum_hills(host, small, device="cpu", truncation="none").values
+    found = library.host(cyfes.sum_hills(few, small, truncation="none").values)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
 def test_a_pytorch_job_beside_goes_on(library: Any, extra: Callable[[str], Any]) -> None:
     torch = extra("torch")
     matrix = torch.randn(1024, 1024, device="cuda")
