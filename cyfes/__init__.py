@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from cyfes.grid import Grid
     from cyfes.hills import Hills, iter_hills, read_hills
     from cyfes.offsets import BiasOffset, bias_offset
-    from cyfes.opes import Kernels, read_kernels
+    from cyfes.opes import Kernels, read_kernels, read_states
+    from cyfes.opes_sum import sum_kernels
     from cyfes.over_time import convergence
     from cyfes.path_fes import (
         DevicePathFES,
@@ -86,6 +87,7 @@ _MODULES = {
     "read_colvar": "cyfes.colvar",
     "read_hills": "cyfes.hills",
     "read_kernels": "cyfes.opes",
+    "read_states": "cyfes.opes",
     "read_out": "cyfes.tables",
     "reweight": "cyfes.reweighting",
     "reweight_blocks": "cyfes.blocks",
@@ -93,6 +95,7 @@ _MODULES = {
     "save_dat": "cyfes.tables",
     "save_fes": "cyfes.tables",
     "sum_hills": "cyfes.sums",
+    "sum_kernels": "cyfes.opes_sum",
 }
 
 __all__ = [
@@ -134,12 +137,14 @@ __all__ = [
     "read_hills",
     "read_kernels",
     "read_out",
+    "read_states",
     "reweight",
     "reweight_blocks",
     "save_cube",
     "save_dat",
     "save_fes",
     "sum_hills",
+    "sum_kernels",
 ]
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # begin with a minus sign, SIGNED_OPTIONS.
 COMMANDS = {
     "sum-hills": "sum hills to a free-energy surface",
+    "opes": "make the free-energy surfaces of the states of an OPES run",
     "reweight": "make a free-energy surface of weighted samples",
     "analyze": "list minima, barriers, paths and differences with error bars",
     "plot": "draw surfaces and paths",

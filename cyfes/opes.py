@@ -106,6 +106,46 @@ def read_kernels(path: Path_) -> Kernels:
     CyfesWarning
         If the last line is cut off. That line is not used.
     """
+    parts = _parts(path)
+    layout = parts[-1][0]
+    tables = parts[-1:] if layout.is_state else parts
+    return layout.kernels(np.concatenate([table for _, table in tables]))
+
+
+def read_states(path: Path_) -> list[Kernels]:
+    """Read all states of the STATE file of an OPES run, which `read_kernels` gives the last of.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, plain or compressed with gzip, xz or Zstandard.
+
+    Returns
+    -------
+    list of Kernels
+        The states, in the order of the file.
+
+    Raises
+    ------
+    HillsFileError, MissingDependencyError, OSError
+        As for `read_kernels`, and if it is a KERNELS file.
+
+    Warns
+    -----
+    CyfesWarning
+        If the last line is cut off. That line is not used.
+    """
+    parts = _parts(path)
+    if not parts[0][0].is_state:
+        raise HillsFileError(
+            f"{path}: found a KERNELS file, which does not hold the norm of its kernels; expected "
+            "a STATE file, which OPES writes with STATE_WFILE"
+        )
+    return [layout.kernels(table) for layout, table in parts]
+
+
+def _parts(path: Path_) -> list[tuple[_Layout, NDArray[np.float64]]]:
+    """Return what follows each header."""
     layouts: list[_Layout] = []
 
     def select(header: Header) -> Selection:
@@ -114,18 +154,16 @@ def read_kernels(path: Path_) -> Kernels:
         return layouts[-1].selection
 
     file = ColumnFile(path, select)
-    tables: list[NDArray[np.float64]] = []
-    states = 0
+    parts: list[tuple[_Layout, list[NDArray[np.float64]]]] = []
     for table in file.tables():
-        if len(layouts) > states and layouts[-1].is_state:
-            tables.clear()
-        states = len(layouts)
-        tables.append(table)
-    if not tables:
+        if not parts or parts[-1][0] is not layouts[-1]:
+            parts.append((layouts[-1], []))
+        parts[-1][1].append(table)
+    if not parts:
         raise file.error("found no kernels, expected at least one")
     if file.dropped:
-        warnings.warn(CyfesWarning(file.dropped), stacklevel=2)
-    return layouts[-1].kernels(np.concatenate(tables))
+        warnings.warn(CyfesWarning(file.dropped), stacklevel=3)
+    return [(layout, np.concatenate(tables)) for layout, tables in parts]
 
 
 class _Layout:

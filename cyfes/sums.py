@@ -127,7 +127,7 @@ def sum_hills(
     path_number(plan)
     first, portions = _portions(hills)
     kernel = _grid_kernel(first.kernel, truncation)
-    periods = _grid_periods(first, grid)
+    periods = grid_periods(first, grid)
     if portions is not None and progress is not None:
         progress = _endless(progress)
     if first.on_device:
@@ -177,7 +177,7 @@ def sum_rows(
     hills.check_on_host("parts of a surface")
     real = precision(dtype)
     kernel = _grid_kernel(hills.kernel, truncation)
-    task = _negated(hills, kernel, _grid_periods(hills, grid), grid, real)
+    task = _negated(hills, kernel, grid_periods(hills, grid), grid, real)
     if plan == "nufft":
         raise InputError('plan is "nufft", which has no parts; expected another')
     devices = _device.choose_all(device, _work(hills, grid, kernel, gradient).seconds)
@@ -452,7 +452,7 @@ def _grid_kernel(kernel: str, truncation: str) -> int:
     return STRETCHED_GAUSSIAN
 
 
-def _grid_periods(hills: Hills, grid: Grid) -> NDArray[np.float64]:
+def grid_periods(hills: Hills, grid: Grid) -> NDArray[np.float64]:
     """Return the period of each axis of the grid, 0 where there is none."""
     if grid.ndim != hills.ndim:
         raise InputError(f"the grid has {grid.ndim} axes, the hills have {hills.ndim} variables")

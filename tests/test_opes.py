@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import opes_files
 import pytest
 from hills_files import HEADER_1D, ROWS_1D
+from opes_files import KERNELS
 
 from cyfes.errors import CyfesWarning, HillsFileError
 from cyfes.opes import read_kernels
@@ -14,20 +16,7 @@ from cyfes.opes import read_kernels
 if TYPE_CHECKING:
     from pathlib import Path
 
-KERNELS = """\
-#! FIELDS time phi d sigma_phi sigma_d height logweight
-#! SET action OPES_METAD_kernels
-#! SET biasfactor 10
-#! SET epsilon 4.2e-08
-#! SET kernel_cutoff 5.8
-#! SET compression_threshold 1
-#! SET min_phi -pi
-#! SET max_phi pi
-"""
-STATE = KERNELS.replace(" logweight", "").replace("_kernels", "_state")
-STATE = STATE.replace("factor 10", "factor inf") + (
-    "#! SET zed 0.25\n#! SET sum_weights 12.5\n#! SET sum_weights2 3\n#! SET counter 40\n"
-)
+STATE = opes_files.STATE.replace("factor 10", "factor inf")
 
 
 def test_all_kernels_are_read_restarts_included(tmp_path: Path) -> None:

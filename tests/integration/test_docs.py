@@ -50,7 +50,7 @@ def test_code_for_the_gpu_runs_there(extra: Callable[[str], Any]) -> None:
     for name in ("cupy", "torch"):
         extra(name)
     blocks = pages.blocks_of(DOCS / "device_arrays.md", (pages.GPU_CODE,))
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names: dict[str, Any] = {}
     for block in blocks:
         exec(block.body, names)  # noqa: S102 - the page's own code
