@@ -15,6 +15,8 @@ _EXTRAS = {
     "tqdm": "progress",
     "shtab": "completion",
     "finufft": "nufft",
+    "cupy": "nufft-cuda",
+    "cufinufft": "nufft-cuda",
     "dask": "dask",
 }
 

@@ -1,22 +1,27 @@
 """Sums of plain Gaussians of one width on a grid, by a non-uniform fast Fourier transform (NUFFT).
 
 V(x) = Σ_n h_n G(x - c_n) is a convolution: the transform of V is that of the point charges h_n at
-c_n, which the optional package finufft computes, times that of a Gaussian. Its cost hardly grows
-with the number of hills. Axes that are not periodic are continued until no image is felt.
+c_n, which the optional package finufft computes, on a CUDA device cufinufft, times that of a
+Gaussian. Its cost hardly grows with the number of hills. Axes that are not periodic are continued
+until no image is felt.
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cyfes._device import CPU
+from cyfes import _device
 from cyfes._extras import need
 from cyfes.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
     from numpy.typing import NDArray
 
     from cyfes._grid_sum import GridSum, Means
@@ -24,8 +29,21 @@ if TYPE_CHECKING:
 # exp(-½ r²) is below 1e-16 of its maximum beyond, both in space and, by 1/sigma, in frequency.
 _VANISHES = 8.6
 
-# What finufft is asked for; it reaches some 1e-13 of the largest value.
+# What is asked for of the transforms; they reach some 1e-13 of the largest value.
 _TOLERANCE = 1e-14
+
+
+class Engine(NamedTuple):
+    """What computes: a library of arrays, and one of transforms."""
+
+    #: NumPy or CuPy.
+    arrays: Any
+    #: finufft or cufinufft, whose functions have the same names and arguments.
+    transforms: Any
+    #: What the latter are told besides.
+    options: dict[str, Any]
+    #: Returns an array of the former as NumPy's.
+    to_host: Callable[[Any], NDArray[Any]]
 
 
 class _Axis(NamedTuple):
@@ -41,18 +59,22 @@ class _Axis(NamedTuple):
     modes: int
 
     @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """The frequencies, shape (2 modes + 1,)."""
+        modes = np.arange(-self.modes, self.modes + 1, dtype=np.float64)
+        return 2.0 * math.pi / self.period * modes
+
+    @property
     def damping(self) -> NDArray[np.float64]:
         """The Fourier coefficients of a Gaussian of height 1."""
-        frequency = 2.0 * math.pi / self.period * np.arange(-self.modes, self.modes + 1)
         scale = math.sqrt(2.0 * math.pi) * self.sigma / self.period
-        damping: NDArray[np.float64] = scale * np.exp(-0.5 * (frequency * self.sigma) ** 2)
+        damping: NDArray[np.float64] = scale * np.exp(-0.5 * (self.frequencies * self.sigma) ** 2)
         return damping
 
     @property
     def derivative(self) -> NDArray[np.complex128]:
         """What a derivative multiplies each frequency with."""
-        frequency = 2.0 * math.pi / self.period * np.arange(-self.modes, self.modes + 1)
-        return 1.0j * frequency.astype(np.complex128)
+        return 1.0j * self.frequencies.astype(np.complex128)
 
 
 def add_by_fourier_transform(
@@ -64,26 +86,45 @@ def add_by_fourier_transform(
     ------
     InputError
         If the hills are not plain Gaussians of one width in up to three dimensions, narrow against
-        their periods, or the device is not the CPU.
+        their periods, or there are several devices.
     MissingDependencyError
-        If finufft is not installed.
+        If finufft is not installed, or for a CUDA device cufinufft.
+    DeviceError
+        If the device fails; `DeviceMemoryError` if it is too small.
     """
     _check_served(task, means)
-    finufft = need("finufft", "the nufft plan")
     axes = [_axis(task, i) for i in range(task.grid.ndim)]
-    spectrum = _spectrum(finufft, task, axes)
-    values += _on_grid(spectrum, axes)
-    if gradient is not None:
-        gradient += [_on_grid(_derived(spectrum, axes, i), axes) for i in range(len(axes))]
+    with _engine(means.devices[0]) as engine:
+        spectrum = _spectrum(engine, task, axes)
+        values += _on_grid(engine, spectrum, axes)
+        for i, slopes in enumerate(() if gradient is None else gradient):
+            np.add(slopes, _on_grid(engine, _derived(engine, spectrum, axes, i), axes), out=slopes)
     modes = " x ".join(str(2 * axis.modes + 1) for axis in axes)
-    return f"nufft, {modes} modes, finufft {finufft.__version__}"
+    library = engine.transforms
+    return f"nufft, {modes} modes, {library.__name__} {library.__version__}"
+
+
+def _engine(device: int) -> AbstractContextManager[Engine]:
+    if device == _device.CPU:
+        return _host_engine()
+    from cyfes import _nufft_cuda
+
+    return _nufft_cuda.engine(device)
+
+
+@contextmanager
+def _host_engine() -> Iterator[Engine]:
+    yield Engine(np, need("finufft", "the nufft plan"), {}, np.asarray)
 
 
 def _check_served(task: GridSum, means: Means) -> None:
     from cyfes._grid_sum import GAUSSIAN
 
-    if tuple(means.devices) != (CPU,):
-        raise InputError('the nufft plan computes on the CPU; use device="cpu" or another plan')
+    if len(means.devices) > 1:
+        raise InputError(
+            f"the nufft plan computes on one device, found {_device.name(means.devices)}; use one "
+            "of them, or another plan"
+        )
     if task.kernel != GAUSSIAN or task.multivariate or len(task.sigmas) != 1:
         raise InputError(
             'the nufft plan sums plain Gaussians that all have the same widths (kernel="gaussian", '
@@ -112,56 +153,58 @@ def _axis(task: GridSum, i: int) -> _Axis:
     return _Axis(float(task.grid.lower[i]), period, sigma, points, wanted, modes)
 
 
-def _spectrum(finufft: Any, task: GridSum, axes: list[_Axis]) -> NDArray[np.complex128]:
+def _spectrum(engine: Engine, task: GridSum, axes: list[_Axis]) -> Any:
     """Return the Fourier coefficients of the sum; the origin is the corner of the grid."""
-    angles = [
-        _angle((task.centers[:, i].astype(np.float64) - axis.lower) / axis.period)
-        for i, axis in enumerate(axes)
-    ]
-    charges = task.heights.astype(np.complex128)
-    transform = getattr(finufft, f"nufft{len(axes)}d1")
+    arrays = engine.arrays
+    angles = [_angles(arrays, task.centers[:, i], axis) for i, axis in enumerate(axes)]
+    charges = arrays.asarray(task.heights).astype(np.complex128)
+    transform = getattr(engine.transforms, f"nufft{len(axes)}d1")
     shape = tuple(2 * axis.modes + 1 for axis in axes)
     size = shape[0] if len(shape) == 1 else shape
-    spectrum: NDArray[np.complex128] = transform(
-        *angles, charges, size, eps=_TOLERANCE, isign=-1, modeord=0
+    spectrum = transform(
+        *angles, charges, size, eps=_TOLERANCE, isign=-1, modeord=0, **engine.options
     )
     for i, axis in enumerate(axes):
-        spectrum *= _along(axis.damping, i, len(axes))
+        spectrum *= _along(arrays.asarray(axis.damping), i, len(axes))
     return spectrum
 
 
-def _angle(turns: NDArray[np.float64]) -> NDArray[np.float64]:
-    angle: NDArray[np.float64] = 2.0 * math.pi * (turns - np.round(turns))
-    return angle
+def _angles(arrays: Any, centers: NDArray[Any], axis: _Axis) -> Any:
+    """Return where on the circle the centres are, from -π to π."""
+    turns = (arrays.asarray(centers).astype(np.float64) - axis.lower) / axis.period
+    return 2.0 * math.pi * (turns - arrays.rint(turns))
 
 
-def _along(numbers: NDArray[Any], i: int, ndim: int) -> NDArray[Any]:
+def _along(numbers: Any, i: int, ndim: int) -> Any:
     """Return one number for each place along axis i, to multiply an array with."""
     return numbers.reshape([-1 if axis == i else 1 for axis in range(ndim)])
 
 
-def _derived(spectrum: NDArray[np.complex128], axes: list[_Axis], i: int) -> NDArray[np.complex128]:
-    derived: NDArray[np.complex128] = spectrum * _along(axes[i].derivative, i, len(axes))
-    return derived
+def _derived(engine: Engine, spectrum: Any, axes: list[_Axis], i: int) -> Any:
+    return spectrum * _along(engine.arrays.asarray(axes[i].derivative), i, len(axes))
 
 
-def _on_grid(spectrum: NDArray[np.complex128], axes: list[_Axis]) -> NDArray[np.float64]:
+def _on_grid(engine: Engine, spectrum: Any, axes: list[_Axis]) -> NDArray[np.float64]:
     """Return the function with these Fourier coefficients at the points of the grid."""
+    arrays = engine.arrays
     for i, axis in enumerate(axes):
-        spectrum = _folded(spectrum, i, axis)
-        spectrum = np.fft.ifft(spectrum, axis=i) * axis.points
+        spectrum = _folded(arrays, spectrum, i, axis)
+        spectrum = arrays.fft.ifft(spectrum, axis=i) * axis.points
         spectrum = spectrum[(slice(None),) * i + (slice(axis.wanted),)]
-    return np.ascontiguousarray(spectrum.real)
+    return engine.to_host(arrays.ascontiguousarray(spectrum.real))
 
 
-def _folded(spectrum: NDArray[np.complex128], i: int, axis: _Axis) -> NDArray[np.complex128]:
+def _folded(arrays: Any, spectrum: Any, i: int, axis: _Axis) -> Any:
     """Return the coefficients on a grid: frequencies that its points cannot tell apart, added."""
     shape = list(spectrum.shape)
     shape[i] = axis.points
-    folded = np.zeros(shape, dtype=np.complex128)
-    places = np.arange(-axis.modes, axis.modes + 1) % axis.points
-    moved, target = np.moveaxis(spectrum, i, 0), np.moveaxis(folded, i, 0)
-    for start in range(0, len(places), axis.points):
-        # Within as many as there are points, every place comes once.
-        target[places[start : start + axis.points]] += moved[start : start + axis.points]
+    folded = arrays.zeros(shape, dtype=np.complex128)
+    moved, target = arrays.moveaxis(spectrum, i, 0), arrays.moveaxis(folded, i, 0)
+    # Frequencies -modes to modes lie beside each other on the grid until it ends, and begins anew.
+    start, stop = 0, len(moved)
+    while start < stop:
+        place = (start - axis.modes) % axis.points
+        count = min(stop - start, axis.points - place)
+        target[place : place + count] += moved[start : start + count]
+        start += count
     return folded

@@ -91,8 +91,8 @@ def sum_hills(
         How to compute: the fastest way; every hill at every point; products of a factor along each
         axis (for plain Gaussians everywhere); tiles of the grid with the hills that reach them (for
         kernels with a cut-off); or a Fourier transform, within 1e-11 of the largest value, by the
-        optional package finufft (for plain Gaussians of one width everywhere). The surface's `plan`
-        says what was done.
+        optional packages finufft on the CPU, cufinufft on a GPU (for plain Gaussians of one width
+        everywhere). The surface's `plan` says what was done.
     out : ndarray, or pair of ndarrays, optional
         Where to write F, and with `gradient` its gradient: C-contiguous arrays of the shapes
         grid.shape and (D, *grid.shape), such as a `numpy.memmap` larger than memory; for hills on
@@ -112,7 +112,7 @@ def sum_hills(
         If hills and grid do not fit together, an argument is unknown, the plan cannot serve the
         kernel, or the surface does not fit in memory.
     MissingDependencyError
-        If the plan is "nufft" and finufft is not installed.
+        If the plan is "nufft" and finufft, or on a GPU cufinufft, is not installed.
     DeviceError
         If the device is absent, unsupported or fails; `DeviceMemoryError` if it is too small.
     LibraryError
