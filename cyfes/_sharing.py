@@ -79,8 +79,8 @@ def _in_threads(
         return compute(*parts[number], watch)
 
     with ThreadPoolExecutor(len(parts)) as threads:
-        running = [threads.submit(run, number) for number in range(len(parts))]
         try:
+            running = [threads.submit(run, number) for number in range(len(parts))]
             _await(running, done, progress)
         except BaseException:
             stopped.set()
