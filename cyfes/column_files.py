@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 import re
-from contextlib import contextmanager
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cyfes._library import text_module
-from cyfes.errors import HillsFileError, InputError, MissingDependencyError
+from cyfes.compression import damage, decompressed
+from cyfes.errors import HillsFileError, InputError
 from cyfes.plumed_format import parse_number
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ _LONGEST_LINE = 1 << 20
 # After a line that only Python can read, the next ones are tried in short pieces first: many such
 # lines would otherwise be parsed over and over.
 _FIRST_PIECE = 1 << 12
-
-_COMPRESSED_BLOCK = 1 << 17
-
-_MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 class Header(NamedTuple):
@@ -156,7 +152,7 @@ class ColumnFile:
         OSError
             If the file cannot be read.
         """
-        with self.path.open("rb") as file, _text_of(file, self.path) as (stream, kind):
+        with self.path.open("rb") as file, decompressed(file, self.path) as (stream, kind):
             source = _Source(stream, file)
             while self._filled(source, kind):
                 while source.has_line():
@@ -181,10 +177,7 @@ class ColumnFile:
         try:
             filled = source.fill()
         except Exception as fault:  # each decompressor has an exception of its own
-            if isinstance(fault, MemoryError) or getattr(fault, "errno", None) is not None:
-                raise
-            message = f"found damaged or incomplete {kind} data ({fault}), expected a whole file"
-            raise self.error(message, self._line) from fault
+            raise self.error(damage(fault, kind), self._line) from fault
         if len(source.waiting()) > _LONGEST_LINE and not source.has_line():
             message = f"found no line end within {_LONGEST_LINE} bytes, expected a text file"
             raise self.error(message, self._line)
@@ -385,78 +378,3 @@ class _Source:
     def put_back(self, line: bytes) -> None:
         """Take back the line that was handed out last."""
         self._start -= len(line)
-
-
-@contextmanager
-def _text_of(file: Any, path: Path) -> Iterator[tuple[Any, str]]:
-    """Yield the text of a file as a stream, and how it is compressed."""
-    # Peeking instead of seeking lets the file be a pipe.
-    start = file.peek(8)
-    kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
-    if not kind:
-        yield file, "plain"
-        return
-    with _decompressed(file, kind, path) as text:
-        yield text, kind
-
-
-def _decompressed(stream: Any, kind: str, path: Path) -> Any:
-    # Each is seldom needed, and takes its time to import.
-    if kind == "gzip":
-        import gzip
-
-        return gzip.GzipFile(fileobj=stream)
-    if kind == "xz":
-        import lzma
-
-        return lzma.LZMAFile(stream)
-    try:
-        import zstandard
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{path}: found Zstandard data, which needs the package zstandard: "
-            "pip install cyfes[zstd], or decompress the file"
-        ) from error
-    return _Pieces(_frames(stream, zstandard.ZstdDecompressor))
-
-
-def _frames(stream: Any, decompressor: Callable[[], Any]) -> Iterator[bytes]:
-    """Yield the text of Zstandard frames; the package's own reader takes a cut one for complete."""
-    frame = None
-    data = stream.read(_COMPRESSED_BLOCK)
-    while data:
-        frame = frame or decompressor().decompressobj()
-        yield frame.decompress(data)
-        if frame.eof:
-            data, frame = frame.unused_data, None
-        else:
-            data = b""
-        data = data or stream.read(_COMPRESSED_BLOCK)
-    if frame is not None:
-        raise EOFError("the file ended before the end of a frame was reached")
-
-
-class _Pieces:
-    """A stream of pieces of text."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = b""
-
-    def __enter__(self) -> _Pieces:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._rest = b""
-
-    def readinto(self, buffer: memoryview) -> int:
-        """Fill a buffer as far as the next piece goes; return 0 at the end."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = piece
-        count = min(len(buffer), len(self._rest))
-        buffer[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count

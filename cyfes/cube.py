@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cyfes._version import __version__
+from cyfes.compression import read_whole
 from cyfes.errors import InputError
 from cyfes.plumed_format import write_text
 from cyfes.sums import as_matrix
@@ -191,7 +192,7 @@ def read_cube(file_name: str | os.PathLike[str]) -> CubeData:
         If the file cannot be read.
     """
     path = Path(file_name)
-    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    lines = read_whole(path).decode("ascii", "replace").splitlines()
     try:
         rows = [[float(word) for word in line.split()] for line in lines[2:_HEADER_LINES]]
         atoms, *origin = rows[0]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyfes.compression import read_whole
 from cyfes.errors import InputError
 from cyfes.grid import Grid
 from cyfes.surface import FreeEnergySurface
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_GZIP_MAGIC = b"\x1f\x8b"
-
 
 def read_grid_file(path: Path) -> FreeEnergySurface:
     """Read a free energy, with its gradient if the file has one.
@@ -27,7 +25,7 @@ def read_grid_file(path: Path) -> FreeEnergySurface:
     Parameters
     ----------
     path : Path
-        The file, plain or gzipped.
+        The file, plain or compressed with gzip, xz or Zstandard.
 
     Returns
     -------
@@ -60,12 +58,9 @@ def read_grid_file(path: Path) -> FreeEnergySurface:
 
 
 def _text(path: Path) -> str:
-    raw = path.read_bytes()
     try:
-        if raw.startswith(_GZIP_MAGIC):
-            raw = gzip.decompress(raw)
-        return raw.decode("utf-8")
-    except (EOFError, OSError, UnicodeDecodeError) as error:
+        return read_whole(path).decode("utf-8")
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: found no text ({error}), expected PLUMED's grid file") from None
 
 

@@ -456,17 +456,18 @@ class FreeEnergySurface:
         Parameters
         ----------
         path : path-like
-            The file; PLUMED's is gzipped if it ends with ``.gz``, and ``-`` is the standard
-            output. A file of that name is renamed to ``bck.0.NAME``, ``bck.1.NAME`` and so on,
-            and is never lost to an attempt that fails.
+            The file; it is gzipped if its name goes on with ``.gz``, as ``fes.dat.gz`` and
+            ``fes.cube.gz`` do, but for ``.npz`` and ``.nc``; ``-`` is the standard output. A file
+            of that name is renamed to ``bck.0.NAME``, ``bck.1.NAME`` and so on, and is never lost
+            to an attempt that fails.
         fmt : str
             The C format of every number in PLUMED's file.
 
         Raises
         ------
         InputError
-            If `fmt` is not one floating-point conversion, the format cannot hold the surface, or
-            there are too many backups.
+            If `fmt` is not one floating-point conversion, the format cannot hold the surface or be
+            compressed so, or there are too many backups.
         MissingDependencyError
             If a package that the format needs is not installed.
         OSError

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 # What one unit of length is in Å, which programs that read cube files expect.
 _ANGSTROM = {"nm": 10.0, "bohr": cube.BOHR}
 
+# What may follow the suffix of a format.
+_COMPRESSIONS = (".gz", ".xz", ".zst")
+
 # The first bytes of a NetCDF file of version 4, which is HDF5, and of the versions before.
 _HDF5, _NETCDF = b"\x89HDF", b"CDF"
 
@@ -36,14 +39,15 @@ _HDF5, _NETCDF = b"\x89HDF", b"CDF"
 def save(surface: FreeEnergySurface, path: Path_, fmt: str) -> None:
     """Write a surface; `FreeEnergySurface.save` says how."""
     check_target(path)
-    suffix = Path(path).suffix.lower()
+    suffix, compression = _suffixes(Path(path))
+    if compression not in ("", ".gz"):
+        raise InputError(f"{path}: found {compression}, expected .gz: surfaces are not written so")
     if suffix in (".cube", ".cub"):
         write_text(path, _cube_blocks(surface))
     elif suffix == ".vtk":
         from cyfes.vtk import vtk_bytes
 
-        with replacing(Path(path)) as target:
-            target.write_bytes(vtk_bytes(surface, description(surface)))
+        write_text(path, [vtk_bytes(surface, description(surface))])
     elif suffix == ".npz":
         with replacing(Path(path)) as target, target.open("wb") as stream:
             np.savez_compressed(stream, **_arrays(surface))  # type: ignore[arg-type]
@@ -54,6 +58,23 @@ def save(surface: FreeEnergySurface, path: Path_, fmt: str) -> None:
             write_netcdf(surface, target)
     else:
         write_text(path, _plumed_blocks(surface, fmt))
+
+
+def _suffixes(path: Path) -> tuple[str, str]:
+    """Return the suffix that names the format, and that of the compression or "".
+
+    Raises
+    ------
+    InputError
+        If the format is a compressed one, or a binary one that is read in its place.
+    """
+    compression = path.suffix.lower() if path.suffix.lower() in _COMPRESSIONS else ""
+    suffix = (Path(path.stem) if compression else path).suffix.lower()
+    if compression and suffix in (".npz", ".nc"):
+        raise InputError(
+            f"{path}: found {suffix}{compression}, expected {suffix} without compression"
+        )
+    return suffix, compression
 
 
 def load(
@@ -69,7 +90,8 @@ def load(
     ----------
     path : path-like
         The file. Its suffix names the format: ``.cube`` or ``.cub``, ``.vtk``, ``.npz``, ``.nc``;
-        any other is PLUMED's grid file, plain or gzipped.
+        any other is PLUMED's grid file. All but ``.npz`` and ``.nc`` may be compressed with gzip,
+        xz or Zstandard, as in ``fes.dat.xz`` and ``fes.cube.gz``.
     unit : str, optional
         The unit of the values, for files that do not say: "kJ/mol", "kcal/mol", "eV" or "kT".
     kT : float, optional
@@ -88,13 +110,13 @@ def load(
     InputError
         If the file is damaged or of another kind, or says another unit than the one given.
     MissingDependencyError
-        If a package that the format needs is not installed.
+        If a package that the format, or Zstandard, needs is not installed.
     OSError
         If the file cannot be read.
     """
     readers = {".cube": _read_cube, ".cub": _read_cube, ".vtk": _read_vtk}
     readers.update({".npz": _read_npz, ".nc": _read_netcdf})
-    surface = readers.get(Path(path).suffix.lower(), _read_plumed)(Path(path))
+    surface = readers.get(_suffixes(Path(path))[0], _read_plumed)(Path(path))
     if unit is not None and surface.unit not in (None, unit):
         raise InputError(
             f"{path}: found values in {surface.unit}, expected {unit} as given; "

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cyfes.compression import read_whole
 from cyfes.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def read_vtk(path: Path) -> VtkData:
     OSError
         If the file cannot be read.
     """
-    raw = path.read_bytes()
+    raw = read_whole(path)
     match = _HEADER.match(raw)
     if match is None:
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import re
 import subprocess
 import sys
@@ -104,6 +105,65 @@ def test_plumed_files_come_back_as_they_were_printed(ndim: int, name: str, tmp_p
     raw = (tmp_path / name).read_bytes()
     text = gzip.decompress(raw) if name.endswith(".gz") else raw
     assert (tmp_path / "again").read_bytes() == text
+
+
+def _compressed(kind: str, raw: bytes, extra: Extra) -> bytes:
+    if kind == ".gz":
+        return gzip.compress(raw)
+    if kind == ".xz":
+        return lzma.compress(raw)
+    data: bytes = extra("zstandard").ZstdCompressor().compress(raw)
+    return data
+
+
+@pytest.mark.parametrize("kind", [".gz", ".xz", ".zst"])
+@pytest.mark.parametrize("suffix", [".dat", ".cube", ".vtk"])
+def test_compressed_files_are_read(suffix: str, kind: str, tmp_path: Path, extra: Extra) -> None:
+    plain, path = tmp_path / f"fes{suffix}", tmp_path / f"fes{suffix}{kind}"
+    _surface(3).save(plain)
+    data = _compressed(kind, plain.read_bytes(), extra)
+    path.write_bytes(data)
+    np.testing.assert_array_equal(cyfes.load(path).values, cyfes.load(plain).values)
+    # Known by their content, whatever they are called.
+    named = tmp_path / f"other{suffix}"
+    named.write_bytes(data)
+    np.testing.assert_array_equal(cyfes.load(named).values, cyfes.load(plain).values)
+    for part in (0.3, 0.95):
+        path.write_bytes(data[: int(part * len(data))])
+        with pytest.raises(InputError, match=re.escape(f"{path.name}: found damaged or incomp")):
+            cyfes.load(path)
+
+
+def test_zstandard_without_its_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    (tmp_path / "fes.dat.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
+    with pytest.raises(MissingDependencyError, match=r"pip install cyfes\[zstd\]"):
+        cyfes.load(tmp_path / "fes.dat.zst")
+
+
+@pytest.mark.parametrize("suffix", [".dat", ".cube", ".vtk"])
+def test_files_are_gzipped_under_such_a_name(suffix: str, tmp_path: Path) -> None:
+    for name in (f"fes{suffix}", f"fes{suffix}.gz"):
+        _surface(3).save(tmp_path / name)
+    raw = (tmp_path / f"fes{suffix}.gz").read_bytes()
+    assert gzip.decompress(raw) == (tmp_path / f"fes{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fes.dat.xz", "found .xz, expected .gz"),
+        ("fes.cube.zst", "found .zst, expected .gz"),
+        ("fes.npz.gz", "found .npz.gz, expected .npz without compression"),
+        ("fes.nc.gz", "found .nc.gz, expected .nc without compression"),
+    ],
+)
+def test_what_is_not_compressed_so_is_refused(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        _surface(3).save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_plumeds_own_file_is_read(shared_data: Path) -> None:
