@@ -258,7 +258,7 @@ def test_hills_on_the_gpu_are_summed_there(
 def test_portions_of_hills_add_up_in_the_callers_array(gpu: dict[str, fake_cuda.Calls]) -> None:
     grid = Grid(["-pi", -1.0], ["pi", 1.0], [12, 9], [True, False])
     there = on_gpu(HILLS)
-    out: Any = Array(np.empty(grid.shape)), Array(np.empty((2, *grid.shape)))
+    out: Any = (Array(np.empty(grid.shape)), Array(np.empty((2, *grid.shape))))
     told: list[float] = []
     portions = iter([there[:10], there[10:11], there[11:]])
     found = cyfes.sum_hills(portions, grid, gradient=True, out=out, progress=told.append)
