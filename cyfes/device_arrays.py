@@ -140,6 +140,8 @@ def reweight(
     place: Place,
 ) -> FreeEnergySurface:
     """Return the free energy of samples on a device; see `cyfes.reweight`."""
+    if not on_device(samples):
+        raise InputError("samples: found none on a GPU, where others are; expected them there, too")
     library, real = place.library, place.real
     centers = _columns(library.take("samples", samples, real, 2), "samples", grid.ndim)
     check_positive("kT", kT)
@@ -207,6 +209,8 @@ def _hills_task(
     place: Place, kernel: int, hills: Hills, widths: Any, scale: Floats, periods: Floats
 ) -> Task:
     """Return hills as arrays on the device, their heights multiplied by one number or by N."""
+    if not len(hills):
+        raise InputError("found no hills, expected at least one")
     library, real = place.library, place.real
     multivariate = hills.cholesky is not None
     if kernel == GAUSSIAN:

@@ -88,10 +88,10 @@ def reweight(
     path = path_number(plan)
     if plan == "nufft":
         raise InputError('plan is "nufft", which loses the tails of a density; expected another')
-    if on_device(samples):
+    if any(map(on_device, (samples, bandwidth, bias))):
         from cyfes import device_arrays
 
-        place = device_arrays.Place.of([samples], device, real, plan, progress)
+        place = device_arrays.Place.of([samples, bandwidth, bias], device, real, plan, progress)
         return device_arrays.reweight(samples, grid, bandwidth, kT, bias, names, out, place)
     centers = as_matrix("samples", samples, grid.ndim, np.float64)
     if not len(centers):

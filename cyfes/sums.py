@@ -126,7 +126,7 @@ def sum_hills(
     real = precision(dtype)
     path_number(plan)
     first, portions = _portions(hills)
-    kernel = _grid_kernel(first.kernel, truncation)
+    kernel = _grid_kernel(first, truncation)
     periods = grid_periods(first, grid)
     if portions is not None and progress is not None:
         progress = _endless(progress)
@@ -176,7 +176,7 @@ def sum_rows(
     """Return the rows from `rows[0]` to before `rows[1]` of what `sum_hills` returns."""
     hills.check_on_host("parts of a surface")
     real = precision(dtype)
-    kernel = _grid_kernel(hills.kernel, truncation)
+    kernel = _grid_kernel(hills, truncation)
     task = _negated(hills, kernel, grid_periods(hills, grid), grid, real)
     if plan == "nufft":
         raise InputError('plan is "nufft", which has no parts; expected another')
@@ -247,11 +247,6 @@ def _negated(
     hills: Hills, kernel: int, periods: NDArray[np.float64], grid: Grid, real: np.dtype[Any]
 ) -> GridSum:
     """Return the sum of -hills: F itself, without another pass over the surface."""
-    if hills.interval is not None and kernel == BOXED_GAUSSIAN:
-        raise InputError(
-            "found plain Gaussians with an INTERVAL, whose cut-off at a box has no meaning beyond "
-            'it; expected stretched ones, or truncation="none"'
-        )
     centers, sigmas, heights = hills_arrays(hills, -hills.heights, real)
     multivariate = hills.cholesky is not None
     return GridSum(kernel, centers, sigmas, heights, multivariate, periods, grid, hills.interval)
@@ -439,15 +434,22 @@ def _bias_scale(hills: Hills) -> NDArray[np.float64]:
     return np.where(tempered, 1.0 - 1.0 / np.where(tempered, factors, 1.0), 1.0)
 
 
-def _grid_kernel(kernel: str, truncation: str) -> int:
+def _grid_kernel(hills: Hills, truncation: str) -> int:
     if truncation not in ("plumed", "none"):
         raise InputError(f'truncation is {truncation!r}, expected "plumed" or "none"')
-    if kernel == "gaussian":
-        return BOXED_GAUSSIAN if truncation == "plumed" else GAUSSIAN
+    if hills.kernel == "gaussian" and truncation == "none":
+        return GAUSSIAN
+    if hills.kernel == "gaussian":
+        if hills.interval is not None:
+            raise InputError(
+                "found plain Gaussians with an INTERVAL, whose cut-off at a box has no meaning "
+                'beyond it; expected stretched ones, or truncation="none"'
+            )
+        return BOXED_GAUSSIAN
     if truncation == "none":
         raise InputError(
-            f'truncation is "none", but hills of kernel {kernel} end at d = 6.25 by definition; '
-            'use kernel="gaussian"'
+            f'truncation is "none", but hills of kernel {hills.kernel} end at d = 6.25 by '
+            'definition; use kernel="gaussian"'
         )
     return STRETCHED_GAUSSIAN
 

@@ -179,6 +179,7 @@ def test_arrays_that_do_not_fit_are_refused(points: Any, device: str, message: s
         ({"bandwidth": np.zeros((17, 2))}, r"found shape \(17, 2\), expected a number above zero"),
         ({"bandwidth": Array(np.ones(2))}, r"found shape \(2,\) on a GPU, expected \(17, 2\)"),
         ({"bandwidth": 2.5, "grid": RING}, "found a width of 2.5 along axis 0, expected at most"),
+        ({"samples": POINTS, "bias": Array(np.zeros(17))}, "samples: found none on a GPU"),
         ({"kT": 0.0}, "kT: found 0.0"),
         ({"plan": "truncated"}, "truncated path can sum kernels with a cut-off only"),
         ({"plan": "nufft"}, 'plan is "nufft"'),
@@ -218,7 +219,9 @@ def test_reweighting_takes_a_bandwidth_for_each_sample(
 def on_gpu(hills: Hills, **changes: Any) -> Hills:
     """Return the same hills with their arrays on the GPU."""
     fields = {name: getattr(hills, name) for name in ("kernel", "domain", "bias_factors")}
-    arrays = {name: Array(getattr(hills, name)) for name in ("centers", "sigmas", "heights")}
+    arrays = {name: getattr(hills, name) for name in ("centers", "sigmas", "heights")}
+    if not hills.on_device:
+        arrays = {name: Array(array) for name, array in arrays.items()}
     return Hills(hills.names, **{**fields, "interval": hills.interval, **arrays, **changes})
 
 
@@ -339,6 +342,14 @@ def test_hills_that_do_not_fit_are_refused(changes: dict[str, Any], message: str
         (cyfes.convergence, "convergence: found hills on a"),
         (lambda hills, _: hills[np.arange(3)], "which are taken by slices"),
         (lambda hills, _: cyfes.bias(POINTS[:, 0], hills), "points: found none on a GPU"),
+        (lambda hills, grid: cyfes.sum_hills(hills[:0], grid), "found no hills, expected at"),
+        (lambda hills, _: cyfes.bias(hills.centers, hills[:0]), "found no hills, expected at"),
+        (
+            lambda hills, grid: cyfes.sum_hills(
+                on_gpu(hills, kernel="gaussian", interval=(0.0, 0.5)), grid
+            ),
+            "found plain Gaussians with an INTERVAL",
+        ),
         (lambda hills, grid: cyfes.sum_hills(hills, grid, "cpu"), "but the device 'cpu'"),
         (lambda hills, grid: cyfes.sum_hills(hills, grid, plan="nufft"), "arrays on the host only"),
         (lambda hills, grid: cyfes.sum_hills(hills, grid, plan="separable"), "separable path"),
