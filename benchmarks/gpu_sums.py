@@ -31,6 +31,7 @@ class Hills(ctypes.Structure):
         ("sigmas", ctypes.c_void_p),
         ("heights", ctypes.c_void_p),
         ("periods", ctypes.c_void_p),
+        ("boxes", ctypes.c_void_p),
     ]
 
 

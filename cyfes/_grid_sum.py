@@ -53,6 +53,8 @@ class GridSum(NamedTuple):
     grid: Grid
     #: Beyond these ends of the only axis the sum is what it is at them.
     interval: tuple[float, float] | None = None
+    #: (N, D, 2), the first and the last point of each hill's box; see cufes.h.
+    boxes: NDArray[np.int32] | None = None
 
     def compute(
         self,
@@ -64,9 +66,15 @@ class GridSum(NamedTuple):
         """Write the sum, or the rows of it that begin with the first, and return the plan."""
         return self._shared(means, values, gradient, first, more=False)
 
-    def add(self, means: Means, values: NDArray[Any], gradient: NDArray[Any] | None) -> str:
-        """Add the sum to what the arrays hold, and return the plan."""
-        return self._shared(means, values, gradient, 0, more=True)
+    def add(
+        self,
+        means: Means,
+        values: NDArray[Any],
+        gradient: NDArray[Any] | None,
+        first: int = 0,
+    ) -> str:
+        """Add the sum, or the rows of it that begin with the first, to what the arrays hold."""
+        return self._shared(means, values, gradient, first, more=True)
 
     def _shared(
         self,
@@ -103,7 +111,7 @@ class GridSum(NamedTuple):
             part = values[start:stop]
             room = np.empty_like(part) if more else part
             slopes = None if gradient is None else np.empty_like(gradient[:, start:stop])
-            report = _within(means.progress, start / count, stop / count)
+            report = within(means.progress, start / count, stop / count)
             plan = self._write(means._replace(progress=report), room, slopes, first + start)
             if more:
                 part += room
@@ -134,10 +142,19 @@ class GridSum(NamedTuple):
             path=means.path,
             multivariate=self.multivariate,
             progress=means.progress,
+            boxes=self._boxes_from(first),
         )
         if self.interval is not None:
             self._hold_beyond(self.interval, means, values, gradient, first)
         return str(plan)
+
+    def _boxes_from(self, first: int) -> NDArray[np.int32] | None:
+        """Return the boxes on the part of the grid from a row of its first axis on."""
+        if self.boxes is None or not first:
+            return self.boxes
+        moved: NDArray[np.int32] = self.boxes.copy()
+        moved[:, 0] -= first
+        return moved
 
     def _hold_beyond(
         self,
@@ -173,7 +190,7 @@ class GridSum(NamedTuple):
             yield start, min(start + rows, points)
 
 
-def _within(progress: Any, start: float, end: float) -> Callable[[float], object] | None:
+def within(progress: Any, start: float, end: float) -> Callable[[float], object] | None:
     """Return what reports the part done of what lies between two parts of the whole."""
     if progress is None:
         return None

@@ -26,6 +26,7 @@ cdef extern from "cufes.h" nogil:
         const double *sigmas
         const double *heights
         const double *periods
+        const int32_t *boxes
 
     ctypedef struct cufes_hills_f32:
         int32_t ndim
@@ -37,6 +38,7 @@ cdef extern from "cufes.h" nogil:
         const float *sigmas
         const float *heights
         const double *periods
+        const int32_t *boxes
 
     ctypedef struct cufes_grid:
         int32_t ndim

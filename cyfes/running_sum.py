@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyfes import _device, sums
-from cyfes.boxes import boxed_sum, work, wraps
+from cyfes import sums
+from cyfes.boxes import wraps
 from cyfes.errors import CyfesWarning, InputError
 from cyfes.surface import FreeEnergySurface
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from cyfes.grid import Grid
     from cyfes.hills import Hills
-
-# PLUMED's boxes are summed by NumPy, at some 50 ns a point; more than these would take minutes.
-_MOST_POINTS = 2e9
 
 
 class RunningSum:
@@ -44,8 +41,8 @@ class RunningSum:
     def __init__(self, grid: Grid, device: str = "auto", dtype: str = "float64") -> None:
         self.count = 0
         self._grid = grid
-        self._how: dict[str, Any] = {"device": device, "dtype": dtype}
-        self._warned = self._told = False
+        self._how: dict[str, Any] = {"device": device, "dtype": dtype, "truncation": "boxes"}
+        self._warned = False
         self._sum: FreeEnergySurface | None = None
 
     def add(self, hills: Hills, progress: Callable[[float], object] | None = None) -> None:
@@ -63,7 +60,8 @@ class RunningSum:
         InputError, DeviceError, LibraryError
             As `cyfes.sum_hills` does.
         """
-        added = self._summed(hills, progress)
+        self._warn_of_wide(hills)
+        added = sums.sum_hills(hills, self._grid, gradient=True, progress=progress, **self._how)
         self._sum = added if self._sum is None else _added(self._sum, added)
         self.count += len(hills)
 
@@ -88,57 +86,16 @@ class RunningSum:
             _without_plus_zero(array)
         return self._sum
 
-    def _summed(
-        self, hills: Hills, progress: Callable[[float], object] | None
-    ) -> FreeEnergySurface:
-        """Return the surface of some hills, PLUMED's boxes around them where they matter."""
-        boxed = self._boxed(hills)
-        if boxed.any():
-            self._check_device()
-        others = None
-        if not boxed.all():
-            rest = hills[~boxed] if boxed.any() else hills
-            others = sums.sum_hills(rest, self._grid, gradient=True, progress=progress, **self._how)
-            if not boxed.any():
-                return others
-        values, gradient = boxed_sum(hills[boxed], self._grid)
-        surface = FreeEnergySurface(
-            -values, self._grid, hills.names, -gradient, hills.domain, "cpu", "a box for each hill"
-        )
-        return surface if others is None else _added(surface, others)
-
-    def _check_device(self) -> None:
-        """Refuse a GPU that is not there, and say that boxes are for the CPU all the same."""
-        if self._how["device"] in ("auto", "cpu") or self._told:
+    def _warn_of_wide(self, hills: Hills) -> None:
+        # The box of hills with an INTERVAL, of one variable, ends where they do.
+        if self._warned or hills.interval is not None or not wraps(hills, self._grid).any():
             return
-        _device.choose_all(self._how["device"])
-        self._told = True
+        self._warned = True
         message = (
-            "found multivariate hills, or hills wider than a periodic axis; PLUMED's boxes around "
-            f"such hills are computed on the CPU, not on {self._how['device']}"
+            "found hills whose box is wider than a periodic axis of the grid; at some points "
+            "PLUMED adds them more than once; so does this"
         )
         warnings.warn(CyfesWarning(message), stacklevel=2)
-
-    def _boxed(self, hills: Hills) -> NDArray[np.bool_]:
-        """Return which hills need PLUMED's boxes, of N; warn of those that are counted twice."""
-        if hills.interval is not None:
-            # For one variable, whose box ends where its hills do.
-            return np.zeros(len(hills), dtype=bool)
-        around = wraps(hills, self._grid)
-        if around.any() and not self._warned:
-            self._warned = True
-            message = (
-                "found hills whose box is wider than a periodic axis of the grid; at some points "
-                "PLUMED adds them more than once"
-            )
-            counted = "so does this" if self._few_points(hills[around]) else "this adds them once"
-            warnings.warn(CyfesWarning(f"{message}; {counted}"), stacklevel=2)
-        if hills.cholesky is not None:
-            return np.ones(len(hills), dtype=bool)
-        return around & self._few_points(hills[around])
-
-    def _few_points(self, hills: Hills) -> bool:
-        return work(hills, self._grid) <= _MOST_POINTS
 
 
 def _added(total: FreeEnergySurface, part: FreeEnergySurface) -> FreeEnergySurface:

@@ -18,6 +18,7 @@ from cyfes._grid_sum import (
     Means,
     one_row,
     surface_room,
+    within,
 )
 from cyfes._library import wrapper
 from cyfes._planning import Work, path_number
@@ -68,6 +69,9 @@ def sum_hills(
     - ``gaussian``: h exp(-d), in PLUMED's sum only inside a box of ceil(√12.5 sigma / spacing) bins
       around the hill's own.
 
+    PLUMED's ``sum_hills`` takes every hill in such a box. It may cut multivariate hills, and adds a
+    hill as often as the box comes by a point on its way around a periodic axis.
+
     Parameters
     ----------
     hills : Hills, or iterable of Hills
@@ -84,9 +88,11 @@ def sum_hills(
         The precision of the sum.
     gradient : bool
         Whether to compute dF/dCV too.
-    truncation : {"plumed", "none"}
+    truncation : {"plumed", "none", "boxes"}
         For the plain Gaussian kernel: inside PLUMED's box, or everywhere. Everywhere, a hill wider
         than its period is refused: its nearest image alone, which is summed, would be wrong.
+        "boxes" is for the very numbers of PLUMED's ``sum_hills``: as "plumed", but multivariate
+        hills of either kernel inside their boxes, and every hill as often as its box comes by.
     plan : {"auto", "direct", "separable", "truncated", "nufft"}
         How to compute: the fastest way; every hill at every point; products of a factor along each
         axis (for plain Gaussians everywhere); tiles of the grid with the hills that reach them (for
@@ -130,21 +136,24 @@ def sum_hills(
     periods = grid_periods(first, grid)
     if portions is not None and progress is not None:
         progress = _endless(progress)
+    if truncation == "boxes":
+        first.check_on_host("PLUMED's boxes")
     if first.on_device:
         from cyfes import device_arrays
 
         place = device_arrays.Place.of([first.centers], device, real, plan, progress)
         task = (kernel, periods, grid, gradient, out)
         return device_arrays.sum_hills(_alike(first, portions), *task, place)
+    tasks = _tasks(first, grid, real, truncation)
     seconds = _work(first, grid, kernel, gradient).seconds
     devices = _device.choose_all("cpu" if plan == "nufft" and device == "auto" else device, seconds)
     values, slopes = surface_room(grid, real, gradient, out)
     means = Means(devices[: len(values)], path_number(plan), progress)
     compute = _nufft_sum if plan == "nufft" else _library_sum
-    words = compute(_negated(first, kernel, periods, grid, real), means, values, slopes, False)
+    words = compute(tasks, means, values, slopes, False)
     for portion in portions or ():
         _check_alike(portion, first)
-        compute(_negated(portion, kernel, periods, grid, real), means, values, slopes, True)
+        compute(_tasks(portion, grid, real, truncation), means, values, slopes, True)
     if device == "auto" and _device.CPU in devices and _device.is_small(seconds):
         words += "; on the CPU, for so small a sum"
     return FreeEnergySurface(
@@ -177,7 +186,7 @@ def sum_rows(
     hills.check_on_host("parts of a surface")
     real = precision(dtype)
     kernel = _grid_kernel(hills, truncation)
-    task = _negated(hills, kernel, grid_periods(hills, grid), grid, real)
+    tasks = _tasks(hills, grid, real, truncation)
     if plan == "nufft":
         raise InputError('plan is "nufft", which has no parts; expected another')
     devices = _device.choose_all(device, _work(hills, grid, kernel, gradient).seconds)
@@ -185,7 +194,7 @@ def sum_rows(
     values = np.empty(shape, dtype=real)
     slopes = np.empty((grid.ndim, *shape), dtype=real) if gradient else None
     means = Means(devices[: len(values)], path_number(plan))
-    words = task.compute(means, values, slopes, rows[0])
+    words = _library_sum(tasks, means, values, slopes, False, rows[0])
     names = _device.name(means.devices)
     return SurfacePart(values, slopes, hills.names, hills.domain, names, words)
 
@@ -243,27 +252,53 @@ def _work(hills: Hills, grid: Grid, kernel: int, gradient: bool) -> Work:
     return Work(len(hills), grid.shape, widths.tolist(), kernel != GAUSSIAN, planes)
 
 
+def _tasks(hills: Hills, grid: Grid, real: np.dtype[Any], truncation: str) -> list[GridSum]:
+    """Return the sums that make up that of -hills: F itself, without another pass over it."""
+    periods = grid_periods(hills, grid)
+    if truncation != "boxes":
+        return [_negated(hills, periods, grid, real, truncation)]
+    from cyfes.boxes import boxes, needs_box
+
+    apart = needs_box(hills, grid)
+    # The others take a faster way.
+    parts = [hills] if apart.all() or not apart.any() else [hills[~apart], hills[apart]]
+    tasks = [_negated(part, periods, grid, real, truncation) for part in parts]
+    if apart.any():
+        tasks[-1] = tasks[-1]._replace(boxes=boxes(parts[-1], grid))
+    return tasks
+
+
 def _negated(
-    hills: Hills, kernel: int, periods: NDArray[np.float64], grid: Grid, real: np.dtype[Any]
+    hills: Hills, periods: NDArray[np.float64], grid: Grid, real: np.dtype[Any], truncation: str
 ) -> GridSum:
-    """Return the sum of -hills: F itself, without another pass over the surface."""
+    kernel = _grid_kernel(hills, truncation)
     centers, sigmas, heights = hills_arrays(hills, -hills.heights, real)
     multivariate = hills.cholesky is not None
     return GridSum(kernel, centers, sigmas, heights, multivariate, periods, grid, hills.interval)
 
 
 def _library_sum(
-    task: GridSum,
+    tasks: Sequence[GridSum],
     means: Means,
     values: NDArray[Any],
     gradient: NDArray[Any] | None,
     more: bool,
+    first: int = 0,
 ) -> str:
-    return (task.add if more else task.compute)(means, values, gradient)
+    """Write the sum of some sums, or add it if there is `more` in the arrays; return the plans."""
+    words = []
+    total = max(1, sum(len(task.heights) for task in tasks))
+    done = 0
+    for task in tasks:
+        start, done = done, done + len(task.heights)
+        part = means._replace(progress=within(means.progress, start / total, done / total))
+        words.append((task.add if more else task.compute)(part, values, gradient, first))
+        more = True
+    return "; ".join(words)
 
 
 def _nufft_sum(
-    task: GridSum,
+    tasks: Sequence[GridSum],
     means: Means,
     values: NDArray[Any],
     gradient: NDArray[Any] | None,
@@ -274,7 +309,8 @@ def _nufft_sum(
     for array in (values, gradient):
         if array is not None and not more:
             array[...] = 0.0
-    return add_by_fourier_transform(task, means, values, gradient)
+    # Hills in boxes, which alone are summed apart, are refused there.
+    return add_by_fourier_transform(tasks[0], means, values, gradient)
 
 
 def bias(
@@ -435,8 +471,8 @@ def _bias_scale(hills: Hills) -> NDArray[np.float64]:
 
 
 def _grid_kernel(hills: Hills, truncation: str) -> int:
-    if truncation not in ("plumed", "none"):
-        raise InputError(f'truncation is {truncation!r}, expected "plumed" or "none"')
+    if truncation not in ("plumed", "none", "boxes"):
+        raise InputError(f'truncation is {truncation!r}, expected "plumed", "none" or "boxes"')
     if hills.kernel == "gaussian" and truncation == "none":
         return GAUSSIAN
     if hills.kernel == "gaussian":

@@ -29,6 +29,7 @@ def sum_grid(
     path: int = ...,
     multivariate: bool = ...,
     progress: Callable[[float], object] | None = ...,
+    boxes: Any = ...,
 ) -> tuple[int, str]: ...
 def sum_points_at(
     device: int,

@@ -177,6 +177,7 @@ cdef class HillsView:
         self.c.sigmas = self.sigmas.data
         self.c.heights = &heights[0]
         self.c.periods = &periods[0]
+        self.c.boxes = NULL
 
 
 def sum_points(
@@ -229,11 +230,12 @@ def sum_grid(
     int path=0,
     bint multivariate=False,
     progress=None,
+    const int32_t[:, :, ::1] boxes=None,
 ):
     """Write the sum of N hills on a grid of P points, and its gradient, into arrays.
 
     As in ``sum_points``, but for these shapes: lower, spacing and points (D,); values (P,), the
-    last axis of the grid fastest; gradient (D, P) or None.
+    last axis of the grid fastest; gradient (D, P) or None; boxes (N, D, 2) or None, see cufes.h.
     """
     cdef HillsView hills = HillsView(kernel, centers, sigmas, heights, periods, multivariate)
     cdef Watcher watcher = Watcher(path, progress)
@@ -253,6 +255,11 @@ def sum_grid(
         if gradient.shape[0] != ndim or gradient.shape[1] != size:
             raise shape_error("gradient", (gradient.shape[0], gradient.shape[1]), (ndim, size))
         slopes = &gradient[0, 0]
+    if boxes is not None:
+        found = (boxes.shape[0], boxes.shape[1], boxes.shape[2])
+        if found != (hills.c.count, ndim, 2):
+            raise shape_error("boxes", found, (hills.c.count, ndim, 2))
+        hills.c.boxes = &boxes[0, 0, 0]
     grid.ndim = ndim
     grid.lower = &lower[0]
     grid.spacing = &spacing[0]
@@ -276,6 +283,7 @@ cdef int describe(
     hills.sigmas = <const real *><uintptr_t>addresses[1]
     hills.heights = <const real *><uintptr_t>addresses[2]
     hills.periods = &periods[0]
+    hills.boxes = NULL
     return 0
 
 

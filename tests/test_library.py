@@ -95,7 +95,7 @@ def test_library_of_another_abi_is_refused(site: Path) -> None:
         site / "cufes" / "libcufes.so",
         "const void *cufes_get_api(unsigned version) { return version == 999 ? &version : 0; }",
     )
-    assert "has another ABI version than the 2 that this cyfes was built for" in run(site)
+    assert "has another ABI version than the 3 that this cyfes was built for" in run(site)
 
 
 def test_library_that_is_another_one_is_refused(site: Path) -> None:

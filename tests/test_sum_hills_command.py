@@ -280,10 +280,6 @@ def test_hills_wider_than_a_periodic_axis_are_added_as_often_as_plumed_adds_them
     assert np.abs(_columns("fes.dat") - _expected(hills, grid)).max() < 1e-9
     once = reference.free_energy(grid, hills)[0].ravel(order="F")
     assert np.abs(_columns("fes.dat")[0] - once).max() > 0.01
-    monkeypatch.setattr("cyfes.running_sum._MOST_POINTS", 10)
-    assert _run("--hills", "HILLS", "--bin", "16,14", "--fmt", "%.10f") == 0
-    assert "PLUMED adds them more than once; this adds them once" in capsys.readouterr().err
-    assert np.abs(_columns("fes.dat")[0] - once).max() < 1e-9
 
 
 INTERVAL = HEADER_1D + "#! SET lower_int 1.45\n#! SET upper_int 2.3\n"
@@ -486,18 +482,6 @@ def test_multivariate_hills_for_a_gpu_that_is_not_there_are_refused(
     assert main(["sum-hills", "--hills", "HILLS", "--bin", "9,9", "--device", "cuda:99"]) == 3
     assert capsys.readouterr().err.startswith("cyfes: error: ")
     assert not (tmp_path / "fes.dat").exists()
-
-
-def test_boxes_are_said_to_be_computed_on_the_cpu_where_a_gpu_was_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_hills(tmp_path / "HILLS", _multivariate(2, "stretched-gaussian"))
-    monkeypatch.setattr("cyfes._device.choose_all", lambda _: (0, 1))
-    assert main(["sum-hills", "--hills", "HILLS", "--bin", "9,9", "--device", "cuda:all"]) == 0
-    told = capsys.readouterr().err
-    assert "such hills are computed on the CPU, not on cuda:all" in told
-    assert "on cpu in" in told
 
 
 def test_an_interrupted_sum_ends_at_once_and_leaves_nothing_behind(tmp_path: Path) -> None:

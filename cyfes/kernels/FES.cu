@@ -25,7 +25,7 @@ CUFES_KERNEL(cufes_points_n, cufes::PointsArgs, (cufes::sum_points<real, 0>))
 CUFES_KERNEL(cufes_log_points_2, cufes::PointsArgs, (cufes::log_sum_points<real, 2>))
 CUFES_KERNEL(cufes_log_points_3, cufes::PointsArgs, (cufes::log_sum_points<real, 3>))
 CUFES_KERNEL(cufes_log_points_n, cufes::PointsArgs, (cufes::log_sum_points<real, 0>))
-CUFES_KERNEL(cufes_grid_gradient, cufes::GridArgs, (cufes::sum_grid<real, 0, true>))
+CUFES_KERNEL(cufes_grid_hills, cufes::GridArgs, (cufes::sum_grid<real, 0, true>))
 
 // The name says how the widths are, unless hills are stretched; only `any` knows periodic axes.
 #define CUFES_FAST_POINTS(D)                                                      \

@@ -56,7 +56,8 @@ void sum_grid_cpu(const Hills<Real> &hills, const Surface<Real> &surface, Run &r
     case CUFES_PATH_SEPARABLE:
       return sum_grid_separable<Real>(hills, surface, run);
     case CUFES_PATH_TRUNCATED:
-      if (hills.multivariate) return sum_grid_multivariate<Real>(hills, surface, run);
+      if (hills.multivariate || hills.boxes)
+        return sum_grid_multivariate<Real>(hills, surface, run);
       return sum_grid_truncated<Real>(hills, surface, run);
     default:
       return sum_grid_direct<Real>(hills, surface, run);

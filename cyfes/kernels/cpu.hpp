@@ -31,7 +31,7 @@ void sum_logarithms_at(const Hills<Real> &hills, const Surface<Real> &surface,
 // Tiles of a grid, each with the hills that reach it.
 template <typename Real>
 void sum_grid_truncated(const Hills<Real> &hills, const Surface<Real> &surface, Run &run);
-// The same for multivariate hills.
+// The same for multivariate hills, and for hills in boxes of bins.
 template <typename Real>
 void sum_grid_multivariate(const Hills<Real> &hills, const Surface<Real> &surface, Run &run);
 // Tiles of a grid, each the product of matrices of factors.

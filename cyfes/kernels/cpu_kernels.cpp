@@ -177,6 +177,16 @@ inline void add_hill(bool stretched, Real height, const Real *d, Real *sum) {
   }
 }
 
+// The same for a hill that counts as often as `times` says.
+template <typename Real>
+inline void add_hill_often(const PointsBlock<Real> &block, std::int64_t n, const Real *d,
+                           Real *sum) {
+  Real once[lanes] = {};
+  add_hill(block.stretched, block.heights[n], d, once);
+  const Real *times = block.times + n * lanes;
+  for (int lane = 0; lane < lanes; ++lane) sum[lane] += times[lane] * once[lane];
+}
+
 // Adds hills; whatever parts they come in, multiples of a batch give the same bits.
 template <typename Real>
 void values(PointsBlock<Real> &block) {
@@ -187,7 +197,10 @@ void values(PointsBlock<Real> &block) {
     for (std::int64_t n = first; n < end; ++n) {
       Real d[lanes];
       half_squares(block, n, d);
-      add_hill(block.stretched, block.heights[n], d, sum);
+      if (block.times)
+        add_hill_often(block, n, d, sum);
+      else
+        add_hill(block.stretched, block.heights[n], d, sum);
     }
     for (int lane = 0; lane < lanes; ++lane) block.total[lane] += sum[lane];
   }
@@ -206,9 +219,17 @@ inline void slope_along(const PointsBlock<Real> &block, std::int64_t n, int i,
 }
 
 template <typename Real>
+inline void scale_lanes(const Real *times, Real *steep, Real *value) {
+  for (int lane = 0; lane < lanes; ++lane) {
+    steep[lane] *= times[lane];
+    value[lane] *= times[lane];
+  }
+}
+
+template <typename Real>
 void gradient(PointsBlock<Real> &block) {
   for (std::int64_t n = block.begin; n < block.end; ++n) {
-    Real u[CUFES_MAX_DIM][lanes], d[lanes] = {}, steep[lanes], slope[lanes];
+    Real u[CUFES_MAX_DIM][lanes], d[lanes] = {}, steep[lanes], value[lanes], slope[lanes];
     whiten(block, n, u);
     add_squares(block, u, d);
     if (block.stretched && !any_within_reach(d)) continue;
@@ -218,8 +239,10 @@ void gradient(PointsBlock<Real> &block) {
     for (int lane = 0; lane < lanes; ++lane) {
       const bool within = !block.stretched || d[lane] < Real(stretch_cutoff);
       steep[lane] = within ? scale * exp_minus(d[lane]) : Real(0);
-      block.total[lane] += steep[lane] + (within ? offset : Real(0));
+      value[lane] = steep[lane] + (within ? offset : Real(0));
     }
+    if (block.times) scale_lanes(block.times + n * lanes, steep, value);
+    for (int lane = 0; lane < lanes; ++lane) block.total[lane] += value[lane];
     for (int i = 0; i < block.ndim; ++i) {
       slope_along(block, n, i, u, slope);
       for (int lane = 0; lane < lanes; ++lane) block.gradient[i][lane] += slope[lane] * steep[lane];

@@ -23,6 +23,7 @@ struct PointsBlock {
   const Real *centers;
   const Real *sigmas;
   const Real *heights;
+  const Real *times;  // [hill][lane]: how often a hill counts at a point; null: once everywhere
   Real period[CUFES_MAX_DIM];
   Real inverse_period[CUFES_MAX_DIM];
   Real x[CUFES_MAX_DIM][lanes];

@@ -1,5 +1,5 @@
-// Multivariate hills with a cut-off on grids: small tiles, one point a lane, each with the hills
-// that reach it.
+// Multivariate hills with a cut-off on grids, and hills in boxes of bins: small tiles, one point a
+// lane, each with the hills that reach it.
 #include <omp.h>
 
 #include "FES.cuh"
@@ -24,6 +24,10 @@ class LanesTile {
     empty_.sigmas = sigmas_.data();
     empty_.heights = heights_.data();
     empty_.sigma_stride = sigma_columns(hills);
+    if (hills.boxes) times_.resize(batch_hills * lanes);
+    empty_.times = hills.boxes ? times_.data() : nullptr;
+    for (int i = 0; i < hills.ndim; ++i)
+      bins_[i] = std::llround(hills.periods[i] / surface.grid->spacing[i]);
     add_ = choose_kernel<Real>(hills, surface.gradient != nullptr);
   }
 
@@ -50,6 +54,7 @@ class LanesTile {
   }
 
   void take(std::int64_t n) {
+    if (hills_.boxes && !count_times(n)) return;
     const int columns = sigma_columns(hills_), ndim = hills_.ndim;
     const Real *sigma = hills_.sigmas + n * sigma_stride(hills_);
     std::copy_n(hills_.centers + n * ndim, ndim, centers_.data() + block_.end * ndim);
@@ -73,11 +78,45 @@ class LanesTile {
   }
 
  private:
+  // How often the box of hill n comes by each lane's point; false if by none.
+  bool count_times(std::int64_t n) {
+    Real *times = times_.data() + block_.end * lanes;
+    std::fill_n(times, lanes, Real(1));
+    for (int i = 0; i < hills_.ndim; ++i) {
+      const std::int32_t *ends = hills_.boxes + 2 * (n * hills_.ndim + i);
+      const std::int64_t length = std::int64_t(ends[1]) - ends[0] + 1;
+      const std::int64_t bins = bins_[i];
+      std::int64_t place = first_[i] - ends[0];
+      if (bins > 0 && (place < 0 || place >= bins)) place = (place % bins + bins) % bins;
+      const bool once = bins == 0 || (length <= bins && place + extent_[i] <= bins);
+      if (once && place >= 0 && place + extent_[i] <= length) continue;
+      Real along[lanes];
+      if (!count_along(i, place, length, along)) return false;
+      for (int lane = 0; lane < lanes; ++lane) times[lane] *= along[places_[i][lane]];
+    }
+    return true;
+  }
+
+  // The same for the places of the tile along one axis, the first of which is `place` in a box.
+  bool count_along(int i, std::int64_t place, std::int64_t length, Real *times) const {
+    const std::int64_t bins = bins_[i];
+    bool any = false;
+    for (std::int64_t k = 0; k < extent_[i]; ++k, ++place) {
+      if (bins > 0 && place == bins) place = 0;
+      const bool inside = place >= 0 && place < length;
+      const std::int64_t again = bins > 0 && length > bins ? (length - 1 - place) / bins : 0;
+      times[k] = static_cast<Real>(inside ? 1 + again : 0);
+      any = any || inside;
+    }
+    return any;
+  }
+
   void place(int lane) {
     std::int64_t rest = std::min(lane, filled_ - 1), stride = 1;
     at_[lane] = 0;
     for (int i = hills_.ndim - 1; i >= 0; --i) {
-      const std::int64_t index = first_[i] + rest % extent_[i];
+      places_[i][lane] = static_cast<int>(rest % extent_[i]);
+      const std::int64_t index = first_[i] + places_[i][lane];
       block_.x[i][lane] = static_cast<Real>(surface_.grid->lower[i] +
                                             static_cast<double>(index) * surface_.grid->spacing[i]);
       at_[lane] += index * stride;
@@ -91,8 +130,10 @@ class LanesTile {
   const Tiling &tiling_;
   PointsBlock<Real> empty_, block_;
   void (*add_)(PointsBlock<Real> &);
-  std::vector<Real> centers_, sigmas_, heights_;
+  std::vector<Real> centers_, sigmas_, heights_, times_;
+  std::int64_t bins_[CUFES_MAX_DIM];  // once around a periodic axis, 0 for any other
   std::int64_t first_[CUFES_MAX_DIM], extent_[CUFES_MAX_DIM], at_[lanes];
+  int places_[CUFES_MAX_DIM][lanes];  // of a lane's point in the tile
   int filled_ = 0;
 };
 
@@ -101,11 +142,13 @@ class LanesTile {
 template <typename Real>
 void sum_grid_multivariate(const Hills<Real> &hills, const Surface<Real> &surface, Run &run) {
   const Tiling tiling = lay_tiles(*surface.grid, tile_rows, group_columns);
-  run.plan(CUFES_PATH_TRUNCATED, describe("truncated, multivariate", *surface.grid, tiling));
+  const char *what = hills.boxes ? "truncated, a box for each hill" : "truncated, multivariate";
+  run.plan(CUFES_PATH_TRUNCATED, describe(what, *surface.grid, tiling));
   const TransposedHills all(hills);
   // Each of the widths along the axes alone bounds where a hill reaches; a little more than that,
-  // for each point decides exactly.
-  const double limit = 1.0001 * stretch_cutoff * hills.ndim;
+  // for each point decides exactly. Plain Gaussians have nothing but their boxes.
+  const bool stretched = hills.kernel == CUFES_STRETCHED_GAUSSIAN;
+  const double limit = stretched ? 1.0001 * stretch_cutoff * hills.ndim : INFINITY;
   Watch watch(run, static_cast<double>(tiling.count) * static_cast<double>(all.padded()));
   // Made before the threads start: an exception must not leave a parallel region.
   std::vector<LanesTile<Real>> own;

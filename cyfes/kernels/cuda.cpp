@@ -16,7 +16,8 @@ std::string version_text(int version) {
 // Whether the truncated path has a kernel for it.
 template <typename Real>
 bool has_tiles(const Hills<Real> &hills, const Surface<Real> &surface) {
-  return !hills.multivariate && (!surface.gradient || hills.ndim == 2 || hills.ndim == 3);
+  return !hills.multivariate && !hills.boxes &&
+         (!surface.gradient || hills.ndim == 2 || hills.ndim == 3);
 }
 
 // The path that is fastest where the caller leaves it open; cufes.cpp has refused those that cannot
@@ -25,7 +26,7 @@ template <typename Real>
 cufes_path choose_path(const Hills<Real> &hills, const Run &run) {
   if (run.path() != CUFES_PATH_AUTO) return run.path();
   if (hills.kernel == CUFES_STRETCHED_GAUSSIAN || hills.kernel == CUFES_BOXED_GAUSSIAN)
-    return hills.multivariate ? CUFES_PATH_DIRECT : CUFES_PATH_TRUNCATED;
+    return hills.multivariate && !hills.boxes ? CUFES_PATH_DIRECT : CUFES_PATH_TRUNCATED;
   return hills.multivariate ? CUFES_PATH_DIRECT : CUFES_PATH_SEPARABLE;
 }
 
@@ -81,7 +82,7 @@ void sum_points_cuda(int device, const Hills<Real> &hills, const Points<Real> &p
 template <typename Real>
 void sum_grid_cuda(int device, const Hills<Real> &hills, const Surface<Real> &surface, Run &run) {
   check_device(device);
-  if (hills.multivariate && run.path() == CUFES_PATH_TRUNCATED)
+  if (hills.multivariate && !hills.boxes && run.path() == CUFES_PATH_TRUNCATED)
     throw Failure(
         CUFES_INVALID_ARGUMENT,
         "the truncated path cannot sum multivariate hills on CUDA devices; use the direct "

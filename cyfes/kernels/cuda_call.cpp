@@ -69,7 +69,8 @@ Call<Real>::Call(int device, const Hills<Real> &hills, Run &run)
       run_(run),
       lease_(device),
       stream_(run.device_memory() ? static_cast<cudaStream_t>(run.stream()) : lease_.stream()),
-      progress_(run, stream_) {
+      progress_(run, stream_),
+      boxes_(hills.boxes) {
   args_.centers = hills.centers;
   args_.sigmas = hills.sigmas;
   args_.heights = hills.heights;
@@ -88,16 +89,19 @@ Call<Real>::Call(int device, const Hills<Real> &hills, Run &run)
 template <typename Real>
 void Call<Real>::place_hills() {
   const std::size_t count = given_.count;
+  const std::size_t boxes = given_.boxes ? 2 * count * given_.ndim * sizeof(std::int32_t) : 0;
   std::vector<std::size_t> offsets;
   owned_.push_back(
       upload({{given_.centers, count * given_.ndim * sizeof(Real)},
               {given_.sigmas, given_.sigma_rows * sigma_columns(given_) * sizeof(Real)},
-              {given_.heights, count * sizeof(Real)}},
+              {given_.heights, count * sizeof(Real)},
+              {given_.boxes, boxes}},
              offsets));
   const char *base = owned_.back().template as<char>();
   args_.centers = reinterpret_cast<const Real *>(base + offsets[0]);
   args_.sigmas = reinterpret_cast<const Real *>(base + offsets[1]);
   args_.heights = reinterpret_cast<const Real *>(base + offsets[2]);
+  if (given_.boxes) boxes_ = reinterpret_cast<const int *>(base + offsets[3]);
 }
 
 template <typename Real>

@@ -58,6 +58,8 @@ class Call {
   const Model &model() const { return model_; }
   const Hills<Real> &given() const { return given_; }
   const HillsArgs<Real> &hills() const { return args_; }
+  // On the device, like the arrays of hills(); null where the hills have none.
+  const int *boxes() const { return boxes_; }
   Run &run() { return run_; }
   Progress &progress() { return progress_; }
   cudaStream_t stream() const { return stream_; }
@@ -103,6 +105,7 @@ class Call {
   Progress progress_;
   std::vector<Memory> owned_;
   HillsArgs<Real> args_{};
+  const int *boxes_;
 };
 
 // Where a result goes: the caller's memory of the device, or memory of ours and then the host.

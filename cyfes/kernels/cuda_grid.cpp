@@ -1,5 +1,6 @@
-// The direct path of grids on a CUDA device: every hill at every point.
+// Grids on a CUDA device hill by hill: the direct path, and hills in boxes of bins.
 #include <algorithm>
+#include <cmath>
 
 #include "cuda_call.hpp"
 
@@ -29,13 +30,15 @@ std::int64_t lay_tiles(GridArgs<Real> &args) {
 }
 
 template <typename Real>
-GridArgs<Real> make_args(const cufes_grid &grid, const HillsArgs<Real> &hills) {
+GridArgs<Real> make_args(const cufes_grid &grid, const Call<Real> &call) {
   GridArgs<Real> args{};
-  args.hills = hills;
+  args.hills = call.hills();
+  args.boxes = call.boxes();
   for (int i = 0; i < grid.ndim; ++i) {
     args.lower[i] = grid.lower[i];
     args.spacing[i] = grid.spacing[i];
     args.points[i] = static_cast<int>(grid.points[i]);
+    args.bins[i] = static_cast<int>(std::lround(call.given().periods[i] / grid.spacing[i]));
   }
   return args;
 }
@@ -49,19 +52,19 @@ void launch_tiles(Call<Real> &call, GridArgs<Real> &args, std::int64_t begin, st
       most_blocks, std::max(wave, static_cast<std::int64_t>(seconds_per_launch / seconds)));
   for (args.first_tile = begin; args.first_tile < end; args.first_tile += at_once) {
     const std::int64_t part = std::min<std::int64_t>(at_once, end - args.first_tile);
-    call.launch("cufes_grid_gradient", dim3(part), args);
+    call.launch("cufes_grid_hills", dim3(part), args);
     call.progress().launched(static_cast<double>(part));
   }
 }
 
-// Values, and a gradient, for layers of tiles that fit into memory at a time.
+// Values, and a gradient if there is one, for layers of tiles that fit into memory at a time.
 template <typename Real>
 void sum_layers(Call<Real> &call, const Surface<Real> &surface, GridArgs<Real> &args,
                 std::int64_t tiles) {
-  const int ndim = args.hills.ndim;
+  const int planes = surface.gradient ? args.hills.ndim : 0;
   const std::int64_t row = surface.size / args.points[0];
   const std::int64_t rest = tiles / args.tiles[0];
-  const double bytes = static_cast<double>(args.tile[0]) * row * (1 + ndim) * sizeof(Real);
+  const double bytes = static_cast<double>(args.tile[0]) * row * (1 + planes) * sizeof(Real);
   constexpr double small = 64 << 20;
   const double fit =
       bytes * args.tiles[0] <= small ? args.tiles[0] : usable_memory(call.device()) / 2 / bytes;
@@ -76,13 +79,15 @@ void sum_layers(Call<Real> &call, const Surface<Real> &surface, GridArgs<Real> &
     // In the caller's memory of the device the planes of the gradient are as far apart as the grid
     // is large.
     const bool in_place = call.run().device_memory();
-    const Memory slopes = call.allocate(in_place ? 0 : args.size * ndim, sizeof(Real));
+    const Memory slopes = call.allocate(in_place ? 0 : args.size * planes, sizeof(Real));
     args.values = values.values();
-    args.gradient = in_place ? surface.gradient + args.offset : slopes.template as<Real>();
+    args.gradient = nullptr;
+    if (surface.gradient)
+      args.gradient = in_place ? surface.gradient + args.offset : slopes.template as<Real>();
     args.plane = in_place ? surface.size : args.size;
     launch_tiles(call, args, layer * rest, end * rest);
     values.deliver();
-    for (int i = 0; !in_place && i < ndim; ++i)
+    for (int i = 0; !in_place && i < planes; ++i)
       call.download(args.gradient + i * args.size,
                     surface.gradient + i * surface.size + args.offset, args.size * sizeof(Real));
   }
@@ -94,11 +99,11 @@ template <typename Real>
 void sum_grid_directly(Call<Real> &call, const Surface<Real> &surface) {
   cufes_path path = CUFES_PATH_DIRECT;
   std::string words = "direct, every hill at every point";
-  if (!surface.gradient) {
+  if (!surface.gradient && !call.boxes()) {
     call.progress().expect(static_cast<double>(surface.size) * call.given().count);
     sum_grid_points(call, surface);
   } else {
-    GridArgs<Real> args = make_args(*surface.grid, call.hills());
+    GridArgs<Real> args = make_args(*surface.grid, call);
     const std::int64_t tiles = lay_tiles(args);
     call.progress().expect(static_cast<double>(tiles));
     sum_layers(call, surface, args, tiles);
@@ -108,6 +113,7 @@ void sum_grid_directly(Call<Real> &call, const Surface<Real> &surface) {
     if (cut_off && call.run().path() != CUFES_PATH_DIRECT) path = CUFES_PATH_TRUNCATED;
     words =
         (path == CUFES_PATH_DIRECT ? "direct, " : "truncated, ") + std::to_string(tiles) + " tiles";
+    if (call.boxes()) words += ", a box for each hill";
   }
   call.progress().finish();
   call.run().plan(path, words);

@@ -107,13 +107,32 @@ void check_periods(const Hills<Real> &hills) {
                 ", expected a positive number, or 0 for an axis that is not periodic");
 }
 
+template <typename Real>
+void check_boxes(const Hills<Real> &hills) {
+  for (std::int64_t k = 0; hills.boxes && k < hills.count * hills.ndim; ++k) {
+    const std::int64_t first = hills.boxes[2 * k], last = hills.boxes[2 * k + 1];
+    const std::int64_t length = last - first + 1;
+    if (length >= 0 && length <= std::numeric_limits<std::int32_t>::max()) continue;
+    throw Failure(CUFES_INVALID_ARGUMENT,
+                  "the box of hill " + std::to_string(k / hills.ndim) + " goes from point " +
+                      std::to_string(first) + " to " + std::to_string(last) + " along axis " +
+                      std::to_string(k % hills.ndim) + ", expected 0 to 2147483647 points");
+  }
+}
+
 // What needs the arrays; memory of a device cannot be looked at from here.
 template <typename Real>
 void check_numbers(const Hills<Real> &hills) {
   check_sigmas<Real>(hills);
+  check_boxes<Real>(hills);
   if (hills.kernel == CUFES_LOG_GAUSSIAN) check_logarithms<Real>(hills);
   if (hills.kernel == CUFES_LOG_GAUSSIAN || hills.kernel == CUFES_GAUSSIAN)
     check_images<Real>(hills);
+}
+
+template <typename Real>
+bool has_cut_off(const Hills<Real> &hills) {
+  return hills.kernel == CUFES_STRETCHED_GAUSSIAN || hills.kernel == CUFES_BOXED_GAUSSIAN;
 }
 
 template <typename Real>
@@ -131,8 +150,11 @@ void check_hills(const Hills<Real> *hills, const Run &run) {
           "kernel " + std::to_string(hills->kernel) + " is unknown");
   require(hills->multivariate == 0 || hills->multivariate == 1,
           "multivariate is " + std::to_string(hills->multivariate) + ", expected 0 or 1");
-  require(!hills->multivariate || hills->kernel != CUFES_BOXED_GAUSSIAN,
-          "the boxed kernel has a width along each axis, not a covariance matrix");
+  require(!hills->multivariate || hills->kernel != CUFES_BOXED_GAUSSIAN || hills->boxes,
+          "the boxed kernel has a width along each axis, not a covariance matrix; multivariate "
+          "hills need boxes of their own");
+  require(!hills->boxes || has_cut_off<Real>(*hills),
+          "only hills of the stretched or the boxed kernel are cut off at boxes");
   require(hills->centers && hills->sigmas && hills->heights && hills->periods,
           "an array of the hills is NULL");
   check_periods<Real>(*hills);
@@ -149,12 +171,11 @@ void check_run(std::int32_t device, const Run &run) {
 // The paths that can serve a kernel on a grid; each back end chooses among them.
 template <typename Real>
 void check_grid_path(const Hills<Real> &hills, cufes_path path) {
-  const bool cut_off =
-      hills.kernel == CUFES_STRETCHED_GAUSSIAN || hills.kernel == CUFES_BOXED_GAUSSIAN;
+  const bool cut_off = has_cut_off<Real>(hills);
   require(
-      path != CUFES_PATH_DIRECT || hills.kernel != CUFES_BOXED_GAUSSIAN,
-      "the direct path cannot sum the boxed kernel, which is cut off by bins; use the truncated "
-      "one");
+      path != CUFES_PATH_DIRECT || (hills.kernel != CUFES_BOXED_GAUSSIAN && !hills.boxes),
+      "the direct path cannot sum the boxed kernel, or hills in boxes, which are cut off by bins; "
+      "use the truncated one");
   require(path != CUFES_PATH_SEPARABLE || (!cut_off && !hills.multivariate),
           "the separable path can sum plain Gaussians with a width along each axis only; use "
           "another path");
@@ -188,7 +209,7 @@ void check_coverage(const cufes_grid &grid, int i, double period, bool whole) {
   const double bins = period / grid.spacing[i];
   require(!whole || std::fabs(bins - std::round(bins)) <= 1e-6,
           "the period of axis " + std::to_string(i) + " of the grid is " + std::to_string(bins) +
-              " spacings, expected a whole number for the boxed kernel, which counts bins");
+              " spacings, expected a whole number for boxes, which count bins");
 }
 
 template <typename Real>
@@ -202,7 +223,8 @@ void check_grid(const Hills<Real> &hills, const cufes_grid *grid) {
         std::isfinite(grid->lower[i]) && grid->spacing[i] > 0 && std::isfinite(grid->spacing[i]),
         "axis " + std::to_string(i) + " of the grid has no finite origin and positive spacing");
     if (hills.periods[i] > 0)
-      check_coverage(*grid, i, hills.periods[i], hills.kernel == CUFES_BOXED_GAUSSIAN);
+      check_coverage(*grid, i, hills.periods[i],
+                     hills.kernel == CUFES_BOXED_GAUSSIAN || hills.boxes);
   }
 }
 
@@ -213,8 +235,8 @@ cufes_status sum_points(std::int32_t device, const Hills<Real> *hills, std::int6
     Run run(given);
     check_run(device, run);
     check_hills<Real>(hills, run);
-    require(hills->kernel != CUFES_BOXED_GAUSSIAN,
-            "the boxed kernel is defined by the bins of a grid; sum it on a grid");
+    require(hills->kernel != CUFES_BOXED_GAUSSIAN && !hills->boxes,
+            "the boxed kernel, and boxes, are defined by the bins of a grid; sum it on a grid");
     require(run.path() == CUFES_PATH_AUTO || run.path() == CUFES_PATH_DIRECT,
             "at points every hill is summed at every point: the path must be direct or auto");
     require(count >= 0 && (count == 0 || (points && values)),

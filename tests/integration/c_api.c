@@ -21,14 +21,15 @@ static int32_t stop_soon(void *context, double done) {
 static cufes_status sum_for_long(cufes_run *run) {
   static double centers[1 << 16], heights[1 << 16], points[1 << 15], values[1 << 15];
   static const double sigma[] = {1.0}, none[] = {0.0};
-  const cufes_hills hills = {1, CUFES_GAUSSIAN, 1 << 16, 1, 0, centers, sigma, heights, none};
+  const cufes_hills hills = {1, CUFES_GAUSSIAN, 1 << 16, 1, 0, centers, sigma, heights, none, NULL};
   return cufes_sum_points(CUFES_CPU, &hills, 1 << 15, points, values, run);
 }
 
 int main(void) {
   const double centers[] = {0.0, 1.0}, sigma[] = {1.0}, heights[] = {2.0, 3.0}, none[] = {0.0};
-  cufes_hills hills = {1, CUFES_GAUSSIAN, 2, 1, 0, centers, sigma, heights, none};
+  cufes_hills hills = {1, CUFES_GAUSSIAN, 2, 1, 0, centers, sigma, heights, none, NULL};
   const double lower[] = {0.0}, spacing[] = {0.5};
+  const int32_t boxes[] = {0, 0, 1, 1};
   const int64_t count[] = {3}, huge[] = {1LL << 40};
   cufes_grid grid = {1, lower, spacing, count};
   double values[3], gradient[3];
@@ -67,6 +68,14 @@ int main(void) {
   expect("multivariate", cufes_sum_grid(CUFES_CPU, &hills, &grid, values, NULL, NULL),
          CUFES_INVALID_ARGUMENT);
   hills.multivariate = 0;
+  hills.kernel = CUFES_STRETCHED_GAUSSIAN;
+  hills.boxes = boxes;
+  expect("boxes", cufes_sum_grid(CUFES_CPU, &hills, &grid, values, gradient, NULL), CUFES_OK);
+  printf("once and none: %d\n", values[0] == 2.0 && values[2] == 0.0);
+  expect("boxes at points", cufes_sum_points(CUFES_CPU, &hills, 1, centers, values, NULL),
+         CUFES_INVALID_ARGUMENT);
+  hills.boxes = NULL;
+  hills.kernel = CUFES_GAUSSIAN;
   run.path = 9;
   expect("path", cufes_sum_grid(CUFES_CPU, &hills, &grid, values, NULL, &run),
          CUFES_INVALID_ARGUMENT);

@@ -22,6 +22,9 @@ no hills: there are 0 hills, expected at least 1
 sigma rows: there are 3 rows of sigma for 2 hills, expected 1 or one for each hill
 huge grid: the grid has 1099511627776 points along axis 0, expected 1 to 2147483647
 multivariate: multivariate is 2, expected 0 or 1
+boxes: ok
+once and none: 1
+boxes at points: the boxed kernel, and boxes, are defined by the bins of a grid; sum it on a grid
 path: path 9 is unknown
 device memory: device_memory is memory of a CUDA device, but the device of the call is the CPU
 run: ok

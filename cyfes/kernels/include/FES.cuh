@@ -58,6 +58,8 @@ struct ReduceArgs {
 template <typename Real>
 struct GridArgs {
   HillsArgs<Real> hills;
+  const int *boxes;         // or null; see cufes_hills
+  int bins[CUFES_MAX_DIM];  // once around a periodic axis, 0 for any other
   double lower[CUFES_MAX_DIM];
   double spacing[CUFES_MAX_DIM];
   int points[CUFES_MAX_DIM];
@@ -68,7 +70,7 @@ struct GridArgs {
   long long size;    // points in the arrays
   long long plane;   // from a component of the gradient to the next
   Real *values;
-  Real *gradient;
+  Real *gradient;  // or null
 };
 
 #ifdef __CUDACC__
@@ -347,13 +349,84 @@ __device__ inline void place_tile(const GridArgs<Real> &args, Tile<Real, D> &til
   }
 }
 
+// The box of a hill against a tile, along each axis.
+template <int D>
+struct BinBox {
+  int start[storage<D>];  // from the first point of the box to that of the tile
+  int length[storage<D>];
+};
+
+// Whether hills end at boxes of bins: their own, or those of the boxed kernel.
+template <typename Real>
+__device__ inline bool has_boxes(const GridArgs<Real> &args) {
+  return args.boxes || args.hills.kernel == CUFES_BOXED_GAUSSIAN;
+}
+
+// The ends of the box of hill n along axis i. In double, which is exact here and never overflows.
+template <typename Real, int D>
+__device__ inline void find_box(const GridArgs<Real> &args, long long n, int i, double &first,
+                                double &length) {
+  const HillsArgs<Real> &hills = args.hills;
+  const long long at = n * dimension<D>(hills.ndim) + i;
+  if (args.boxes) {
+    first = args.boxes[2 * at];
+    length = args.boxes[2 * at + 1] - first + 1;
+    return;
+  }
+  const double sigma = hills.sigmas[n * hills.sigma_stride + i];
+  const double width = ceil(reach * sigma / args.spacing[i]);
+  first = floor((hills.centers[at] - args.lower[i]) / args.spacing[i]) - width;
+  length = 2 * width + 1;
+  // Such a hill counts once, however far its box goes around.
+  if (args.bins[i] > 0) length = min(length, static_cast<double>(args.bins[i]));
+}
+
+// Whether the box of hill n has points in the tile; if so, it is in `box`.
+template <typename Real, int D>
+__device__ inline bool box_reaches(const GridArgs<Real> &args, const Tile<Real, D> &tile,
+                                   long long n, BinBox<D> &box) {
+  CUFES_UNROLL(D)
+  for (int i = 0; i < dimension<D>(args.hills.ndim); ++i) {
+    const double bins = args.bins[i];
+    double first, length;
+    find_box<Real, D>(args, n, i, first, length);
+    double start = tile.first[i] - first;
+    if (bins > 0) start -= bins * floor(start / bins);
+    // Or else it begins further on in the tile.
+    const double ahead = bins - start;
+    const bool meets = (start >= 0 && start < length) || (ahead >= 0 && ahead < args.tile[i]);
+    if (!meets || length <= 0) return false;
+    box.start[i] = static_cast<int>(start);
+    box.length[i] = static_cast<int>(length);
+  }
+  return true;
+}
+
+// How often a box comes by a grid point.
+template <typename Real, int D>
+__device__ inline int times_in_box(const GridArgs<Real> &args, const BinBox<D> &box,
+                                   const Tile<Real, D> &tile, const int *index) {
+  int times = 1;
+  CUFES_UNROLL(D)
+  for (int i = 0; i < dimension<D>(args.hills.ndim); ++i) {
+    const int bins = args.bins[i];
+    const int length = box.length[i];
+    int place = box.start[i] + (index[i] - tile.first[i]);
+    if (bins > 0 && place >= bins) place -= bins;
+    if (place < 0 || place >= length) return 0;
+    if (bins > 0 && length > bins) times *= 1 + (length - 1 - place) / bins;
+  }
+  return times;
+}
+
 // Whether hill n can add anything in the tile. Errs on the side of yes: each point decides exactly.
 template <typename Real, int D>
-__device__ inline bool reaches(const GridArgs<Real> &args, const Tile<Real, D> &tile, long long n) {
+__device__ inline bool reaches(const GridArgs<Real> &args, const Tile<Real, D> &tile, long long n,
+                               BinBox<D> &box) {
   const HillsArgs<Real> &hills = args.hills;
   const int ndim = dimension<D>(hills.ndim);
-  if (hills.multivariate) return true;
-  const bool boxed = hills.kernel == CUFES_BOXED_GAUSSIAN;
+  if (has_boxes(args) && !box_reaches(args, tile, n, box)) return false;
+  if (hills.multivariate || hills.kernel == CUFES_BOXED_GAUSSIAN) return true;
   const Real limit =
       Real(hills.kernel == CUFES_GAUSSIAN ? vanishing : stretch_cutoff) * Real(1.001);
   Real sum = 0;
@@ -363,10 +436,9 @@ __device__ inline bool reaches(const GridArgs<Real> &args, const Tile<Real, D> &
     const Real offset = fabs(minimum_image(hills.centers[n * ndim + i] - tile.middle[i],
                                            hills.period[i], hills.inverse_period[i]));
     const Real gap = max(offset - tile.half[i], Real(0)) / sigma;
-    if (boxed && gap > Real(reach) * Real(1.001) + Real(2 * args.spacing[i]) / sigma) return false;
     sum += gap * gap;
   }
-  return boxed || Real(0.5) * sum < limit;
+  return Real(0.5) * sum < limit;
 }
 
 // The slot of each thread that `keep`s, in the order of the threads, and the number of all of them.
@@ -387,27 +459,9 @@ __device__ inline int compact(bool keep, int &kept) {
   return before + __popc(votes & ((1u << lane) - 1));
 }
 
-// Whether grid point `index` lies in the box of bins of the hill in `slot`; see cufes.h.
-template <typename Real, int D>
-__device__ inline bool in_box(const GridArgs<Real> &args, const Batch<Real, D> &from, int slot,
-                              const int *index) {
-  CUFES_UNROLL(D)
-  for (int i = 0; i < dimension<D>(args.hills.ndim); ++i) {
-    const double bin = floor((from.center[slot][i] - args.lower[i]) / args.spacing[i]);
-    const double width = ceil(reach / (from.inverse_sigma[slot][i] * args.spacing[i]));
-    double distance = index[i] - bin;
-    if (args.hills.inverse_period[i] > 0) {
-      const double bins = rint(args.hills.period[i] / args.spacing[i]);
-      distance -= bins * rint(distance / bins);
-    }
-    if (fabs(distance) > width) return false;
-  }
-  return true;
-}
-
 template <typename Real, int D, bool GRADIENT>
 __device__ inline void add_hill(const GridArgs<Real> &args, const Batch<Real, D> &from, int slot,
-                                const int *index, const Real *x, Real &value, Real *gradient) {
+                                int times, const Real *x, Real &value, Real *gradient) {
   const HillsArgs<Real> &hills = args.hills;
   const int ndim = dimension<D>(hills.ndim);
   Real u[storage<D>], d = 0;
@@ -415,13 +469,14 @@ __device__ inline void add_hill(const GridArgs<Real> &args, const Batch<Real, D>
   CUFES_UNROLL(D)
   for (int i = 0; i < ndim; ++i) d += Real(0.5) * u[i] * u[i];
   if (hills.kernel == CUFES_STRETCHED_GAUSSIAN && d >= Real(stretch_cutoff)) return;
-  if (hills.kernel == CUFES_BOXED_GAUSSIAN && !in_box(args, from, slot, index)) return;
+  const Real height = from.height[slot] * static_cast<Real>(times);
   Real slope;
-  value += from.height[slot] * kernel_value(hills.kernel, d, slope);
+  value += height * kernel_value(hills.kernel, d, slope);
   if constexpr (GRADIENT) {
+    if (!args.gradient) return;
     CUFES_UNROLL(D)
     for (int i = 0; i < ndim; ++i)
-      gradient[i] += from.height[slot] * slope * slope_along(hills, from, slot, u, i);
+      gradient[i] += height * slope * slope_along(hills, from, slot, u, i);
   }
 }
 
@@ -448,6 +503,7 @@ __device__ inline bool place_point(const GridArgs<Real> &args, const Tile<Real, 
 template <typename Real, int D, bool GRADIENT>
 __device__ inline void sum_grid(const GridArgs<Real> &args) {
   __shared__ Batch<Real, D> loaded;
+  __shared__ BinBox<D> boxes[batch<D>];
   const int ndim = dimension<D>(args.hills.ndim);
   Tile<Real, D> tile;
   place_tile(args, tile);
@@ -460,18 +516,23 @@ __device__ inline void sum_grid(const GridArgs<Real> &args) {
   double total_gradient[storage<D>] = {};
   for (long long first = 0; first < args.hills.count; first += batch<D>) {
     const long long n = first + threadIdx.x;
-    const bool keep = threadIdx.x < batch<D> && n < args.hills.count && reaches(args, tile, n);
+    BinBox<D> box;
+    const bool keep = threadIdx.x < batch<D> && n < args.hills.count && reaches(args, tile, n, box);
     int kept;
     const int slot = compact(keep, kept);
     if (keep) load_hill(args.hills, n, loaded, slot);
+    if (keep && has_boxes(args)) boxes[slot] = box;
     __syncthreads();
     Real sum = 0;
     Real sum_gradient[storage<D>] = {};
     // The points of a tile disagree on which hills they are within reach of; unrolling gains
     // nothing.
 #pragma unroll 1
-    for (int k = 0; k < kept; ++k)
-      add_hill<Real, D, GRADIENT>(args, loaded, k, index, x, sum, sum_gradient);
+    for (int k = 0; k < kept; ++k) {
+      const int times = has_boxes(args) ? times_in_box(args, boxes[k], tile, index) : 1;
+      if (times == 0) continue;
+      add_hill<Real, D, GRADIENT>(args, loaded, k, times, x, sum, sum_gradient);
+    }
     total += sum;
     if constexpr (GRADIENT) CUFES_UNROLL(D)
     for (int i = 0; i < ndim; ++i) total_gradient[i] += sum_gradient[i];
@@ -479,6 +540,7 @@ __device__ inline void sum_grid(const GridArgs<Real> &args) {
   }
   if (!inside) return;
   args.values[offset] = static_cast<Real>(total);
+  if (!args.gradient) return;
   if constexpr (GRADIENT) CUFES_UNROLL(D)
   for (int i = 0; i < ndim; ++i)
     args.gradient[i * args.plane + offset] = static_cast<Real>(total_gradient[i]);

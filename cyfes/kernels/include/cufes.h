@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 /* Grows with every change of a struct or of a signature in this file. */
-#define CUFES_ABI_VERSION 2
+#define CUFES_ABI_VERSION 3
 
 /* PLUMED's limit, too. */
 #define CUFES_MAX_DIM 16
@@ -55,8 +55,9 @@ typedef enum cufes_kernel {
   /* h exp(-d), everywhere. No sigma may exceed the period of its axis: the images that the minimum
    * leaves out would count. */
   CUFES_GAUSSIAN = 1,
-  /* h exp(-d) inside a box of ceil(sqrt(12.5) sigma_i / spacing_i) bins around the bin of the
-   * centre and 0 outside: what PLUMED sums for "kerneltype gaussian". On grids only. */
+  /* h exp(-d) inside a box of bins and 0 outside: what PLUMED sums for "kerneltype gaussian". The
+   * box is that of `boxes` or, without, ceil(sqrt(12.5) sigma_i / spacing_i) bins to either side of
+   * the bin of the centre, where multivariate hills have none. On grids only. */
   CUFES_BOXED_GAUSSIAN = 2,
   /* The heights are natural logarithms, and so is the sum: log(sum of exp(h - d)), without overflow
    * or underflow however far a point is from every hill. Without a gradient. */
@@ -83,12 +84,17 @@ typedef struct cufes_hills {
   int64_t sigma_rows; /* 1: all hills share their widths; count: a row of widths a hill */
   /* 0: a row of `sigmas` holds a width > 0 an axis. 1: it holds the ndim (ndim + 1) / 2 elements of
    * the rows of the lower triangle of L, with a positive diagonal, where L L^T is the inverse of
-   * the covariance matrix: d = 1/2 |L^T (x - center)|^2. Any kernel but the boxed one. */
+   * the covariance matrix: d = 1/2 |L^T (x - center)|^2. */
   int32_t multivariate;
   const double *centers; /* count x ndim */
   const double *sigmas;  /* sigma_rows x ndim, or x ndim (ndim + 1) / 2 */
   const double *heights; /* count */
   const double *periods; /* ndim; 0 for an axis that is not periodic */
+  /* NULL, or count x ndim x 2: the first and the last grid point of a box along each axis; none
+   * where the last is one before the first. Outside its box a hill is 0. On a periodic axis a box
+   * may lie anywhere: a hill counts as often as the box comes by a grid point on its way around.
+   * For the stretched and the boxed kernel, on grids. */
+  const int32_t *boxes;
 } cufes_hills;
 
 /* The same in single precision. */
@@ -102,11 +108,12 @@ typedef struct cufes_hills_f32 {
   const float *sigmas;
   const float *heights;
   const double *periods;
+  const int32_t *boxes;
 } cufes_hills_f32;
 
 /* A regular grid: point k of axis i lies at lower[i] + k spacing[i]. A periodic axis (its period is
  * that of the hills) has points[i] * spacing[i] <= period: all of the grid, or a part of it. For
- * the boxed kernel its period is a whole number of spacings. */
+ * boxes of bins its period is a whole number of spacings. */
 typedef struct cufes_grid {
   int32_t ndim;
   const double *lower;   /* ndim */
@@ -117,8 +124,8 @@ typedef struct cufes_grid {
 /* How a call is to run, and what it tells its caller. */
 typedef struct cufes_run {
   int32_t path; /* in: a cufes_path, AUTO or one to force; out: the one taken */
-  /* 1: centers, sigmas and heights, and the points, values and gradient, are memory of the CUDA
-   * device of the call. The periods and the grid stay host memory. */
+  /* 1: centers, sigmas, heights and boxes, and the points, values and gradient, are memory of the
+   * CUDA device of the call. The periods and the grid stay host memory. */
   int32_t device_memory;
   void *stream; /* with device_memory: the CUDA stream to work on; NULL is the default stream */
   /* Called from the calling thread, at least every 0.1 s, with the part done, 0 to 1; the call
