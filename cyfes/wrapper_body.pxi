@@ -329,14 +329,16 @@ def sum_grid_at(
     int path=0,
     bint multivariate=False,
     progress=None,
+    uintptr_t boxes=0,
 ):
     """As ``sum_grid``, but for contiguous arrays in the memory of the device.
 
     ``counts``: hills, rows of sigmas. ``addresses``: centers, sigmas, heights, values, gradient;
-    that of the gradient is 0 for none.
+    that of the gradient is 0 for none, as is ``boxes``.
     """
     cdef hills_t hills
     describe(&hills, kernel, counts, addresses, periods, multivariate)
+    hills.boxes = <const int32_t *>boxes
     cdef Watcher watcher = Watcher(path, progress)
     watcher.c.device_memory = 1
     watcher.c.stream = <void *>stream

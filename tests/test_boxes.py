@@ -278,12 +278,13 @@ def test_a_plan_without_boxes_is_refused(plan: str) -> None:
 @pytest.mark.parametrize("make", [wide_hills, tilted_hills])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_many_hills_are_the_cpus(kernel: str, make: Any) -> None:
-    hills = make([True, False, True], kernel, 20_000)
+    hills = make([True, False, True], kernel, 5_000)
     grid = cyfes.Grid(["-pi"] * 3, ["pi"] * 3, [41, 38, 53], [True, False, True])
     found, expected = (
         cyfes.sum_hills(hills, grid, device, gradient=True, truncation="boxes")
         for device in ("cuda", "cpu")
     )
     assert found.device.startswith("cuda")
-    assert_close(found.values, expected.values, 1e-13)
-    assert_close(found.gradient, expected.gradient, 1e-13)
+    largest = np.abs(expected.values).max()
+    assert np.abs(found.values - expected.values).max() < 1e-13 * largest
+    assert np.abs(np.asarray(found.gradient) - expected.gradient).max() < 1e-13 * largest

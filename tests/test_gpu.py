@@ -13,6 +13,7 @@ import pytest
 
 import cyfes
 from cyfes._library import wrapper
+from cyfes.boxes import boxes
 from cyfes.sums import GAUSSIAN, LOG_GAUSSIAN, STRETCHED_GAUSSIAN
 
 if TYPE_CHECKING:
@@ -194,6 +195,91 @@ def test_a_grid_that_does_not_fit_beside_others_data_is_made_in_parts(
         found = cyfes.sum_hills(few, large, "cuda", truncation=truncation).values
     expected = cyfes.sum_hills(few, large, "cpu", truncation=truncation).values
     assert np.abs(found - expected).max() < 1e-14 * np.abs(expected).max()
+
+
+def assert_alike(found: Any, expected: Any, tolerance: float) -> None:
+    """Compare two surfaces and their gradients; the tolerance is of the largest value."""
+    largest = np.abs(expected.values).max()
+    assert np.abs(found.values - expected.values).max() < tolerance * largest
+    # Where the nearest image changes, a gradient jumps: in single precision perhaps a point early.
+    if found.values.dtype == np.float64:
+        assert np.abs(found.gradient - expected.gradient).max() < tolerance * largest
+
+
+def test_hills_in_boxes_are_made_in_parts_too() -> None:
+    wide, large = hills(20, "gaussian", 2.5), grid(320, 300, 310)
+    options: dict[str, Any] = {"gradient": True, "truncation": "boxes"}
+    with filled(500):
+        found = cyfes.sum_hills(wide, large, "cuda", **options)
+    assert "a box for each hill" in found.plan
+    assert_alike(found, cyfes.sum_hills(wide, large, "cpu", **options), 1e-14)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-13), ("float32", 4e-6)])
+def test_more_hills_in_boxes_than_a_launch_takes_are_the_cpus(dtype: str, tolerance: float) -> None:
+    many = hills(150_000, "stretched-gaussian", 1.2, ndim=2)
+    options: dict[str, Any] = {"gradient": True, "truncation": "boxes", "dtype": dtype}
+    found, again, expected = (
+        cyfes.sum_hills(many, grid(51, 47), device, **options) for device in ("cuda", "cuda", "cpu")
+    )
+    assert (found.values == again.values).all()
+    assert_alike(found, expected, tolerance)
+
+
+def test_a_sum_of_hills_in_boxes_is_stopped_soon() -> None:
+    many = hills(2_000_000, "gaussian", 1.5)
+    calls: list[float] = []
+
+    def stop(_: float) -> None:
+        calls.append(time.perf_counter())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cyfes.sum_hills(many, grid(60, 60, 60), "cuda", truncation="boxes", progress=stop)
+    assert len(calls) == 1
+    assert time.perf_counter() - calls[0] < 0.3
+
+
+@contextmanager
+def on_device(*arrays: Any) -> Iterator[list[int]]:
+    """Copy arrays to the device, and back at the end; give their addresses."""
+    cyfes.bias([[0.5]], cyfes.Hills(["x"], [[0.5]], [[0.1]], [1.0]), "cuda")
+    driver = ctypes.CDLL("libcuda.so.1")
+    places = [ctypes.c_uint64() for _ in arrays]
+    for place, array in zip(places, arrays):
+        size = ctypes.c_size_t(array.nbytes)
+        assert driver.cuMemAlloc_v2(ctypes.byref(place), size) == 0
+        assert driver.cuMemcpyHtoD_v2(place, ctypes.c_void_p(array.ctypes.data), size) == 0
+    try:
+        yield [place.value for place in places]
+        for place, array in zip(places, arrays):
+            size = ctypes.c_size_t(array.nbytes)
+            assert driver.cuMemcpyDtoH_v2(ctypes.c_void_p(array.ctypes.data), place, size) == 0
+    finally:
+        for place in places:
+            assert driver.cuMemFree_v2(place) == 0
+
+
+def test_boxes_may_lie_in_the_devices_memory() -> None:
+    wide, there = hills(300, "stretched-gaussian", 1.5, ndim=2), grid(31, 27)
+    values = np.empty(there.size)
+    arrays = (wide.centers, wide.sigmas, wide.heights, values, boxes(wide, there))
+    with on_device(*map(np.ascontiguousarray, arrays[:3]), *arrays[3:]) as addresses:
+        _, plan = wrapper("float64").sum_grid_at(
+            0,
+            STRETCHED_GAUSSIAN,
+            (300, 300),
+            (*addresses[:4], 0),
+            np.full(2, 2 * PI),
+            there.lower,
+            there.spacing,
+            np.array(there.shape),
+            0,
+            boxes=addresses[4],
+        )
+    expected = -cyfes.sum_hills(wide, there, "cpu", truncation="boxes").values.ravel()
+    assert "a box for each hill" in plan
+    assert np.abs(values - expected).max() < 1e-13 * np.abs(expected).max()
 
 
 def test_memory_that_the_device_lacks_is_an_error_and_nothing_leaks() -> None:

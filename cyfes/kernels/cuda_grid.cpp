@@ -7,6 +7,9 @@
 namespace cufes {
 namespace {
 
+// Hills that one launch takes at most: it must end soon, however few tiles there are.
+constexpr std::int64_t hills_per_pass = 1 << 16;
+
 // Tiles as near to a cube as powers of two allow, longest along the last axis, where neighbouring
 // threads write neighbouring numbers; no longer along an axis than the grid needs.
 template <typename Real>
@@ -43,17 +46,36 @@ GridArgs<Real> make_args(const cufes_grid &grid, const Call<Real> &call) {
   return args;
 }
 
-// Launches over the tiles from `begin` to `end`.
+// The same for some of the hills, which are added to those before them.
 template <typename Real>
-void launch_tiles(Call<Real> &call, GridArgs<Real> &args, std::int64_t begin, std::int64_t end) {
-  const double seconds = 80.0 * block_size * args.hills.count / call.model().rate;
-  const std::int64_t wave = 4 * call.model().multiprocessors;
-  const std::int64_t at_once = std::min(
-      most_blocks, std::max(wave, static_cast<std::int64_t>(seconds_per_launch / seconds)));
-  for (args.first_tile = begin; args.first_tile < end; args.first_tile += at_once) {
-    const std::int64_t part = std::min<std::int64_t>(at_once, end - args.first_tile);
-    call.launch("cufes_grid_hills", dim3(part), args);
-    call.progress().launched(static_cast<double>(part));
+GridArgs<Real> some_hills(const GridArgs<Real> &all, std::int64_t first, std::int64_t count) {
+  GridArgs<Real> args = all;
+  args.hills.count = count;
+  args.hills.centers += first * args.hills.ndim;
+  args.hills.sigmas += first * args.hills.sigma_stride;
+  args.hills.heights += first;
+  if (args.boxes) args.boxes += 2 * first * args.hills.ndim;
+  args.more = first > 0;
+  return args;
+}
+
+// Launches over the tiles from `begin` to `end`, a pass of hills at a time.
+template <typename Real>
+void launch_tiles(Call<Real> &call, const GridArgs<Real> &all, std::int64_t begin,
+                  std::int64_t end) {
+  for (std::int64_t hill = 0; hill < all.hills.count; hill += hills_per_pass) {
+    GridArgs<Real> args =
+        some_hills(all, hill, std::min<std::int64_t>(hills_per_pass, all.hills.count - hill));
+    const double seconds = 80.0 * block_size * args.hills.count / call.model().rate;
+    const std::int64_t wave = 4 * call.model().multiprocessors;
+    const std::int64_t at_once = std::min(
+        most_blocks, std::max(wave, static_cast<std::int64_t>(seconds_per_launch / seconds)));
+    for (std::int64_t tile = begin; tile < end; tile += at_once) {
+      const std::int64_t part = std::min<std::int64_t>(at_once, end - tile);
+      args.first_tile = static_cast<unsigned>(tile);
+      call.launch("cufes_grid_hills", dim3(part), args);
+      call.progress().launched(static_cast<double>(part) * args.hills.count);
+    }
   }
 }
 
@@ -105,7 +127,7 @@ void sum_grid_directly(Call<Real> &call, const Surface<Real> &surface) {
   } else {
     GridArgs<Real> args = make_args(*surface.grid, call);
     const std::int64_t tiles = lay_tiles(args);
-    call.progress().expect(static_cast<double>(tiles));
+    call.progress().expect(static_cast<double>(tiles) * args.hills.count);
     sum_layers(call, surface, args, tiles);
     // Tiles take the hills that reach them alone.
     const bool cut_off = call.given().kernel == CUFES_STRETCHED_GAUSSIAN ||

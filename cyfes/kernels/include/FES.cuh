@@ -66,6 +66,7 @@ struct GridArgs {
   int tile[CUFES_MAX_DIM];   // points of a tile along each axis; their product is block_size
   int tiles[CUFES_MAX_DIM];  // tiles along each axis
   unsigned first_tile;       // of a launch
+  int more;                  // whether to add to what the arrays hold
   long long offset;  // the point that is written first: the arrays may hold a part of the grid
   long long size;    // points in the arrays
   long long plane;   // from a component of the gradient to the next
@@ -500,6 +501,11 @@ __device__ inline bool place_point(const GridArgs<Real> &args, const Tile<Real, 
   return inside;
 }
 
+template <typename Real>
+__device__ inline void add_total(const GridArgs<Real> &args, double total, Real &to) {
+  to = static_cast<Real>(args.more ? to + total : total);
+}
+
 template <typename Real, int D, bool GRADIENT>
 __device__ inline void sum_grid(const GridArgs<Real> &args) {
   __shared__ Batch<Real, D> loaded;
@@ -539,11 +545,11 @@ __device__ inline void sum_grid(const GridArgs<Real> &args) {
     __syncthreads();
   }
   if (!inside) return;
-  args.values[offset] = static_cast<Real>(total);
+  add_total(args, total, args.values[offset]);
   if (!args.gradient) return;
   if constexpr (GRADIENT) CUFES_UNROLL(D)
   for (int i = 0; i < ndim; ++i)
-    args.gradient[i * args.plane + offset] = static_cast<Real>(total_gradient[i]);
+    add_total(args, total_gradient[i], args.gradient[i * args.plane + offset]);
 }
 
 #endif  // __CUDACC__
