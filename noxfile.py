@@ -84,7 +84,7 @@ def sanitize(session: nox.Session) -> None:
         str(session.run("gcc", f"-print-file-name={name}.so", external=True, silent=True)).strip()
         for name in ("libasan", "libubsan")
     ]
-    names = ["paths", "sums", "wrapper", "path_fes", "reweighting", "drop_in"]
+    names = ["paths", "sums", "boxes", "wrapper", "path_fes", "reweighting", "drop_in"]
     names += ["text", "column_files"]
     files = [ROOT / "tests" / f"test_{name}.py" for name in names]
     session.chdir(session.create_tmp())

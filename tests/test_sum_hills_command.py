@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 CAPTURE = pytest.CaptureFixture[str]
 
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+
 # PLUMED's own command lines; the shared data has its results.
 REGRESSION = {
     "rt44": "--hills HILLS_t1 --bin 99,99 --min -pi,pi --max -pi,pi --fmt %12.7f",
@@ -42,15 +44,16 @@ REGRESSION = {
 }
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", REGRESSION)
 def test_regression_cases_of_plumed_pass(
-    case: str, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: str, device: str, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = shared_data / "plumed"
     for file in folder.glob("HILLS_*"):
         shutil.copy(file, tmp_path)
-    assert main(["sum_hills", *REGRESSION[case].split(), "--device", "cpu"]) == 0
+    assert main(["sum_hills", *REGRESSION[case].split(), "--device", device]) == 0
     expected = sorted((folder / case).glob("*.reference"))
     assert expected
     for file in expected:
@@ -248,10 +251,11 @@ def _multivariate(ndim: int, kernel: str) -> str:
     )
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("kernel", ["stretched-gaussian", "gaussian"])
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 def test_multivariate_hills_are_summed_in_the_boxes_that_plumed_takes(
-    ndim: int, kernel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ndim: int, kernel: str, device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     hills = read_hills(write_hills(tmp_path / "HILLS", _multivariate(ndim, kernel)))
@@ -259,22 +263,29 @@ def test_multivariate_hills_are_summed_in_the_boxes_that_plumed_takes(
     bins = [17, 30, 11][:ndim]
     options = ["--min", ",".join(bounds[0][:ndim]), "--max", ",".join(bounds[1][:ndim])]
     bin_option = ["--bin", ",".join(map(str, bins))]
-    assert _run("--hills", "HILLS", *options, *bin_option, "--fmt", "%.10f") == 0
+    options += [*bin_option, "--fmt", "%.10f", "--device", device]
+    assert _run("--hills", "HILLS", *options) == 0
     grid = Grid(bounds[0][:ndim], bounds[1][:ndim], bins, [True, False, False][:ndim])
     values, gradient = reference.plumed_free_energy(grid, hills)
     expected = np.stack([column.ravel(order="F") for column in (values, *gradient)])
     assert np.abs(_columns("fes.dat", ndim) - expected).max() < 1e-9
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("kernel", ["stretched-gaussian", "gaussian"])
 def test_hills_wider_than_a_periodic_axis_are_added_as_often_as_plumed_adds_them(
-    kernel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
+    kernel: str,
+    device: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: CAPTURE,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     rows = "1 2.5 -1 1.4 0.3 1 1\n2 0.1 0.2 0.2 1.5 1 1\n3 -1 -1 0.2 0.3 1 1\n"
     head = HEADER_2D.replace("stretched-gaussian", kernel)
     hills = read_hills(write_hills(tmp_path / "HILLS", head + rows))
-    assert _run("--hills", "HILLS", "--bin", "16,14", "--fmt", "%.10f") == 0
+    options = ["--bin", "16,14", "--fmt", "%.10f", "--device", device]
+    assert _run("--hills", "HILLS", *options) == 0
     assert "PLUMED adds them more than once; so does this" in capsys.readouterr().err
     grid = Grid(["-pi", "-pi"], ["pi", "pi"], [16, 14], periodic=True)
     assert np.abs(_columns("fes.dat") - _expected(hills, grid)).max() < 1e-9
