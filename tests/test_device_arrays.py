@@ -340,6 +340,10 @@ def test_hills_that_do_not_fit_are_refused(changes: dict[str, Any], message: str
         (lambda hills, _: Grid.covering(hills), "the range of hills: found hills on a GPU"),
         (lambda hills, _: cyfes.bias_offset(hills, 2.5), "bias_offset: found hills on a GPU"),
         (cyfes.convergence, "convergence: found hills on a"),
+        (
+            lambda hills, grid: cyfes.sum_hills(hills, grid, truncation="boxes"),
+            "PLUMED's boxes: found hills on a GPU",
+        ),
         (lambda hills, _: hills[np.arange(3)], "which are taken by slices"),
         (lambda hills, _: cyfes.bias(POINTS[:, 0], hills), "points: found none on a GPU"),
         (lambda hills, grid: cyfes.sum_hills(hills[:0], grid), "found no hills, expected at"),

@@ -105,6 +105,29 @@ def test_surface_is_made_of_what_each_device_computes(
 
 
 @pytest.mark.usefixtures("calls")
+@pytest.mark.parametrize("kernel", ["stretched-gaussian", "gaussian"])
+def test_boxes_around_a_periodic_axis_are_shared(kernel: str) -> None:
+    rng = np.random.default_rng(3)
+    widths = rng.uniform(0.2, 4.0, (40, 2))
+    wide = cyfes.Hills(
+        ["phi", "x"],
+        rng.uniform(-3.0, 3.0, (40, 2)),
+        widths,
+        1.0,
+        kernel=kernel,
+        domain=[("-pi", "pi"), None],
+    )
+    found, expected = (
+        cyfes.sum_hills(wide, GRID, device, gradient=True, truncation="boxes")
+        for device in ("cuda:0,1", "cpu")
+    )
+    assert found.plan.count("a box for each hill") == 2
+    for ours, theirs in ((found.values, expected.values), (found.gradient, expected.gradient)):
+        off = np.abs(np.asarray(ours) - np.asarray(theirs)).max()
+        assert off < 1e-14 * np.abs(expected.values).max()
+
+
+@pytest.mark.usefixtures("calls")
 def test_plan_names_the_device_of_each_part() -> None:
     plain = {"truncation": "none"}
     found = cyfes.sum_hills(hills("gaussian"), GRID, "cuda:0,1", **plain)  # type: ignore[arg-type]
