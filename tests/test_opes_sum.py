@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import opes_files
 import pytest
 from opes_files import KERNELS, STATE, plain_sum, state_text
 
@@ -52,6 +53,25 @@ def test_it_is_the_plain_sum(state: Kernels, action: str, cutoff: float) -> None
     assert (found.names, found.kT, found.domain) == (("phi", "d"), 2.5, (("-pi", "pi"), None))
     assert told[-1] == 1.0
     assert told == sorted(told)
+
+
+@pytest.mark.parametrize(
+    ("text", "bias"),
+    [
+        (opes_files.PLUMED_METAD, opes_files.PLUMED_METAD_BIAS),
+        (opes_files.PLUMED_EXPLORE, opes_files.PLUMED_EXPLORE_BIAS),
+    ],
+)
+def test_it_is_the_free_energy_behind_plumeds_own_bias(
+    text: str, bias: list[float], tmp_path: Path
+) -> None:
+    path = tmp_path / "STATE"
+    path.write_text(text)
+    state = read_kernels(path)
+    grid = Grid(["-pi"], ["pi"], [10], [True])
+    found = cyfes.sum_kernels(state, grid, kT=opes_files.PLUMED_KT).values
+    tempering = 1.0 - 1.0 / state.settings["biasfactor"]
+    np.testing.assert_allclose(-tempering * found, bias, atol=2e-6)
 
 
 @pytest.mark.parametrize("width", [0.4, 0.9, 3.0])
