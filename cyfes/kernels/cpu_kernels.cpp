@@ -177,16 +177,6 @@ inline void add_hill(bool stretched, Real height, const Real *d, Real *sum) {
   }
 }
 
-// The same for a hill that counts as often as `times` says.
-template <typename Real>
-inline void add_hill_often(const PointsBlock<Real> &block, std::int64_t n, const Real *d,
-                           Real *sum) {
-  Real once[lanes] = {};
-  add_hill(block.stretched, block.heights[n], d, once);
-  const Real *times = block.times + n * lanes;
-  for (int lane = 0; lane < lanes; ++lane) sum[lane] += times[lane] * once[lane];
-}
-
 // Adds hills; whatever parts they come in, multiples of a batch give the same bits.
 template <typename Real>
 void values(PointsBlock<Real> &block) {
@@ -197,10 +187,7 @@ void values(PointsBlock<Real> &block) {
     for (std::int64_t n = first; n < end; ++n) {
       Real d[lanes];
       half_squares(block, n, d);
-      if (block.times)
-        add_hill_often(block, n, d, sum);
-      else
-        add_hill(block.stretched, block.heights[n], d, sum);
+      add_hill(block.stretched, block.heights[n], d, sum);
     }
     for (int lane = 0; lane < lanes; ++lane) block.total[lane] += sum[lane];
   }

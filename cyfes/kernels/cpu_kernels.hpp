@@ -23,7 +23,7 @@ struct PointsBlock {
   const Real *centers;
   const Real *sigmas;
   const Real *heights;
-  const Real *times;  // [hill][lane]: how often a hill counts at a point; null: once everywhere
+  const Real *times;  // for `gradient`, [hill][lane]: how often a hill counts; null: once
   Real period[CUFES_MAX_DIM];
   Real inverse_period[CUFES_MAX_DIM];
   Real x[CUFES_MAX_DIM][lanes];

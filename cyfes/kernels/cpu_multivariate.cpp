@@ -28,7 +28,8 @@ class LanesTile {
     empty_.times = hills.boxes ? times_.data() : nullptr;
     for (int i = 0; i < hills.ndim; ++i)
       bins_[i] = std::llround(hills.periods[i] / surface.grid->spacing[i]);
-    add_ = choose_kernel<Real>(hills, surface.gradient != nullptr);
+    // With boxes most of the time goes elsewhere: values alone need no kernel of their own.
+    add_ = choose_kernel<Real>(hills, surface.gradient || hills.boxes);
   }
 
   // Lays the lanes over the points of a tile and returns the box around them.
