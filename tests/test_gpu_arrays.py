@@ -71,7 +71,8 @@ class Torch:
         self.module = module
 
     def on_gpu(self, host: Any, dtype: str = "float64") -> Any:
-        return self.module.as_tensor(np.asarray(host, dtype=dtype), device="cuda")
+        # A copy: PyTorch warns of arrays that cannot be written.
+        return self.module.as_tensor(np.array(host, dtype=dtype), device="cuda")
 
     def address(self, array: Any) -> int:
         return int(array.data_ptr())

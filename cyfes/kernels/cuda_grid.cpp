@@ -8,7 +8,7 @@ namespace cufes {
 namespace {
 
 // Hills that one launch takes at most: it must end soon, however few tiles there are.
-constexpr std::int64_t hills_per_pass = 1 << 16;
+constexpr std::int64_t hills_per_pass = 1 << 14;
 
 // Tiles as near to a cube as powers of two allow, longest along the last axis, where neighbouring
 // threads write neighbouring numbers; no longer along an axis than the grid needs.

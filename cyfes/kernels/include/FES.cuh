@@ -510,6 +510,7 @@ template <typename Real, int D, bool GRADIENT>
 __device__ inline void sum_grid(const GridArgs<Real> &args) {
   __shared__ Batch<Real, D> loaded;
   __shared__ BinBox<D> boxes[batch<D>];
+  __shared__ unsigned char near[block_size];
   const int ndim = dimension<D>(args.hills.ndim);
   Tile<Real, D> tile;
   place_tile(args, tile);
@@ -520,29 +521,38 @@ __device__ inline void sum_grid(const GridArgs<Real> &args) {
 
   double total = 0;
   double total_gradient[storage<D>] = {};
-  for (long long first = 0; first < args.hills.count; first += batch<D>) {
+  // Each thread looks at a hill; those that reach the tile are summed batch after batch.
+  for (long long first = 0; first < args.hills.count; first += block_size) {
     const long long n = first + threadIdx.x;
     BinBox<D> box;
-    const bool keep = threadIdx.x < batch<D> && n < args.hills.count && reaches(args, tile, n, box);
+    const bool keep = n < args.hills.count && reaches(args, tile, n, box);
     int kept;
     const int slot = compact(keep, kept);
-    if (keep) load_hill(args.hills, n, loaded, slot);
-    if (keep && has_boxes(args)) boxes[slot] = box;
+    if (keep) near[slot] = threadIdx.x;
     __syncthreads();
-    Real sum = 0;
-    Real sum_gradient[storage<D>] = {};
-    // The points of a tile disagree on which hills they are within reach of; unrolling gains
-    // nothing.
+    for (int from = 0; from < kept; from += batch<D>) {
+      const int filled = min(batch<D>, kept - from);
+      if (threadIdx.x < filled) {
+        const long long own = first + near[from + threadIdx.x];
+        load_hill(args.hills, own, loaded, threadIdx.x);
+        if (has_boxes(args)) box_reaches(args, tile, own, boxes[threadIdx.x]);
+      }
+      __syncthreads();
+      Real sum = 0;
+      Real sum_gradient[storage<D>] = {};
+      // The points of a tile disagree on which hills they are within reach of; unrolling gains
+      // nothing.
 #pragma unroll 1
-    for (int k = 0; k < kept; ++k) {
-      const int times = has_boxes(args) ? times_in_box(args, boxes[k], tile, index) : 1;
-      if (times == 0) continue;
-      add_hill<Real, D, GRADIENT>(args, loaded, k, times, x, sum, sum_gradient);
+      for (int k = 0; k < filled; ++k) {
+        const int times = has_boxes(args) ? times_in_box(args, boxes[k], tile, index) : 1;
+        if (times == 0) continue;
+        add_hill<Real, D, GRADIENT>(args, loaded, k, times, x, sum, sum_gradient);
+      }
+      total += sum;
+      if constexpr (GRADIENT) CUFES_UNROLL(D)
+      for (int i = 0; i < ndim; ++i) total_gradient[i] += sum_gradient[i];
+      __syncthreads();
     }
-    total += sum;
-    if constexpr (GRADIENT) CUFES_UNROLL(D)
-    for (int i = 0; i < ndim; ++i) total_gradient[i] += sum_gradient[i];
-    __syncthreads();
   }
   if (!inside) return;
   add_total(args, total, args.values[offset]);
