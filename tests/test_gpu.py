@@ -63,6 +63,43 @@ def test_many_hills_are_the_cpus(kernel: str, truncation: str, path: str, gradie
         assert off < 1e-13 * np.abs(np.asarray(expected.gradient)).max()
 
 
+@pytest.mark.parametrize("gradient", [False, True])
+def test_hills_whose_factors_fill_several_tables_are_the_cpus(gradient: bool) -> None:
+    # 60,000 hills x 2,000 points of the axes x 8 bytes: four tables of factors, or twelve.
+    many, large = hills(60_000, "stretched-gaussian", 0.05, ndim=2), grid(1003, 997)
+    found, again, expected = (
+        cyfes.sum_hills(many, large, device, gradient=gradient)
+        for device in ("cuda", "cuda", "cpu")
+    )
+    assert found.plan.startswith("truncated")
+    assert (found.values == again.values).all()
+    assert np.abs(found.values - expected.values).max() < 3e-14 * np.abs(expected.values).max()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    "bins",
+    [
+        (700,),
+        (1, 300),
+        (300, 1),
+        (2, 70, 1),
+        (70, 2, 3),
+        (1, 1, 200),
+        (5, 1, 3, 40),
+        (2, 1, 2, 1, 9),
+    ],
+)
+def test_thin_grids_are_the_cpus(bins: tuple[int, ...], dtype: str) -> None:
+    some = hills(3_000, "stretched-gaussian", 0.8, ndim=len(bins))
+    found, expected = (
+        cyfes.sum_hills(some, grid(*bins), device, dtype=dtype, plan="truncated").values
+        for device in ("cuda", "cpu")
+    )
+    tolerance = 1e-13 if dtype == "float64" else 4e-6
+    assert np.abs(found - expected).max() < tolerance * np.abs(expected).max()
+
+
 def test_tails_of_a_density_that_underflow_keep_their_digits() -> None:
     samples = np.random.default_rng(3).normal(0.0, 0.02, (5_000, 3))
     there = cyfes.Grid([-2.0] * 3, [2.0] * 3, (20, 20, 20), [False] * 3)

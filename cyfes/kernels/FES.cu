@@ -58,17 +58,17 @@ CUFES_PRODUCT(56, 2, 7, 1, 7)
 CUFES_KERNEL(cufes_factors, cufes::FactorArgs, cufes::make_factors)
 CUFES_KERNEL(cufes_largest, cufes::LargestArgs, cufes::find_largest)
 
-#define CUFES_TILE_KERNEL(name, blocks, call)                             \
-  extern "C" __global__ void __launch_bounds__(cufes::block_size, blocks) \
-      name(const cufes::TileArgs<real> args) {                            \
-    call(args);                                                           \
+#define CUFES_TILE_KERNEL(name, blocks, call)                                       \
+  extern "C" __global__ void __launch_bounds__(32 * cufes::tiles_per_block, blocks) \
+      name(const cufes::TileArgs<real> args) {                                      \
+    call(args);                                                                     \
   }
-CUFES_TILE_KERNEL(cufes_tiles_2, 3, (cufes::sum_tile<real, 2, false>))
-CUFES_TILE_KERNEL(cufes_tiles_3, 3, (cufes::sum_tile<real, 3, false>))
-CUFES_TILE_KERNEL(cufes_tiles_n, 3, (cufes::sum_tile<real, 0, false>))
-CUFES_TILE_KERNEL(cufes_tiles_gradient_2, 1, (cufes::sum_tile<real, 2, true>))
-CUFES_TILE_KERNEL(cufes_tiles_gradient_3, 1, (cufes::sum_tile<real, 3, true>))
-CUFES_KERNEL(cufes_mark, cufes::TileArgs, cufes::mark_layers)
+CUFES_TILE_KERNEL(cufes_tiles_2, 5, (cufes::sum_tile<real, 2, false>))
+CUFES_TILE_KERNEL(cufes_tiles_3, 5, (cufes::sum_tile<real, 3, false>))
+CUFES_TILE_KERNEL(cufes_tiles_n, 5, (cufes::sum_tile<real, 0, false>))
+CUFES_TILE_KERNEL(cufes_tiles_gradient_2, 4, (cufes::sum_tile<real, 2, true>))
+CUFES_TILE_KERNEL(cufes_tiles_gradient_3, 4, (cufes::sum_tile<real, 3, true>))
+CUFES_KERNEL(cufes_prepare, cufes::TileArgs, cufes::prepare_hills)
 
 CUFES_KERNEL(cufes_finish, cufes::FinishArgs, cufes::finish)
 CUFES_KERNEL(cufes_gather, cufes::GatherArgs, cufes::gather)

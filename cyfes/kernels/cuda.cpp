@@ -2,6 +2,7 @@
 //
 // Host code alone, for any C++ compiler: the device code is loaded from the embedded images.
 #include <algorithm>
+#include <numeric>
 #include <string>
 
 #include "cuda_call.hpp"
@@ -13,11 +14,16 @@ std::string version_text(int version) {
   return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
 }
 
+// Points of all axes together, so that the truncated path's table of factors stays small.
+constexpr std::int64_t most_places = 1 << 18;
+
 // Whether the truncated path has a kernel for it.
 template <typename Real>
 bool has_tiles(const Hills<Real> &hills, const Surface<Real> &surface) {
+  const std::int64_t *points = surface.grid->points;
   return !hills.multivariate && !hills.boxes &&
-         (!surface.gradient || hills.ndim == 2 || hills.ndim == 3);
+         (!surface.gradient || hills.ndim == 2 || hills.ndim == 3) &&
+         std::accumulate(points, points + hills.ndim, std::int64_t{0}) <= most_places;
 }
 
 // The path that is fastest where the caller leaves it open; cufes.cpp has refused those that cannot

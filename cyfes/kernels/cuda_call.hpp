@@ -85,11 +85,12 @@ class Call {
   void download(const void *from, void *to, std::size_t bytes);
 
   template <typename Args>
-  void launch(const std::string &name, dim3 blocks, Args &args, int shared = 0) {
+  void launch(const std::string &name, dim3 blocks, Args &args, int shared = 0,
+              int threads = block_size) {
     void *pointers[] = {&args};
     const cudaKernel_t kernel = find_kernel<Real>(device_, name, shared > 0);
-    check(cudaLaunchKernel(reinterpret_cast<const void *>(kernel), blocks, dim3(block_size),
-                           pointers, shared, stream_),
+    check(cudaLaunchKernel(reinterpret_cast<const void *>(kernel), blocks, dim3(threads), pointers,
+                           shared, stream_),
           "launch a kernel");
   }
 

@@ -67,6 +67,10 @@ constexpr int stage_rows = 256;
 // a smaller rounding error than one long sum.
 constexpr int stages_per_flush = 128;
 
+// Numbers in 16 bytes.
+template <typename Real>
+constexpr int lanes_of = 16 / sizeof(Real);
+
 #ifdef __CUDACC__
 
 // A number whose order as an unsigned integer is that of the double.
@@ -141,9 +145,6 @@ template <>
 struct Vector<float> {
   using Type = float4;
 };
-
-template <typename Real>
-constexpr int lanes_of = 16 / sizeof(Real);
 
 __device__ inline void copy_16_bytes(void *to, const void *from) {
 #if __CUDA_ARCH__ >= 800
