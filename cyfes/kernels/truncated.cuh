@@ -279,6 +279,8 @@ __device__ inline int keep_near(const TileArgs<Real> &args, const Spot<Real, D> 
       square += args.gaps[(args.layers[i] + spot.layer[i]) * args.words * 32 + first + hill];
     const bool keep = there && square <= 2 * float(stretch_cutoff) * 1.001f;
     const unsigned votes = __ballot_sync(all_lanes, keep);
+    // What another lane has read is overwritten.
+    __syncwarp();
     if (keep) list[kept + __popc(votes & ((1u << lane) - 1))] = hill;
     kept += __popc(votes);
   }
