@@ -9,6 +9,7 @@ import numpy as np
 
 from cyfes._command import UsageError, list_of, positive_number
 from cyfes.errors import InputError
+from cyfes.grid import Grid
 from cyfes.plumed_format import parse_number
 from cyfes.regions import box
 from cyfes.units import ENERGY_UNITS
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cyfes.hills_header import Domain
     from cyfes.landscape import Minimum
     from cyfes.surface import FreeEnergySurface
 
@@ -47,6 +49,37 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
     )
     option("--convert", choices=ENERGY_UNITS, help="the unit of the energies that are shown")
     option("--cv-units", type=list_of(str), metavar="U[,U2]", help="the units of the CVs")
+
+
+def grid_of_options(
+    names: Sequence[str],
+    domain: Sequence[Domain],
+    needed: tuple[list[str], list[str]],
+    options: argparse.Namespace,
+) -> Grid:
+    """Return the grid of --bin, --min and --max: over each periodic domain, else as needed.
+
+    Raises
+    ------
+    InputError
+        If other ends than its domain were typed for a periodic CV.
+    """
+    low, high = options.min or needed[0], options.max or needed[1]
+    for name, known, typed in zip(names, domain, zip(low, high)):
+        if known and options.min and _numbers(known) != _numbers(typed):
+            raise InputError(
+                f"found --min {typed[0]} and --max {typed[1]} for {name}, expected its domain, "
+                f"{known[0]} to {known[1]}: a periodic axis covers it once"
+            )
+    ends = [known or typed for known, typed in zip(domain, zip(low, high))]
+    bins = options.bin or [100] * len(names)
+    return Grid(
+        [a for a, _ in ends], [b for _, b in ends], bins, [known is not None for known in domain]
+    )
+
+
+def _numbers(ends: tuple[str, str]) -> tuple[float, float]:
+    return parse_number(ends[0]), parse_number(ends[1])
 
 
 def add_place_options(parser: argparse.ArgumentParser, minima: str) -> None:

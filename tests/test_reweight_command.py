@@ -136,6 +136,18 @@ def test_a_grid_that_is_not_told_reaches_three_bandwidths_beyond_the_samples(
     assert energy.min() == 0.0
 
 
+@pytest.mark.parametrize("ends", [("-pi", "0"), ("-3", "pi"), ("0", "2*pi")])
+@pytest.mark.usefixtures("samples")
+def test_ends_of_a_periodic_cv_other_than_its_domain_are_refused(
+    ends: tuple[str, str], capsys: CAPTURE
+) -> None:
+    options = ["--cvs", "phi", "--bandwidth", "0.4", "--min", ends[0], "--max", ends[1]]
+    assert _run(*options) == 1
+    found = f"found --min {ends[0]} and --max {ends[1]} for phi, expected its domain, -pi to pi"
+    assert found in capsys.readouterr().err
+    assert not Path("fes.dat").exists()
+
+
 @pytest.mark.parametrize("method", ["ct", "balanced"])
 def test_the_offset_of_the_hills_is_taken_off(method: str, samples: np.ndarray) -> None:
     rows = "".join(f"{10 * i} {x} 0.3 0.8 6\n" for i, x in enumerate(samples[:15, 2]))

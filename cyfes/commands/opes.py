@@ -30,7 +30,6 @@ from cyfes.plumed_format import (
     check_target,
     format_number,
     grid_blocks,
-    parse_number,
     write_text,
 )
 from cyfes.progress import Progress
@@ -172,23 +171,9 @@ def _grid(states: Sequence[Kernels], options: argparse.Namespace) -> Grid:
                 f"{', '.join(names)}"
             )
     centers = np.concatenate([state.centers for state in states])
-    low = options.min or [format_number(x) for x in centers.min(axis=0).tolist()]
-    high = options.max or [format_number(x) for x in centers.max(axis=0).tolist()]
-    for name, known, typed in zip(names, domain, zip(low, high)):
-        if known and options.min and _numbers(known) != _numbers(typed):
-            raise InputError(
-                f"found --min {typed[0]} and --max {typed[1]} for {name}, expected its domain, "
-                f"{known[0]} to {known[1]}: a periodic axis covers it once"
-            )
-    ends = [known or typed for known, typed in zip(domain, zip(low, high))]
-    bins = options.bin or [100] * len(names)
-    return Grid(
-        [a for a, _ in ends], [b for _, b in ends], bins, [known is not None for known in domain]
-    )
-
-
-def _numbers(ends: tuple[str, str]) -> tuple[float, float]:
-    return parse_number(ends[0]), parse_number(ends[1])
+    low = [format_number(x) for x in centers.min(axis=0).tolist()]
+    high = [format_number(x) for x in centers.max(axis=0).tolist()]
+    return _surface_options.grid_of_options(names, domain, (low, high), options)
 
 
 def _write(state: Kernels, grid: Grid, target: str, options: argparse.Namespace) -> None:

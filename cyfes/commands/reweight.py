@@ -56,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_sample_options(parser)
     option = parser.add_argument_group("grid").add_argument
     option("--bin", type=list_of(count), metavar="N[,N2]", help="bins of each CV (default: 100)")
-    option("--min", type=list_of(str), metavar="X[,X2]", help="lower ends of CVs without a period")
+    option("--min", type=list_of(str), metavar="X[,X2]", help="lower ends (default: as needed)")
     option("--max", type=list_of(str), metavar="X[,X2]", help="upper ends")
     option = parser.add_argument_group("output").add_argument
     option("--outfile", default="fes.dat", metavar="FILE", help="the file, - for standard output")
@@ -166,16 +166,12 @@ def _in_time(hills: Hills) -> Hills:
 
 
 def _grid(samples: Any, table: Colvar, options: argparse.Namespace) -> Grid:
-    """Return the grid: over the domain of each periodic CV, else what was typed or is needed."""
+    """Return the grid, out to a few bandwidths beyond the samples unless its ends were typed."""
     domain = table.domain[: len(options.cvs)]
     margin = _MARGIN * np.array(options.bandwidth)
-    low = options.min or [f"{x:g}" for x in samples.min(axis=0) - margin]
-    high = options.max or [f"{x:g}" for x in samples.max(axis=0) + margin]
-    ends = [known or typed for known, typed in zip(domain, zip(low, high))]
-    bins = options.bin or [100] * len(options.cvs)
-    return Grid(
-        [a for a, _ in ends], [b for _, b in ends], bins, [known is not None for known in domain]
-    )
+    low = [f"{x:g}" for x in samples.min(axis=0) - margin]
+    high = [f"{x:g}" for x in samples.max(axis=0) + margin]
+    return _surface_options.grid_of_options(options.cvs, domain, (low, high), options)
 
 
 def _surface(
