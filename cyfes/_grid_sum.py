@@ -164,21 +164,43 @@ class GridSum(NamedTuple):
         gradient: NDArray[Any] | None,
         start: int,
     ) -> None:
-        ends, held = np.array(interval, dtype=values.dtype), np.empty(2, dtype=values.dtype)
-        arrays = (self.centers, self.sigmas, self.heights, self.periods)
-        wrapper(values.dtype.name).sum_points(
+        where = self.grid.axes[0][start : start + len(values)]
+        low, high = interval
+        for end, beyond in ((low, where < low), (high, where > high)):
+            for places, hills in self._held_alike(np.flatnonzero(beyond) + start):
+                values[places - start] = self._held(means, end, hills, values.dtype)
+        if gradient is not None:
+            gradient[:, (where <= low) | (where >= high)] = 0.0
+
+    def _held_alike(self, places: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], Any]]:
+        """Yield the points of an axis by the hills whose boxes they lie in, and these."""
+        if self.boxes is None:
+            yield places, slice(None)
+            return
+        first, last = self.boxes[:, 0].T
+        numbers = np.searchsorted(np.unique([first, last + 1]), places, side="right")
+        for number in np.unique(numbers):
+            alike = places[numbers == number]
+            yield alike, (first <= alike[0]) & (alike[0] <= last)
+
+    def _held(self, means: Means, end: float, hills: Any, real: np.dtype[Any]) -> Any:
+        """Return the sum of some of the hills at an end of the interval."""
+        heights = self.heights[hills]
+        if not len(heights):
+            return 0.0
+        values = np.empty(1, dtype=real)
+        wrapper(real.name).sum_points(
             means.devices[0],
-            self.kernel,
-            *arrays,
-            ends[:, np.newaxis],
-            held,
+            GAUSSIAN if self.kernel == BOXED_GAUSSIAN else self.kernel,
+            self.centers[hills],
+            self.sigmas if len(self.sigmas) == 1 else self.sigmas[hills],
+            heights,
+            self.periods,
+            np.array([[end]], dtype=real),
+            values,
             multivariate=self.multivariate,
         )
-        where = self.grid.axes[0][start : start + len(values)]
-        values[where < interval[0]] = held[0]
-        values[where > interval[1]] = held[1]
-        if gradient is not None:
-            gradient[:, (where <= interval[0]) | (where >= interval[1])] = 0.0
+        return values[0]
 
     def _pieces(
         self, values: NDArray[Any], gradient: NDArray[Any] | None

@@ -1,8 +1,10 @@
 """The boxes of grid points inside which PLUMED sums hills.
 
-They matter in two cases. PLUMED's box of a multivariate hill may cut the hill where it is far from
-zero. And a box wider than a periodic axis has points twice, at which PLUMED adds the hill twice.
-PLUMED's surfaces cannot be had without doing the same.
+They matter in three cases. PLUMED's box of a multivariate hill may cut the hill where it is far
+from zero. A box wider than a periodic axis has points twice, at which PLUMED adds the hill twice.
+And under METAD's INTERVAL a hill that reaches beyond an end has as many bins as the grid has points
+on either side of its own, which is not all of the grid if the hill lies outside. PLUMED's surfaces
+cannot be had without doing the same.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ _MOST_BINS = 1 << 30
 def needs_box(hills: Hills, grid: Grid) -> NDArray[np.bool_]:
     """Return which hills, of N, are not what they are in PLUMED's sum without their boxes."""
     if hills.interval is not None:
-        # For one variable, whose box ends where its hills do.
-        return np.zeros(len(hills), dtype=bool)
+        # A stretched hill whose box has all of the grid, or all of its own points, is whole.
+        outside = (hills.centers < grid.lower) | (hills.centers >= grid.upper)
+        return np.asarray(outside[:, 0] | (hills.kernel == "gaussian"))
     if hills.cholesky is not None:
         return np.ones(len(hills), dtype=bool)
     return wraps(hills, grid)
@@ -80,4 +83,10 @@ def boxes(hills: Hills, grid: Grid) -> NDArray[np.int32]:
 
 def _reach(hills: Hills, grid: Grid) -> NDArray[np.float64]:
     """Return to how many bins on either side of its own PLUMED takes each hill, shape (N, D)."""
-    return np.asarray(np.ceil(support(hills) / grid.spacing))
+    distances = support(hills)
+    reach = np.asarray(np.ceil(distances / grid.spacing))
+    if hills.interval is None:
+        return reach
+    low, high = hills.interval
+    beyond = (hills.centers + distances > high) | (hills.centers - distances < low)
+    return np.where(beyond, grid.shape, reach)

@@ -476,10 +476,10 @@ def _grid_kernel(hills: Hills, truncation: str) -> int:
     if hills.kernel == "gaussian" and truncation == "none":
         return GAUSSIAN
     if hills.kernel == "gaussian":
-        if hills.interval is not None:
+        if hills.interval is not None and truncation != "boxes":
             raise InputError(
                 "found plain Gaussians with an INTERVAL, whose cut-off at a box has no meaning "
-                'beyond it; expected stretched ones, or truncation="none"'
+                'beyond it; expected stretched ones, or truncation="none" or "boxes"'
             )
         return BOXED_GAUSSIAN
     if truncation == "none":

@@ -98,10 +98,13 @@ def times_counted(grid: Grid, center: Floats, reach: Floats) -> Floats:
 def plumed_free_energy(grid: Grid, hills: Hills) -> Any:
     """Return F and dF/dCV as PLUMED sums them, hill by hill, each as often as it is counted."""
     values, slopes = np.zeros(grid.size), np.zeros((grid.ndim, grid.size))
+    points = grid.points() if hills.interval is None else np.clip(grid.points(), *hills.interval)
     for number in range(len(hills)):
         center, height = hills.centers[number], hills.heights[number]
         covariance, reach = _covariance(hills, number)
-        way = differences(grid.points(), center[np.newaxis], hills.periods)[:, 0]
+        if hills.interval is not None and not _within(hills.interval, center, reach):
+            reach = grid.upper - grid.lower + 0.5 * grid.spacing
+        way = differences(points, center[np.newaxis], hills.periods)[:, 0]
         pull = way @ np.linalg.inv(covariance)
         half = 0.5 * (way * pull).sum(axis=1)
         counts = times_counted(grid, center, reach)
@@ -111,7 +114,15 @@ def plumed_free_energy(grid: Grid, hills: Hills) -> Any:
             value, slope = STRETCH_A * value + STRETCH_B * height, STRETCH_A * slope
         values -= counts * value
         slopes += counts * slope * pull.T
+    if hills.interval is not None:
+        low, high = hills.interval
+        slopes[:, (points[:, 0] <= low) | (points[:, 0] >= high)] = 0.0
     return values.reshape(grid.shape), slopes.reshape(grid.ndim, *grid.shape)
+
+
+def _within(interval: tuple[float, float], center: Floats, reach: Floats) -> bool:
+    low, high = interval
+    return bool(center[0] - reach[0] >= low and center[0] + reach[0] <= high)
 
 
 def _covariance(hills: Hills, number: int) -> tuple[Floats, Floats]:

@@ -93,6 +93,44 @@ def test_hills_are_summed_in_the_boxes_that_plumed_takes(
     assert_close(alone.values, values, TOLERANCE[dtype])
 
 
+def hills_of_an_interval(kernel: str, tilted: bool) -> cyfes.Hills:
+    """Return hills within an INTERVAL from -1 to 1, reaching beyond it, and centred beyond it."""
+    rng = np.random.default_rng(3)
+    sigmas = rng.uniform(0.1, 1.5, (60, 1))
+    return cyfes.Hills(
+        ["x"],
+        rng.uniform(-4.0, 4.0, (60, 1)),
+        None if tilted else sigmas,
+        rng.uniform(0.1, 2.0, 60),
+        kernel=kernel,
+        cholesky=sigmas if tilted else None,
+        interval=(-1.0, 1.0),
+    )
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("tilted", [False, True])
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("ends", [(-1.0, 1.0), (-0.5, 3.0), (-1.7, 1.3), (1.5, 2.5)])
+def test_with_an_interval_boxes_are_as_wide_as_the_grid(
+    ends: tuple[float, float], kernel: str, tilted: bool, device: str
+) -> None:
+    hills, grid = hills_of_an_interval(kernel, tilted), cyfes.Grid(*ends, 57)
+    options: dict[str, Any] = {"device": device, "gradient": True, "truncation": "boxes"}
+    surface = cyfes.sum_hills(hills, grid, **options)
+    values, gradient = reference.plumed_free_energy(grid, hills)
+    assert_close(surface.values, values, 1e-13)
+    assert np.abs(surface.gradient - gradient).max() < 1e-12
+    parts = [sums.sum_rows(hills, grid, rows, **options) for rows in ((0, 30), (30, 31), (31, 58))]
+    assert_close(sums.joined(parts, grid).values, values, 1e-13)
+
+
+def test_a_plain_gaussian_with_an_interval_is_refused_without_its_box() -> None:
+    hills = hills_of_an_interval("gaussian", tilted=False)
+    with pytest.raises(cyfes.InputError, match="found plain Gaussians with an INTERVAL"):
+        cyfes.sum_hills(hills, cyfes.Grid(-1.0, 1.0, 57), "cpu")
+
+
 @pytest.mark.parametrize("make", [wide_hills, tilted_hills])
 def test_without_boxes_the_sum_is_another_one(make: Any) -> None:
     hills, grid = make([True, False], "stretched-gaussian"), grid_of([True, False])

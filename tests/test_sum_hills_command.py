@@ -314,13 +314,19 @@ def test_beyond_an_interval_the_surface_is_level(
         assert header == ["#! SET min_d 1.45", "#! SET max_d 2.3", "#! SET nbins_d  201"]
 
 
-def test_a_plain_gaussian_with_an_interval_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
+@pytest.mark.parametrize("kernel", ["stretched-gaussian", "gaussian"])
+def test_hills_beyond_an_interval_are_summed_in_the_boxes_that_plumed_takes(
+    kernel: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    write_hills(tmp_path / "HILLS", INTERVAL.replace("stretched-", "") + ROWS_1D)
-    assert _run("--hills", "HILLS") == 1
-    assert "found plain Gaussians with an INTERVAL" in capsys.readouterr().err
+    rows = ROWS_1D + "     3   3.90   0.80   1.20   1\n"
+    header = INTERVAL.replace("stretched-gaussian", kernel)
+    hills = read_hills(write_hills(tmp_path / "HILLS", header + rows))
+    assert _run("--hills", "HILLS", "--fmt", "%.10f") == 0
+    found = np.loadtxt("fes.dat").T[1:]
+    values, (slopes,) = reference.plumed_free_energy(Grid(1.45, 2.3, 200), hills)
+    assert hills.kernel == kernel
+    assert np.abs(found - [values, slopes]).max() < 1e-9
 
 
 def test_a_spacing_is_fitted_between_the_ends_that_were_typed_as_in_plumed(hills: Hills) -> None:
