@@ -158,6 +158,24 @@ def test_hill_that_reaches_no_grid_point_adds_nothing() -> None:
     assert not cyfes.sum_hills(hills, cyfes.Grid(0.0, 1.0, 10), device="cpu").values.any()
 
 
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0), (0, 1, 1)])
+def test_points_on_the_very_cut_off_have_the_slopes_that_plumed_gives_them(
+    axes: tuple[int, ...],
+) -> None:
+    # Where round numbers meet, 0.7 and 0.1 at a sigma of 0.2, rounding alone decides.
+    rng = np.random.default_rng(4)
+    steps, widths = np.array([0.1, 0.05])[list(axes)], np.array([0.2, 0.1])[list(axes)]
+    ndim = len(axes)
+    hills = cyfes.Hills(list("xyz")[:ndim], rng.integers(-9, 10, (60, ndim)) * steps, widths, 1.0)
+    grid = cyfes.Grid(-20.0 * steps, 20.0 * steps, [40] * ndim)
+    surface = cyfes.sum_hills(hills, grid, "cpu", gradient=True)
+    assert "truncated" in surface.plan
+    _, gradient = reference.free_energy(grid, hills)
+    assert np.abs(surface.gradient - gradient).max() < 1e-11
+    moved = cyfes.Hills(hills.names, hills.centers + 1e-15, hills.sigmas, hills.heights)
+    assert np.abs(reference.free_energy(grid, moved)[1] - gradient).max() > 1e-3
+
+
 def test_plain_gaussian_has_no_cut_off() -> None:
     hills = cyfes.Hills(["x"], [[0.0]], [[1.0]], [1.0], kernel="gaussian")
     grid = cyfes.Grid(0.0, 30.0, 30)

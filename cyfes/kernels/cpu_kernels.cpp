@@ -293,20 +293,26 @@ inline void store(double *to, Vector x) { *reinterpret_cast<Unaligned *>(to) = x
 // Far beyond every cut-off: where a boxed hill ends.
 constexpr double outside = 1e300;
 
-// A hill along an axis. The bins are those of a boxed kernel: of its centre, and how far it goes.
+// Where the hills of a tile end: nowhere, at a box of bins, or at a distance.
+enum class Ending { none, box, distance };
+
+// A hill along an axis. Its width is sigma where it ends at a distance, or else 1 / sigma. The bins
+// are those of a boxed kernel: of its centre, and how far it goes.
 struct AxisHill {
   double center;
-  double inverse;
+  double width;
   double bin;
   double bins;
 };
 
+template <Ending ENDING>
 inline AxisHill hill_along(const TileBatch &batch, int i, int h) {
   const TileAxis &axis = batch.axes[i];
-  AxisHill hill{batch.center[i][h], batch.inverse_sigma[i][h], 0, 0};
-  if (!batch.boxed) return hill;
+  const double sigma = batch.sigma[i][h];
+  AxisHill hill{batch.center[i][h], ENDING == Ending::distance ? sigma : 1.0 / sigma, 0, 0};
+  if (ENDING != Ending::box) return hill;
   hill.bin = __builtin_floor((hill.center - axis.lower) / axis.spacing);
-  hill.bins = __builtin_ceil(reach / (hill.inverse * axis.spacing));
+  hill.bins = __builtin_ceil(reach * sigma / axis.spacing);
   return hill;
 }
 
@@ -316,24 +322,26 @@ struct AxisPoint {
   double slope;
 };
 
-template <bool BOXED>
-inline AxisPoint along_axis(const TileAxis &axis, double index, const AxisHill &hill) {
-  const double difference = axis.lower + index * axis.spacing - hill.center;
+template <Ending ENDING>
+inline AxisPoint along_axis(const TileAxis &axis, double x, double index, const AxisHill &hill) {
+  const double difference = x - hill.center;
   const double image = difference - axis.period * nearest(difference * axis.inverse_period);
-  const double scaled = image * hill.inverse;
+  // The quotient is PLUMED's, to the last bit: at the very cut-off a hill has a slope or has none.
+  const bool quotient = ENDING == Ending::distance;
+  const double scaled = quotient ? image / hill.width : image * hill.width;
   double d = 0.5 * scaled * scaled;
-  if (BOXED) {
+  if (ENDING == Ending::box) {
     double distance = index - hill.bin;
     if (axis.period > 0) distance -= axis.period_points * nearest(distance / axis.period_points);
     d = __builtin_fabs(distance) <= hill.bins ? d : outside;
   }
-  return {d, -scaled * hill.inverse};
+  return {d, quotient ? -scaled / hill.width : -scaled * hill.width};
 }
 
 inline double smaller(double a, double b) { return a < b ? a : b; }
 
 // The table of a leading axis, [point][hill].
-template <bool BOXED>
+template <Ending ENDING>
 void fill_leading(TileBatch &batch, int i) {
   const TileAxis axis = batch.axes[i];
   double *__restrict half_square = batch.tables[i].half_square;
@@ -342,14 +350,15 @@ void fill_leading(TileBatch &batch, int i) {
   AxisHill hills[batch_hills];
   double nearest[batch_hills];
   for (int h = 0; h < batch_hills; ++h) {
-    hills[h] = hill_along(batch, i, h);
+    hills[h] = hill_along<ENDING>(batch, i, h);
     nearest[h] = outside;
   }
   for (int k = 0; k < axis.extent; ++k) {
     const double index = static_cast<double>(axis.first + k);
+    const double x = batch.tables[i].point[k];
 #pragma GCC ivdep
     for (int h = 0; h < batch_hills; ++h) {
-      const AxisPoint point = along_axis<BOXED>(axis, index, hills[h]);
+      const AxisPoint point = along_axis<ENDING>(axis, x, index, hills[h]);
       half_square[k * batch_hills + h] = point.half_square;
       slope[k * batch_hills + h] = point.slope;
       nearest[h] = smaller(point.half_square, nearest[h]);
@@ -365,12 +374,13 @@ void fill_leading(TileBatch &batch, int i) {
 }
 
 // Half squares and slopes of a hill in a group of columns; returns the smallest half square.
-template <bool BOXED>
-inline double fill_group(const TileAxis &axis, double index, const AxisHill &hill,
-                         double *__restrict half_square, double *__restrict slope) {
+template <Ending ENDING>
+inline double fill_group(const TileAxis &axis, const double *points, double index,
+                         const AxisHill &hill, double *__restrict half_square,
+                         double *__restrict slope) {
   double smallest = outside;
   for (int k = 0; k < group_columns; ++k) {
-    const AxisPoint point = along_axis<BOXED>(axis, index + k, hill);
+    const AxisPoint point = along_axis<ENDING>(axis, points[k], index + k, hill);
     half_square[k] = point.half_square;
     slope[k] = point.slope;
   }
@@ -379,7 +389,7 @@ inline double fill_group(const TileAxis &axis, double index, const AxisHill &hil
 }
 
 // The table of the last axis, [group][hill][column].
-template <bool BOXED>
+template <Ending ENDING>
 void fill_last(TileBatch &batch) {
   const int i = batch.ndim - 1;
   const TileAxis axis = batch.axes[i];
@@ -387,13 +397,13 @@ void fill_last(TileBatch &batch) {
   const int groups = batch.columns / group_columns;
   double nearest[batch_hills];
   for (int h = 0; h < batch_hills; ++h) {
-    const AxisHill hill = hill_along(batch, i, h);
+    const AxisHill hill = hill_along<ENDING>(batch, i, h);
     nearest[h] = outside;
     for (int g = 0; g < groups; ++g) {
       const int at = (g * batch_hills + h) * group_columns;
       const double index = static_cast<double>(axis.first + g * group_columns);
-      const double least =
-          fill_group<BOXED>(axis, index, hill, table.half_square + at, table.slope + at);
+      const double least = fill_group<ENDING>(axis, table.point + g * group_columns, index, hill,
+                                              table.half_square + at, table.slope + at);
       batch.group_nearest[g * batch_hills + h] = least;
       nearest[h] = smaller(least, nearest[h]);
     }
@@ -410,10 +420,16 @@ void fill_last(TileBatch &batch) {
   for (int h = 0; h < batch_hills; ++h) batch.tables[i].nearest[h] = nearest[h];
 }
 
+template <Ending ENDING>
 void fill_tables(TileBatch &batch) {
-  for (int i = 0; i + 1 < batch.ndim; ++i)
-    batch.boxed ? fill_leading<true>(batch, i) : fill_leading<false>(batch, i);
-  batch.boxed ? fill_last<true>(batch) : fill_last<false>(batch);
+  for (int i = 0; i + 1 < batch.ndim; ++i) fill_leading<ENDING>(batch, i);
+  fill_last<ENDING>(batch);
+}
+
+void fill_tables(TileBatch &batch) {
+  if (batch.boxed) return fill_tables<Ending::box>(batch);
+  if (batch.stretched) return fill_tables<Ending::distance>(batch);
+  fill_tables<Ending::none>(batch);
 }
 
 // What a row of a tile, the points with one index along each leading axis, has of each hill.

@@ -46,6 +46,7 @@ struct AxisTable {
   double *half_square;
   double *factor;
   double *slope;
+  double *point;                // where the points of the axis are
   double nearest[batch_hills];  // the smallest half square of each hill
 };
 
@@ -71,7 +72,7 @@ struct TileBatch {
   int count;  // hills; those behind them have the height 0
   double height[batch_hills];
   double center[CUFES_MAX_DIM][batch_hills];
-  double inverse_sigma[CUFES_MAX_DIM][batch_hills];
+  double sigma[CUFES_MAX_DIM][batch_hills];
   AxisTable tables[CUFES_MAX_DIM];
   double *group_nearest;  // [group][hill], of the last axis
   double *weights;        // [row][hill], of a block of rows

@@ -70,6 +70,7 @@ class Tile {
       tile /= sum_.tiling.tiles[i];
       if (i + 1 < ndim_) rows *= axis.extent;
       enclose(i);
+      place_points(i);
     }
     batch_.rows = static_cast<int>(round_up(rows, block_rows));
     batch_.count = 0;
@@ -83,7 +84,7 @@ class Tile {
     batch_.height[slot] = height;
     for (int i = 0; i < ndim_; ++i) {
       batch_.center[i][slot] = hills.center[i][n];
-      batch_.inverse_sigma[i][slot] = sum_.transposed.inverse_sigma(i, n);
+      batch_.sigma[i][slot] = sum_.hills.sigmas[n * sigma_stride(sum_.hills) + i];
     }
     if (batch_.count == batch_hills) flush(add);
   }
@@ -94,7 +95,7 @@ class Tile {
       batch_.height[slot] = batch_.shifted ? -INFINITY : 0.0;
       for (int i = 0; i < ndim_; ++i) {
         batch_.center[i][slot] = batch_.center[i][0];
-        batch_.inverse_sigma[i][slot] = batch_.inverse_sigma[i][0];
+        batch_.sigma[i][slot] = batch_.sigma[i][0];
       }
     }
     add(batch_);
@@ -112,13 +113,26 @@ class Tile {
  private:
   void lay_table(int i) {
     const bool last = i + 1 == ndim_;
-    const std::int64_t size = (last ? sum_.tiling.columns : sum_.tiling.extent[i]) * batch_hills;
+    const std::int64_t points = last ? sum_.tiling.columns : sum_.tiling.extent[i];
+    const std::int64_t size = points * batch_hills;
     // A vector that is moved keeps its memory.
-    tables_.emplace_back(3 * size);
+    tables_.emplace_back(3 * size + points);
     double *memory = tables_.back().data();
     batch_.tables[i].half_square = memory;
     batch_.tables[i].factor = memory + size;
     batch_.tables[i].slope = memory + 2 * size;
+    batch_.tables[i].point = memory + 3 * size;
+  }
+
+  // Along the last axis with the points that only fill a group.
+  void place_points(int i) {
+    const TileAxis &axis = batch_.axes[i];
+    const int points = i + 1 == ndim_ ? batch_.columns : axis.extent;
+    for (int k = 0; k < points; ++k) {
+      // Rounded before it is added, as PLUMED's is: a point may lie on the very cut-off of a hill.
+      const volatile double way = static_cast<double>(axis.first + k) * axis.spacing;
+      batch_.tables[i].point[k] = axis.lower + way;
+    }
   }
 
   // The box around the tile; along the last axis with the points that only fill a group.

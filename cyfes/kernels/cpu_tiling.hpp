@@ -58,9 +58,6 @@ class TransposedHills {
   std::int64_t count() const { return count_; }
   std::int64_t padded() const { return padded_; }
   double height(std::int64_t n) const { return heights_[n]; }
-  double inverse_sigma(int i, std::int64_t n) const {
-    return table_.inverse_sigma[i][n * table_.sigma_stride];
-  }
   // Which hills of the batch from `first` on come within `limit` of a box, one a bit.
   std::uint64_t within(std::int64_t first, const Box &box, double limit) const {
     const std::uint64_t hits = cpu_kernels().within(table_, first, box, limit);
