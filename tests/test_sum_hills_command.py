@@ -443,7 +443,10 @@ def test_the_plan_is_told_when_asked_for(capsys: CAPTURE) -> None:
             ["--histo", "HILLS", "--sigma", "1,1", "--kt", "1", "--idw", "phi"],
             "--sigma: found 2 values, expected 1, one for each of phi",
         ),
-        (["--hills", "HILLS", "--stride", "-1"], "expected a whole number"),
+        (["--histo", "HILLS", "--sigma", "-.1,1", "--kt", "1"], "--sigma: found '-.1', expected a"),
+        (["--hills", "HILLS", "--spacing", "-.1,1"], "--spacing: found '-.1', expected a number"),
+        (["--hills", "HILLS", "--bin", "-3,4"], "--bin: found '-3', expected a whole number"),
+        (["--hills", "HILLS", "--stride", "-1"], "expected a whole number, 0 or more"),
         (["--hills", "HILLS", "--outfile", "-", "--json"], "found - as the output file"),
         (["--hills", "HILLS", "--outfile", "-", "--stride", "2"], "found - as the output file"),
         (

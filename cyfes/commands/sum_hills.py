@@ -23,8 +23,9 @@ from cyfes.plumed_format import check_number_format, check_target
 from cyfes.quick_sum import quick_sum
 from cyfes.units import ENERGY_UNITS
 
-# Options whose value may begin with a minus sign, which argparse would take for an option.
-SIGNED_OPTIONS = ("--min", "--max")
+# Options whose value may begin with a minus sign, which argparse would take for an option; of the
+# last three such a value is refused in words that fit.
+SIGNED_OPTIONS = ("--min", "--max", "--bin", "--spacing", "--sigma")
 
 DESCRIPTION = """\
 Sum the hills of a metadynamics run to its free-energy surface F = -sum of hills, and write it
@@ -160,7 +161,7 @@ def _literal(text: str) -> str:
 
 def _stride(text: str) -> int:
     if not re.fullmatch("[0-9]{1,18}", text):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number")
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number, 0 or more")
     return int(text)
 
 
