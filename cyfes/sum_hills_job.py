@@ -243,7 +243,9 @@ class _Source:
             old, new = self.options.units
             surface = surface.with_units(old).to(new, kT=self.options.kt)
         if self.options.mintozero:
-            surface = surface.shift_to_zero()
+            # A histogram of no samples is infinite everywhere: nan, as PLUMED writes it.
+            with np.errstate(invalid="ignore"):
+                surface = surface.shift_to_zero()
         columns = {column: surface.values}
         if surface.gradient is not None:
             columns.update((f"der_{n}", g) for n, g in zip(surface.names, surface.gradient))

@@ -189,6 +189,17 @@ def test_points_without_samples_are_infinite_as_in_plumed(hills: Hills) -> None:
     _assert_close(found, _histogram(hills, [0.1, 0.1], _grid()))
 
 
+@pytest.mark.usefixtures("hills")
+def test_the_histogram_of_a_last_part_without_samples_is_nan_as_in_plumed(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    options = ["--histo", "HILLS", "--sigma", "0.5,0.5", "--kt", "1", "--bin", "4,4"]
+    assert _run(*options, "--stride", "7", "--nohistory", "--mintozero") == 0
+    assert np.isfinite(_columns("histo_0.dat")[0].min())
+    assert np.isnan(_columns("histo_1.dat")[0]).all()
+    assert not recwarn
+
+
 def test_a_histogram_of_a_colvar_file_ignores_other_columns_than_idw(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
