@@ -27,7 +27,8 @@ def main() -> int:
     target = BUILD / "docs"
     # -W: a picture or a link that is missing is a fault; --keep-going: list them all.
     sphinx = [sys.executable, "-m", "sphinx", "-W", "--keep-going", *for_sphinx]
-    status = subprocess.run([*sphinx, PROJECT / "docs", target], check=False).returncode
+    # Not from the source tree, whose package has no compiled part.
+    status = subprocess.run([*sphinx, PROJECT / "docs", target], cwd=BUILD, check=False).returncode
     if not status:
         print(target / "index.html")
     return int(bool(status))

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import build_docs
 import pytest
+from ledger import BUILD
 from wheelkit.report import Status, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -22,8 +24,12 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], list[lis
     def arrange(failing: str | None) -> list[list[str]]:
         seen: list[list[str]] = []
 
-        def fake_run(command: list[Any], **_: Any) -> subprocess.CompletedProcess[str]:
+        def fake_run(
+            command: list[Any], cwd: Path | None = None, **_: Any
+        ) -> subprocess.CompletedProcess[str]:
             words = list(map(str, command))
+            # In the root of the project Python would find the sources instead of the wheel.
+            assert "sphinx" not in words or cwd == BUILD
             seen.append(words)
             return subprocess.CompletedProcess(words, int(failing in words))
 

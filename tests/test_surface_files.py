@@ -340,6 +340,11 @@ def test_netcdf_version_4_is_named(tmp_path: Path) -> None:
         cyfes.load(tmp_path / "a.nc")
 
 
+# The last xarray for CPython 3.7 lives on what newer importlib-metadata and setuptools warn of.
+old_xarray = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@old_xarray
 def test_xarray_has_names_units_and_no_copy(extra: Extra) -> None:
     extra("xarray")
     surface = _surface()
@@ -352,8 +357,7 @@ def test_xarray_has_names_units_and_no_copy(extra: Extra) -> None:
     assert float(array.sel(phi=0.0, method="nearest").isel({"d.x": 0})) == surface.values[2, 0]
 
 
-# How the last xarray for CPython 3.7 asks for its engines.
-@pytest.mark.filterwarnings("ignore:SelectableGroups dict interface:DeprecationWarning")
+@old_xarray
 def test_netcdf_goes_to_xarray_and_back(tmp_path: Path, extra: Extra) -> None:
     extra("scipy.io")
     xarray = extra("xarray")
