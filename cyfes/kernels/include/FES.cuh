@@ -110,32 +110,32 @@ template <int D>
 constexpr int storage = D > 0 ? D : CUFES_MAX_DIM;
 
 // How many numbers describe the widths of a hill at most.
-template <int D, bool MULTIVARIATE>
-constexpr int shape = MULTIVARIATE ? storage<D> * (storage<D> + 1) / 2 : storage<D>;
+template <int D>
+constexpr int shape = storage<D> * (storage<D> + 1) / 2;
 
 // Shared memory is 48 KiB a block on every GPU; the general case must fit too.
 template <int D>
 constexpr int batch = D > 0 ? block_size : 32;
 
-// Hills in shared memory; only where MULTIVARIATE is true may they be.
-template <typename Real, int D, bool MULTIVARIATE = true>
+// Hills in shared memory.
+template <typename Real, int D>
 struct Batch {
   Real center[batch<D>][storage<D>];
-  Real inverse_sigma[batch<D>][shape<D, MULTIVARIATE>];  // or the elements of L
+  Real inverse_sigma[batch<D>][shape<D>];  // or the elements of L
   Real height[batch<D>];
 };
 
-template <typename Real, int D, bool MULTIVARIATE>
-__device__ inline void load_hill(const HillsArgs<Real> &hills, long long n,
-                                 Batch<Real, D, MULTIVARIATE> &to, int slot) {
+template <typename Real, int D>
+__device__ inline void load_hill(const HillsArgs<Real> &hills, long long n, Batch<Real, D> &to,
+                                 int slot) {
   const int ndim = dimension<D>(hills.ndim);
   const Real *sigma = hills.sigmas + n * hills.sigma_stride;
   CUFES_UNROLL(D)
   for (int i = 0; i < ndim; ++i) {
     to.center[slot][i] = hills.centers[n * ndim + i];
-    if (!MULTIVARIATE || !hills.multivariate) to.inverse_sigma[slot][i] = Real(1) / sigma[i];
+    if (!hills.multivariate) to.inverse_sigma[slot][i] = Real(1) / sigma[i];
   }
-  if (MULTIVARIATE && hills.multivariate)
+  if (hills.multivariate)
     for (int k = 0; k < ndim * (ndim + 1) / 2; ++k) to.inverse_sigma[slot][k] = sigma[k];
   to.height[slot] = hills.heights[n];
 }
