@@ -1,4 +1,4 @@
-"""run_tests.py takes the environment of the last run where nothing has changed, and leaves nothing."""
+"""run_tests.py takes the last environment where nothing has changed, and leaves nothing behind."""
 
 from __future__ import annotations
 

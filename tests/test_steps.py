@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -106,17 +107,14 @@ def test_terminal_shows_the_seconds_on_one_line() -> None:
         command_line("--quiet", more="time.sleep(2.5)"), stderr=child, env=environment
     )
     os.close(child)
-    shown = b""
-    try:
-        while block := os.read(parent, 4096):
-            shown += block
-    except OSError:
-        # Linux reports the end of a terminal so.
-        pass
-    finally:
-        os.close(parent)
+    blocks = []
+    # Linux reports the end of a terminal as an error.
+    with contextlib.suppress(OSError):
+        while True:
+            blocks.append(os.read(parent, 4096))
+    os.close(parent)
     assert process.wait() == 0
-    text = shown.decode()
+    text = b"".join(blocks).decode()
     assert f"{steps.ERASE}build it: 1 s: " in text
     # The only line that stays.
     assert re.search(r"\r\x1b\[Kbuild it: done after \d+ s\r\n$", text)

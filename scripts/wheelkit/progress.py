@@ -1,5 +1,4 @@
-"""Saying what is being done: on a terminal one line, which is gone at the end; in a log now and then.
-"""
+"""Say what is being done: on a terminal one line, gone at the end; in a log a line now and then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README's story of a repair, typed word by word: each command, in order, prints what README shows."""
+"""README's story of a repair, typed word by word: each command prints what README shows."""
 
 from __future__ import annotations
 
