@@ -10,6 +10,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from cyfes.base.numbers import parse_number
 from cyfes.errors import (
     CyfesWarning,
     DeviceError,
@@ -17,7 +18,6 @@ from cyfes.errors import (
     LibraryError,
     MissingDependencyError,
 )
-from cyfes.plumed_format import parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes._command import UsageError, list_of, positive_number
+from cyfes.base.numbers import parse_number
 from cyfes.errors import InputError
 from cyfes.grid import Grid
-from cyfes.plumed_format import parse_number
 from cyfes.regions import box
 from cyfes.units import ENERGY_UNITS
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cyfes._library import text_module
+from cyfes.base.numbers import parse_number
 from cyfes.compression import damage, decompressed
 from cyfes.errors import HillsFileError, InputError
-from cyfes.plumed_format import parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cyfes._version import __version__
+from cyfes.base.arrays import as_matrix
 from cyfes.compression import read_whole
 from cyfes.errors import InputError
 from cyfes.plumed_format import write_text
-from cyfes.sums import as_matrix
 
 if TYPE_CHECKING:
     import os

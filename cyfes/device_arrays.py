@@ -21,9 +21,10 @@ from cyfes._grid_sum import (
 )
 from cyfes._library import wrapper
 from cyfes._planning import path_number
+from cyfes.base.arrays import bandwidth_rows
+from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 from cyfes.surface import FreeEnergySurface
-from cyfes.units import check_positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -145,7 +146,7 @@ def reweight(
     library, real = place.library, place.real
     centers = _columns(library.take("samples", samples, real, 2), "samples", grid.ndim)
     check_positive("kT", kT)
-    widths = _bandwidths(bandwidth, (len(centers), grid.ndim))
+    widths = _bandwidths_where_they_are(bandwidth, (len(centers), grid.ndim))
     values = _surface_room(place, grid, False, out)[0]
     logarithms = library.empty((len(centers),), real)
     logarithms[:] = 0.0 if bias is None else _like(library, "bias", bias, centers, real) / kT
@@ -165,7 +166,7 @@ def reweight(
     )
 
 
-def _bandwidths(bandwidth: Any, shape: tuple[int, int]) -> Any:
+def _bandwidths_where_they_are(bandwidth: Any, shape: tuple[int, int]) -> Any:
     """Return one row of bandwidths, or one for each sample, where they are."""
     if on_device(bandwidth):
         if tuple(bandwidth.shape) != shape:
@@ -173,15 +174,7 @@ def _bandwidths(bandwidth: Any, shape: tuple[int, int]) -> Any:
                 f"bandwidth: found shape {tuple(bandwidth.shape)} on a GPU, expected {shape}"
             )
         return bandwidth
-    widths = np.asarray(bandwidth, dtype=np.float64)
-    fits = widths.shape in ((), shape[1:], shape)
-    if not fits or not (np.isfinite(widths) & (widths > 0)).all():
-        found = widths if widths.size <= shape[1] else f"shape {widths.shape}"
-        raise InputError(
-            f"bandwidth: found {found}, expected a number above zero, or {shape[1]} of them, or "
-            f"shape {shape}"
-        )
-    return widths if widths.shape == shape else np.broadcast_to(widths, (1, shape[1]))
+    return bandwidth_rows(bandwidth, shape)
 
 
 def _log_norms(place: Place, widths: Any) -> Any:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes._arrays import Library, on_device
+from cyfes.base.arrays import checked_array
 from cyfes.errors import InputError
-from cyfes.hills import checked_array
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cyfes.base.numbers import parse_number
 from cyfes.errors import InputError
-from cyfes.plumed_format import parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyfes.base.numbers import format_number, parse_number
 from cyfes.errors import InputError
 from cyfes.extent import Extent
-from cyfes.plumed_format import format_number, parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

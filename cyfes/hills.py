@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cyfes.base.arrays import checked_array
 from cyfes.column_files import ColumnFile, Selection, expanded, flattened
 from cyfes.errors import CyfesWarning, InputError
 from cyfes.hills_header import KERNELS, Layout, checked_ends, checked_interval, period
@@ -281,20 +282,6 @@ def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.fl
     array = np.array(given, dtype=np.float64, order="C", copy=True)
     array.flags.writeable = False
     return array
-
-
-def checked_array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return finite numbers, as they were given, that can be broadcast to `shape`."""
-    try:
-        given = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: found no array of numbers ({error})") from error
-    # A column may not be stretched into a matrix: (N, 1) is a mistake where (N, D) is meant.
-    if given.ndim and given.shape != shape[-given.ndim :]:
-        raise InputError(f"{name}: found shape {given.shape}, expected {shape}")
-    if not np.isfinite(given).all():
-        raise InputError(f"{name}: found nan or inf, expected finite numbers")
-    return given
 
 
 def read_hills(*paths: Path_ | Sequence[Path_], merge: str | None = None) -> Hills:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from cyfes.base.numbers import format_number, parse_number
 from cyfes.errors import HillsFileError, InputError
-from cyfes.plumed_format import format_number, parse_number
 
 if TYPE_CHECKING:
     from typing import Optional, Tuple

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cyfes.base.numbers import check_positive
 from cyfes.grid import Grid
 from cyfes.hills import Hills
 from cyfes.interpolation import AFTER, BEFORE, cells_of, keys_slopes, keys_weights, padded
 from cyfes.plumed_format import write_text
-from cyfes.units import check_positive
 
 if TYPE_CHECKING:
     import os

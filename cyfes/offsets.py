@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cyfes import sums
+from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 from cyfes.grid import Grid
 
@@ -95,8 +96,7 @@ def bias_offset(
     """
     if method not in METHODS:
         raise InputError(f'method is {method!r}, expected "ct" or "balanced"')
-    if not kT > 0.0:
-        raise InputError(f"kT: found {kT:g}, expected a number above zero")
+    check_positive("kT", kT)
     hills.check_on_host("bias_offset")
     if hills.times is None:
         raise InputError("hills: found no times, expected the column time")

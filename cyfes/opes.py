@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cyfes.base.numbers import parse_number
 from cyfes.column_files import ColumnFile, Selection
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
 from cyfes.hills_header import header_domain
-from cyfes.plumed_format import parse_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

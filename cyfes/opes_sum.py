@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 from cyfes.hills import Hills
 from cyfes.sums import grid_periods
 from cyfes.surface import FreeEnergySurface
-from cyfes.units import check_positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,10 @@ import numpy as np
 from cyfes import _device
 from cyfes._arrays import on_device
 from cyfes._planning import Work
+from cyfes.base.arrays import as_matrix
+from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
-from cyfes.sums import GAUSSIAN, LOG_GAUSSIAN, as_matrix, sum_at
+from cyfes.sums import GAUSSIAN, LOG_GAUSSIAN, sum_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -295,8 +297,7 @@ def _checked(
         raise InputError(f"bias: found {len(biases)} numbers for {len(samples)} samples of cv")
     if len(bandwidths) != 3 or not (bandwidths > 0).all():
         raise InputError(f"bw: found {bandwidths}, expected 3 numbers above zero")
-    if not (np.isfinite(kT) and kT > 0):
-        raise InputError(f"kT: found {kT}, expected a number above zero")
+    check_positive("kT", kT)
     return points, samples, biases
 
 

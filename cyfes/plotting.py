@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes._extras import need
+from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 from cyfes.interpolation import place_in_bins
 from cyfes.surface import FreeEnergySurface
@@ -399,9 +400,7 @@ def _broken_at_ends(surface: FreeEnergySurface, points: NDArray[np.float64]) -> 
 
 def _top(surface: FreeEnergySurface, maximum: float | None) -> float:
     if maximum is not None:
-        if not maximum > 0.0:
-            raise InputError(f"maximum: found {maximum}, expected a number above zero")
-        return maximum
+        return check_positive("maximum", maximum)
     highest = float(np.max(surface.values[np.isfinite(surface.values)]))
     if surface.kT is not None:
         highest = min(highest, _HIGHEST_KT * surface.kT)
@@ -411,8 +410,7 @@ def _top(surface: FreeEnergySurface, maximum: float | None) -> float:
 def _step(surface: FreeEnergySurface, top: float, step: float | None) -> tuple[float, str]:
     """Return the distance of contour lines, and how to call it."""
     if step is not None:
-        if not step > 0.0:
-            raise InputError(f"step: found {step}, expected a number above zero")
+        step = check_positive("step", step)
         return step, " ".join(filter(None, (f"{step:g}", surface.unit)))
     if surface.kT is not None:
         multiple = _round_number(top / surface.kT / _MOST_LEVELS, least=1.0)

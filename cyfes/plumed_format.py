@@ -1,4 +1,4 @@
-"""PLUMED's text formats: number literals, the grid file, and how output files are kept.
+"""PLUMED's grid file, and how output files are written and older ones kept.
 
 What is described here was learnt from the behaviour of PLUMED 2.10, so that a file
 written by cyfes can stand in for one written by ``plumed sum_hills``.
@@ -6,7 +6,6 @@ written by cyfes can stand in for one written by ``plumed sum_hills``.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from cyfes._library import text_module
+from cyfes.base.numbers import check_number_format
 from cyfes.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,91 +27,10 @@ if TYPE_CHECKING:
 else:
     from cyfes._numpy import np
 
-_UNSIGNED = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_LITERAL = re.compile(
-    rf"(?P<sign>[+-]?)(?:(?P<factor>{_UNSIGNED})(?:\*?(?P<pi>pi|PI))?|(?P<only_pi>pi|PI))"
-    rf"(?:/(?P<divisor>{_UNSIGNED}))?"
-)
-
-# Three digits at most: a width or precision of millions is a slip, and would eat the memory.
-_FORMAT = re.compile(r"(?P<lead> *%[-+ #0]*[0-9]{0,3}(?:\.[0-9]{0,3})?)l?(?P<kind>[eEfFgG])")
-
 _STANDARD_OUTPUT = ("-", "/dev/stdout")
 
 # Some megabytes of text: enough work for the threads that share it.
 _ROWS_PER_BLOCK = 1 << 15
-
-
-def parse_number(text: str) -> float:
-    """Return the value of a number literal as PLUMED writes and reads it.
-
-    Parameters
-    ----------
-    text : str
-        A number, a multiple of pi, or a fraction of one: ``0.5``, ``-pi``, ``2*pi``, ``pi/2``.
-
-    Returns
-    -------
-    float
-        The value.
-
-    Raises
-    ------
-    InputError
-        If `text` is nothing of the kind, or not finite.
-    """
-    match = _LITERAL.fullmatch(text.strip())
-    if match is None:
-        raise InputError(f"found {text!r}, expected a number or a multiple of pi: 0.5, -pi, pi/2")
-    value = float(match["factor"] or 1.0)
-    if match["pi"] or match["only_pi"]:
-        value *= math.pi
-    divisor = float(match["divisor"] or 1.0)
-    if divisor == 0.0 or not math.isfinite(value / divisor):
-        raise InputError(f"found {text!r}, expected a finite number")
-    return -value / divisor if match["sign"] == "-" else value / divisor
-
-
-def format_number(value: float) -> str:
-    """Return a number as PLUMED prints it in a header, with more digits where six lose some.
-
-    Parameters
-    ----------
-    value : float
-        The number.
-
-    Returns
-    -------
-    str
-        ``%g`` of the number if that reads back as the same number, otherwise its shortest
-        representation that does.
-    """
-    short = f"{value:g}"
-    return short if float(short) == value else repr(float(value))
-
-
-def check_number_format(fmt: str) -> str:
-    """Check a C format for one floating-point number, and return it in Python's spelling.
-
-    Parameters
-    ----------
-    fmt : str
-        One conversion such as ``%14.9f``, ``%8.3lf`` or ``%.6e``; blanks may precede it.
-
-    Returns
-    -------
-    str
-        The same without the ``l``, which means nothing for a double.
-
-    Raises
-    ------
-    InputError
-        If `fmt` is anything else.
-    """
-    match = _FORMAT.fullmatch(fmt)
-    if match is None:
-        raise InputError(f"found the number format {fmt!r}, expected one such as %14.9f or %.6e")
-    return match["lead"] + match["kind"]
 
 
 def grid_blocks(

@@ -12,16 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cyfes._library import text_module, wrapper
+from cyfes.base.numbers import check_number_format, parse_number
 from cyfes.column_files import Header
 from cyfes.errors import InputError
 from cyfes.hills_header import Layout
-from cyfes.plumed_format import (
-    check_number_format,
-    check_target,
-    grid_header,
-    parse_number,
-    write_text,
-)
+from cyfes.plumed_format import check_target, grid_header, write_text
 
 if TYPE_CHECKING:
     import argparse

@@ -10,8 +10,9 @@ from cyfes import _device
 from cyfes._arrays import on_device
 from cyfes._grid_sum import LOG_GAUSSIAN, GridSum, Means, surface_room
 from cyfes._planning import Work, path_number
+from cyfes.base.arrays import as_matrix, bandwidth_rows, precision
+from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
-from cyfes.sums import as_matrix, precision
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:
@@ -96,8 +97,8 @@ def reweight(
     centers = as_matrix("samples", samples, grid.ndim, np.float64)
     if not len(centers):
         raise InputError("samples: found none, expected at least one")
-    sigmas = _bandwidths(bandwidth, centers.shape)
-    logarithms = _log_weights(bias, sigmas, len(centers), _positive("kT", kT))
+    sigmas = bandwidth_rows(bandwidth, centers.shape)
+    logarithms = _log_weights(bias, sigmas, len(centers), check_positive("kT", kT))
     # Without the largest weight the exponents keep their digits in single precision too.
     largest = logarithms.max()
     periods = np.where(grid.periodic, grid.upper - grid.lower, 0.0)
@@ -120,25 +121,6 @@ def reweight(
         plan=words,
         kT=float(kT),
     )
-
-
-def _positive(name: str, value: float) -> float:
-    if not (np.isfinite(value) and value > 0):
-        raise InputError(f"{name}: found {value}, expected a number above zero")
-    return value
-
-
-def _bandwidths(bandwidth: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return one row of bandwidths, or one for each sample."""
-    given = np.asarray(bandwidth, dtype=np.float64)
-    expected = {(): (1, shape[1]), (shape[1],): (1, shape[1]), shape: shape}
-    if given.shape not in expected:
-        raise InputError(
-            f"bandwidth: found shape {given.shape}, expected (), ({shape[1]},) or {shape}"
-        )
-    if not (np.isfinite(given) & (given > 0)).all():
-        raise InputError("bandwidth: found a number that is not above zero, or not finite")
-    return np.ascontiguousarray(np.broadcast_to(given, expected[given.shape]))
 
 
 def _log_weights(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes import sums
+from cyfes.base.numbers import check_positive
 from cyfes.boxes import wraps
 from cyfes.errors import CyfesWarning, InputError
 from cyfes.surface import FreeEnergySurface
@@ -139,8 +140,7 @@ def projected(surface: FreeEnergySurface, names: Sequence[str], kT: float) -> Fr
     InputError
         If a name is unknown or stands twice, or kT is not above zero.
     """
-    if not kT > 0.0:
-        raise InputError(f"kT: found {kT:g}, expected a number above zero")
+    check_positive("kT", kT)
     unknown = [name for name in names if name not in surface.names]
     if unknown or not names or len(set(names)) < len(names):
         raise InputError(

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes._command import UsageError, say
+from cyfes.base.numbers import parse_number
 from cyfes.column_files import expanded
 from cyfes.colvar import colvar_names, iter_colvar
 from cyfes.errors import CyfesWarning, InputError
 from cyfes.extent import Extent
 from cyfes.grid import Grid
 from cyfes.hills import Hills, iter_hills
-from cyfes.plumed_format import check_target, grid_blocks, parse_number, replacing, write_text
+from cyfes.plumed_format import check_target, grid_blocks, replacing, write_text
 from cyfes.progress import Progress
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from cyfes._grid_sum import (
 from cyfes._library import wrapper
 from cyfes._planning import Work, path_number
 from cyfes._sharing import shared
+from cyfes.base.arrays import as_matrix, precision
 from cyfes.errors import InputError
 from cyfes.hills import Hills
 from cyfes.surface import FreeEnergySurface
@@ -408,29 +409,6 @@ def sum_at(
 
     shared(devices, len(points), compute, progress)
     return values
-
-
-def precision(dtype: DTypeLike) -> np.dtype[Any]:
-    """Return the NumPy dtype of a precision; refuse any other than single and double."""
-    real = np.dtype(dtype)
-    if real.name not in ("float64", "float32"):
-        raise InputError(f'dtype is {real.name}, expected "float64" or "float32"')
-    return real
-
-
-def as_matrix(name: str, values: ArrayLike, columns: int, dtype: DTypeLike) -> NDArray[Any]:
-    """Return finite real numbers as an (M, `columns`) array; strides are kept where they fit."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
-        raise InputError(f"{name}: found numbers of type {array.dtype}, expected real numbers")
-    if array.ndim == 1 and columns == 1:
-        array = array[:, np.newaxis]
-    if array.ndim != 2 or array.shape[1] != columns:
-        raise InputError(f"{name}: found shape {array.shape}, expected (M, {columns})")
-    if not np.isfinite(array).all():
-        row = int(np.argmin(np.isfinite(array).all(axis=1)))
-        raise InputError(f"{name}: found {array[row]} in row {row}, expected finite numbers")
-    return array.astype(dtype, copy=False)
 
 
 def hills_arrays(

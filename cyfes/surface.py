@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyfes.base.numbers import check_positive, parse_number
 from cyfes.errors import InputError
-from cyfes.plumed_format import parse_number
-from cyfes.units import check_energy_unit, check_positive, conversion, resolve_kT
+from cyfes.units import check_energy_unit, conversion, resolve_kT
 
 if TYPE_CHECKING:
     import os

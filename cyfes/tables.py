@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyfes.base.arrays import as_matrix
 from cyfes.errors import InputError
 from cyfes.plumed_format import write_text
-from cyfes.sums import as_matrix
 
 if TYPE_CHECKING:
     import os

@@ -5,9 +5,9 @@ The unit "kT" is that of a surface divided by kT; into and out of it a temperatu
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
+from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 
 if TYPE_CHECKING:
@@ -152,10 +152,3 @@ def _needed_kT(what: str, unit: str | None, kT: Number, temperature: Number) -> 
     if value is None:
         raise InputError(f"found no temperature, expected kT or a temperature to convert {what}")
     return value
-
-
-def check_positive(name: str, value: float) -> float:
-    """Return a number that is above zero and finite; refuse any other."""
-    if not (math.isfinite(value) and value > 0.0):
-        raise InputError(f"{name}: found {value}, expected a number above zero")
-    return float(value)

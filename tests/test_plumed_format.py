@@ -11,17 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from cyfes.base.numbers import check_number_format, format_number, parse_number
 from cyfes.errors import InputError
 from cyfes.grid import Grid
-from cyfes.plumed_format import (
-    check_number_format,
-    check_target,
-    format_number,
-    grid_blocks,
-    next_backup,
-    parse_number,
-    write_text,
-)
+from cyfes.plumed_format import check_target, grid_blocks, next_backup, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

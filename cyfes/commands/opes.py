@@ -21,17 +21,12 @@ from cyfes._command import (
     say,
 )
 from cyfes._surface_options import with_units
+from cyfes.base.numbers import check_number_format, format_number
 from cyfes.errors import InputError
 from cyfes.grid import Grid
 from cyfes.opes import read_states
 from cyfes.opes_sum import check_state, sum_kernels
-from cyfes.plumed_format import (
-    check_number_format,
-    check_target,
-    format_number,
-    grid_blocks,
-    write_text,
-)
+from cyfes.plumed_format import check_target, grid_blocks, write_text
 from cyfes.progress import Progress
 from cyfes.units import thermal_energy
 

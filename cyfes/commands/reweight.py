@@ -19,12 +19,13 @@ from cyfes._command import (
     say,
 )
 from cyfes._surface_options import with_units
+from cyfes.base.numbers import check_number_format
 from cyfes.colvar import read_colvar
 from cyfes.errors import InputError
 from cyfes.grid import Grid
 from cyfes.hills import Hills, read_hills
 from cyfes.offsets import METHODS, bias_offset
-from cyfes.plumed_format import check_number_format, check_target, grid_blocks, write_text
+from cyfes.plumed_format import check_target, grid_blocks, write_text
 from cyfes.reweighting import reweight
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from cyfes._command import (
     positive_number,
     say,
 )
+from cyfes.base.numbers import check_number_format
 from cyfes.errors import InputError
-from cyfes.plumed_format import check_number_format, check_target
+from cyfes.plumed_format import check_target
 from cyfes.quick_sum import quick_sum
 from cyfes.units import ENERGY_UNITS
 

@@ -1,0 +1,1 @@
+"""What all other parts stand on: number literals, checks of arguments, units, progress."""
