@@ -12,7 +12,7 @@ from cyfes._version import __version__
 if TYPE_CHECKING:
     from cyfes._device import Device, devices
     from cyfes.blocks import reweight_blocks
-    from cyfes.colvar import Colvar, iter_colvar, read_colvar
+    from cyfes.colvar import iter_colvar, read_colvar
     from cyfes.cube import save_cube
     from cyfes.errors import (
         CyfesError,
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
         MissingDependencyError,
     )
     from cyfes.grid import Grid
-    from cyfes.hills import Hills, iter_hills, read_hills
+    from cyfes.hills import Hills
+    from cyfes.io.hills_files import iter_hills, read_hills
+    from cyfes.model.colvar import Colvar
+    from cyfes.model.opes_kernels import Kernels
     from cyfes.offsets import BiasOffset, bias_offset
-    from cyfes.opes import Kernels, read_kernels, read_states
+    from cyfes.opes import read_kernels, read_states
     from cyfes.opes_sum import sum_kernels
     from cyfes.over_time import convergence
     from cyfes.path_fes import (
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
 # Where each public name is defined; a test compares this with the imports above and __all__.
 _MODULES = {
     "BiasOffset": "cyfes.offsets",
-    "Colvar": "cyfes.colvar",
+    "Colvar": "cyfes.model.colvar",
     "CyfesError": "cyfes.errors",
     "CyfesWarning": "cyfes.errors",
     "Device": "cyfes._device",
@@ -69,7 +72,7 @@ _MODULES = {
     "Hills": "cyfes.hills",
     "HillsFileError": "cyfes.errors",
     "InputError": "cyfes.errors",
-    "Kernels": "cyfes.opes",
+    "Kernels": "cyfes.model.opes_kernels",
     "LibraryError": "cyfes.errors",
     "MissingDependencyError": "cyfes.errors",
     "PathFES": "cyfes.path_fes",
@@ -82,10 +85,10 @@ _MODULES = {
     "convergence": "cyfes.over_time",
     "devices": "cyfes._device",
     "iter_colvar": "cyfes.colvar",
-    "iter_hills": "cyfes.hills",
+    "iter_hills": "cyfes.io.hills_files",
     "load": "cyfes.surface_files",
     "read_colvar": "cyfes.colvar",
-    "read_hills": "cyfes.hills",
+    "read_hills": "cyfes.io.hills_files",
     "read_kernels": "cyfes.opes",
     "read_states": "cyfes.opes",
     "read_out": "cyfes.tables",

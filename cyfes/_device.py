@@ -8,9 +8,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from cyfes._library import wrapper
 from cyfes.errors import CyfesWarning, DeviceError, InputError
-
-# The device number that stands for the CPU in cufes.h.
-CPU = -1
+from cyfes.native.constants import CPU
 
 
 class Device(NamedTuple):

@@ -11,6 +11,7 @@ from cyfes._library import wrapper
 from cyfes._planning import check_memory
 from cyfes._sharing import shared
 from cyfes.errors import InputError
+from cyfes.native.constants import BOXED_GAUSSIAN, GAUSSIAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cyfes.grid import Grid
-
-# The numbers of cufes_kernel in cufes.h.
-STRETCHED_GAUSSIAN = 0
-GAUSSIAN = 1
-BOXED_GAUSSIAN = 2
-LOG_GAUSSIAN = 3
 
 # What cannot be written in its place goes there by pieces of at most as many bytes.
 _PIECE = 1 << 26

@@ -17,6 +17,7 @@ import numpy as np
 from cyfes import _device
 from cyfes._extras import need
 from cyfes.errors import InputError
+from cyfes.native.constants import CPU, GAUSSIAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,7 +106,7 @@ def add_by_fourier_transform(
 
 
 def _engine(device: int) -> AbstractContextManager[Engine]:
-    if device == _device.CPU:
+    if device == CPU:
         return _host_engine()
     from cyfes import _nufft_cuda
 
@@ -118,8 +119,6 @@ def _host_engine() -> Iterator[Engine]:
 
 
 def _check_served(task: GridSum, means: Means) -> None:
-    from cyfes._grid_sum import GAUSSIAN
-
     if len(means.devices) > 1:
         raise InputError(
             f"the nufft plan computes on one device, found {_device.name(means.devices)}; use one "

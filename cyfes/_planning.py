@@ -7,21 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from cyfes.errors import InputError
+from cyfes.model.hill_kernels import SUPPORT
+from cyfes.native.constants import PATHS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cyfes.grid import Grid
 
-#: What ``plan=`` takes, with the numbers of cufes_path in cufes.h; NUFFT is another library's.
-PATHS = {"auto": 0, "direct": 1, "separable": 2, "truncated": 3, "nufft": 0}
-
 # Terms of a sum that one core adds in a second, measured on an AMD EPYC with AVX-512; half as many
 # with AVX2. Only an order of magnitude matters: when to leave the CPU.
 _RATES = {"direct": 6e8, "separable": 1.2e10, "truncated": 2e9}
-
-# A hill with a cut-off reaches as many widths along an axis.
-_REACH = 3.5355339059327376
 
 
 class Work(NamedTuple):
@@ -54,7 +50,7 @@ class Work(NamedTuple):
         for axis, size in enumerate(self.shape):
             reached = float(size)
             if self.widths is not None and self.cut_off:
-                reached = min(reached, 2.0 * _REACH * self.widths[axis] + 1.0)
+                reached = min(reached, 2.0 * SUPPORT * self.widths[axis] + 1.0)
             points *= reached
         # The rates of grids are those with the planes of a gradient for kernels with a cut-off.
         return self.hills * points * (1 if self.path == "truncated" else self.planes)

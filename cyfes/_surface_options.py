@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cyfes.hills_header import Domain
     from cyfes.landscape import Minimum
+    from cyfes.model.domains import Domain
     from cyfes.surface import FreeEnergySurface
 
 # Options whose value may begin with a minus sign.

@@ -9,21 +9,23 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from cyfes._library import text_module
 from cyfes.base.numbers import parse_number
 from cyfes.compression import damage, decompressed
 from cyfes.errors import HillsFileError, InputError
+from cyfes.io.plumed_header import with_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Union
 
-    import numpy as np
     from numpy.typing import NDArray
 
+    from cyfes.io.plumed_header import Header
+
     Path_ = Union[str, "os.PathLike[str]"]
-else:
-    from cyfes._numpy import np
 
 # Text is parsed in blocks of this many bytes, so that memory holds numbers, not text.
 _BLOCK = 1 << 22
@@ -34,16 +36,6 @@ _LONGEST_LINE = 1 << 20
 # After a line that only Python can read, the next ones are tried in short pieces first: many such
 # lines would otherwise be parsed over and over.
 _FIRST_PIECE = 1 << 12
-
-
-class Header(NamedTuple):
-    """What the ``#!`` lines above some rows say."""
-
-    fields: tuple[str, ...]
-    #: What ``#! SET name value`` lines set.
-    constants: dict[str, str]
-    #: The number of the FIELDS line.
-    line: int
 
 
 class Selection(NamedTuple):
@@ -209,11 +201,7 @@ class ColumnFile:
         return self._odd_row(words, source, kind) if words else None
 
     def _take_header(self, line: bytes) -> None:
-        words = line.decode("utf-8", "replace").split()
-        if words[:2] == ["#!", "FIELDS"]:
-            self._header = Header(tuple(words[2:]), {}, self._line - 1)
-        elif words[:2] == ["#!", "SET"] and len(words) == 4 and self._header is not None:
-            self._header.constants[words[2]] = words[3]
+        self._header = with_line(self._header, line, self._line - 1)
         # Lines that set constants may follow: the columns are chosen at the next row.
         self._columns = None
 

@@ -1,63 +1,28 @@
-"""Samples of collective variables, and the reader of PLUMED's COLVAR files."""
+"""PLUMED's COLVAR files."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cyfes.column_files import ColumnFile, Selection, expanded, flattened
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
-from cyfes.hills_header import header_domain
+from cyfes.io.plumed_header import header_domain
+from cyfes.model.colvar import Colvar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from cyfes.column_files import Header, Path_
-    from cyfes.hills_header import Domain
+    from cyfes.column_files import Path_
+    from cyfes.io.plumed_header import Header
+    from cyfes.model.domains import Domain
 
 # Columns of a HILLS file, which may be read as samples too, that describe the hills.
 _HILL_COLUMNS = ("height", "biasf", "clock")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Colvar:
-    """N samples of K quantities, as PLUMED's PRINT writes them; immutable.
-
-    Attributes
-    ----------
-    names : tuple of str
-        The K columns.
-    values : ndarray of float64, shape (N, K)
-        The samples, in the units of the file.
-    domain : tuple of (None or (str, str))
-        The literals of the ends of each periodic quantity's domain, such as ``("-pi", "pi")``.
-    times : ndarray of float64, shape (N,), or None
-        When each sample was taken; None if the file does not say.
-    """
-
-    names: tuple[str, ...]
-    values: NDArray[np.float64]
-    domain: tuple[Domain, ...]
-    times: NDArray[np.float64] | None
-
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        return len(self.values)
-
-    def __getitem__(self, name: str) -> NDArray[np.float64]:
-        """Return one column, shape (N,)."""
-        if name not in self.names:
-            raise InputError(f"found no column {name}, expected one of {', '.join(self.names)}")
-        return self.values[:, self.names.index(name)]
-
-    def __repr__(self) -> str:
-        """Return a line that says how many samples of what."""
-        return f"<Colvar: {len(self)} samples of {', '.join(self.names)}>"
 
 
 def read_colvar(*paths: Path_ | Sequence[Path_], columns: Sequence[str] | None = None) -> Colvar:

@@ -14,7 +14,8 @@ import numpy as np
 from cyfes import sums
 from cyfes._extras import need
 from cyfes.errors import InputError
-from cyfes.hills import Hills, read_hills
+from cyfes.hills import Hills
+from cyfes.io.hills_files import read_hills
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

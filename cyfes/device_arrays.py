@@ -12,18 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cyfes._arrays import Library, on_device
-from cyfes._grid_sum import (
-    GAUSSIAN,
-    LOG_GAUSSIAN,
-    STRETCHED_GAUSSIAN,
-    one_row,
-    out_arrays,
-)
+from cyfes._grid_sum import one_row, out_arrays
 from cyfes._library import wrapper
 from cyfes._planning import path_number
 from cyfes.base.arrays import bandwidth_rows
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
+from cyfes.native.constants import GAUSSIAN, LOG_GAUSSIAN, STRETCHED_GAUSSIAN
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from cyfes.base.numbers import parse_number
 from cyfes.errors import InputError
+from cyfes.model.hill_kernels import SUPPORT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,13 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cyfes.hills import Hills
-    from cyfes.hills_header import Domain
-
-# PLUMED's kernels end where half the squared distance, in units of sigma, is 6.25.
-_SUPPORT = math.sqrt(2.0 * 6.25)
+    from cyfes.model.domains import Domain
 
 # PLUMED's automatic grid has ten bins to the narrowest hill's support.
-_BINS_PER_SUPPORT = 10.0
+_BINS_PERSUPPORT = 10.0
 
 
 def support(hills: Hills) -> NDArray[np.float64]:
@@ -45,7 +42,7 @@ def support(hills: Hills) -> NDArray[np.float64]:
     """
     hills.check_on_host("the range of hills")
     if hills.cholesky is None:
-        return _SUPPORT * hills.sigmas
+        return SUPPORT * hills.sigmas
     rows, columns = np.tril_indices(hills.ndim)
     lower = np.zeros((len(hills), hills.ndim, hills.ndim))
     lower[:, rows, columns] = hills.cholesky
@@ -53,7 +50,7 @@ def support(hills: Hills) -> NDArray[np.float64]:
     largest = np.argmax(variances, axis=1)
     hill = np.arange(len(hills))
     components = np.abs(directions[hill, largest, :])
-    return np.asarray(_SUPPORT * np.sqrt(variances[hill, largest])[:, np.newaxis] * components)
+    return np.asarray(SUPPORT * np.sqrt(variances[hill, largest])[:, np.newaxis] * components)
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ class Extent:
         if not len(centers):
             raise InputError("found no hills, expected at least one to derive a grid from")
         low, high = (centers - reach).min(axis=0), (centers + reach).max(axis=0)
-        return cls(low, high, (reach / _BINS_PER_SUPPORT).min(axis=0), domain)
+        return cls(low, high, (reach / _BINS_PERSUPPORT).min(axis=0), domain)
 
     def joined(self, other: Extent) -> Extent:
         """Return the extent of both."""

@@ -1,33 +1,23 @@
-"""The hills of a metadynamics run, and the reader of PLUMED's HILLS files."""
+"""The hills of a metadynamics run."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cyfes.base.arrays import checked_array
-from cyfes.column_files import ColumnFile, Selection, expanded, flattened
-from cyfes.errors import CyfesWarning, InputError
-from cyfes.hills_header import KERNELS, Layout, checked_ends, checked_interval, period
+from cyfes.errors import InputError
+from cyfes.model.domains import checked_ends, checked_interval, period
+from cyfes.model.hill_kernels import KERNELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
-    from cyfes.column_files import Header, Path_
-    from cyfes.hills_header import Domain
-
-else:
-    from cyfes._numpy import np
-
-
-# Hills are handed on in portions of this many: large against what a sum costs besides, and some
-# ten megabytes a variable.
-_PORTION = 1 << 19
+    from cyfes.model.domains import Domain
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -127,7 +117,7 @@ class Hills:
         set_field(self, "interval", checked_interval(interval, self.ndim))
 
     @classmethod
-    def _of_arrays(cls, **fields: object) -> Hills:
+    def of_checked_arrays(cls, **fields: object) -> Hills:
         """Return hills of arrays that are known to be right, without copies of them."""
         hills = cls.__new__(cls)
         for name, value in fields.items():
@@ -184,7 +174,7 @@ class Hills:
             raise InputError("found hills on a GPU, which are taken by slices such as hills[:100]")
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         per_hill = {k: v[rows] for k, v in fields.items() if hasattr(v, "dtype")}
-        return Hills._of_arrays(**{**fields, **per_hill})
+        return Hills.of_checked_arrays(**{**fields, **per_hill})
 
     def __repr__(self) -> str:
         """Return a line that says how many hills over which CVs."""
@@ -253,13 +243,13 @@ def _widths(
         raise InputError(
             f"cholesky: found {np.min(diagonal):g} on the diagonal, expected numbers above zero"
         )
-    deviations = _deviations(factors, ndim)
+    deviations = standard_deviations(factors, ndim)
     if widths is not None and not np.allclose(widths, deviations, rtol=1e-6, atol=0.0):
         raise InputError("found sigmas that are not those of cholesky, expected one of the two")
     return deviations, factors
 
 
-def _deviations(factors: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
+def standard_deviations(factors: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
     """Return the standard deviation along each axis: the lengths of the rows of L."""
     starts = [i * (i + 1) // 2 for i in range(ndim)]
     deviations = np.sqrt(np.add.reduceat(factors**2, starts, axis=1))
@@ -282,213 +272,3 @@ def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.fl
     array = np.array(given, dtype=np.float64, order="C", copy=True)
     array.flags.writeable = False
     return array
-
-
-def read_hills(*paths: Path_ | Sequence[Path_], merge: str | None = None) -> Hills:
-    """Read one or several HILLS files of PLUMED.
-
-    Parameters
-    ----------
-    *paths : path-like, or sequence of them
-        The files, plain or compressed with gzip, xz or Zstandard (this one needs the package
-        zstandard), or patterns such as ``HILLS.*``.
-    merge : {"time", "clock"}, optional
-        Put the hills of several walkers in the order of this column; by default one file follows
-        the other, as in PLUMED.
-
-    Returns
-    -------
-    Hills
-        All hills.
-
-    Raises
-    ------
-    HillsFileError
-        If a file is not a HILLS file, is damaged, holds no hill, or does not fit the others; the
-        message begins with ``file:line``.
-    InputError
-        If no file is named, or the column to merge by is absent or falls within a file.
-    MissingDependencyError
-        If a file is compressed with Zstandard, and the package zstandard is not installed.
-    OSError
-        If a file cannot be opened.
-
-    Warns
-    -----
-    CyfesWarning
-        If the last line of a file is cut off, as it is in a running or killed simulation. That
-        line is not used; neither does PLUMED use a last line without a line end.
-    """
-    layout, tables = _open_tables(paths, merge)
-    return layout.hills(list(tables))
-
-
-def iter_hills(
-    *paths: Path_ | Sequence[Path_],
-    merge: str | None = None,
-    portion: int = _PORTION,
-    progress: Callable[[float], object] | None = None,
-) -> Iterator[Hills]:
-    """Read HILLS files in portions, so that any number of hills needs little memory.
-
-    Parameters
-    ----------
-    *paths, merge
-        As for `read_hills`.
-    portion : int
-        The number of hills to yield at a time; the last portion may have fewer.
-    progress : callable, optional
-        Called before each portion is yielded with the part of the files that has been read, 0 to 1.
-
-    Yields
-    ------
-    Hills
-        The next hills.
-
-    Raises
-    ------
-    HillsFileError, InputError, MissingDependencyError, OSError
-        As for `read_hills`.
-    """
-    layouts, tables = _open_tables(paths, merge)
-    for rows in _portions(tables, portion):
-        if progress is not None:
-            progress(layouts.part_read())
-        yield layouts.hills(rows)
-
-
-def _open_tables(
-    paths: Sequence[Path_ | Sequence[Path_]], merge: str | None
-) -> tuple[_Layouts, Iterator[NDArray[np.float64]]]:
-    """Return what the headers are to say, and the tables of all hills to come."""
-    if merge not in (None, "time", "clock"):
-        raise InputError(f'merge is {merge!r}, expected "time", "clock" or None')
-    files = expanded(flattened(paths))
-    if not files:
-        raise InputError("found no file name, expected at least one HILLS file")
-    layouts = _Layouts(files)
-    streams = [layouts.tables(file) for file in files]
-    if merge is None:
-        return layouts, (table for stream in streams for table in stream)
-    return layouts, _merged(streams, 0 if merge == "time" else -1, merge)
-
-
-def _portions(
-    tables: Iterator[NDArray[np.float64]], portion: int
-) -> Iterator[list[NDArray[np.float64]]]:
-    """Yield lists of tables that have `portion` rows together."""
-    waiting: list[NDArray[np.float64]] = []
-    missing = portion
-    for table in tables:
-        rest = table
-        while len(rest) >= missing:
-            yield [*waiting, rest[:missing]]
-            rest, waiting, missing = rest[missing:], [], portion
-        if len(rest):
-            waiting.append(rest)
-            missing -= len(rest)
-    if waiting:
-        yield waiting
-
-
-def _merged(
-    streams: Sequence[Iterator[NDArray[np.float64]]], key: int, column: str
-) -> Iterator[NDArray[np.float64]]:
-    """Yield the rows of all streams in the order of a column, in which each stream rises."""
-    checked = [_rising(stream, key, column) for stream in streams]
-    waiting = {i: next(stream) for i, stream in enumerate(checked)}
-    while waiting:
-        # Whatever a stream still has comes after its last row here.
-        limit = min(table[-1, key] for table in waiting.values())
-        parts = []
-        for i, table in list(waiting.items()):
-            count = int(np.searchsorted(table[:, key], limit, side="right"))
-            parts.append(table[:count])
-            rest = table[count:] if count < len(table) else next(checked[i], None)
-            if rest is None:
-                del waiting[i]
-            else:
-                waiting[i] = rest
-        rows = np.concatenate(parts)
-        yield rows[np.argsort(rows[:, key], kind="stable")]
-
-
-def _rising(
-    tables: Iterator[NDArray[np.float64]], key: int, column: str
-) -> Iterator[NDArray[np.float64]]:
-    last = -np.inf
-    for table in tables:
-        keys = np.concatenate([[last], table[:, key]])
-        if np.isnan(keys).any():
-            raise InputError(f"merge by {column}: found hills without it, expected it in each file")
-        falls = np.flatnonzero(np.diff(keys) < 0.0)
-        if len(falls):
-            found = f"{keys[falls[0] + 1]:.10g} after {keys[falls[0]]:.10g}"
-            raise InputError(
-                f"merge by {column}: found {found} in one file, expected it to rise there"
-            )
-        last = keys[-1]
-        yield table
-
-
-class _Layouts:
-    """Reads files of hills that can be summed together, and makes hills of their rows."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self._layout: Layout | None = None
-        self._paths = files
-        self._opened: list[ColumnFile] = []
-
-    def tables(self, path: Path_) -> Iterator[NDArray[np.float64]]:
-        """Yield the rows of a file in the columns of `Layout.columns`."""
-        file = ColumnFile(path, self._select)
-        self._opened.append(file)
-        empty = True
-        for table in file.tables():
-            empty = False
-            yield table
-        if empty:
-            raise file.error("found no hills, expected at least one")
-        if file.dropped:
-            warnings.warn(CyfesWarning(file.dropped), stacklevel=2)
-
-    def part_read(self) -> float:
-        """Return the part of all files that has been read."""
-        total = sum(path.stat().st_size for path in self._paths)
-        return sum(file.consumed for file in self._opened) / total if total else 0.0
-
-    def _select(self, header: Header) -> Selection:
-        layout = Layout.of_header(header)
-        layout.check_agreement(self._layout or layout)
-        self._layout = layout
-        positive = frozenset(layout.positive)
-        return Selection(layout.columns, positive, {"time": np.nan, "biasf": 1.0, "clock": np.nan})
-
-    def hills(self, tables: Sequence[NDArray[np.float64]]) -> Hills:
-        """Return the hills of rows that were read."""
-        assert self._layout is not None  # noqa: S101  a file without a header has been refused
-        return _hills_of(self._layout, tables)
-
-
-def _hills_of(layout: Layout, tables: Sequence[NDArray[np.float64]]) -> Hills:
-    """Return the hills that tables of them hold."""
-    ndim = len(layout.names)
-    end = 1 + ndim + len(layout.shape_columns)
-    shape = _joined(tables, slice(1 + ndim, end))
-    times = _joined(tables, 0)
-    return Hills._of_arrays(
-        names=layout.names,
-        centers=_joined(tables, slice(1, 1 + ndim)),
-        sigmas=_deviations(shape, ndim) if layout.multivariate else shape,
-        heights=_joined(tables, end),
-        kernel=layout.kernel,
-        domain=layout.domain,
-        times=None if np.isnan(times).any() else times,
-        bias_factors=_joined(tables, end + 1),
-        cholesky=shape if layout.multivariate else None,
-        interval=layout.interval,
-    )
-
-
-def _joined(tables: Sequence[NDArray[np.float64]], columns: int | slice) -> NDArray[np.float64]:
-    return np.concatenate([table[:, columns] for table in tables])

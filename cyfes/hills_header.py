@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cyfes.base.numbers import format_number, parse_number
+from cyfes.base.numbers import parse_number
 from cyfes.errors import HillsFileError, InputError
+from cyfes.io.plumed_header import header_domain
+from cyfes.model.domains import checked_interval
+from cyfes.model.hill_kernels import KERNELS
 
 if TYPE_CHECKING:
-    from typing import Optional, Tuple
-
-    from cyfes.column_files import Header
-
-    # Typing's own names: an alias is evaluated where the type checker runs on Python 3.7 too.
-    Domain = Optional[Tuple[str, str]]
-
-KERNELS = ("stretched-gaussian", "gaussian")
+    from cyfes.io.plumed_header import Header
+    from cyfes.model.domains import Domain
 
 # What a HILLS file may call these kernels; PLUMED computes the third as it does the second.
 _KERNEL_NAMES = {**{kernel: kernel for kernel in KERNELS}, "truncated-gaussian": "gaussian"}
@@ -136,48 +133,3 @@ def _collective_variables(fields: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise HillsFileError(f"found the columns {' '.join(names)}, expected different CVs")
     return names
-
-
-def header_domain(name: str, constants: dict[str, str]) -> Domain:
-    """Return the ends of a CV's domain as a header sets them, or None for a CV without period."""
-    low, high = constants.get(f"min_{name}"), constants.get(f"max_{name}")
-    if low is None and high is None:
-        return None
-    if low is None or high is None:
-        missing = "min" if low is None else "max"
-        raise HillsFileError(f"found no '#! SET {missing}_{name}', expected both ends of a domain")
-    try:
-        return checked_ends(name, (low, high))
-    except InputError as error:
-        raise HillsFileError(str(error)) from error
-
-
-def checked_ends(name: str, ends: tuple[str | float, str | float] | None) -> Domain:
-    """Return the ends of a domain as literals, or refuse them with an InputError."""
-    if ends is None:
-        return None
-    try:
-        low, high = (x if isinstance(x, str) else format_number(float(x)) for x in ends)
-        length = period((low, high))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"domain of {name}: {error}") from error
-    if length <= 0.0:
-        raise InputError(f"domain of {name}: found {low} to {high}, expected ascending ends")
-    return low, high
-
-
-def checked_interval(interval: tuple[float, float] | None, ndim: int) -> tuple[float, float] | None:
-    """Return the ends of an INTERVAL, or refuse them with an InputError."""
-    if interval is None:
-        return None
-    low, high = map(float, interval)
-    if ndim != 1 or not low < high:
-        raise InputError(
-            f"interval: found {low:g} to {high:g} for {ndim} CVs, expected ascending ends for one"
-        )
-    return low, high
-
-
-def period(domain: Domain) -> float:
-    """Return the length of a domain, 0 where there is none."""
-    return 0.0 if domain is None else parse_number(domain[1]) - parse_number(domain[0])

@@ -17,6 +17,7 @@ from cyfes.base.numbers import check_positive
 from cyfes.grid import Grid
 from cyfes.hills import Hills
 from cyfes.interpolation import AFTER, BEFORE, cells_of, keys_slopes, keys_weights, padded
+from cyfes.model.hill_kernels import CUTOFF, SHIFT, STRETCH
 from cyfes.plumed_format import write_text
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Potential = Callable[[Floats], Floats]
-
-# PLUMED's stretched Gaussian, A exp(-d) + B within d < 6.25.
-_STRETCH, _SHIFT, _CUTOFF = 1.00193418799744762399, -0.00193418799744762399, 6.25
 
 # The bias is kept on a grid of this many points to a hill's width.
 _POINTS_PER_SIGMA = 4.0
@@ -246,7 +244,7 @@ class _Bias:
                 apart -= period * np.rint(apart / period)
             shape = [len(x), *(-1 if k == axis else 1 for k in range(ndim))]
             exponents = exponents + (0.5 * (apart / self._sigma[axis]) ** 2).reshape(shape)
-        kernels = np.where(exponents < _CUTOFF, _STRETCH * np.exp(-exponents) + _SHIFT, 0.0)
+        kernels = np.where(exponents < CUTOFF, STRETCH * np.exp(-exponents) + SHIFT, 0.0)
         kernels *= heights.reshape([-1, *[1] * ndim])
         np.add.at(self._values, self._run, kernels)
         self._padded = padded(self._values, self._grid)

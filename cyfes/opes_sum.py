@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cyfes.grid import Grid
-    from cyfes.opes import Kernels
+    from cyfes.model.opes_kernels import Kernels
 
     Floats = NDArray[np.float64]
     Place = Union[slice, NDArray[np.int64]]

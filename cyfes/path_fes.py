@@ -16,7 +16,8 @@ from cyfes._planning import Work
 from cyfes.base.arrays import as_matrix
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
-from cyfes.sums import GAUSSIAN, LOG_GAUSSIAN, sum_at
+from cyfes.native.constants import GAUSSIAN, LOG_GAUSSIAN
+from cyfes.sums import sum_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

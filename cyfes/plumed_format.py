@@ -1,8 +1,4 @@
-"""PLUMED's grid file, and how output files are written and older ones kept.
-
-What is described here was learnt from the behaviour of PLUMED 2.10, so that a file
-written by cyfes can stand in for one written by ``plumed sum_hills``.
-"""
+"""How output files are written, and older ones kept, as PLUMED 2.10 does it."""
 
 from __future__ import annotations
 
@@ -13,103 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from cyfes._library import text_module
-from cyfes.base.numbers import check_number_format
 from cyfes.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from cyfes.grid import Grid
-else:
-    from cyfes._numpy import np
+    from collections.abc import Iterable, Iterator
 
 _STANDARD_OUTPUT = ("-", "/dev/stdout")
-
-# Some megabytes of text: enough work for the threads that share it.
-_ROWS_PER_BLOCK = 1 << 15
-
-
-def grid_blocks(
-    grid: Grid,
-    names: Sequence[str],
-    bounds: Sequence[tuple[str, str]],
-    columns: Mapping[str, NDArray[np.floating]],
-    fmt: str,
-) -> Iterator[bytes]:
-    """Yield the text of a PLUMED grid file, piece by piece.
-
-    Parameters
-    ----------
-    grid : Grid
-        The grid of D axes.
-    names : sequence of str
-        The D collective variables.
-    bounds : sequence of (str, str)
-        The literals of each axis's minimum and maximum for the header.
-    columns : mapping of str to ndarray
-        What follows the coordinates: column name to values of shape ``grid.shape``.
-    fmt : str
-        The C format of every number.
-
-    Yields
-    ------
-    bytes
-        The header, then rows with the first collective variable running fastest; a blank line
-        comes before every row but the first whose index on the last axis but one is 0.
-
-    Raises
-    ------
-    InputError
-        If `fmt` is not one floating-point conversion.
-    LibraryError
-        If the compiled part of cyfes is missing.
-    """
-    number = " " + check_number_format(fmt)
-    native = text_module()
-    yield grid_header(names, bounds, grid.shape, grid.periodic, list(columns)).encode()
-    flat = [np.ascontiguousarray(column, dtype=np.float64).ravel() for column in columns.values()]
-    text = native.GridText(list(grid.axes), flat, number.encode())
-    threads = native.threads()
-    for first in range(0, text.rows, _ROWS_PER_BLOCK):
-        yield from text.format(first, min(first + _ROWS_PER_BLOCK, text.rows), threads)
-
-
-def grid_header(
-    names: Sequence[str],
-    bounds: Sequence[tuple[str, str]],
-    shape: Sequence[int],
-    periodic: Sequence[bool],
-    columns: Sequence[str],
-) -> str:
-    """Return the header of a PLUMED grid file.
-
-    Parameters
-    ----------
-    names : sequence of D str
-        The collective variables.
-    bounds : sequence of D (str, str)
-        The literals of each axis's ends.
-    shape : sequence of D int
-        The points on each axis.
-    periodic : sequence of D bool
-        Whether each axis is periodic.
-    columns : sequence of str
-        The columns behind the coordinates.
-    """
-    lines = [" ".join(["#! FIELDS", *names, *columns])]
-    for name, (lower, upper), points, wraps in zip(names, bounds, shape, periodic):
-        lines += [
-            f"#! SET min_{name} {lower}",
-            f"#! SET max_{name} {upper}",
-            # PLUMED prints whole numbers with a blank of their own.
-            f"#! SET nbins_{name}  {points}",
-            f"#! SET periodic_{name} {'true' if wraps else 'false'}",
-        ]
-    return "\n".join(lines) + "\n"
 
 
 def write_text(

@@ -13,23 +13,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cyfes._library import text_module, wrapper
 from cyfes.base.numbers import check_number_format, parse_number
-from cyfes.column_files import Header
 from cyfes.errors import InputError
 from cyfes.hills_header import Layout
-from cyfes.plumed_format import check_target, grid_header, write_text
+from cyfes.io.plumed_header import grid_header, with_line
+from cyfes.model.hill_kernels import KERNELS, SUPPORT
+from cyfes.native.constants import BOXED_GAUSSIAN, CPU, STRETCHED_GAUSSIAN
+from cyfes.plumed_format import check_target, write_text
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from cyfes.io.plumed_header import Header
+
 # Beyond these, NumPy's arrays save more time than its import takes.
 _MOST_BYTES = 1 << 20
 _MOST_POINTS = 1 << 15
 
-# The numbers of cufes_kernel in cufes.h.
-_KERNELS = {"stretched-gaussian": 0, "gaussian": 2}
-
-_CPU = -1
+_KERNEL_NUMBERS = dict(zip(KERNELS, (STRETCHED_GAUSSIAN, BOXED_GAUSSIAN)))
 
 # Options with another value than these are for the general job.
 _DEFAULTS = {
@@ -104,21 +105,16 @@ def _small_text(path: Path) -> bytes | None:
 
 def _parsed(text: bytes) -> tuple[Layout, memoryview[float], int] | None:
     """Return the layout, a table of the hills and their number, if there is one header alone."""
-    fields: tuple[str, ...] = ()
-    constants: dict[str, str] = {}
-    start = 0
+    header: Header | None = None
+    start = number = 0
     while text.startswith(b"#!", start):
-        end = text.index(b"\n", start)
-        words = text[start:end].decode("utf-8", "replace").split()
-        if words[:2] == ["#!", "FIELDS"] and not start:
-            fields = tuple(words[2:])
-        elif words[:2] == ["#!", "SET"] and len(words) == 4:
-            constants[words[2]] = words[3]
-        else:
-            return None
+        end, number = text.index(b"\n", start), number + 1
+        header = with_line(header, text[start:end], number)
         start = end + 1
+    if header is None or header.line > 1:
+        return None
     try:
-        layout = Layout.of_header(Header(fields, constants, 1))
+        layout = Layout.of_header(header)
     except InputError:
         return None
     rows = memoryview(text)[start:]
@@ -129,7 +125,7 @@ def _parsed(text: bytes) -> tuple[Layout, memoryview[float], int] | None:
         return None
     table = memoryview(bytearray(8 * width * capacity)).cast("d", [capacity, width])
     places: dict[str, int] = {name: place for place, name in enumerate(layout.columns)}
-    targets = array("i", [places.pop(name, -1) for name in fields])
+    targets = array("i", [places.pop(name, -1) for name in header.fields])
     count, _, size = native.parse_rows(rows, targets, table, 1)
     return (layout, table.cast("B").cast("d"), count) if count and size == len(rows) else None
 
@@ -168,7 +164,7 @@ def _is_ordinary(layout: Layout, table: memoryview[float], rows: int, axes: _Axe
         return False
     for axis in range(ndim):
         widths = table[1 + ndim + axis : end : width]
-        reach = math.ceil(math.sqrt(12.5) * max(widths) / axes.spacing[axis])
+        reach = math.ceil(SUPPORT * max(widths) / axes.spacing[axis])
         if min(widths) <= 0.0 or (axes.periodic[axis] and 2 * reach + 1 > axes.shape[axis]):
             return False
     return True
@@ -191,8 +187,8 @@ def _summed(
     values = array("d", bytes(8 * size))
     gradient = memoryview(bytearray(8 * size * ndim)).cast("d", [ndim, size])
     _, plan = wrapper("float64").sum_grid(
-        _CPU,
-        _KERNELS[layout.kernel],
+        CPU,
+        _KERNEL_NUMBERS[layout.kernel],
         matrix(1),
         matrix(1 + ndim),
         array("d", table[1 + 2 * ndim : end : width]),

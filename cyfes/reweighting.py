@@ -8,11 +8,12 @@ import numpy as np
 
 from cyfes import _device
 from cyfes._arrays import on_device
-from cyfes._grid_sum import LOG_GAUSSIAN, GridSum, Means, surface_room
+from cyfes._grid_sum import GridSum, Means, surface_room
 from cyfes._planning import Work, path_number
 from cyfes.base.arrays import as_matrix, bandwidth_rows, precision
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
+from cyfes.native.constants import LOG_GAUSSIAN
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:

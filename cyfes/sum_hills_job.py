@@ -19,8 +19,10 @@ from cyfes.colvar import colvar_names, iter_colvar
 from cyfes.errors import CyfesWarning, InputError
 from cyfes.extent import Extent
 from cyfes.grid import Grid
-from cyfes.hills import Hills, iter_hills
-from cyfes.plumed_format import check_target, grid_blocks, replacing, write_text
+from cyfes.grid_file import grid_blocks
+from cyfes.hills import Hills
+from cyfes.io.hills_files import iter_hills
+from cyfes.plumed_format import check_target, replacing, write_text
 from cyfes.progress import Progress
 
 if TYPE_CHECKING:

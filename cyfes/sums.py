@@ -9,23 +9,14 @@ import numpy as np
 
 from cyfes import _device
 from cyfes._arrays import on_device
-from cyfes._grid_sum import (
-    BOXED_GAUSSIAN,
-    GAUSSIAN,
-    LOG_GAUSSIAN,
-    STRETCHED_GAUSSIAN,
-    GridSum,
-    Means,
-    one_row,
-    surface_room,
-    within,
-)
+from cyfes._grid_sum import GridSum, Means, one_row, surface_room, within
 from cyfes._library import wrapper
 from cyfes._planning import Work, path_number
 from cyfes._sharing import shared
 from cyfes.base.arrays import as_matrix, precision
 from cyfes.errors import InputError
 from cyfes.hills import Hills
+from cyfes.native.constants import BOXED_GAUSSIAN, CPU, GAUSSIAN, STRETCHED_GAUSSIAN
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:
@@ -37,15 +28,6 @@ if TYPE_CHECKING:
     from cyfes.grid import Grid
 
     Progress = Optional[Callable[[float], object]]
-
-__all__ = [
-    "BOXED_GAUSSIAN",
-    "GAUSSIAN",
-    "LOG_GAUSSIAN",
-    "STRETCHED_GAUSSIAN",
-    "bias",
-    "sum_hills",
-]
 
 
 def sum_hills(
@@ -155,7 +137,7 @@ def sum_hills(
     for portion in portions or ():
         _check_alike(portion, first)
         compute(_tasks(portion, grid, real, truncation), means, values, slopes, True)
-    if device == "auto" and _device.CPU in devices and _device.is_small(seconds):
+    if device == "auto" and CPU in devices and _device.is_small(seconds):
         words += "; on the CPU, for so small a sum"
     return FreeEnergySurface(
         values, grid, first.names, slopes, first.domain, _device.name(means.devices), words

@@ -14,7 +14,8 @@ from cyfes import cube
 from cyfes._version import __version__
 from cyfes.errors import InputError
 from cyfes.grid import Grid
-from cyfes.plumed_format import check_target, grid_blocks, replacing, write_text
+from cyfes.grid_file import grid_blocks
+from cyfes.plumed_format import check_target, replacing, write_text
 from cyfes.surface import FreeEnergySurface
 from cyfes.units import ENERGY_UNITS
 

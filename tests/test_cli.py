@@ -25,7 +25,7 @@ from cyfes.errors import (
     MissingDependencyError,
 )
 from cyfes.grid import Grid
-from cyfes.hills import read_hills
+from cyfes.io.hills_files import read_hills
 
 CAPTURE = pytest.CaptureFixture[str]
 

@@ -13,8 +13,9 @@ import pytest
 import zstandard
 
 from cyfes import column_files
-from cyfes.column_files import ColumnFile, Header, Selection, expanded
+from cyfes.column_files import ColumnFile, Selection, expanded
 from cyfes.errors import HillsFileError, InputError, MissingDependencyError
+from cyfes.io.plumed_header import Header
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,6 +16,7 @@ from cyfes._library import wrapper
 from cyfes.errors import DeviceError, InputError, MissingDependencyError
 from cyfes.grid import Grid
 from cyfes.hills import Hills
+from cyfes.native.constants import CPU
 from cyfes.surface import FreeEnergySurface
 
 # Of any type, as far as the type checker is concerned: they pass for NumPy's.
@@ -419,10 +420,10 @@ def test_the_library_itself_refuses_device_memory_on_the_cpu() -> None:
     array = np.zeros(4)
     with pytest.raises((InputError, DeviceError), match="device_memory is memory of a CUDA device"):
         wrapper("float64").sum_points_at(
-            *(_device.CPU, 1, (1, 1, 1), (array.ctypes.data,) * 5, np.zeros(1), 0)
+            *(CPU, 1, (1, 1, 1), (array.ctypes.data,) * 5, np.zeros(1), 0)
         )
     grid = (np.zeros(1), np.ones(1), np.ones(1, dtype=np.int64))
     with pytest.raises((InputError, DeviceError), match="device_memory is memory of a CUDA device"):
         wrapper("float32").sum_grid_at(
-            *(_device.CPU, 1, (1, 1), (array.ctypes.data,) * 5, np.zeros(1), *grid, 0)
+            *(CPU, 1, (1, 1), (array.ctypes.data,) * 5, np.zeros(1), *grid, 0)
         )

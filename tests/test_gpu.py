@@ -14,7 +14,7 @@ import pytest
 import cyfes
 from cyfes._library import wrapper
 from cyfes.boxes import boxes
-from cyfes.sums import GAUSSIAN, LOG_GAUSSIAN, STRETCHED_GAUSSIAN
+from cyfes.native.constants import GAUSSIAN, LOG_GAUSSIAN, STRETCHED_GAUSSIAN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

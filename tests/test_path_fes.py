@@ -11,6 +11,7 @@ import reference
 
 import cyfes
 from cyfes import _device, path_fes
+from cyfes.native.constants import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +142,7 @@ def test_points_are_dealt_out_and_put_together_in_order(
     def choose(device: str) -> int:
         asked.append(device)
         # The CPU computes for each of the devices.
-        return _device.CPU
+        return CPU
 
     monkeypatch.setattr(_device, "choose", choose)
     data = samples(points=40, count=30)
@@ -216,7 +217,7 @@ def test_a_distance_that_overflows_is_refused_and_gives_no_inf(
     device: dict[str, Any] = {"device": "cpu"}
     if function is cyfes.DevicePathFES_f32:
         device = {"device_ids": [0]}
-        monkeypatch.setattr(_device, "choose", lambda _: _device.CPU)
+        monkeypatch.setattr(_device, "choose", lambda _: CPU)
     with pytest.raises(cyfes.InputError, match=r"crd, cv: found distances whose squares overflow"):
         function(**data, **device)
 

@@ -14,7 +14,8 @@ import pytest
 from cyfes.base.numbers import check_number_format, format_number, parse_number
 from cyfes.errors import InputError
 from cyfes.grid import Grid
-from cyfes.plumed_format import check_target, grid_blocks, next_backup, write_text
+from cyfes.grid_file import grid_blocks
+from cyfes.plumed_format import check_target, next_backup, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

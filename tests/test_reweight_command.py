@@ -12,7 +12,8 @@ from hills_files import write_hills
 from cyfes.cli import main
 from cyfes.errors import InputError
 from cyfes.grid import Grid
-from cyfes.hills import Hills, read_hills
+from cyfes.hills import Hills
+from cyfes.io.hills_files import read_hills
 from cyfes.offsets import BiasOffset, bias_offset
 from cyfes.reweighting import reweight
 

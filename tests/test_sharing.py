@@ -20,6 +20,7 @@ from cyfes import _device, _grid_sum, sums
 from cyfes._library import wrapper
 from cyfes._sharing import shared
 from cyfes.cli import main
+from cyfes.native.constants import CPU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,11 +46,11 @@ class Pretended:
 
     def sum_grid(self, device: int, *arguments: Any, **options: Any) -> Any:
         self._calls.append((device, int(arguments[7][0])))
-        return self._real.sum_grid(_device.CPU, *arguments, **options)
+        return self._real.sum_grid(CPU, *arguments, **options)
 
     def sum_points(self, device: int, *arguments: Any, **options: Any) -> Any:
         self._calls.append((device, len(arguments[5])))
-        return self._real.sum_points(_device.CPU, *arguments, **options)
+        return self._real.sum_points(CPU, *arguments, **options)
 
 
 @pytest.fixture

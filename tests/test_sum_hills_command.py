@@ -25,7 +25,8 @@ from cyfes._command import with_signed_values
 from cyfes.cli import build_parser, main
 from cyfes.commands import sum_hills as command
 from cyfes.grid import Grid
-from cyfes.hills import Hills, read_hills
+from cyfes.hills import Hills
+from cyfes.io.hills_files import read_hills
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -163,7 +163,7 @@ def _read_hills(options: argparse.Namespace) -> tuple[FreeEnergySurface, Converg
     from dataclasses import replace
 
     from cyfes.extent import Extent
-    from cyfes.hills import read_hills
+    from cyfes.io.hills_files import read_hills
     from cyfes.over_time import convergence
 
     hills = read_hills(options.hills)

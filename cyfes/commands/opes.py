@@ -24,16 +24,17 @@ from cyfes._surface_options import with_units
 from cyfes.base.numbers import check_number_format, format_number
 from cyfes.errors import InputError
 from cyfes.grid import Grid
+from cyfes.grid_file import grid_blocks
 from cyfes.opes import read_states
 from cyfes.opes_sum import check_state, sum_kernels
-from cyfes.plumed_format import check_target, grid_blocks, write_text
+from cyfes.plumed_format import check_target, write_text
 from cyfes.progress import Progress
 from cyfes.units import thermal_energy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cyfes.opes import Kernels
+    from cyfes.model.opes_kernels import Kernels
     from cyfes.surface import FreeEnergySurface
 
 SIGNED_OPTIONS = (*_surface_options.SIGNED_OPTIONS, "--deltaFat")

@@ -23,13 +23,15 @@ from cyfes.base.numbers import check_number_format
 from cyfes.colvar import read_colvar
 from cyfes.errors import InputError
 from cyfes.grid import Grid
-from cyfes.hills import Hills, read_hills
+from cyfes.grid_file import grid_blocks
+from cyfes.hills import Hills
+from cyfes.io.hills_files import read_hills
 from cyfes.offsets import METHODS, bias_offset
-from cyfes.plumed_format import check_target, grid_blocks, write_text
+from cyfes.plumed_format import check_target, write_text
 from cyfes.reweighting import reweight
 
 if TYPE_CHECKING:
-    from cyfes.colvar import Colvar
+    from cyfes.model.colvar import Colvar
     from cyfes.surface import FreeEnergySurface
 
 SIGNED_OPTIONS = _surface_options.SIGNED_OPTIONS

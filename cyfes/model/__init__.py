@@ -1,0 +1,1 @@
+"""Hills, samples, kernels, grids and surfaces: what the numbers mean. Reads and writes nothing."""
