@@ -48,8 +48,7 @@ if TYPE_CHECKING:
     from cyfes.regions import box
     from cyfes.reweighting import reweight
     from cyfes.sums import bias, sum_hills
-    from cyfes.surface import FreeEnergySurface
-    from cyfes.surface_files import load
+    from cyfes.surface import FreeEnergySurface, load
     from cyfes.tables import read_out, save_dat, save_fes
 
 # Where each public name is defined; a test compares this with the imports above and __all__.
@@ -86,7 +85,7 @@ _MODULES = {
     "devices": "cyfes._device",
     "iter_colvar": "cyfes.colvar",
     "iter_hills": "cyfes.io.hills_files",
-    "load": "cyfes.surface_files",
+    "load": "cyfes.surface",
     "read_colvar": "cyfes.colvar",
     "read_hills": "cyfes.io.hills_files",
     "read_kernels": "cyfes.opes",

@@ -11,6 +11,7 @@ from cyfes._command import UsageError, list_of, positive_number
 from cyfes.base.numbers import parse_number
 from cyfes.errors import InputError
 from cyfes.grid import Grid
+from cyfes.model.domains import end_values
 from cyfes.regions import box
 from cyfes.units import ENERGY_UNITS
 
@@ -66,7 +67,7 @@ def grid_of_options(
     """
     low, high = options.min or needed[0], options.max or needed[1]
     for name, known, typed in zip(names, domain, zip(low, high)):
-        if known and options.min and _numbers(known) != _numbers(typed):
+        if known and options.min and end_values(known) != end_values(typed):
             raise InputError(
                 f"found --min {typed[0]} and --max {typed[1]} for {name}, expected its domain, "
                 f"{known[0]} to {known[1]}: a periodic axis covers it once"
@@ -76,10 +77,6 @@ def grid_of_options(
     return Grid(
         [a for a, _ in ends], [b for _, b in ends], bins, [known is not None for known in domain]
     )
-
-
-def _numbers(ends: tuple[str, str]) -> tuple[float, float]:
-    return parse_number(ends[0]), parse_number(ends[1])
 
 
 def add_place_options(parser: argparse.ArgumentParser, minima: str) -> None:

@@ -7,6 +7,7 @@ axes, the atoms, and the values, six a line, the last axis fastest, each run of 
 from __future__ import annotations
 
 import operator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,7 @@ from cyfes._version import __version__
 from cyfes.base.arrays import as_matrix
 from cyfes.compression import read_whole
 from cyfes.errors import InputError
+from cyfes.io.titles import title, titled_surface
 from cyfes.plumed_format import write_text
 
 if TYPE_CHECKING:
@@ -24,8 +26,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from cyfes.column_files import Path_
+    from cyfes.model.surface_data import SurfaceData
+
 # The Bohr radius in Å, CODATA 2018.
 BOHR = 0.529177210903
+
+# What one unit of length is in Å, which programs that read cube files expect.
+_ANGSTROM = {"nm": 10.0, "bohr": BOHR}
 
 _VALUES_PER_LINE = 6
 
@@ -209,3 +217,40 @@ def read_cube(file_name: str | os.PathLike[str]) -> CubeData:
     if min(counts) < 1 or len(origin) < 3 or values.size != expected:
         raise InputError(f"{path}: found {values.size} values, expected {expected}, one per point")
     return CubeData(lines[1], np.array(origin[:3]), np.diag(axes), values.reshape(counts))
+
+
+def write_surface(surface: SurfaceData, path: Path_) -> None:
+    """Write a surface over three CVs; an older file is kept.
+
+    Raises
+    ------
+    InputError
+        If the surface has another number of CVs, or values that are not finite.
+    OSError
+        If the file cannot be written.
+    """
+    if surface.grid.ndim != 3:
+        raise InputError(
+            f"found {surface.grid.ndim} CVs, expected 3 for a cube file; "
+            "use .vtk for one or two, or another format"
+        )
+    units = surface.cv_units or ("",) * 3
+    scale = np.array([_ANGSTROM.get(unit, 1.0) for unit in units]) / BOHR
+    grid, values = surface.grid, np.asarray(surface.values, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise InputError("found values that are not finite, expected none in a cube file")
+    write_text(path, cube_blocks(grid.lower * scale, grid.spacing * scale, values, title(surface)))
+
+
+def read_surface(path: Path) -> SurfaceData:
+    """Read a surface; its lengths are in Å.
+
+    Raises
+    ------
+    InputError, OSError
+        As for `read_cube`.
+    """
+    data = read_cube(path)
+    lower, steps = data.origin * BOHR, data.steps * BOHR
+    surface = titled_surface(path, data.comment, data.values, lower.tolist(), steps.tolist())
+    return replace(surface, cv_units=("Å",) * 3)

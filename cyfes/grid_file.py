@@ -18,13 +18,16 @@ from cyfes.compression import read_whole
 from cyfes.errors import InputError
 from cyfes.grid import Grid
 from cyfes.io.plumed_header import grid_header
-from cyfes.surface import FreeEnergySurface
+from cyfes.model.surface_data import SurfaceData
+from cyfes.plumed_format import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from cyfes.column_files import Path_
 
 # Some megabytes of text: enough work for the threads that share it.
 _ROWS_PER_BLOCK = 1 << 15
@@ -75,7 +78,23 @@ def grid_blocks(
         yield from text.format(first, min(first + _ROWS_PER_BLOCK, text.rows), threads)
 
 
-def read_grid_file(path: Path) -> FreeEnergySurface:
+def write_surface(surface: SurfaceData, path: Path_, fmt: str) -> None:
+    """Write a surface; an older file is kept.
+
+    Raises
+    ------
+    InputError
+        If `fmt` is not one floating-point conversion.
+    OSError
+        If the file cannot be written.
+    """
+    columns = {"file.free": surface.values}
+    if surface.gradient is not None:
+        columns.update((f"der_{name}", der) for name, der in zip(surface.names, surface.gradient))
+    write_text(path, grid_blocks(surface.grid, surface.names, surface.bounds(), columns, fmt))
+
+
+def read_surface(path: Path) -> SurfaceData:
     """Read a free energy, with its gradient if the file has one.
 
     Parameters
@@ -85,7 +104,7 @@ def read_grid_file(path: Path) -> FreeEnergySurface:
 
     Returns
     -------
-    FreeEnergySurface
+    SurfaceData
         The first column after the CVs; of unknown unit.
 
     Raises
@@ -197,9 +216,9 @@ def _check_points(
 
 def _surface(
     fields: list[str], names: tuple[str, ...], grid: Grid, columns: dict[str, NDArray[np.float64]]
-) -> FreeEnergySurface:
+) -> SurfaceData:
     slopes = [columns.get(f"der_{name}") for name in names]
     gradient = np.stack(slopes) if all(s is not None for s in slopes) else None  # type: ignore[arg-type]
     domain = tuple(ends if wraps else None for ends, wraps in zip(grid.bounds, grid.periodic))
     values = columns[fields[len(names)]]
-    return FreeEnergySurface(values, grid, names, gradient, domain, device="unknown")
+    return SurfaceData(values, grid, names, gradient, domain, device="unknown")

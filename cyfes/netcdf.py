@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,19 +10,23 @@ import numpy as np
 from cyfes._extras import need
 from cyfes.errors import InputError
 from cyfes.grid import Grid
-from cyfes.surface import FreeEnergySurface
+from cyfes.model.surface_data import SurfaceData
+from cyfes.plumed_format import replacing
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
+
+    from cyfes.column_files import Path_
+
+# The first bytes of a NetCDF file of version 4, which is HDF5, and of the versions before.
+_HDF5, _NETCDF = b"\x89HDF", b"CDF"
 
 # The variables that hold F and its gradient.
 _VALUES, _GRADIENT = "F", "gradient"
 
 
-def data_array(surface: FreeEnergySurface) -> Any:
-    """Return a surface as an xarray.DataArray; see `FreeEnergySurface.to_xarray`."""
+def data_array(surface: SurfaceData) -> Any:
+    """Return a surface as an xarray.DataArray; see `cyfes.FreeEnergySurface.to_xarray`."""
     xarray = need("xarray", "to_xarray()")
     units = surface.cv_units or ("",) * surface.grid.ndim
     coordinates = {
@@ -37,7 +42,7 @@ def data_array(surface: FreeEnergySurface) -> Any:
     )
 
 
-def _attributes(surface: FreeEnergySurface) -> dict[str, Any]:
+def _attributes(surface: SurfaceData) -> dict[str, Any]:
     """Return what is known beside values and axes, in types that NetCDF 3 has."""
     ends = surface.bounds()
     known = {
@@ -56,16 +61,28 @@ def _attributes(surface: FreeEnergySurface) -> dict[str, Any]:
     return {k: v for k, v in known.items() if isinstance(v, np.ndarray) or v}
 
 
-def write_netcdf(surface: FreeEnergySurface, path: Path) -> None:
-    """Write a surface to a NetCDF file of version 3 with 64-bit offsets.
+def write_surface(surface: SurfaceData, path: Path_) -> None:
+    """Write a surface to a NetCDF file of version 3 with 64-bit offsets; an older file is kept.
 
     Parameters
     ----------
-    surface : FreeEnergySurface
+    surface : SurfaceData
         The surface.
-    path : Path
+    path : path-like
         The file.
+
+    Raises
+    ------
+    MissingDependencyError
+        If SciPy is not installed.
+    OSError
+        If the file cannot be written.
     """
+    with replacing(Path(path)) as target:
+        _write(surface, target)
+
+
+def _write(surface: SurfaceData, path: Path) -> None:
     netcdf_file = need("scipy.io", "a .nc file").netcdf_file
     with netcdf_file(str(path), "w", version=2) as file:
         for name, axis in zip(surface.names, surface.grid.axes):
@@ -83,8 +100,8 @@ def write_netcdf(surface: FreeEnergySurface, path: Path) -> None:
             file.createVariable(_GRADIENT, kind, ("cv", *surface.names))[:] = surface.gradient
 
 
-def read_netcdf(path: Path) -> FreeEnergySurface:
-    """Read a surface from a file that `write_netcdf`, or xarray, has written.
+def read_surface(path: Path) -> SurfaceData:
+    """Read a surface from a file that `write_surface`, or xarray, has written.
 
     Parameters
     ----------
@@ -93,14 +110,25 @@ def read_netcdf(path: Path) -> FreeEnergySurface:
 
     Returns
     -------
-    FreeEnergySurface
+    SurfaceData
         The surface.
 
     Raises
     ------
     InputError
-        If the file holds none, or is damaged.
+        If the file holds none, is damaged, or is of version 4 of NetCDF.
+    OSError
+        If it cannot be read.
     """
+    with path.open("rb") as stream:
+        magic = stream.read(4)
+    if magic == _HDF5:
+        raise InputError(
+            f"{path}: found NetCDF version 4 (HDF5), expected version 3 as cyfes writes it; "
+            "convert it with: nccopy -k nc6 IN OUT"
+        )
+    if not magic.startswith(_NETCDF):
+        raise InputError(f"{path}: found no NetCDF file, expected one")
     netcdf_file = need("scipy.io", "a .nc file").netcdf_file
     try:
         # Mapped memory would have to outlive the file.
@@ -112,7 +140,7 @@ def read_netcdf(path: Path) -> FreeEnergySurface:
         ) from None
 
 
-def _surface(variables: dict[str, Any]) -> FreeEnergySurface:
+def _surface(variables: dict[str, Any]) -> SurfaceData:
     main = variables[_VALUES]
     known = {name: _text(value) for name, value in main._attributes.items()}
     periodic = [bool(flag) for flag in np.atleast_1d(known["periodic"])]
@@ -120,7 +148,7 @@ def _surface(variables: dict[str, Any]) -> FreeEnergySurface:
     grid = Grid(known["lower"].split(), known["upper"].split(), bins, periodic)
     domain = tuple(ends if wraps else None for ends, wraps in zip(grid.bounds, periodic))
     slopes = variables.get(_GRADIENT)
-    return FreeEnergySurface(
+    return SurfaceData(
         _native(main[:]),
         grid,
         tuple(main.dimensions),

@@ -13,8 +13,7 @@ import numpy as np
 from cyfes._extras import need
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
-from cyfes.interpolation import place_in_bins
-from cyfes.surface import FreeEnergySurface
+from cyfes.projection import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from cyfes.landscape import Minimum
     from cyfes.minimum_path import EnergyPath
+    from cyfes.model.surface_data import SurfaceData
 
 # Perceptually even, and told apart by eyes of any colour vision; so are the lines' colours.
 COLOUR_MAP = "viridis"
@@ -55,7 +55,7 @@ _GREEK = ("alpha", "beta", "gamma", "delta", "theta", "phi", "psi", "chi", "omeg
 
 
 def plot(
-    surface: FreeEnergySurface,
+    surface: SurfaceData,
     *,
     ax: Axes | None = None,
     at: Mapping[str, float] | None = None,
@@ -73,7 +73,7 @@ def plot(
 
     Parameters
     ----------
-    surface : FreeEnergySurface
+    surface : SurfaceData
         The surface.
     ax : matplotlib.axes.Axes, optional
         Where to draw one or two CVs; by default in a figure of its own.
@@ -128,56 +128,6 @@ def plot(
             _map(axes, flat, maximum, step)
             _mark(axes, flat, minima, path)
     return figure
-
-
-def cut(surface: FreeEnergySurface, at: Mapping[str, float]) -> FreeEnergySurface:
-    """Return the surface over the remaining CVs where others are held at a grid point.
-
-    Parameters
-    ----------
-    surface : FreeEnergySurface
-        The surface.
-    at : mapping of str to float
-        The value of each CV that is held; the nearest point of the grid counts.
-
-    Returns
-    -------
-    FreeEnergySurface
-        A surface of fewer CVs; without a gradient.
-
-    Raises
-    ------
-    InputError
-        If a CV is unknown, its value is outside of the grid, or none is left.
-    """
-    from cyfes.grid import Grid
-
-    unknown = [name for name in at if name not in surface.names]
-    if unknown or len(at) >= surface.grid.ndim:
-        raise InputError(
-            f"at: found {', '.join(at)}, expected fewer than all of {', '.join(surface.names)}"
-        )
-    kept = [axis for axis, name in enumerate(surface.names) if name not in at]
-    place = surface.grid.lower.copy()
-    for name, value in at.items():
-        place[surface.names.index(name)] = value
-    nearest = np.rint(place_in_bins(place, surface.grid)[0]).astype(int) % surface.grid.shape
-    index = tuple(slice(None) if k in kept else n for k, n in enumerate(nearest))
-    grid, ends = surface.grid, surface.bounds()
-    return replace(
-        surface,
-        values=surface.values[index],
-        grid=Grid(
-            [ends[k][0] for k in kept],
-            [ends[k][1] for k in kept],
-            [grid.bins[k] for k in kept],
-            [grid.periodic[k] for k in kept],
-        ),
-        names=tuple(surface.names[k] for k in kept),
-        gradient=None,
-        domain=surface.domain and tuple(surface.domain[k] for k in kept),
-        cv_units=surface.cv_units and tuple(surface.cv_units[k] for k in kept),
-    )
 
 
 def plot_path(path: EnergyPath, *, ax: Axes | None = None) -> Figure:
@@ -286,7 +236,7 @@ def _figure_and_axes(ax: Axes | None) -> tuple[Figure, Axes]:
 
 def _curve(
     axes: Axes,
-    surface: FreeEnergySurface,
+    surface: SurfaceData,
     maximum: float | None,
     error: NDArray[np.floating[Any]] | None,
     label: str | None,
@@ -310,7 +260,7 @@ def _curve(
     _label_axis(axes.xaxis, surface, 0)
 
 
-def _map(axes: Axes, surface: FreeEnergySurface, maximum: float | None, step: float | None) -> None:
+def _map(axes: Axes, surface: SurfaceData, maximum: float | None, step: float | None) -> None:
     (x, y), values = _closed(surface)
     top = _top(surface, maximum)
     shown = np.ma.masked_greater(values.T, top)
@@ -338,7 +288,7 @@ def _map(axes: Axes, surface: FreeEnergySurface, maximum: float | None, step: fl
 
 
 def _mark(
-    axes: Axes, surface: FreeEnergySurface, minima: Sequence[Minimum], path: EnergyPath | None
+    axes: Axes, surface: SurfaceData, minima: Sequence[Minimum], path: EnergyPath | None
 ) -> None:
     if path is not None:
         points = _broken_at_ends(surface, path.points)
@@ -355,7 +305,7 @@ def _mark(
         )
 
 
-def _slices(surface: FreeEnergySurface, maximum: float | None, step: float | None) -> Figure:
+def _slices(surface: SurfaceData, maximum: float | None, step: float | None) -> Figure:
     """Draw the maps of each two CVs through the lowest point."""
     from matplotlib import pyplot as plt
 
@@ -378,7 +328,7 @@ def _slices(surface: FreeEnergySurface, maximum: float | None, step: float | Non
     return figure
 
 
-def _closed(surface: FreeEnergySurface) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+def _closed(surface: SurfaceData) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
     """Return axes and values with the first point of a periodic axis again at its end."""
     axes, values = [], np.asarray(surface.values, dtype=np.float64)
     for k, (axis, wraps) in enumerate(zip(surface.grid.axes, surface.grid.periodic)):
@@ -389,7 +339,7 @@ def _closed(surface: FreeEnergySurface) -> tuple[list[NDArray[np.float64]], NDAr
     return axes, values
 
 
-def _broken_at_ends(surface: FreeEnergySurface, points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _broken_at_ends(surface: SurfaceData, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a path within the domain, with a gap where it goes on at the other end."""
     grid = surface.grid
     length = grid.upper - grid.lower
@@ -398,7 +348,7 @@ def _broken_at_ends(surface: FreeEnergySurface, points: NDArray[np.float64]) -> 
     return np.insert(wrapped, np.flatnonzero(jumps) + 1, np.nan, axis=0)
 
 
-def _top(surface: FreeEnergySurface, maximum: float | None) -> float:
+def _top(surface: SurfaceData, maximum: float | None) -> float:
     if maximum is not None:
         return check_positive("maximum", maximum)
     highest = float(np.max(surface.values[np.isfinite(surface.values)]))
@@ -407,7 +357,7 @@ def _top(surface: FreeEnergySurface, maximum: float | None) -> float:
     return highest or 1.0
 
 
-def _step(surface: FreeEnergySurface, top: float, step: float | None) -> tuple[float, str]:
+def _step(surface: SurfaceData, top: float, step: float | None) -> tuple[float, str]:
     """Return the distance of contour lines, and how to call it."""
     if step is not None:
         step = check_positive("step", step)
@@ -427,7 +377,7 @@ def _round_number(value: float, least: float) -> float:
     return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= value * (1.0 - 1e-9))
 
 
-def _label_axis(axis: Any, surface: FreeEnergySurface, number: int) -> None:
+def _label_axis(axis: Any, surface: SurfaceData, number: int) -> None:
     low, high = surface.bounds()[number]
     angular = "pi" in (low + high).lower()
     unit = surface.cv_units[number] if surface.cv_units else "rad" if angular else None

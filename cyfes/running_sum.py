@@ -1,4 +1,4 @@
-"""Sums of hills that arrive in portions, and the projection of a surface onto fewer variables."""
+"""Sums of hills that arrive in portions."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes import sums
-from cyfes.base.numbers import check_positive
 from cyfes.boxes import wraps
 from cyfes.errors import CyfesWarning, InputError
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -113,64 +112,3 @@ def _without_plus_zero(array: NDArray[np.floating] | None) -> None:
     if array is not None:
         np.subtract(0.0, array, out=array)
         np.negative(array, out=array)
-
-
-def projected(surface: FreeEnergySurface, names: Sequence[str], kT: float) -> FreeEnergySurface:
-    """Return the free energy over some of the variables, the others being integrated out.
-
-    F(a) = -kT ln Σ_b exp(-F(a, b) / kT) over the grid points b, as PLUMED's ``--idw`` does: without
-    the volume of a bin.
-
-    Parameters
-    ----------
-    surface : FreeEnergySurface
-        The surface.
-    names : sequence of str
-        The variables to keep, in the order wanted.
-    kT : float
-        kT, in the unit of the surface.
-
-    Returns
-    -------
-    FreeEnergySurface
-        Without a gradient.
-
-    Raises
-    ------
-    InputError
-        If a name is unknown or stands twice, or kT is not above zero.
-    """
-    check_positive("kT", kT)
-    unknown = [name for name in names if name not in surface.names]
-    if unknown or not names or len(set(names)) < len(names):
-        raise InputError(
-            f"found the variables {', '.join(names)}, expected some of {', '.join(surface.names)}"
-        )
-    kept = [surface.names.index(name) for name in names]
-    others = tuple(axis for axis in range(surface.grid.ndim) if axis not in kept)
-    values = _integrated(surface.values, others, kT)
-    # The axes left over are in the surface's order.
-    values = np.transpose(values, [sorted(kept).index(axis) for axis in kept])
-    domain = None if surface.domain is None else tuple(surface.domain[axis] for axis in kept)
-    return replace(
-        surface,
-        values=np.ascontiguousarray(values),
-        grid=surface.grid.subgrid(kept),
-        names=tuple(names),
-        gradient=None,
-        domain=domain,
-        cv_units=None if surface.cv_units is None else tuple(surface.cv_units[a] for a in kept),
-    )
-
-
-def _integrated(
-    values: NDArray[np.floating], axes: tuple[int, ...], kT: float
-) -> NDArray[np.float64]:
-    exponents = np.asarray(values, dtype=np.float64) / -kT
-    if not axes:
-        return np.asarray(-kT * exponents)
-    largest = exponents.max(axis=axes, keepdims=True)
-    exponents -= largest
-    np.exp(exponents, out=exponents)
-    logarithms = np.log(exponents.sum(axis=axes)) + largest.squeeze(axis=axes)
-    return np.asarray(-kT * logarithms)

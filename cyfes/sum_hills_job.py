@@ -306,7 +306,7 @@ class _HillsSource(_Source):
         return _bias_hills(hills) if self.options.negbias else hills
 
     def _finished(self, total: FreeEnergySurface) -> tuple[FreeEnergySurface, str]:
-        from cyfes.running_sum import projected
+        from cyfes.projection import projected
 
         # As PLUMED does: beside a histogram, the surface is projected too, on all CVs.
         names = self.options.idw or (self.first.names if self.options.histo else None)

@@ -7,29 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyfes.base.numbers import check_positive, parse_number
+from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
+from cyfes.model.surface_data import SurfaceData
+from cyfes.surface_files import read_surface, write_surface
 from cyfes.units import check_energy_unit, conversion, resolve_kT
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
-    from typing import Optional, Tuple
 
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, DTypeLike, NDArray
     from xarray import DataArray
 
-    from cyfes.grid import Grid
     from cyfes.landscape import Basins, Landscape, Minimum
     from cyfes.minimum_path import EnergyPath
     from cyfes.regions import Region
 
-    Domain = Optional[Tuple[str, str]]
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FreeEnergySurface:
+class FreeEnergySurface(SurfaceData):
     """A free energy F, and where known its gradient, on a regular grid over D CVs.
 
     NumPy takes a surface for the array of its values.
@@ -62,34 +60,6 @@ class FreeEnergySurface:
     InputError
         If shapes or lengths disagree.
     """
-
-    values: NDArray[np.floating[Any]]
-    grid: Grid
-    names: tuple[str, ...]
-    gradient: NDArray[np.floating[Any]] | None = None
-    domain: tuple[Domain, ...] | None = None
-    device: str = "cpu"
-    plan: str = ""
-    unit: str | None = None
-    kT: float | None = None
-    cv_units: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Check the shapes against the grid."""
-        shape = self.grid.shape
-        if self.values.shape != shape:
-            raise InputError(f"values: found shape {self.values.shape}, expected {shape}")
-        if self.gradient is not None and self.gradient.shape != (self.grid.ndim, *shape):
-            expected = (self.grid.ndim, *shape)
-            raise InputError(f"gradient: found shape {self.gradient.shape}, expected {expected}")
-        lists = {"names": self.names, "domain": self.domain, "cv_units": self.cv_units}
-        for what, entries in lists.items():
-            if entries is not None and len(entries) != self.grid.ndim:
-                raise InputError(f"{what}: found {len(entries)}, expected {self.grid.ndim}")
-        if self.unit is not None:
-            check_energy_unit(self.unit)
-        if self.kT is not None:
-            check_positive("kT", self.kT)
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the values; a copy only where one is asked for or the type needs one."""
@@ -406,7 +376,7 @@ class FreeEnergySurface:
         return Landscape.of(self.values, self.grid)
 
     def plot(self, **options: Any) -> Figure:
-        """Draw the surface with matplotlib; see `cyfes.plotting.plot` for the options.
+        """Draw the surface with matplotlib; see `cyfes.plot` for the options.
 
         Returns
         -------
@@ -473,18 +443,51 @@ class FreeEnergySurface:
         OSError
             If the file cannot be written.
         """
-        from cyfes.surface_files import save
-
-        save(self, path, fmt)
-
-    def bounds(self) -> list[tuple[str, str]]:
-        """Return the literals of each axis's ends: the domain's where they stand for the ends."""
-        domains = self.domain or (None,) * self.grid.ndim
-        return [
-            domain if domain and _values(domain) == _values(own) else own
-            for own, domain in zip(self.grid.bounds, domains)
-        ]
+        write_surface(self, path, fmt)
 
 
-def _values(literals: tuple[str, str]) -> tuple[float, float]:
-    return parse_number(literals[0]), parse_number(literals[1])
+def load(
+    path: str | os.PathLike[str],
+    *,
+    unit: str | None = None,
+    kT: float | None = None,
+    temperature: float | None = None,
+) -> FreeEnergySurface:
+    """Read a surface from a file that `FreeEnergySurface.save`, or PLUMED, has written.
+
+    Parameters
+    ----------
+    path : path-like
+        The file. Its suffix names the format: ``.cube`` or ``.cub``, ``.vtk``, ``.npz``, ``.nc``;
+        any other is PLUMED's grid file. All but ``.npz`` and ``.nc`` may be compressed with gzip,
+        xz or Zstandard, as in ``fes.dat.xz`` and ``fes.cube.gz``.
+    unit : str, optional
+        The unit of the values, for files that do not say: "kJ/mol", "kcal/mol", "eV" or "kT".
+    kT : float, optional
+        kT in that unit, likewise.
+    temperature : float, optional
+        The temperature in K, instead of kT.
+
+    Returns
+    -------
+    FreeEnergySurface
+        The surface. A cube file's lengths are in Å. A file that cyfes has written keeps names,
+        periodicity and units in any format but PLUMED's, which keeps no unit.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or of another kind, or says another unit than the one given.
+    MissingDependencyError
+        If a package that the format, or Zstandard, needs is not installed.
+    OSError
+        If the file cannot be read.
+    """
+    data = read_surface(path)
+    surface = FreeEnergySurface(**{name: getattr(data, name) for name in data.__dataclass_fields__})
+    if unit is not None and surface.unit not in (None, unit):
+        raise InputError(
+            f"{path}: found values in {surface.unit}, expected {unit} as given; "
+            "leave the unit out, and convert with to(unit)"
+        )
+    return surface.with_units(unit, kT=kT, temperature=temperature)

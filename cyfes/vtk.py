@@ -9,13 +9,16 @@ import numpy as np
 
 from cyfes.compression import read_whole
 from cyfes.errors import InputError
+from cyfes.io.titles import title, titled_surface
+from cyfes.plumed_format import write_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from cyfes.surface import FreeEnergySurface
+    from cyfes.column_files import Path_
+    from cyfes.model.surface_data import SurfaceData
 
 # The format ends a title after this many characters, the line end included.
 _TITLE = 255
@@ -40,15 +43,15 @@ class VtkData(NamedTuple):
     values: NDArray[np.float64]
 
 
-def vtk_bytes(surface: FreeEnergySurface, title: str) -> bytes:
+def vtk_bytes(surface: SurfaceData, line: str) -> bytes:
     """Return a binary file of a surface.
 
     Parameters
     ----------
-    surface : FreeEnergySurface
+    surface : SurfaceData
         A surface over one to three CVs.
-    title : str
-        A line of ASCII text.
+    line : str
+        The title: a line of ASCII text.
 
     Returns
     -------
@@ -63,13 +66,13 @@ def vtk_bytes(surface: FreeEnergySurface, title: str) -> bytes:
     grid = surface.grid
     if grid.ndim > 3:
         raise InputError(f"found {grid.ndim} CVs, expected at most 3 for a VTK file")
-    if len(title) > _TITLE:
-        raise InputError(f"found names of {len(title)} characters, expected at most {_TITLE}")
+    if len(line) > _TITLE:
+        raise InputError(f"found names of {len(line)} characters, expected at most {_TITLE}")
     flat = 3 - grid.ndim
     shape = [*grid.shape, *[1] * flat]
     lines = [
         "# vtk DataFile Version 3.0",
-        title,
+        line,
         "BINARY",
         "DATASET STRUCTURED_POINTS",
         "DIMENSIONS " + " ".join(map(str, shape)),
@@ -133,3 +136,28 @@ def read_vtk(path: Path) -> VtkData:
         spacing[:ndim],
         np.ascontiguousarray(values.reshape(shape[:ndim])),
     )
+
+
+def write_surface(surface: SurfaceData, path: Path_) -> None:
+    """Write a surface over one to three CVs; an older file is kept.
+
+    Raises
+    ------
+    InputError
+        As for `vtk_bytes`.
+    OSError
+        If the file cannot be written.
+    """
+    write_text(path, [vtk_bytes(surface, title(surface))])
+
+
+def read_surface(path: Path) -> SurfaceData:
+    """Read a surface.
+
+    Raises
+    ------
+    InputError, OSError
+        As for `read_vtk`.
+    """
+    data = read_vtk(path)
+    return titled_surface(path, data.title, data.values, data.origin, data.spacing)

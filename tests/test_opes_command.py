@@ -10,7 +10,7 @@ from opes_files import KERNELS, STATE, plain_sum, state_text
 
 from cyfes.cli import main
 from cyfes.opes import read_kernels, read_states
-from cyfes.surface_files import load
+from cyfes.surface import load
 from cyfes.units import thermal_energy
 
 if TYPE_CHECKING:

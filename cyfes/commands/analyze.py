@@ -24,7 +24,7 @@ from cyfes.grid import Grid
 from cyfes.landscape import Landscape
 from cyfes.plumed_format import check_target, write_text
 from cyfes.regions import log_population
-from cyfes.surface_files import load
+from cyfes.surface import load
 
 if TYPE_CHECKING:
     import argparse

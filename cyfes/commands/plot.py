@@ -12,7 +12,7 @@ from cyfes._extras import need
 from cyfes._surface_options import check_places, point_of, with_units
 from cyfes.errors import InputError
 from cyfes.plumed_format import check_target, replacing
-from cyfes.surface_files import load
+from cyfes.surface import load
 
 if TYPE_CHECKING:
     from cyfes.surface import FreeEnergySurface

@@ -43,4 +43,12 @@ def checked_interval(interval: tuple[float, float] | None, ndim: int) -> tuple[f
 
 def period(domain: Domain) -> float:
     """Return the length of a domain, 0 where there is none."""
-    return 0.0 if domain is None else parse_number(domain[1]) - parse_number(domain[0])
+    if domain is None:
+        return 0.0
+    low, high = end_values(domain)
+    return high - low
+
+
+def end_values(literals: tuple[str, str]) -> tuple[float, float]:
+    """Return the numbers that two literals stand for."""
+    return parse_number(literals[0]), parse_number(literals[1])
