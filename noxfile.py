@@ -118,7 +118,8 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
-    session.run("cython-lint", *sources("cyfes/*.pyx", "cyfes/*.pxd", "cyfes/*.pxi"))
+    cython = [f"cyfes/native/*.{suffix}" for suffix in ("pyx", "pxd", "pxi")]
+    session.run("cython-lint", *sources(*cython))
     kernels = ("cyfes/kernels/*.c*", "cyfes/kernels/*.h*", "cyfes/kernels/include/*.*h")
     text = ("cyfes/text/*.cpp", "cyfes/text/*.hpp")
     session.run("clang-format", "--dry-run", "-Werror", *sources(*kernels, *text))

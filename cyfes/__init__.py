@@ -10,30 +10,7 @@ from typing import TYPE_CHECKING, Any, List
 from cyfes._version import __version__
 
 if TYPE_CHECKING:
-    from cyfes._device import Device, devices
-    from cyfes.blocks import reweight_blocks
-    from cyfes.colvar import iter_colvar, read_colvar
-    from cyfes.cube import save_cube
-    from cyfes.errors import (
-        CyfesError,
-        CyfesWarning,
-        DeviceError,
-        DeviceMemoryError,
-        HillsFileError,
-        InputError,
-        LibraryError,
-        MissingDependencyError,
-    )
-    from cyfes.grid import Grid
-    from cyfes.hills import Hills
-    from cyfes.io.hills_files import iter_hills, read_hills
-    from cyfes.model.colvar import Colvar
-    from cyfes.model.opes_kernels import Kernels
-    from cyfes.offsets import BiasOffset, bias_offset
-    from cyfes.opes import read_kernels, read_states
-    from cyfes.opes_sum import sum_kernels
-    from cyfes.over_time import convergence
-    from cyfes.path_fes import (
+    from cyfes.cyfes45.path_fes import (
         DevicePathFES,
         DevicePathFES_f32,
         FastBias,
@@ -45,59 +22,82 @@ if TYPE_CHECKING:
         StreamPathFES,
         StreamPathFES_f32,
     )
-    from cyfes.regions import box
-    from cyfes.reweighting import reweight
-    from cyfes.sums import bias, sum_hills
+    from cyfes.cyfes45.tables import read_out, save_dat, save_fes
+    from cyfes.errors import (
+        CyfesError,
+        CyfesWarning,
+        DeviceError,
+        DeviceMemoryError,
+        HillsFileError,
+        InputError,
+        LibraryError,
+        MissingDependencyError,
+    )
+    from cyfes.io.colvar_files import iter_colvar, read_colvar
+    from cyfes.io.cube_files import save_cube
+    from cyfes.io.hills_files import iter_hills, read_hills
+    from cyfes.io.opes_files import read_kernels, read_states
+    from cyfes.landscape.regions import box
+    from cyfes.model.colvar import Colvar
+    from cyfes.model.grid import Grid
+    from cyfes.model.hills import Hills
+    from cyfes.model.opes_kernels import Kernels
+    from cyfes.native.device_choice import Device, devices
+    from cyfes.studies.bias_offset import BiasOffset, bias_offset
+    from cyfes.studies.blocks import reweight_blocks
+    from cyfes.studies.convergence import convergence
+    from cyfes.sums.hill_sums import bias, sum_hills
+    from cyfes.sums.opes_sum import sum_kernels
+    from cyfes.sums.reweighting import reweight
     from cyfes.surface import FreeEnergySurface, load
-    from cyfes.tables import read_out, save_dat, save_fes
 
 # Where each public name is defined; a test compares this with the imports above and __all__.
 _MODULES = {
-    "BiasOffset": "cyfes.offsets",
+    "BiasOffset": "cyfes.studies.bias_offset",
     "Colvar": "cyfes.model.colvar",
     "CyfesError": "cyfes.errors",
     "CyfesWarning": "cyfes.errors",
-    "Device": "cyfes._device",
+    "Device": "cyfes.native.device_choice",
     "DeviceError": "cyfes.errors",
     "DeviceMemoryError": "cyfes.errors",
-    "DevicePathFES": "cyfes.path_fes",
-    "DevicePathFES_f32": "cyfes.path_fes",
-    "FastBias": "cyfes.path_fes",
-    "FastBias_f32": "cyfes.path_fes",
-    "FastPathFES": "cyfes.path_fes",
-    "FastPathFES_f32": "cyfes.path_fes",
+    "DevicePathFES": "cyfes.cyfes45.path_fes",
+    "DevicePathFES_f32": "cyfes.cyfes45.path_fes",
+    "FastBias": "cyfes.cyfes45.path_fes",
+    "FastBias_f32": "cyfes.cyfes45.path_fes",
+    "FastPathFES": "cyfes.cyfes45.path_fes",
+    "FastPathFES_f32": "cyfes.cyfes45.path_fes",
     "FreeEnergySurface": "cyfes.surface",
-    "Grid": "cyfes.grid",
-    "Hills": "cyfes.hills",
+    "Grid": "cyfes.model.grid",
+    "Hills": "cyfes.model.hills",
     "HillsFileError": "cyfes.errors",
     "InputError": "cyfes.errors",
     "Kernels": "cyfes.model.opes_kernels",
     "LibraryError": "cyfes.errors",
     "MissingDependencyError": "cyfes.errors",
-    "PathFES": "cyfes.path_fes",
-    "PathFES_f32": "cyfes.path_fes",
-    "StreamPathFES": "cyfes.path_fes",
-    "StreamPathFES_f32": "cyfes.path_fes",
-    "bias": "cyfes.sums",
-    "bias_offset": "cyfes.offsets",
-    "box": "cyfes.regions",
-    "convergence": "cyfes.over_time",
-    "devices": "cyfes._device",
-    "iter_colvar": "cyfes.colvar",
+    "PathFES": "cyfes.cyfes45.path_fes",
+    "PathFES_f32": "cyfes.cyfes45.path_fes",
+    "StreamPathFES": "cyfes.cyfes45.path_fes",
+    "StreamPathFES_f32": "cyfes.cyfes45.path_fes",
+    "bias": "cyfes.sums.hill_sums",
+    "bias_offset": "cyfes.studies.bias_offset",
+    "box": "cyfes.landscape.regions",
+    "convergence": "cyfes.studies.convergence",
+    "devices": "cyfes.native.device_choice",
+    "iter_colvar": "cyfes.io.colvar_files",
     "iter_hills": "cyfes.io.hills_files",
     "load": "cyfes.surface",
-    "read_colvar": "cyfes.colvar",
+    "read_colvar": "cyfes.io.colvar_files",
     "read_hills": "cyfes.io.hills_files",
-    "read_kernels": "cyfes.opes",
-    "read_states": "cyfes.opes",
-    "read_out": "cyfes.tables",
-    "reweight": "cyfes.reweighting",
-    "reweight_blocks": "cyfes.blocks",
-    "save_cube": "cyfes.cube",
-    "save_dat": "cyfes.tables",
-    "save_fes": "cyfes.tables",
-    "sum_hills": "cyfes.sums",
-    "sum_kernels": "cyfes.opes_sum",
+    "read_kernels": "cyfes.io.opes_files",
+    "read_states": "cyfes.io.opes_files",
+    "read_out": "cyfes.cyfes45.tables",
+    "reweight": "cyfes.sums.reweighting",
+    "reweight_blocks": "cyfes.studies.blocks",
+    "save_cube": "cyfes.io.cube_files",
+    "save_dat": "cyfes.cyfes45.tables",
+    "save_fes": "cyfes.cyfes45.tables",
+    "sum_hills": "cyfes.sums.hill_sums",
+    "sum_kernels": "cyfes.sums.opes_sum",
 }
 
 __all__ = [

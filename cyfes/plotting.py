@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyfes._extras import need
 from cyfes.base.numbers import check_positive
+from cyfes.base.optional_packages import need
 from cyfes.errors import InputError
-from cyfes.projection import cut
+from cyfes.landscape.projection import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from cyfes.landscape import Minimum
-    from cyfes.minimum_path import EnergyPath
+    from cyfes.landscape.basins import Minimum
+    from cyfes.landscape.minimum_path import EnergyPath
     from cyfes.model.surface_data import SurfaceData
 
 # Perceptually even, and told apart by eyes of any colour vision; so are the lines' colours.

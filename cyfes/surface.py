@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes.base.numbers import check_positive
+from cyfes.base.units import check_energy_unit, conversion, resolve_kT
 from cyfes.errors import InputError
+from cyfes.io.surface_files import read_surface, write_surface
 from cyfes.model.surface_data import SurfaceData
-from cyfes.surface_files import read_surface, write_surface
-from cyfes.units import check_energy_unit, conversion, resolve_kT
 
 if TYPE_CHECKING:
     import os
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
     from xarray import DataArray
 
-    from cyfes.landscape import Basins, Landscape, Minimum
-    from cyfes.minimum_path import EnergyPath
-    from cyfes.regions import Region
+    from cyfes.landscape.basins import Basins, Landscape, Minimum
+    from cyfes.landscape.minimum_path import EnergyPath
+    from cyfes.landscape.regions import Region
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,7 +93,7 @@ class FreeEnergySurface(SurfaceData):
         FreeEnergySurface
             A surface that can be analysed, drawn and saved.
         """
-        from cyfes._arrays import to_numpy
+        from cyfes.native.gpu_arrays import to_numpy
 
         slopes = None if self.gradient is None else to_numpy(self.gradient)
         return replace(self, values=to_numpy(self.values), gradient=slopes)
@@ -282,7 +282,7 @@ class FreeEnergySurface(SurfaceData):
         ----------
         W. E, W. Ren, E. Vanden-Eijnden, J. Chem. Phys. 126, 164103 (2007).
         """
-        from cyfes.minimum_path import EnergyPath, minimum_path
+        from cyfes.landscape.minimum_path import EnergyPath, minimum_path
 
         points, values = minimum_path(self.values, self.grid, first, last, self._landscape())
         return EnergyPath(points, values, self.names, self.unit)
@@ -305,7 +305,7 @@ class FreeEnergySurface(SurfaceData):
         InputError
             If a point is outside of the grid.
         """
-        from cyfes.interpolation import Interpolant, places_in_bins
+        from cyfes.landscape.interpolation import Interpolant, places_in_bins
 
         return Interpolant(self.values, self.grid)(places_in_bins(points, self.grid))
 
@@ -335,7 +335,7 @@ class FreeEnergySurface(SurfaceData):
         InputError
             If kT is not known, or the regions are the same, overlap or are empty.
         """
-        from cyfes.regions import log_population, masks
+        from cyfes.landscape.regions import log_population, masks
 
         energy = self.known_kT(kT)
         density = self.values / -energy
@@ -371,7 +371,7 @@ class FreeEnergySurface(SurfaceData):
         return self.kT
 
     def _landscape(self) -> Landscape:
-        from cyfes.landscape import Landscape
+        from cyfes.landscape.basins import Landscape
 
         return Landscape.of(self.values, self.grid)
 
@@ -405,7 +405,7 @@ class FreeEnergySurface(SurfaceData):
         MissingDependencyError
             If xarray is not installed: ``pip install cyfes[xarray]``.
         """
-        from cyfes.netcdf import data_array
+        from cyfes.io.netcdf_files import data_array
 
         return data_array(self)
 

@@ -11,7 +11,7 @@ import pytest
 from landscapes import MB_MINIMA, MB_SADDLES, mueller_brown
 from test_langevin import KT, double_well, short_run
 
-from cyfes.cli import main
+from cyfes.cli.main import main
 
 if TYPE_CHECKING:
     CAPTURE = pytest.CaptureFixture[str]

@@ -9,11 +9,11 @@ import pytest
 from test_langevin import double_well
 
 import cyfes
-from cyfes.blocks import BlockedSurface, reweight_blocks
 from cyfes.errors import InputError
-from cyfes.grid import Grid
-from cyfes.langevin import metadynamics
-from cyfes.regions import box, log_population
+from cyfes.landscape.regions import box, log_population
+from cyfes.model.grid import Grid
+from cyfes.studies.blocks import BlockedSurface, reweight_blocks
+from cyfes.studies.langevin import metadynamics
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:

@@ -14,18 +14,18 @@ import reference
 from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
 from plumed_files import assert_same_file
 
-import cyfes.sums
-from cyfes import _device, _library
+import cyfes.sums.hill_sums
 from cyfes._version import __version__
-from cyfes.cli import main
+from cyfes.cli.main import main
 from cyfes.errors import (
     DeviceError,
     DeviceMemoryError,
     LibraryError,
     MissingDependencyError,
 )
-from cyfes.grid import Grid
 from cyfes.io.hills_files import read_hills
+from cyfes.model.grid import Grid
+from cyfes.native import device_choice, library
 
 CAPTURE = pytest.CaptureFixture[str]
 
@@ -328,7 +328,7 @@ def test_what_stops_a_sum_gives_its_status(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(cyfes.sums, "sum_hills", fail)
+    monkeypatch.setattr(cyfes.sums.hill_sums, "sum_hills", fail)
     assert _sum_hills("--bin", "3,3") == status
     assert capsys.readouterr().err == message
     assert not Path("fes.dat").exists()
@@ -338,7 +338,7 @@ def test_what_stops_a_sum_gives_its_status(
 def test_an_internal_error_is_status_70_with_the_traceback(
     capsys: CAPTURE, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cyfes.sums, "sum_hills", None)
+    monkeypatch.setattr(cyfes.sums.hill_sums, "sum_hills", None)
     assert _sum_hills("--bin", "3,3") == 70
     printed = capsys.readouterr().err
     assert printed.startswith("Traceback")
@@ -385,18 +385,18 @@ def test_help_shows_an_example(command: list[str], example: str, capsys: CAPTURE
 
 
 DEVICES = [
-    _device.Device("cpu", "a CPU", None, None, None, True, ""),
-    _device.Device("cuda:0", "a GPU", (9, 0), 80 * 2**30, "sm_90", True, ""),
-    _device.Device("cuda:1", "an old GPU", (3, 5), 2**30, None, False, "too old"),
+    device_choice.Device("cpu", "a CPU", None, None, None, True, ""),
+    device_choice.Device("cuda:0", "a GPU", (9, 0), 80 * 2**30, "sm_90", True, ""),
+    device_choice.Device("cuda:1", "an old GPU", (3, 5), 2**30, None, False, "too old"),
 ]
 
 
 @pytest.fixture
 def known_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pretend to be a machine with these devices."""
-    monkeypatch.setattr(_library, "library_path", lambda: "/data/cufes/libcufes.so")
-    monkeypatch.setattr(_device, "cuda_versions", lambda: {"runtime": "12.9", "driver": None})
-    monkeypatch.setattr(_device, "devices", lambda: DEVICES)
+    monkeypatch.setattr(library, "library_path", lambda: "/data/cufes/libcufes.so")
+    monkeypatch.setattr(device_choice, "cuda_versions", lambda: {"runtime": "12.9", "driver": None})
+    monkeypatch.setattr(device_choice, "devices", lambda: DEVICES)
 
 
 @pytest.mark.usefixtures("known_devices")
@@ -434,7 +434,7 @@ def test_info_without_the_library_says_so_and_is_status_3(
     def fail() -> str:
         raise LibraryError("libcufes.so is nowhere")
 
-    monkeypatch.setattr(_library, "library_path", fail)
+    monkeypatch.setattr(library, "library_path", fail)
     assert main(["info"]) == 3
     lines = capsys.readouterr().out.splitlines()
     assert "libcufes      not found" in lines

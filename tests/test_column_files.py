@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import zstandard
 
-from cyfes import column_files
-from cyfes.column_files import ColumnFile, Selection, expanded
 from cyfes.errors import HillsFileError, InputError, MissingDependencyError
+from cyfes.io import column_files
+from cyfes.io.column_files import ColumnFile, Selection, expanded
 from cyfes.io.plumed_header import Header
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hills_files import write_hills
 
-from cyfes.colvar import colvar_names, iter_colvar, read_colvar
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
+from cyfes.io.colvar_files import colvar_names, iter_colvar, read_colvar
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cyfes.cli import COMMANDS, build_parser, main
+from cyfes.cli.main import COMMANDS, build_parser, main
 
 CAPTURE = pytest.CaptureFixture[str]
 

@@ -10,7 +10,7 @@ import pytest
 from cube_files import read_cube
 
 import cyfes
-from cyfes.cube import BOHR
+from cyfes.io.cube_files import BOHR
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import sys
 import pytest
 
 import cyfes
-from cyfes import _device, wrapper
-from cyfes._planning import Work
+from cyfes.native import device_choice, wrapper
+from cyfes.sums.planning import Work
 
 GRID = "cyfes.Grid(0.0, 1.0, 4)"
 HILLS = "cyfes.Hills(['x'], [[0.5]], [[0.1]], [1.0])"
@@ -84,7 +84,7 @@ def test_cpu_is_always_listed_first_and_usable() -> None:
 
 
 def test_versions_of_runtime_and_driver() -> None:
-    versions = _device.cuda_versions()
+    versions = device_choice.cuda_versions()
     assert set(versions) == {"runtime", "driver"}
     assert str(versions["runtime"]).startswith("12.")
 
@@ -106,8 +106,8 @@ for device in ("cuda", "cuda:0", "cuda:7"):
 
 def test_without_a_gpu_auto_computes_on_the_cpu_and_says_so_once() -> None:
     code = f"""
-from cyfes import _device
-_device._WORTH_A_CONTEXT = 0.0
+from cyfes.native import device_choice
+device_choice._WORTH_A_CONTEXT = 0.0
 for _ in range(2):
     surface = cyfes.sum_hills({HILLS}, {GRID})
     cyfes.bias([[0.5]], {HILLS})
@@ -122,12 +122,13 @@ print(surface.device)
 
 def test_a_small_sum_never_asks_for_a_gpu() -> None:
     code = f"""
-from cyfes import wrapper, _device
+from cyfes.native import wrapper
+from cyfes.native import device_choice
 def refuse(*_):
     raise AssertionError("asked")
 class Watched:
     device_count = device_info = staticmethod(refuse)
-_device.wrapper = lambda dtype: Watched
+device_choice.wrapper = lambda dtype: Watched
 surface = cyfes.sum_hills({HILLS}, {GRID})
 cyfes.bias([[0.5]], {HILLS})
 cyfes.reweight([0.5], {GRID}, 0.1, kT=1.0)
@@ -139,12 +140,12 @@ print(surface.device, surface.plan.endswith("; on the CPU, for so small a sum"))
 
 
 def test_a_large_sum_asks_for_a_gpu() -> None:
-    assert _device.is_small(1e-4)
-    assert not _device.is_small(1.0)
+    assert device_choice.is_small(1e-4)
+    assert not device_choice.is_small(1.0)
     # Large for the CPUs of any machine.
     work = Work(10_000_000, (101, 101, 101), (5.0, 5.0, 5.0), True)
-    assert not _device.is_small(work.seconds)
-    assert _device.is_small(Work(1000, (101, 101), (5.0, 5.0), True).seconds)
+    assert not device_choice.is_small(work.seconds)
+    assert device_choice.is_small(Work(1000, (101, 101), (5.0, 5.0), True).seconds)
 
 
 def test_without_a_gpu_the_devices_are_the_cpu_alone() -> None:
@@ -153,7 +154,7 @@ def test_without_a_gpu_the_devices_are_the_cpu_alone() -> None:
 
 
 def test_import_loads_no_compiled_code() -> None:
-    code = "import sys; print([name for name in sys.modules if name.startswith('cyfes.wrapper')])"
+    code = "import sys; print([name for name in sys.modules if name.startswith('cyfes.native')])"
     result = run(code)
     assert (result.stdout, result.stderr) == ("[]\n", "")
     assert "libcu" not in run("print(open('/proc/self/maps').read())").stdout

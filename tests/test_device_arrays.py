@@ -11,12 +11,13 @@ import pytest
 from fake_cuda import ORDINAL, STREAM, Foreign
 
 import cyfes
-from cyfes import _arrays, _device, device_arrays
-from cyfes._library import wrapper
 from cyfes.errors import DeviceError, InputError, MissingDependencyError
-from cyfes.grid import Grid
-from cyfes.hills import Hills
+from cyfes.model.grid import Grid
+from cyfes.model.hills import Hills
+from cyfes.native import device_choice, gpu_arrays
 from cyfes.native.constants import CPU
+from cyfes.native.library import wrapper
+from cyfes.sums import gpu_sums
 from cyfes.surface import FreeEnergySurface
 
 # Of any type, as far as the type checker is concerned: they pass for NumPy's.
@@ -40,13 +41,13 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> dict[str, fake_cuda.Calls]:
     """A machine with a second GPU and CuPy, as far as the package can tell."""
     monkeypatch.setitem(sys.modules, "cupy", fake_cuda.cupy)
     calls = {name: fake_cuda.Calls(wrapper(name), name) for name in ("float64", "float32")}
-    monkeypatch.setattr(device_arrays, "wrapper", calls.__getitem__)
-    choose = _device.choose
+    monkeypatch.setattr(gpu_sums, "wrapper", calls.__getitem__)
+    choose = device_choice.choose
 
     def pretend(name: str, *seconds: float) -> int:
         return int(name[-1]) if name.startswith("cuda:") else choose(name, *seconds)
 
-    monkeypatch.setattr(_device, "choose", pretend)
+    monkeypatch.setattr(device_choice, "choose", pretend)
     return calls
 
 
@@ -143,7 +144,7 @@ def test_a_surface_on_the_device_is_never_copied_behind_ones_back() -> None:
 def test_a_surface_on_the_host_offers_no_cuda_interface() -> None:
     surface = FreeEnergySurface(np.arange(4.0), Grid(0.0, 1.0, 3), ("x",))
     assert not hasattr(surface, "__cuda_array_interface__")
-    assert not _arrays.on_device(surface)
+    assert not gpu_arrays.on_device(surface)
     assert surface.to_host().values is surface.values
     if hasattr(np, "from_dlpack"):
         assert np.shares_memory(np.from_dlpack(surface), surface.values)

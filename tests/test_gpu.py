@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import cyfes
-from cyfes._library import wrapper
-from cyfes.boxes import boxes
 from cyfes.native.constants import GAUSSIAN, LOG_GAUSSIAN, STRETCHED_GAUSSIAN
+from cyfes.native.library import wrapper
+from cyfes.sums.boxes import boxes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import cyfes
-from cyfes import device_arrays
-from cyfes._library import wrapper
-from cyfes.grid import Grid
-from cyfes.hills import Hills
+from cyfes.model.grid import Grid
+from cyfes.model.hills import Hills
+from cyfes.native.library import wrapper
+from cyfes.sums import gpu_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +115,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
             return call
 
-    monkeypatch.setattr(device_arrays, "wrapper", Spy)
+    monkeypatch.setattr(gpu_sums, "wrapper", Spy)
     return seen
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cyfes.errors import InputError
-from cyfes.grid import Grid
-from cyfes.hills import Hills
+from cyfes.model.grid import Grid
+from cyfes.model.hills import Hills
 
 
 def test_a_periodic_axis_has_as_many_points_as_bins_any_other_one_more() -> None:

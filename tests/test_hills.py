@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
 
-from cyfes import column_files
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
-from cyfes.hills import Hills
+from cyfes.io import column_files
 from cyfes.io.hills_files import iter_hills, read_hills
+from cyfes.model.hills import Hills
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cyfes.errors import InputError
-from cyfes.grid import Grid
-from cyfes.interpolation import Interpolant, places_in_bins
+from cyfes.landscape.interpolation import Interpolant, places_in_bins
+from cyfes.model.grid import Grid
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

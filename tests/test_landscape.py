@@ -14,8 +14,8 @@ from landscapes import (
 )
 
 from cyfes.errors import InputError
-from cyfes.grid import Grid
-from cyfes.landscape import Landscape
+from cyfes.landscape.basins import Landscape
+from cyfes.model.grid import Grid
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:

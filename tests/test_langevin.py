@@ -9,8 +9,8 @@ import pytest
 
 import cyfes
 from cyfes.errors import InputError
-from cyfes.grid import Grid
-from cyfes.langevin import Run, metadynamics
+from cyfes.model.grid import Grid
+from cyfes.studies.langevin import Run, metadynamics
 
 if TYPE_CHECKING:
     from pathlib import Path

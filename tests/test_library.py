@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import cyfes
-from cyfes import _library
+from cyfes.native.library import library_path
 
 SUM = "cyfes.bias([[0.0]], cyfes.Hills(['x'], [[0.0]], [[1.0]], [1.0]), device='cpu')"
 
@@ -29,6 +29,7 @@ def run(site: Path, code: str = SUM) -> str:
     """
     setup = f"""
 import os, sys, sysconfig
+from importlib import import_module
 sys.path.insert(0, {str(site)!r})
 real = sysconfig.get_path
 sysconfig.get_path = lambda name, *rest: "/nonexistent" if name == "data" else real(name, *rest)
@@ -45,7 +46,7 @@ except cyfes.LibraryError as error:
 
 def install_library(site: Path, *parts: str) -> Path:
     target = site.joinpath(*parts)
-    shutil.copytree(Path(_library.library_path()).parent, target)
+    shutil.copytree(Path(library_path()).parent, target)
     return target / "libcufes.so"
 
 
@@ -60,7 +61,7 @@ def compile_library(target: Path, source: str) -> None:
 
 
 def test_installed_library_is_named_by_record() -> None:
-    path = Path(_library.library_path())
+    path = Path(library_path())
     assert path.is_file()
     assert path.parts[-2:] == ("cufes", "libcufes.so")
 
@@ -79,7 +80,7 @@ def test_library_that_only_record_names_is_found(site: Path) -> None:
         '"cyfes/a,b.py",,\ncyfes/cufes/libcufes.so,,\n../elsewhere/cufes/libcufes.so,,\n'
     )
     assert run(site) == "[1.]\n"
-    assert str(library) == run(site, "cyfes._library.library_path()").strip()
+    assert str(library) == run(site, "import_module('cyfes.native.library').library_path()").strip()
 
 
 def test_missing_library_is_an_error_that_lists_every_place(site: Path) -> None:
@@ -121,9 +122,9 @@ def test_library_without_its_graft_is_refused_by_the_name_of_the_graft(site: Pat
 
 
 def test_source_tree_says_in_one_line_why_it_does_not_work(site: Path) -> None:
-    for extension in (site / "cyfes").glob("wrapper*.so"):
+    for extension in (site / "cyfes" / "native").glob("wrapper*.so"):
         extension.unlink()
-    (site / "cyfes" / "wrapper.pyx").write_text("")
+    (site / "cyfes" / "native" / "wrapper.pyx").write_text("")
     said = run(site)
     assert said.startswith(f"LibraryError: cyfes was imported from its source tree at {site}, ")
     assert "run `pip install .` there" in said
@@ -131,14 +132,14 @@ def test_source_tree_says_in_one_line_why_it_does_not_work(site: Path) -> None:
 
 
 def test_missing_extension_is_refused_by_its_interpreter(site: Path) -> None:
-    for extension in (site / "cyfes").glob("wrapper*.so"):
+    for extension in (site / "cyfes" / "native").glob("wrapper*.so"):
         extension.unlink()
     version = "{}.{}".format(*sys.version_info)
     assert f"do not load in CPython {version}" in run(site)
 
 
 def test_missing_text_extension_is_refused_where_text_is_read(site: Path) -> None:
-    for extension in (site / "cyfes").glob("_text*.so"):
+    for extension in (site / "cyfes" / "native").glob("_text*.so"):
         extension.unlink()
     (site / "HILLS").write_text("#! FIELDS time d sigma_d height\n1 2 3 4\n")
     said = run(site, f"cyfes.read_hills({str(site / 'HILLS')!r})")
@@ -146,6 +147,6 @@ def test_missing_text_extension_is_refused_where_text_is_read(site: Path) -> Non
 
 
 def test_pure_parts_work_without_the_compiled_ones(site: Path) -> None:
-    for extension in (site / "cyfes").glob("wrapper*.so"):
+    for extension in (site / "cyfes" / "native").glob("wrapper*.so"):
         extension.unlink()
     assert run(site, "cyfes.Grid(0.0, 1.0, 4).size") == "5\n"

@@ -13,7 +13,7 @@ from landscapes import (
 )
 
 from cyfes.errors import InputError
-from cyfes.grid import Grid
+from cyfes.model.grid import Grid
 
 
 @pytest.mark.parametrize("bins", [50, 100])

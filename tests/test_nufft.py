@@ -13,7 +13,8 @@ import pytest
 import reference
 
 import cyfes
-from cyfes import _device, _nufft_cuda
+from cyfes.native import device_choice
+from cyfes.sums import nufft_cuda
 
 if TYPE_CHECKING:
     pass
@@ -221,7 +222,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     cupy.transforms = transforms("cufinufft", transform)
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setitem(sys.modules, "cufinufft", cupy.transforms)
-    monkeypatch.setattr(_device, "_usable", lambda number: number)
+    monkeypatch.setattr(device_choice, "_usable", lambda number: number)
     return cupy
 
 
@@ -297,7 +298,7 @@ def test_libraries_of_cuda_are_loaded_from_the_packages_that_bring_them(
 @pytest.mark.parametrize("periodic", PERIODIC)
 def test_cufinufft_itself(periodic: list[bool]) -> None:
     try:
-        with _nufft_cuda.engine(0):
+        with nufft_cuda.engine(0):
             pass
     except cyfes.MissingDependencyError as error:
         pytest.skip(f"no optional packages: {error}")

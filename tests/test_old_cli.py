@@ -15,7 +15,7 @@ import reference
 from cube_files import read_cube
 
 import cyfes.__main__
-from cyfes import old_cli
+from cyfes.cli import cyfes45
 
 CAPTURE = pytest.CaptureFixture[str]
 
@@ -46,7 +46,7 @@ def samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def run(*options: str) -> int:
     """Compute on the CPU, so that no test depends on the machine's devices."""
-    return old_cli.main(["-i", "samples.txt", "-device", "cpu", *options])
+    return cyfes45.main(["-i", "samples.txt", "-device", "cpu", *options])
 
 
 def read_dat(path: str) -> Any:
@@ -178,7 +178,7 @@ def test_so_many_samples_are_read(samples: Any, capsys: CAPTURE) -> None:
 def test_files_of_each_kind_are_read(name: str, separator: str, samples: Any) -> None:
     assert run("-odat", "expected.dat") == 0
     write_samples(Path(name), samples, separator=separator)
-    assert old_cli.main(["-device", "cpu", "-i", name, "-odat", "found.dat"]) == 0
+    assert cyfes45.main(["-device", "cpu", "-i", name, "-odat", "found.dat"]) == 0
     assert Path("found.dat").read_text("utf-8") == Path("expected.dat").read_text("utf-8")
 
 
@@ -302,7 +302,7 @@ IN = ["-i", "samples.txt", "-device", "cpu"]
 def test_wrong_usage_is_status_2_and_one_line(
     arguments: list[str], message: str, capsys: CAPTURE
 ) -> None:
-    assert old_cli.main(arguments) == 2
+    assert cyfes45.main(arguments) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("cyfes: error: ")
@@ -381,7 +381,7 @@ def test_a_gpu_computes_what_the_cpu_does(capsys: CAPTURE) -> None:
     devices = ["0", ",".join(map(str, range(count)))]
     for device in (*devices, "cpu"):
         options = ["-oV", f"{device}.v", "-odat", f"{device}.z", "-device", device]
-        assert old_cli.main(["-i", "samples.txt", *options]) == 0
+        assert cyfes45.main(["-i", "samples.txt", *options]) == 0
         said = capsys.readouterr().err
         assert said.count(f" points on {'cpu' if device == 'cpu' else f'cuda:{device}'}: ") == 2
     for kind in "vz":
@@ -409,8 +409,8 @@ def test_a_gpu_computes_what_the_cpu_does(capsys: CAPTURE) -> None:
 def test_the_first_argument_decides_between_the_command_lines(
     arguments: list[str], old: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(old_cli, "main", lambda given: ("old", given))
-    monkeypatch.setattr("cyfes.cli.main", lambda given: ("new", given))
+    monkeypatch.setattr(cyfes45, "main", lambda given: ("old", given))
+    monkeypatch.setattr("cyfes.cli.main.main", lambda given: ("new", given))
     found: Any = cyfes.__main__.main(arguments)
     assert found == ("old" if old else "new", arguments)
 
@@ -429,7 +429,7 @@ def test_every_option_of_cyfes45_is_there() -> None:
     options = (
         "i ic ib ir s e g o oV oF odat no_bias no_rbias f32 sigma device a b cmin cmax intg sink"
     )
-    actions = old_cli._parser()._actions
+    actions = cyfes45._parser()._actions
     assert {f"-{name}" for name in options.split()} | {"-h"} == {
         name for action in actions for name in action.option_strings
     }

@@ -11,7 +11,7 @@ from hills_files import HEADER_1D, ROWS_1D
 from opes_files import KERNELS
 
 from cyfes.errors import CyfesWarning, HillsFileError
-from cyfes.opes import read_kernels
+from cyfes.io.opes_files import read_kernels
 
 if TYPE_CHECKING:
     from pathlib import Path

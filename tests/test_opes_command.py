@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from opes_files import KERNELS, STATE, plain_sum, state_text
 
-from cyfes.cli import main
-from cyfes.opes import read_kernels, read_states
+from cyfes.base.units import thermal_energy
+from cyfes.cli.main import main
+from cyfes.io.opes_files import read_kernels, read_states
 from cyfes.surface import load
-from cyfes.units import thermal_energy
 
 if TYPE_CHECKING:
     from pathlib import Path

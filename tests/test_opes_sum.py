@@ -12,9 +12,9 @@ from opes_files import KERNELS, STATE, plain_sum, state_text
 
 import cyfes
 from cyfes.errors import InputError
-from cyfes.grid import Grid
+from cyfes.io.opes_files import read_kernels
+from cyfes.model.grid import Grid
 from cyfes.model.opes_kernels import Kernels
-from cyfes.opes import read_kernels
 
 if TYPE_CHECKING:
     from pathlib import Path

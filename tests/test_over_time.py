@@ -8,9 +8,9 @@ from test_langevin import short_run
 
 import cyfes
 from cyfes.errors import InputError
-from cyfes.grid import Grid
-from cyfes.hills import Hills
-from cyfes.over_time import convergence
+from cyfes.model.grid import Grid
+from cyfes.model.hills import Hills
+from cyfes.studies.convergence import convergence
 
 GRID = Grid(-2.0, 2.0, 60)
 

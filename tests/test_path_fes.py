@@ -10,7 +10,8 @@ import pytest
 import reference
 
 import cyfes
-from cyfes import _device, path_fes
+from cyfes.cyfes45 import path_fes
+from cyfes.native import device_choice
 from cyfes.native.constants import CPU
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def test_points_are_dealt_out_and_put_together_in_order(
         # The CPU computes for each of the devices.
         return CPU
 
-    monkeypatch.setattr(_device, "choose", choose)
+    monkeypatch.setattr(device_choice, "choose", choose)
     data = samples(points=40, count=30)
     found = cyfes.DevicePathFES(**data, device_ids=range(count))
     assert asked == [f"cuda:{number}" for number in range(count)]
@@ -217,7 +218,7 @@ def test_a_distance_that_overflows_is_refused_and_gives_no_inf(
     device: dict[str, Any] = {"device": "cpu"}
     if function is cyfes.DevicePathFES_f32:
         device = {"device_ids": [0]}
-        monkeypatch.setattr(_device, "choose", lambda _: CPU)
+        monkeypatch.setattr(device_choice, "choose", lambda _: CPU)
     with pytest.raises(cyfes.InputError, match=r"crd, cv: found distances whose squares overflow"):
         function(**data, **device)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from landscapes import mueller_brown, surface_of
 
-from cyfes.cli import main
-from cyfes.grid import Grid
+from cyfes.cli.main import main
+from cyfes.model.grid import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,9 @@ import pytest
 
 from cyfes.base.numbers import check_number_format, format_number, parse_number
 from cyfes.errors import InputError
-from cyfes.grid import Grid
-from cyfes.grid_file import grid_blocks
-from cyfes.plumed_format import check_target, next_backup, write_text
+from cyfes.io.plumed_grid import grid_blocks
+from cyfes.io.text_files import check_target, next_backup, write_text
+from cyfes.model.grid import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
 
-from cyfes.cli import main
-from cyfes.commands import sum_hills as command
-from cyfes.quick_sum import quick_sum
+from cyfes.cli import sum_hills as command
+from cyfes.cli.main import main
+from cyfes.cli.sum_hills_without_numpy import quick_sum
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,10 +61,8 @@ def test_the_quick_job_writes_the_same_bytes(
 
 def test_the_quick_job_does_not_import_numpy(tmp_path: Path) -> None:
     write_hills(tmp_path / "HILLS")
-    code = (
-        "import sys; from cyfes.cli import main; main(sys.argv[1:]); print('numpy' in sys.modules)"
-    )
-    line = [sys.executable, "-c", code, *_line(*TWO)]
+    code = "from cyfes.cli.main import main; import sys; main(sys.argv[1:])"
+    line = [sys.executable, "-c", f"{code}; print('numpy' in sys.modules)", *_line(*TWO)]
     done = subprocess.run(line, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
     assert done.stderr.startswith(

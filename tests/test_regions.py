@@ -7,8 +7,8 @@ import pytest
 from landscapes import surface_of, two_wells_across_the_boundary
 
 from cyfes.errors import InputError
-from cyfes.grid import Grid
-from cyfes.regions import box, log_population
+from cyfes.landscape.regions import box, log_population
+from cyfes.model.grid import Grid
 from cyfes.surface import FreeEnergySurface
 
 PERIODIC = Grid(["-pi", 0.0], ["pi", 1.0], [8, 4], [True, False])

@@ -9,13 +9,13 @@ import pytest
 import reference
 from hills_files import write_hills
 
-from cyfes.cli import main
+from cyfes.cli.main import main
 from cyfes.errors import InputError
-from cyfes.grid import Grid
-from cyfes.hills import Hills
 from cyfes.io.hills_files import read_hills
-from cyfes.offsets import BiasOffset, bias_offset
-from cyfes.reweighting import reweight
+from cyfes.model.grid import Grid
+from cyfes.model.hills import Hills
+from cyfes.studies.bias_offset import BiasOffset, bias_offset
+from cyfes.sums.reweighting import reweight
 
 CAPTURE = pytest.CaptureFixture[str]
 

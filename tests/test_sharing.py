@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 
 import cyfes
-from cyfes import _device, _grid_sum, sums
-from cyfes._library import wrapper
-from cyfes._sharing import shared
-from cyfes.cli import main
+from cyfes.cli.main import main
+from cyfes.native import device_choice
 from cyfes.native.constants import CPU
+from cyfes.native.library import wrapper
+from cyfes.sums import grid_sum, hill_sums
+from cyfes.sums.sharing import shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,11 +58,11 @@ class Pretended:
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
     """A machine with two usable GPUs; the device and the number of rows of each call."""
     seen: list[tuple[int, int]] = []
-    for module in (_device, _grid_sum, sums):
+    for module in (device_choice, grid_sum, hill_sums):
         monkeypatch.setattr(module, "wrapper", lambda dtype: Pretended(dtype, seen))
-    _device._usable.cache_clear()
+    device_choice._usable.cache_clear()
     yield seen
-    _device._usable.cache_clear()
+    device_choice._usable.cache_clear()
 
 
 def hills(kernel: str = "stretched-gaussian", count: int = 200, **fields: Any) -> cyfes.Hills:
@@ -94,9 +95,10 @@ def test_surface_is_made_of_what_each_device_computes(
     first, second = (1, 0) if device == "cuda:1,0" else (0, 1)
     assert sorted(calls) == sorted([(first, 20), (second, 21)])
     parts = [
-        sums.sum_rows(hills(kernel), GRID, rows, "cpu", **options) for rows in ((0, 20), (20, 41))
+        hill_sums.sum_rows(hills(kernel), GRID, rows, "cpu", **options)
+        for rows in ((0, 20), (20, 41))
     ]
-    expected = sums.joined(parts, GRID)
+    expected = hill_sums.joined(parts, GRID)
     np.testing.assert_array_equal(found.values, expected.values)
     np.testing.assert_array_equal(np.asarray(found.gradient), np.asarray(expected.gradient))
     assert found.device == f"cuda:{first},{second}"
@@ -133,7 +135,7 @@ def test_plan_names_the_device_of_each_part() -> None:
     plain = {"truncation": "none"}
     found = cyfes.sum_hills(hills("gaussian"), GRID, "cuda:0,1", **plain)  # type: ignore[arg-type]
     assert re.fullmatch(r"separable, .*, on cuda:0; separable, .*, on cuda:1", found.plan)
-    told = _grid_sum._told([0, 1, 2], ["truncated, 3 tiles", "truncated, 4 tiles"] * 2)
+    told = grid_sum._told([0, 1, 2], ["truncated, 3 tiles", "truncated, 4 tiles"] * 2)
     assert told == "truncated, 3 tiles, on cuda:0,2; truncated, 4 tiles, on cuda:1"
 
 
@@ -143,7 +145,7 @@ def test_portions_gradients_and_a_file_larger_than_the_pieces(
     expected = cyfes.sum_hills([hills(), hills()], GRID, "cpu", gradient=True)
     calls.clear()
     # Three rows of three planes, so that each device needs seven pieces.
-    monkeypatch.setattr(_grid_sum, "_PIECE", 3 * 3 * GRID.shape[1] * 8)
+    monkeypatch.setattr(grid_sum, "_PIECE", 3 * 3 * GRID.shape[1] * 8)
     shapes = (GRID.shape, (2, *GRID.shape))
     out: Any = tuple(
         np.memmap(tmp_path / f"{len(shape)}.bin", "float64", "w+", shape=shape) for shape in shapes
@@ -254,14 +256,14 @@ def test_all_of_one_usable_device_is_that_device(monkeypatch: pytest.MonkeyPatch
     assert (found.device, found.plan) == ("cuda:1", alone.plan)
     np.testing.assert_array_equal(found.values, alone.values)
     monkeypatch.setitem(CODE, 1, "")
-    _device._usable.cache_clear()
+    device_choice._usable.cache_clear()
     with pytest.raises(cyfes.DeviceError, match=r"cuda:0 .*; cuda:1 .*; cuda:2 .* no code for"):
         cyfes.sum_hills(hills(), GRID, "cuda:all")
 
 
 @pytest.mark.usefixtures("calls")
 def test_auto_is_one_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_device, "is_small", lambda _: False)
+    monkeypatch.setattr(device_choice, "is_small", lambda _: False)
     assert cyfes.sum_hills(hills(), GRID).device == "cuda:0"
 
 
@@ -368,14 +370,14 @@ def test_warning_names_the_users_line_through_every_function(
     def refuse(*_: Any) -> int:
         raise cyfes.DeviceError("no GPU here")
 
-    monkeypatch.setattr(_device, "wrapper", lambda _: SimpleNamespace(device_count=refuse))
-    monkeypatch.setattr(_device, "is_small", lambda _: False)
+    monkeypatch.setattr(device_choice, "wrapper", lambda _: SimpleNamespace(device_count=refuse))
+    monkeypatch.setattr(device_choice, "is_small", lambda _: False)
     for function in (
         lambda: cyfes.sum_hills(hills(), GRID),
         lambda: cyfes.bias([[0.0, 0.0]], hills()),
         lambda: cyfes.PathFES([[0] * 3], [[0] * 3], [1] * 3, [0]),
     ):
-        monkeypatch.setattr(_device._Fallback, "said", False)
+        monkeypatch.setattr(device_choice._Fallback, "said", False)
         with pytest.warns(cyfes.CyfesWarning, match="no GPU here") as caught:
             function()
         assert [warning.filename for warning in caught] == [__file__]

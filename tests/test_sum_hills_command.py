@@ -20,13 +20,13 @@ import reference
 from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
 from plumed_files import assert_same_file
 
-from cyfes import sum_hills_job as job
-from cyfes._command import with_signed_values
-from cyfes.cli import build_parser, main
-from cyfes.commands import sum_hills as command
-from cyfes.grid import Grid
-from cyfes.hills import Hills
+from cyfes.cli import sum_hills as command
+from cyfes.cli import sum_hills_job as job
+from cyfes.cli.common import with_signed_values
+from cyfes.cli.main import build_parser, main
 from cyfes.io.hills_files import read_hills
+from cyfes.model.grid import Grid
+from cyfes.model.hills import Hills
 
 if TYPE_CHECKING:
     from collections.abc import Callable

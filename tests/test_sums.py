@@ -256,7 +256,7 @@ def test_portions_of_hills_are_summed_as_all_of_them(
     hills, grid = random_hills([True, False], kernel, 100), uneven_grid([True, False])
     whole = cyfes.sum_hills(hills, grid, "cpu", gradient=True)
     # So small a piece that several are needed for the grid.
-    monkeypatch.setattr("cyfes._grid_sum._PIECE", 600)
+    monkeypatch.setattr("cyfes.sums.grid_sum._PIECE", 600)
     portions = cyfes.sum_hills(parts_of(hills, 30), grid, "cpu", gradient=True)
     assert relative_error(portions.values, whole.values) < 1e-14
     assert relative_error(portions.gradient, whole.gradient) < 1e-14

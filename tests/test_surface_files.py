@@ -14,9 +14,9 @@ import pytest
 from cube_files import read_cube
 
 import cyfes
-from cyfes.cube import BOHR
 from cyfes.errors import InputError, MissingDependencyError
-from cyfes.grid import Grid
+from cyfes.io.cube_files import BOHR
+from cyfes.model.grid import Grid
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:

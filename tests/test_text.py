@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from cyfes import _text
+from cyfes.native import _text
 
 FORMATS = [
     *("%14.9f", "%8.3f", "%f", "%.0f", "%.1f", "%5.0f", "%.17f", "%30.18f", "%30.19f", "%.25f"),

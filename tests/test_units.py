@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cyfes import units
+from cyfes.base import units
 from cyfes.errors import InputError
 
 

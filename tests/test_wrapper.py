@@ -16,7 +16,7 @@ import pytest
 import reference
 
 import cyfes
-from cyfes import wrapper, wrapper_f32
+from cyfes.native import wrapper, wrapper_f32
 
 CPU, STRETCHED, GAUSSIAN, BOXED, LOG = -1, 0, 1, 2, 3
 AUTO, DIRECT, SEPARABLE, TRUNCATED = range(4)

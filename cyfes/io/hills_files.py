@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyfes.column_files import ColumnFile, Selection, expanded, flattened
 from cyfes.errors import CyfesWarning, InputError
-from cyfes.hills import Hills, standard_deviations
-from cyfes.hills_header import Layout
+from cyfes.io.column_files import ColumnFile, Selection, expanded, flattened
+from cyfes.io.hills_header import Layout
+from cyfes.model.hills import Hills, standard_deviations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cyfes.column_files import Path_
+    from cyfes.io.column_files import Path_
     from cyfes.io.plumed_header import Header
 
 # Hills are handed on in portions of this many: large against what a sum costs besides, and some

@@ -11,14 +11,14 @@ import numpy as np
 
 from cyfes._version import __version__
 from cyfes.errors import InputError
-from cyfes.grid import Grid
+from cyfes.io.text_files import replacing
+from cyfes.model.grid import Grid
 from cyfes.model.surface_data import SurfaceData
-from cyfes.plumed_format import replacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cyfes.column_files import Path_
+    from cyfes.io.column_files import Path_
 
 
 def write_surface(surface: SurfaceData, path: Path_) -> None:

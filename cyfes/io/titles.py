@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cyfes.base.units import ENERGY_UNITS
 from cyfes.errors import InputError
-from cyfes.grid import Grid
+from cyfes.model.grid import Grid
 from cyfes.model.surface_data import SurfaceData
-from cyfes.units import ENERGY_UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

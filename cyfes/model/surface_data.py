@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cyfes.base.numbers import check_positive
+from cyfes.base.units import check_energy_unit
 from cyfes.errors import InputError
 from cyfes.model.domains import end_values
-from cyfes.units import check_energy_unit
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cyfes.grid import Grid
     from cyfes.model.domains import Domain
+    from cyfes.model.grid import Grid
 
 
 @dataclass(frozen=True, eq=False, repr=False)

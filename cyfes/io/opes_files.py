@@ -1,0 +1,177 @@
+"""The KERNELS and STATE files of PLUMED's OPES."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cyfes.base.numbers import parse_number
+from cyfes.errors import CyfesWarning, HillsFileError, InputError
+from cyfes.io.column_files import ColumnFile, Selection
+from cyfes.io.plumed_header import header_domain
+from cyfes.model.opes_kernels import Kernels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cyfes.io.column_files import Path_
+    from cyfes.io.plumed_header import Header
+
+# Settings in the header that are numbers; "biasfactor inf" is one.
+_SETTINGS = (
+    *("biasfactor", "epsilon", "kernel_cutoff", "compression_threshold"),
+    *("zed", "sum_weights", "sum_weights2", "counter"),
+)
+
+
+def read_kernels(path: Path_) -> Kernels:
+    """Read the KERNELS or STATE file of an OPES run.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, plain or compressed with gzip, xz or Zstandard. Of a KERNELS file all kernels are
+        read, also those after a restart; of a STATE file with several states the last one.
+
+    Returns
+    -------
+    Kernels
+        The kernels.
+
+    Raises
+    ------
+    HillsFileError
+        If the file is of another kind, is damaged or holds no kernel; the message begins with
+        ``file:line``.
+    MissingDependencyError
+        If it is compressed with Zstandard, and the package zstandard is not installed.
+    OSError
+        If the file cannot be opened.
+
+    Warns
+    -----
+    CyfesWarning
+        If the last line is cut off. That line is not used.
+    """
+    parts = _parts(path)
+    layout = parts[-1][0]
+    tables = parts[-1:] if layout.is_state else parts
+    return layout.kernels(np.concatenate([table for _, table in tables]))
+
+
+def read_states(path: Path_) -> list[Kernels]:
+    """Read all states of the STATE file of an OPES run, which `read_kernels` gives the last of.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, plain or compressed with gzip, xz or Zstandard.
+
+    Returns
+    -------
+    list of Kernels
+        The states, in the order of the file.
+
+    Raises
+    ------
+    HillsFileError, MissingDependencyError, OSError
+        As for `read_kernels`, and if it is a KERNELS file.
+
+    Warns
+    -----
+    CyfesWarning
+        If the last line is cut off. That line is not used.
+    """
+    parts = _parts(path)
+    if not parts[0][0].is_state:
+        raise HillsFileError(
+            f"{path}: found a KERNELS file, which does not hold the norm of its kernels; expected "
+            "a STATE file, which OPES writes with STATE_WFILE"
+        )
+    return [layout.kernels(table) for layout, table in parts]
+
+
+def _parts(path: Path_) -> list[tuple[_Layout, NDArray[np.float64]]]:
+    """Return what follows each header."""
+    layouts: list[_Layout] = []
+
+    def select(header: Header) -> Selection:
+        layouts.append(_Layout(header))
+        layouts[-1].check_agreement(layouts[0])
+        return layouts[-1].selection
+
+    file = ColumnFile(path, select)
+    parts: list[tuple[_Layout, list[NDArray[np.float64]]]] = []
+    for table in file.tables():
+        if not parts or parts[-1][0] is not layouts[-1]:
+            parts.append((layouts[-1], []))
+        parts[-1][1].append(table)
+    if not parts:
+        raise file.error("found no kernels, expected at least one")
+    if file.dropped:
+        warnings.warn(CyfesWarning(file.dropped), stacklevel=3)
+    return [(layout, np.concatenate(tables)) for layout, tables in parts]
+
+
+class _Layout:
+    """What a header says."""
+
+    def __init__(self, header: Header) -> None:
+        fields = header.fields
+        self.is_state = "logweight" not in fields
+        if self.is_state and "zed" not in header.constants:
+            raise HillsFileError(
+                "found neither the column logweight of a KERNELS file nor '#! SET zed' of a STATE "
+                "file, expected one of them; read HILLS with cyfes.read_hills"
+            )
+        widths = [field for field in fields if field.startswith("sigma_")]
+        self.names = tuple(width[len("sigma_") :] for width in widths)
+        columns = (*self.names, *widths, "height", "time")
+        self.columns = columns if self.is_state else (*columns, "logweight")
+        for column in self.columns:
+            if not self.names or fields.count(column) != 1:
+                raise HillsFileError(
+                    f"found {fields.count(column)} columns {column} ({' '.join(fields)}), "
+                    "expected one, and a width sigma_CV for each CV"
+                )
+        self.domain = tuple(header_domain(name, header.constants) for name in self.names)
+        self.settings = {
+            name: _setting(name, header.constants[name])
+            for name in _SETTINGS
+            if name in header.constants
+        }
+        self.action = header.constants.get("action", "")
+        self.selection = Selection(self.columns, frozenset(widths), {})
+
+    def check_agreement(self, other: _Layout) -> None:
+        if (self.names, self.domain, self.columns) != (other.names, other.domain, other.columns):
+            raise HillsFileError(
+                f"found the columns {' '.join(self.columns)} with the domains {self.domain}, "
+                f"expected {' '.join(other.columns)} with {other.domain} as before"
+            )
+
+    def kernels(self, table: NDArray[np.float64]) -> Kernels:
+        ndim = len(self.names)
+        table.flags.writeable = False
+        return Kernels(
+            self.names,
+            table[:, :ndim],
+            table[:, ndim : 2 * ndim],
+            table[:, 2 * ndim],
+            self.domain,
+            None if self.is_state else table[:, -1],
+            table[:, 2 * ndim + 1],
+            self.settings,
+            self.action,
+        )
+
+
+def _setting(name: str, text: str) -> float:
+    if name == "biasfactor" and text == "inf":
+        return np.inf
+    try:
+        return parse_number(text)
+    except InputError as error:
+        raise HillsFileError(f"{name}: {error}") from error

@@ -1,0 +1,209 @@
+"""Sums of plain Gaussians of one width on a grid, by a non-uniform fast Fourier transform (NUFFT).
+
+V(x) = Σ_n h_n G(x - c_n) is a convolution: the transform of V is that of the point charges h_n at
+c_n, which the optional package finufft computes, on a CUDA device cufinufft, times that of a
+Gaussian. Its cost hardly grows with the number of hills. Axes that are not periodic are continued
+until no image is felt.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cyfes.base.optional_packages import need
+from cyfes.errors import InputError
+from cyfes.native import device_choice
+from cyfes.native.constants import CPU, GAUSSIAN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from numpy.typing import NDArray
+
+    from cyfes.sums.grid_sum import GridSum, Means
+
+# exp(-½ r²) is below 1e-16 of its maximum beyond, both in space and, by 1/sigma, in frequency.
+_VANISHES = 8.6
+
+# What is asked for of the transforms; they reach some 1e-13 of the largest value.
+_TOLERANCE = 1e-14
+
+
+class Engine(NamedTuple):
+    """What computes: a library of arrays, and one of transforms."""
+
+    #: NumPy or CuPy.
+    arrays: Any
+    #: finufft or cufinufft, whose functions have the same names and arguments.
+    transforms: Any
+    #: What the latter are told besides.
+    options: dict[str, Any]
+    #: Returns an array of the former as NumPy's.
+    to_host: Callable[[Any], NDArray[Any]]
+
+
+class _Axis(NamedTuple):
+    """One axis, made periodic: its origin and period, the points on it, and the frequencies."""
+
+    lower: float
+    period: float
+    sigma: float
+    #: Of the continued grid, and of the grid that is wanted.
+    points: int
+    wanted: int
+    #: Frequencies from -modes to modes.
+    modes: int
+
+    @property
+    def frequencies(self) -> NDArray[np.float64]:
+        """The frequencies, shape (2 modes + 1,)."""
+        modes = np.arange(-self.modes, self.modes + 1, dtype=np.float64)
+        return 2.0 * math.pi / self.period * modes
+
+    @property
+    def damping(self) -> NDArray[np.float64]:
+        """The Fourier coefficients of a Gaussian of height 1."""
+        scale = math.sqrt(2.0 * math.pi) * self.sigma / self.period
+        damping: NDArray[np.float64] = scale * np.exp(-0.5 * (self.frequencies * self.sigma) ** 2)
+        return damping
+
+    @property
+    def derivative(self) -> NDArray[np.complex128]:
+        """What a derivative multiplies each frequency with."""
+        return 1.0j * self.frequencies.astype(np.complex128)
+
+
+def add_by_fourier_transform(
+    task: GridSum, means: Means, values: NDArray[Any], gradient: NDArray[Any] | None
+) -> str:
+    """Add the sum to `values`, and its gradient to `gradient`, and return the plan.
+
+    Raises
+    ------
+    InputError
+        If the hills are not plain Gaussians of one width in up to three dimensions, narrow against
+        their periods, or there are several devices.
+    MissingDependencyError
+        If finufft is not installed, or for a CUDA device cufinufft.
+    DeviceError
+        If the device fails; `DeviceMemoryError` if it is too small.
+    """
+    _check_served(task, means)
+    axes = [_axis(task, i) for i in range(task.grid.ndim)]
+    with _engine(means.devices[0]) as engine:
+        spectrum = _spectrum(engine, task, axes)
+        values += _on_grid(engine, spectrum, axes)
+        for i, slopes in enumerate(() if gradient is None else gradient):
+            np.add(slopes, _on_grid(engine, _derived(engine, spectrum, axes, i), axes), out=slopes)
+    modes = " x ".join(str(2 * axis.modes + 1) for axis in axes)
+    library = engine.transforms
+    return f"nufft, {modes} modes, {library.__name__} {library.__version__}"
+
+
+def _engine(device: int) -> AbstractContextManager[Engine]:
+    if device == CPU:
+        return _host_engine()
+    from cyfes.sums import nufft_cuda
+
+    return nufft_cuda.engine(device)
+
+
+@contextmanager
+def _host_engine() -> Iterator[Engine]:
+    yield Engine(np, need("finufft", "the nufft plan"), {}, np.asarray)
+
+
+def _check_served(task: GridSum, means: Means) -> None:
+    if len(means.devices) > 1:
+        raise InputError(
+            "the nufft plan computes on one device, found "
+            f"{device_choice.name(means.devices)}; use one of them, or another plan"
+        )
+    if task.kernel != GAUSSIAN or task.multivariate or len(task.sigmas) != 1:
+        raise InputError(
+            'the nufft plan sums plain Gaussians that all have the same widths (kernel="gaussian", '
+            'truncation="none"); use another plan'
+        )
+    if task.grid.ndim > 3:
+        raise InputError(f"the nufft plan serves up to 3 axes, found {task.grid.ndim}")
+    for axis, (sigma, period) in enumerate(zip(task.sigmas[0], task.periods)):
+        if 0.0 < period < 2.0 * _VANISHES * sigma:
+            raise InputError(
+                f"the nufft plan sums all images of a hill, which differs from the nearest one for "
+                f"the sigma {sigma:g} of axis {axis} with the period {period:g}; use another plan"
+            )
+
+
+def _axis(task: GridSum, i: int) -> _Axis:
+    spacing, wanted = float(task.grid.spacing[i]), task.grid.shape[i]
+    sigma, period, points = float(task.sigmas[0, i]), float(task.periods[i]), wanted
+    if period == 0.0:
+        # Hills far outside still have their own place on the circle.
+        low = min(float(task.centers[:, i].min()), float(task.grid.lower[i]))
+        high = max(float(task.centers[:, i].max()), float(task.grid.upper[i]))
+        points = math.ceil((high - low + 2.0 * _VANISHES * sigma) / spacing) + 1
+        period = points * spacing
+    modes = math.ceil(_VANISHES / sigma * period / (2.0 * math.pi))
+    return _Axis(float(task.grid.lower[i]), period, sigma, points, wanted, modes)
+
+
+def _spectrum(engine: Engine, task: GridSum, axes: list[_Axis]) -> Any:
+    """Return the Fourier coefficients of the sum; the origin is the corner of the grid."""
+    arrays = engine.arrays
+    angles = [_angles(arrays, task.centers[:, i], axis) for i, axis in enumerate(axes)]
+    charges = arrays.asarray(task.heights).astype(np.complex128)
+    transform = getattr(engine.transforms, f"nufft{len(axes)}d1")
+    shape = tuple(2 * axis.modes + 1 for axis in axes)
+    size = shape[0] if len(shape) == 1 else shape
+    spectrum = transform(
+        *angles, charges, size, eps=_TOLERANCE, isign=-1, modeord=0, **engine.options
+    )
+    for i, axis in enumerate(axes):
+        spectrum *= _along(arrays.asarray(axis.damping), i, len(axes))
+    return spectrum
+
+
+def _angles(arrays: Any, centers: NDArray[Any], axis: _Axis) -> Any:
+    """Return where on the circle the centres are, from -π to π."""
+    turns = (arrays.asarray(centers).astype(np.float64) - axis.lower) / axis.period
+    return 2.0 * math.pi * (turns - arrays.rint(turns))
+
+
+def _along(numbers: Any, i: int, ndim: int) -> Any:
+    """Return one number for each place along axis i, to multiply an array with."""
+    return numbers.reshape([-1 if axis == i else 1 for axis in range(ndim)])
+
+
+def _derived(engine: Engine, spectrum: Any, axes: list[_Axis], i: int) -> Any:
+    return spectrum * _along(engine.arrays.asarray(axes[i].derivative), i, len(axes))
+
+
+def _on_grid(engine: Engine, spectrum: Any, axes: list[_Axis]) -> NDArray[np.float64]:
+    """Return the function with these Fourier coefficients at the points of the grid."""
+    arrays = engine.arrays
+    for i, axis in enumerate(axes):
+        spectrum = _folded(arrays, spectrum, i, axis)
+        spectrum = arrays.fft.ifft(spectrum, axis=i) * axis.points
+        spectrum = spectrum[(slice(None),) * i + (slice(axis.wanted),)]
+    return engine.to_host(arrays.ascontiguousarray(spectrum.real))
+
+
+def _folded(arrays: Any, spectrum: Any, i: int, axis: _Axis) -> Any:
+    """Return the coefficients on a grid: frequencies that its points cannot tell apart, added."""
+    shape = list(spectrum.shape)
+    shape[i] = axis.points
+    folded = arrays.zeros(shape, dtype=np.complex128)
+    moved, target = arrays.moveaxis(spectrum, i, 0), arrays.moveaxis(folded, i, 0)
+    # Frequencies -modes to modes lie beside each other on the grid until it ends, and begins anew.
+    start, stop = 0, len(moved)
+    while start < stop:
+        place = (start - axis.modes) % axis.points
+        count = min(stop - start, axis.points - place)
+        target[place : place + count] += moved[start : start + count]
+        start += count
+    return folded
