@@ -16,7 +16,7 @@ from cyfes.model.grid import Grid
 from cyfes.model.hills import Hills
 from cyfes.native import device_choice, gpu_arrays
 from cyfes.native.constants import CPU
-from cyfes.native.library import wrapper
+from cyfes.native.extensions import wrapper
 from cyfes.sums import gpu_sums
 from cyfes.surface import FreeEnergySurface
 

@@ -13,7 +13,7 @@ import pytest
 
 import cyfes
 from cyfes.native.constants import GAUSSIAN, LOG_GAUSSIAN, STRETCHED_GAUSSIAN
-from cyfes.native.library import wrapper
+from cyfes.native.extensions import wrapper
 from cyfes.sums.boxes import boxes
 
 if TYPE_CHECKING:

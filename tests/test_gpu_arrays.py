@@ -11,7 +11,7 @@ import pytest
 import cyfes
 from cyfes.model.grid import Grid
 from cyfes.model.hills import Hills
-from cyfes.native.library import wrapper
+from cyfes.native.extensions import wrapper
 from cyfes.sums import gpu_sums
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import reference
 
 import cyfes
 from cyfes.native import device_choice
-from cyfes.sums import nufft_cuda
+from cyfes.sums import nufft
 
 if TYPE_CHECKING:
     pass
@@ -298,7 +298,7 @@ def test_libraries_of_cuda_are_loaded_from_the_packages_that_bring_them(
 @pytest.mark.parametrize("periodic", PERIODIC)
 def test_cufinufft_itself(periodic: list[bool]) -> None:
     try:
-        with nufft_cuda.engine(0):
+        with nufft.cuda_engine(0):
             pass
     except cyfes.MissingDependencyError as error:
         pytest.skip(f"no optional packages: {error}")

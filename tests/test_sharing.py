@@ -19,7 +19,7 @@ import cyfes
 from cyfes.cli.main import main
 from cyfes.native import device_choice
 from cyfes.native.constants import CPU
-from cyfes.native.library import wrapper
+from cyfes.native.extensions import wrapper
 from cyfes.sums import grid_sum, hill_sums
 from cyfes.sums.sharing import shared
 

@@ -189,9 +189,8 @@ def _read_samples(options: argparse.Namespace) -> tuple[FreeEnergySurface, None,
     order = slice(None) if table.times is None else np.argsort(table.times, kind="stable")
     values = table.values[order][int(options.skip * len(table)) :]
     samples, bias = values[:, :ndim], values[:, ndim:].sum(axis=1)
-    ends = zip(samples.min(axis=0), samples.max(axis=0), options.bandwidth)
-    free = [(f"{low - 3 * s:g}", f"{high + 3 * s:g}") for low, high, s in ends]
-    grid = _grid(options, tuple(options.cvs), table.domain[:ndim], free)
+    low, high = surface_options.range_of_samples(samples, options.bandwidth)
+    grid = _grid(options, tuple(options.cvs), table.domain[:ndim], list(zip(low, high)))
     blocked = reweight_blocks(
         samples,
         grid,

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 SIGNED_OPTIONS = surface_options.SIGNED_OPTIONS
 
-# A grid that is not told reaches so many bandwidths beyond the samples.
-_MARGIN = 3.0
-
 DESCRIPTION = """\
 Free energy -kT ln p over any CVs from the samples of a biased run, by kernel density estimation:
 each sample is a Gaussian with the weight exp(V / kT), where V is the sum of the --bias columns,
@@ -171,10 +168,8 @@ def _in_time(hills: Hills) -> Hills:
 def _grid(samples: Any, table: Colvar, options: argparse.Namespace) -> Grid:
     """Return the grid, out to a few bandwidths beyond the samples unless its ends were typed."""
     domain = table.domain[: len(options.cvs)]
-    margin = _MARGIN * np.array(options.bandwidth)
-    low = [f"{x:g}" for x in samples.min(axis=0) - margin]
-    high = [f"{x:g}" for x in samples.max(axis=0) + margin]
-    return surface_options.grid_of_options(options.cvs, domain, (low, high), options)
+    needed = surface_options.range_of_samples(samples, options.bandwidth)
+    return surface_options.grid_of_options(options.cvs, domain, needed, options)
 
 
 def _surface(

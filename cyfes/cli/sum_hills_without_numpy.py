@@ -18,7 +18,7 @@ from cyfes.io.plumed_header import grid_header, with_line
 from cyfes.io.text_files import check_target, write_text
 from cyfes.model.hill_kernels import KERNELS, SUPPORT
 from cyfes.native.constants import BOXED_GAUSSIAN, CPU, STRETCHED_GAUSSIAN
-from cyfes.native.library import text_module, wrapper
+from cyfes.native.extensions import text_module, wrapper
 
 if TYPE_CHECKING:
     import argparse

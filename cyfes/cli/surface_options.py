@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # Options whose value may begin with a minus sign.
 SIGNED_OPTIONS = ("--from", "--to", "--at", "--min", "--max")
 
+# A grid reaches so many bandwidths beyond the samples, unless its ends are typed.
+_MARGIN = 3.0
+
 PLACES = """\
 A place is the number of a minimum (1 is the lowest), a point such as -1.2,2.6 or, for a
 difference of free energy, ranges such as -pi:0,pi/2:pi, where : alone is the whole axis.
@@ -50,6 +53,28 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
     )
     option("--convert", choices=ENERGY_UNITS, help="the unit of the energies that are shown")
     option("--cv-units", type=list_of(str), metavar="U[,U2]", help="the units of the CVs")
+
+
+def range_of_samples(
+    samples: NDArray[np.float64], bandwidth: Sequence[float]
+) -> tuple[list[str], list[str]]:
+    """Return the literals of the ends of a grid that holds samples and their Gaussians.
+
+    Parameters
+    ----------
+    samples : ndarray of float64, shape (N, D)
+        The samples.
+    bandwidth : sequence of D float
+        The width of each sample's Gaussian.
+
+    Returns
+    -------
+    low, high : list of D str
+        The ends.
+    """
+    margin = _MARGIN * np.array(bandwidth)
+    low = [f"{x:g}" for x in samples.min(axis=0) - margin]
+    return low, [f"{x:g}" for x in samples.max(axis=0) + margin]
 
 
 def grid_of_options(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import warnings
 from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cyfes.base.numbers import parse_number
-from cyfes.errors import HillsFileError, InputError
+from cyfes.errors import CyfesWarning, HillsFileError, InputError
 from cyfes.io.compression import damage, decompressed
 from cyfes.io.plumed_header import with_line
-from cyfes.native.library import text_module
+from cyfes.native.extensions import text_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -154,6 +155,40 @@ class ColumnFile:
                         yield table
         if source.waiting().strip():
             self._drop(self._line, "found no line end")
+
+    def tables_of(self, what: str) -> Iterator[NDArray[np.float64]]:
+        """Yield the rows as `tables` does; refuse a file without any, and warn of a lost last line.
+
+        Parameters
+        ----------
+        what : str
+            What the rows are, such as "hills".
+
+        Yields
+        ------
+        ndarray of float64, shape (N, number of columns selected)
+            Some rows, at least one.
+
+        Raises
+        ------
+        HillsFileError
+            If there is no row, or as `tables` does.
+        OSError
+            If the file cannot be read.
+
+        Warns
+        -----
+        CyfesWarning
+            If the last line is cut off, and is not used.
+        """
+        empty = True
+        for table in self.tables():
+            empty = False
+            yield table
+        if empty:
+            raise self.error(f"found no {what}, expected at least one")
+        if self.dropped:
+            warnings.warn(CyfesWarning(self.dropped), stacklevel=2)
 
     def error(self, message: str, line: int | None = None) -> HillsFileError:
         """Return the error for a line, by default the last one that was read."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyfes.errors import CyfesWarning, HillsFileError, InputError
+from cyfes.errors import HillsFileError, InputError
 from cyfes.io.column_files import ColumnFile, Selection, expanded, flattened
 from cyfes.io.plumed_header import header_domain
 from cyfes.model.colvar import Colvar
@@ -93,14 +92,7 @@ def iter_colvar(
     layout = _Layout(columns)
     for path in files:
         file = ColumnFile(path, layout.select)
-        empty = True
-        for table in file.tables():
-            empty = False
-            yield layout.samples(table)
-        if empty:
-            raise file.error("found no samples, expected at least one")
-        if file.dropped:
-            warnings.warn(CyfesWarning(file.dropped), stacklevel=2)
+        yield from map(layout.samples, file.tables_of("samples"))
 
 
 def colvar_names(paths: Iterable[Path_]) -> tuple[str, ...]:
@@ -113,8 +105,7 @@ def colvar_names(paths: Iterable[Path_]) -> tuple[str, ...]:
         return Selection(header.fields[:1], frozenset(), {})
 
     file = ColumnFile(expanded(paths)[0], note)
-    if next(file.tables(), None) is None:
-        raise file.error("found no samples, expected at least one")
+    next(file.tables_of("samples"))
     return tuple(names)
 
 

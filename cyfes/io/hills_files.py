@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyfes.errors import CyfesWarning, InputError
+from cyfes.errors import InputError
 from cyfes.io.column_files import ColumnFile, Selection, expanded, flattened
 from cyfes.io.hills_header import Layout
 from cyfes.model.hills import Hills, standard_deviations
@@ -185,14 +184,7 @@ class _Layouts:
         """Yield the rows of a file in the columns of `Layout.columns`."""
         file = ColumnFile(path, self._select)
         self._opened.append(file)
-        empty = True
-        for table in file.tables():
-            empty = False
-            yield table
-        if empty:
-            raise file.error("found no hills, expected at least one")
-        if file.dropped:
-            warnings.warn(CyfesWarning(file.dropped), stacklevel=2)
+        yield from file.tables_of("hills")
 
     def part_read(self) -> float:
         """Return the part of all files that has been read."""

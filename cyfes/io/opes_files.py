@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cyfes.base.numbers import parse_number
-from cyfes.errors import CyfesWarning, HillsFileError, InputError
+from cyfes.errors import HillsFileError, InputError
 from cyfes.io.column_files import ColumnFile, Selection
 from cyfes.io.plumed_header import header_domain
 from cyfes.model.opes_kernels import Kernels
@@ -104,14 +103,10 @@ def _parts(path: Path_) -> list[tuple[_Layout, NDArray[np.float64]]]:
 
     file = ColumnFile(path, select)
     parts: list[tuple[_Layout, list[NDArray[np.float64]]]] = []
-    for table in file.tables():
+    for table in file.tables_of("kernels"):
         if not parts or parts[-1][0] is not layouts[-1]:
             parts.append((layouts[-1], []))
         parts[-1][1].append(table)
-    if not parts:
-        raise file.error("found no kernels, expected at least one")
-    if file.dropped:
-        warnings.warn(CyfesWarning(file.dropped), stacklevel=3)
     return [(layout, np.concatenate(tables)) for layout, tables in parts]
 
 

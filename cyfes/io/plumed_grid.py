@@ -19,7 +19,7 @@ from cyfes.io.plumed_header import grid_header
 from cyfes.io.text_files import write_text
 from cyfes.model.grid import Grid
 from cyfes.model.surface_data import SurfaceData
-from cyfes.native.library import text_module
+from cyfes.native.extensions import text_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from cyfes.errors import CyfesWarning, DeviceError, InputError
 from cyfes.native.constants import CPU
-from cyfes.native.library import wrapper
+from cyfes.native.extensions import wrapper
 
 
 class Device(NamedTuple):

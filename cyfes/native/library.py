@@ -1,4 +1,4 @@
-"""Where the compiled part of cyfes is: libcufes in the data scheme, the extensions beside this.
+"""Where libcufes is.
 
 libcufes is installed as ``<data>/cufes/libcufes.so``. Where ``<data>`` is relative to the package
 depends on the installer, so it is looked for, never guessed from one layout.
@@ -10,16 +10,15 @@ import csv
 import os
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cyfes.errors import LibraryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_FOLDER = Path(__file__).resolve().parent
-_PACKAGE = _FOLDER.parent
-_SITE = _PACKAGE.parent
+# The folder that the package is installed in.
+_SITE = Path(__file__).resolve().parents[2]
 _NAME = "cufes/libcufes.so"
 
 
@@ -67,58 +66,3 @@ def library_path() -> str:
         searched.append(f"{path} ({reason})")
     places = ", ".join(searched)
     raise LibraryError(f"libcufes.so is not installed; looked for {places}; reinstall cyfes")
-
-
-def wrapper(dtype: str) -> Any:
-    """Return the extension module for a precision.
-
-    Parameters
-    ----------
-    dtype : {"float64", "float32"}
-        The precision.
-
-    Raises
-    ------
-    LibraryError
-        If the extension, or libcufes, is missing or cannot be loaded.
-    """
-    try:
-        if dtype == "float64":
-            from cyfes.native import wrapper as module
-        else:
-            from cyfes import wrapper_f32 as module  # type: ignore[no-redef]
-    except LibraryError:
-        raise
-    except ImportError as error:
-        raise LibraryError(_why_no_extension(error)) from error
-    return module
-
-
-def text_module() -> Any:
-    """Return the extension module that reads and writes text.
-
-    Raises
-    ------
-    LibraryError
-        If it is missing or cannot be loaded.
-    """
-    try:
-        from cyfes.native import _text
-    except ImportError as error:
-        raise LibraryError(_why_no_extension(error)) from error
-    return _text
-
-
-def _why_no_extension(error: ImportError) -> str:
-    if (_FOLDER / "wrapper.pyx").exists():
-        return (
-            f"cyfes was imported from its source tree at {_SITE}, which has no compiled "
-            "extensions: run `pip install .` there and start Python in another directory"
-        )
-    # Seldom needed, and it takes its time to import.
-    import platform
-
-    return (
-        f"the extensions of cyfes at {_FOLDER} do not load in CPython "
-        f"{platform.python_version()}: {error}; reinstall cyfes"
-    )

@@ -15,8 +15,8 @@ from cyfes.base.arrays import bandwidth_rows
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 from cyfes.native.constants import GAUSSIAN, LOG_GAUSSIAN, STRETCHED_GAUSSIAN
+from cyfes.native.extensions import wrapper
 from cyfes.native.gpu_arrays import Library, on_device
-from cyfes.native.library import wrapper
 from cyfes.sums.grid_sum import one_row, out_arrays
 from cyfes.sums.planning import path_number
 from cyfes.surface import FreeEnergySurface

@@ -9,7 +9,7 @@ import numpy as np
 from cyfes.errors import InputError
 from cyfes.native import device_choice
 from cyfes.native.constants import BOXED_GAUSSIAN, GAUSSIAN
-from cyfes.native.library import wrapper
+from cyfes.native.extensions import wrapper
 from cyfes.sums.planning import check_memory
 from cyfes.sums.sharing import shared
 

@@ -12,8 +12,8 @@ from cyfes.errors import InputError
 from cyfes.model.hills import Hills
 from cyfes.native import device_choice
 from cyfes.native.constants import BOXED_GAUSSIAN, CPU, GAUSSIAN, STRETCHED_GAUSSIAN
+from cyfes.native.extensions import wrapper
 from cyfes.native.gpu_arrays import on_device
-from cyfes.native.library import wrapper
 from cyfes.sums.grid_sum import GridSum, Means, one_row, surface_room, within
 from cyfes.sums.planning import Work, path_number
 from cyfes.sums.sharing import shared

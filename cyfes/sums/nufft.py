@@ -4,18 +4,23 @@ V(x) = Σ_n h_n G(x - c_n) is a convolution: the transform of V is that of the p
 c_n, which the optional package finufft computes, on a CUDA device cufinufft, times that of a
 Gaussian. Its cost hardly grows with the number of hills. Axes that are not periodic are continued
 until no image is felt.
+
+The packages come with ``pip install cyfes[nufft]`` and, for a GPU, ``cyfes[nufft-cuda]``.
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
 from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cyfes.base.optional_packages import need
-from cyfes.errors import InputError
+from cyfes.errors import DeviceError, DeviceMemoryError, InputError
 from cyfes.native import device_choice
 from cyfes.native.constants import CPU, GAUSSIAN
 
@@ -32,6 +37,9 @@ _VANISHES = 8.6
 
 # What is asked for of the transforms; they reach some 1e-13 of the largest value.
 _TOLERANCE = 1e-14
+
+# What cufinufft's library is linked to but does not find by itself, and the packages that bring it.
+_LIBRARIES = {"nvidia.cuda_runtime": "libcudart.so.12", "nvidia.cufft": "libcufft.so.11"}
 
 
 class Engine(NamedTuple):
@@ -106,16 +114,63 @@ def add_by_fourier_transform(
 
 
 def _engine(device: int) -> AbstractContextManager[Engine]:
-    if device == CPU:
-        return _host_engine()
-    from cyfes.sums import nufft_cuda
-
-    return nufft_cuda.engine(device)
+    return _host_engine() if device == CPU else cuda_engine(device)
 
 
 @contextmanager
 def _host_engine() -> Iterator[Engine]:
     yield Engine(np, need("finufft", "the nufft plan"), {}, np.asarray)
+
+
+@contextmanager
+def cuda_engine(device: int) -> Iterator[Engine]:
+    """Give what computes on a device, which is CuPy's current one within.
+
+    Raises
+    ------
+    MissingDependencyError
+        If CuPy or cufinufft is not installed, or a library that it needs.
+    DeviceError
+        If a transform fails; `DeviceMemoryError` if the memory of the device is too small.
+    """
+    cupy = need("cupy", "the nufft plan on a GPU")
+    _load_libraries()
+    cufinufft = need("cufinufft", "the nufft plan on a GPU")
+    where = device_choice.name([device])
+    try:
+        # cufinufft works on the default stream, and its plans belong to the current device.
+        with cupy.cuda.Device(device), cupy.cuda.Stream.null:
+            yield Engine(cupy, cufinufft, {"gpu_device_id": device}, cupy.asnumpy)
+    except cupy.cuda.memory.OutOfMemoryError as error:
+        raise DeviceMemoryError(
+            f"{where} has too little free memory for the nufft plan: {error}; use another plan, a "
+            'coarser grid, or device="cpu"'
+        ) from error
+    except RuntimeError as error:
+        # All that cufinufft says is which of its steps failed.
+        raise DeviceError(
+            f"the nufft plan failed on {where}: {error}; its memory may be too small for the "
+            'transform; use another plan, or device="cpu"'
+        ) from error
+
+
+def _load_libraries() -> None:
+    """Load the libraries of CUDA that are installed as packages, so that cufinufft finds them."""
+    for package, library in _LIBRARIES.items():
+        for folder in _folders(package):
+            path = Path(folder) / "lib" / library
+            if path.is_file():
+                ctypes.CDLL(str(path))
+                break
+
+
+def _folders(package: str) -> list[str]:
+    try:
+        spec = find_spec(package)
+    except ModuleNotFoundError:
+        # Not even the package that it is a part of.
+        return []
+    return [] if spec is None else list(spec.submodule_search_locations or ())
 
 
 def _check_served(task: GridSum, means: Means) -> None:
