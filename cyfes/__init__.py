@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, List
 from cyfes._version import __version__
 
 if TYPE_CHECKING:
+    from cyfes.cyfes45.files import read_out, save_cube, save_dat, save_fes
     from cyfes.cyfes45.path_fes import (
         DevicePathFES,
         DevicePathFES_f32,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         StreamPathFES,
         StreamPathFES_f32,
     )
-    from cyfes.cyfes45.tables import read_out, save_dat, save_fes
     from cyfes.errors import (
         CyfesError,
         CyfesWarning,
@@ -34,27 +34,36 @@ if TYPE_CHECKING:
         MissingDependencyError,
     )
     from cyfes.io.colvar_files import iter_colvar, read_colvar
-    from cyfes.io.cube_files import save_cube
     from cyfes.io.hills_files import iter_hills, read_hills
     from cyfes.io.opes_files import read_kernels, read_states
+    from cyfes.landscape.basins import Basins, Minimum
+    from cyfes.landscape.minimum_path import EnergyPath
+    from cyfes.landscape.projection import cut
     from cyfes.landscape.regions import box
     from cyfes.model.colvar import Colvar
     from cyfes.model.grid import Grid
     from cyfes.model.hills import Hills
     from cyfes.model.opes_kernels import Kernels
     from cyfes.native.device_choice import Device, devices
+    from cyfes.plotting import plot, plot_path, plot_series
     from cyfes.studies.bias_offset import BiasOffset, bias_offset
-    from cyfes.studies.blocks import reweight_blocks
-    from cyfes.studies.convergence import convergence
-    from cyfes.sums.hill_sums import bias, sum_hills
+    from cyfes.studies.blocks import BlockedSurface, Estimate, reweight_blocks
+    from cyfes.studies.convergence import Convergence, convergence
+    from cyfes.studies.langevin import Run, metadynamics
+    from cyfes.sums.dask_cluster import sum_hills_dask
+    from cyfes.sums.hills_at_points import bias
+    from cyfes.sums.hills_on_grid import sum_hills
     from cyfes.sums.opes_sum import sum_kernels
     from cyfes.sums.reweighting import reweight
     from cyfes.surface import FreeEnergySurface, load
 
 # Where each public name is defined; a test compares this with the imports above and __all__.
 _MODULES = {
+    "Basins": "cyfes.landscape.basins",
     "BiasOffset": "cyfes.studies.bias_offset",
+    "BlockedSurface": "cyfes.studies.blocks",
     "Colvar": "cyfes.model.colvar",
+    "Convergence": "cyfes.studies.convergence",
     "CyfesError": "cyfes.errors",
     "CyfesWarning": "cyfes.errors",
     "Device": "cyfes.native.device_choice",
@@ -62,6 +71,8 @@ _MODULES = {
     "DeviceMemoryError": "cyfes.errors",
     "DevicePathFES": "cyfes.cyfes45.path_fes",
     "DevicePathFES_f32": "cyfes.cyfes45.path_fes",
+    "EnergyPath": "cyfes.landscape.minimum_path",
+    "Estimate": "cyfes.studies.blocks",
     "FastBias": "cyfes.cyfes45.path_fes",
     "FastBias_f32": "cyfes.cyfes45.path_fes",
     "FastPathFES": "cyfes.cyfes45.path_fes",
@@ -73,36 +84,47 @@ _MODULES = {
     "InputError": "cyfes.errors",
     "Kernels": "cyfes.model.opes_kernels",
     "LibraryError": "cyfes.errors",
+    "Minimum": "cyfes.landscape.basins",
     "MissingDependencyError": "cyfes.errors",
     "PathFES": "cyfes.cyfes45.path_fes",
     "PathFES_f32": "cyfes.cyfes45.path_fes",
+    "Run": "cyfes.studies.langevin",
     "StreamPathFES": "cyfes.cyfes45.path_fes",
     "StreamPathFES_f32": "cyfes.cyfes45.path_fes",
-    "bias": "cyfes.sums.hill_sums",
+    "bias": "cyfes.sums.hills_at_points",
     "bias_offset": "cyfes.studies.bias_offset",
     "box": "cyfes.landscape.regions",
     "convergence": "cyfes.studies.convergence",
+    "cut": "cyfes.landscape.projection",
     "devices": "cyfes.native.device_choice",
     "iter_colvar": "cyfes.io.colvar_files",
     "iter_hills": "cyfes.io.hills_files",
     "load": "cyfes.surface",
+    "metadynamics": "cyfes.studies.langevin",
+    "plot": "cyfes.plotting",
+    "plot_path": "cyfes.plotting",
+    "plot_series": "cyfes.plotting",
     "read_colvar": "cyfes.io.colvar_files",
     "read_hills": "cyfes.io.hills_files",
     "read_kernels": "cyfes.io.opes_files",
+    "read_out": "cyfes.cyfes45.files",
     "read_states": "cyfes.io.opes_files",
-    "read_out": "cyfes.cyfes45.tables",
     "reweight": "cyfes.sums.reweighting",
     "reweight_blocks": "cyfes.studies.blocks",
-    "save_cube": "cyfes.io.cube_files",
-    "save_dat": "cyfes.cyfes45.tables",
-    "save_fes": "cyfes.cyfes45.tables",
-    "sum_hills": "cyfes.sums.hill_sums",
+    "save_cube": "cyfes.cyfes45.files",
+    "save_dat": "cyfes.cyfes45.files",
+    "save_fes": "cyfes.cyfes45.files",
+    "sum_hills": "cyfes.sums.hills_on_grid",
+    "sum_hills_dask": "cyfes.sums.dask_cluster",
     "sum_kernels": "cyfes.sums.opes_sum",
 }
 
 __all__ = [
+    "Basins",
     "BiasOffset",
+    "BlockedSurface",
     "Colvar",
+    "Convergence",
     "CyfesError",
     "CyfesWarning",
     "Device",
@@ -110,6 +132,8 @@ __all__ = [
     "DeviceMemoryError",
     "DevicePathFES",
     "DevicePathFES_f32",
+    "EnergyPath",
+    "Estimate",
     "FastBias",
     "FastBias_f32",
     "FastPathFES",
@@ -121,9 +145,11 @@ __all__ = [
     "InputError",
     "Kernels",
     "LibraryError",
+    "Minimum",
     "MissingDependencyError",
     "PathFES",
     "PathFES_f32",
+    "Run",
     "StreamPathFES",
     "StreamPathFES_f32",
     "__version__",
@@ -131,10 +157,15 @@ __all__ = [
     "bias_offset",
     "box",
     "convergence",
+    "cut",
     "devices",
     "iter_colvar",
     "iter_hills",
     "load",
+    "metadynamics",
+    "plot",
+    "plot_path",
+    "plot_series",
     "read_colvar",
     "read_hills",
     "read_kernels",
@@ -146,6 +177,7 @@ __all__ = [
     "save_dat",
     "save_fes",
     "sum_hills",
+    "sum_hills_dask",
     "sum_kernels",
 ]
 

@@ -12,9 +12,9 @@ import reference
 
 import cyfes
 from cyfes.native import wrapper, wrapper_f32
-from cyfes.sums import hill_sums
 from cyfes.sums.boxes import boxes
 from cyfes.sums.grid_sum import GridSum
+from cyfes.sums.hills_on_grid import joined, sum_rows
 
 CPU, STRETCHED, GAUSSIAN, BOXED, LOG = -1, 0, 1, 2, 3
 DIRECT, SEPARABLE = 1, 2
@@ -122,10 +122,8 @@ def test_with_an_interval_boxes_are_as_wide_as_the_grid(
     values, gradient = reference.plumed_free_energy(grid, hills)
     assert_close(surface.values, values, 1e-13)
     assert np.abs(surface.gradient - gradient).max() < 1e-12
-    parts = [
-        hill_sums.sum_rows(hills, grid, rows, **options) for rows in ((0, 30), (30, 31), (31, 58))
-    ]
-    assert_close(hill_sums.joined(parts, grid).values, values, 1e-13)
+    parts = [sum_rows(hills, grid, rows, **options) for rows in ((0, 30), (30, 31), (31, 58))]
+    assert_close(joined(parts, grid).values, values, 1e-13)
 
 
 def test_a_plain_gaussian_with_an_interval_is_refused_without_its_box() -> None:
@@ -156,10 +154,10 @@ def test_parts_and_portions_make_up_the_whole(kernel: str, device: str) -> None:
     hills, grid = tilted_hills([True, False], kernel), grid_of([True, False])
     options: dict[str, Any] = {"device": device, "gradient": True, "truncation": "boxes"}
     whole = cyfes.sum_hills(hills, grid, **options)
-    parts = [hill_sums.sum_rows(hills, grid, rows, **options) for rows in ((0, 4), (4, 5), (5, 9))]
-    joined = hill_sums.joined(parts, grid)
+    parts = [sum_rows(hills, grid, rows, **options) for rows in ((0, 4), (4, 5), (5, 9))]
+    surface = joined(parts, grid)
     added = cyfes.sum_hills([hills[:20], hills[20:]], grid, **options)
-    for found in (joined, added):
+    for found in (surface, added):
         assert_close(found.values, whole.values, 1e-14)
         assert_close(found.gradient, whole.gradient, 1e-14)
 

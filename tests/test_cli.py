@@ -14,7 +14,7 @@ import reference
 from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
 from plumed_files import assert_same_file
 
-import cyfes.sums.hill_sums
+import cyfes.sums.hills_on_grid
 from cyfes._version import __version__
 from cyfes.cli.main import main
 from cyfes.errors import (
@@ -328,7 +328,7 @@ def test_what_stops_a_sum_gives_its_status(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(cyfes.sums.hill_sums, "sum_hills", fail)
+    monkeypatch.setattr(cyfes.sums.hills_on_grid, "sum_hills", fail)
     assert _sum_hills("--bin", "3,3") == status
     assert capsys.readouterr().err == message
     assert not Path("fes.dat").exists()
@@ -338,7 +338,7 @@ def test_what_stops_a_sum_gives_its_status(
 def test_an_internal_error_is_status_70_with_the_traceback(
     capsys: CAPTURE, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cyfes.sums.hill_sums, "sum_hills", None)
+    monkeypatch.setattr(cyfes.sums.hills_on_grid, "sum_hills", None)
     assert _sum_hills("--bin", "3,3") == 70
     printed = capsys.readouterr().err
     assert printed.startswith("Traceback")

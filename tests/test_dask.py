@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 
 import cyfes
-from cyfes.sums import hill_sums
+from cyfes.sums import hills_on_grid
 
 
 def problem(count: int = 200) -> tuple[cyfes.Hills, cyfes.Grid]:
@@ -34,10 +33,10 @@ def test_rows_of_a_grid_make_up_the_surface(kernel: str, gradient: bool) -> None
     whole = cyfes.sum_hills(hills, grid, "cpu", gradient=gradient)
     ends = [0, 7, 8, 25, 40]
     parts = [
-        hill_sums.sum_rows(hills, grid, rows, "cpu", gradient=gradient)
+        hills_on_grid.sum_rows(hills, grid, rows, "cpu", gradient=gradient)
         for rows in zip(ends, ends[1:])
     ]
-    surface = hill_sums.joined(parts, grid)
+    surface = hills_on_grid.joined(parts, grid)
     room = 1e-14 * np.abs(whole.values).max()
     np.testing.assert_allclose(surface.values, whole.values, rtol=0, atol=room)
     assert (surface.gradient is None) == (not gradient)
@@ -49,14 +48,13 @@ def test_rows_of_a_grid_make_up_the_surface(kernel: str, gradient: bool) -> None
 def test_rows_have_no_transform() -> None:
     hills, grid = problem()
     with pytest.raises(cyfes.InputError, match="which has no parts"):
-        hill_sums.sum_rows(hills, grid, (0, 4), "cpu", plan="nufft")
+        hills_on_grid.sum_rows(hills, grid, (0, 4), "cpu", plan="nufft")
 
 
 def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dask", None)
-    monkeypatch.delitem(sys.modules, "cyfes.sums.dask_cluster", raising=False)
     with pytest.raises(cyfes.MissingDependencyError, match=r"pip install 'cyfes\[dask\]'"):
-        importlib.import_module("cyfes.sums.dask_cluster")
+        cyfes.sum_hills_dask(*problem())
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +70,6 @@ def cluster() -> Any:
 @pytest.mark.usefixtures("cluster")
 @pytest.mark.filterwarnings("default")
 def test_parts_of_the_grid_and_of_the_hills_on_a_cluster() -> None:
-    from cyfes.sums import dask_cluster
-
     hills, grid = problem()
     expected = cyfes.sum_hills(hills, grid, "cpu", gradient=True)
     room = 1e-13 * np.abs(expected.values).max()
@@ -88,12 +84,12 @@ def test_parts_of_the_grid_and_of_the_hills_on_a_cluster() -> None:
         for i in range(3)
     ]
     for source in (hills, halves):
-        found = dask_cluster.sum_hills(source, grid, parts=5, device="cpu", gradient=True)
+        found = cyfes.sum_hills_dask(source, grid, parts=5, device="cpu", gradient=True)
         np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=room)
         off = np.asarray(found.gradient) - np.asarray(expected.gradient)
         assert np.abs(off).max() <= 10 * room
     assert found.names == expected.names
     with pytest.raises(cyfes.InputError, match="parts: found 0"):
-        dask_cluster.sum_hills(hills, grid, parts=0)
+        cyfes.sum_hills_dask(hills, grid, parts=0)
     with pytest.raises(cyfes.InputError, match="hills: found none"):
-        dask_cluster.sum_hills([], grid)
+        cyfes.sum_hills_dask([], grid)

@@ -20,7 +20,7 @@ from cyfes.cli.main import main
 from cyfes.native import device_choice
 from cyfes.native.constants import CPU
 from cyfes.native.extensions import wrapper
-from cyfes.sums import grid_sum, hill_sums
+from cyfes.sums import grid_sum, hills_at_points, hills_on_grid
 from cyfes.sums.sharing import shared
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Pretended:
 def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, int]]]:
     """A machine with two usable GPUs; the device and the number of rows of each call."""
     seen: list[tuple[int, int]] = []
-    for module in (device_choice, grid_sum, hill_sums):
+    for module in (device_choice, grid_sum, hills_at_points):
         monkeypatch.setattr(module, "wrapper", lambda dtype: Pretended(dtype, seen))
     device_choice._usable.cache_clear()
     yield seen
@@ -95,10 +95,10 @@ def test_surface_is_made_of_what_each_device_computes(
     first, second = (1, 0) if device == "cuda:1,0" else (0, 1)
     assert sorted(calls) == sorted([(first, 20), (second, 21)])
     parts = [
-        hill_sums.sum_rows(hills(kernel), GRID, rows, "cpu", **options)
+        hills_on_grid.sum_rows(hills(kernel), GRID, rows, "cpu", **options)
         for rows in ((0, 20), (20, 41))
     ]
-    expected = hill_sums.joined(parts, GRID)
+    expected = hills_on_grid.joined(parts, GRID)
     np.testing.assert_array_equal(found.values, expected.values)
     np.testing.assert_array_equal(np.asarray(found.gradient), np.asarray(expected.gradient))
     assert found.device == f"cuda:{first},{second}"

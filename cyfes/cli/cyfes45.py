@@ -16,14 +16,14 @@ import numpy as np
 
 from cyfes.cli import common
 from cyfes.cli.common import UsageError, say
+from cyfes.cyfes45.files import dat_blocks, read_out
 from cyfes.cyfes45.path_fes import KT
-from cyfes.cyfes45.tables import dat_blocks, read_out
 from cyfes.errors import CyfesWarning, InputError
 from cyfes.io.cube_files import BOHR, cube_blocks
 from cyfes.io.text_files import check_target, write_text
 from cyfes.model.grid import Grid
 from cyfes.model.hills import Hills
-from cyfes.sums.hill_sums import sum_hills
+from cyfes.sums.hills_on_grid import sum_hills
 from cyfes.sums.reweighting import reweight
 
 if TYPE_CHECKING:

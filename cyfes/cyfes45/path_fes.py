@@ -16,7 +16,7 @@ from cyfes.errors import InputError
 from cyfes.native import device_choice
 from cyfes.native.constants import GAUSSIAN, LOG_GAUSSIAN
 from cyfes.native.gpu_arrays import on_device
-from cyfes.sums.hill_sums import sum_at
+from cyfes.sums.hills_at_points import sum_at
 from cyfes.sums.planning import Work
 
 if TYPE_CHECKING:

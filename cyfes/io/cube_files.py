@@ -6,7 +6,6 @@ axes, the atoms, and the values, six a line, the last axis fastest, each run of 
 
 from __future__ import annotations
 
-import operator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cyfes._version import __version__
-from cyfes.base.arrays import as_matrix
 from cyfes.errors import InputError
 from cyfes.io.compression import read_whole
 from cyfes.io.text_files import write_text
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from cyfes.io.column_files import Path_
     from cyfes.model.surface_data import SurfaceData
@@ -42,96 +40,6 @@ _HEADER_LINES = 6
 
 # The format has room for two digits of an exponent.
 _SMALLEST = 1e-99
-
-
-def save_cube(
-    file_name: str | os.PathLike[str],
-    ovec: ArrayLike,
-    x_grids: int,
-    x_shift: float,
-    y_grids: int,
-    y_shift: float,
-    z_grids: int,
-    z_shift: float,
-    Z: ArrayLike,  # noqa: N803 - CyFES's name
-    use_bohr: bool = True,
-    *,
-    comment: str = "free energy in kcal/mol",
-) -> int:
-    """Write values on a regular three-dimensional grid as a Gaussian cube file.
-
-    Lengths in the file are in bohr, values as they are given. The format wants an atom: the file
-    has a hydrogen in the middle of the grid.
-
-    Parameters
-    ----------
-    file_name : path-like
-        The file, gzipped if it ends with ``.gz``; an older one is replaced.
-    ovec : array_like, shape (3,)
-        The first point of the grid.
-    x_grids, y_grids, z_grids : int
-        The numbers of points along the axes.
-    x_shift, y_shift, z_shift : float
-        The distances between neighbouring points.
-    Z : array_like, shape (x_grids, y_grids, z_grids), or flat
-        The values; z runs fastest.
-    use_bohr : bool
-        Whether to convert lengths from Å to bohr. If false, they are taken to be in bohr already.
-    comment : str
-        The second line of the file: what the values are; ASCII.
-
-    Returns
-    -------
-    int
-        1, as in CyFES 4.5.
-
-    Raises
-    ------
-    InputError
-        If a shape is wrong, a number is not finite, a distance or a number of points is not above
-        zero, or the comment is not one line.
-    OSError
-        If the file cannot be written.
-    """
-    origin = _three_numbers("ovec", ovec)
-    shape = [_point_count(axis, n) for axis, n in zip("xyz", (x_grids, y_grids, z_grids))]
-    steps = _three_numbers("x_shift, y_shift, z_shift", (x_shift, y_shift, z_shift))
-    if not (steps > 0.0).all():
-        raise InputError(f"x_shift, y_shift, z_shift: found {steps}, expected more than zero")
-    if not comment.isascii() or not comment.isprintable():
-        raise InputError(f"comment: found {comment!r}, expected one line of ASCII text")
-    unit = BOHR if use_bohr else 1.0
-    values = _values(Z, shape)
-    write_text(
-        file_name, cube_blocks(origin / unit, steps / unit, values, comment), keep_older=False
-    )
-    return 1
-
-
-def _three_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    if np.shape(values) != (3,):
-        raise InputError(f"{name}: found shape {np.shape(values)}, expected (3,)")
-    numbers: NDArray[np.float64] = as_matrix(name, values, 1, np.float64)[:, 0]
-    return numbers
-
-
-def _point_count(axis: str, value: int) -> int:
-    try:
-        count = operator.index(value)
-    except TypeError:
-        count = 0
-    if count < 1:
-        raise InputError(f"{axis}_grids: found {value!r}, expected a whole number above zero")
-    return count
-
-
-def _values(values: ArrayLike, shape: Sequence[int]) -> NDArray[np.float64]:
-    array = np.asarray(values)
-    size = shape[0] * shape[1] * shape[2]
-    if array.shape not in ((size,), tuple(shape)):
-        raise InputError(f"Z: found shape {array.shape}, expected {tuple(shape)} or ({size},)")
-    numbers: NDArray[np.float64] = as_matrix("Z", array.reshape(size), 1, np.float64)
-    return numbers.reshape(shape)
 
 
 def cube_blocks(

@@ -9,7 +9,7 @@ import numpy as np
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 from cyfes.model.grid import Grid
-from cyfes.sums import hill_sums
+from cyfes.sums import hills_on_grid
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -110,7 +110,7 @@ def bias_offset(
     for start in range(0, len(hills), step):
         part = hills[start : start + step]
         # Summed, the heights of a file give -F; as they were laid, they give V.
-        bias -= (1.0 - 1.0 / factor) * hill_sums.sum_hills(part, grid, device).values
+        bias -= (1.0 - 1.0 / factor) * hills_on_grid.sum_hills(part, grid, device).values
         assert part.times is not None  # noqa: S101  as was checked
         times.append(part.times[-1])
         values.append(_offset(bias, kT, factor, method))

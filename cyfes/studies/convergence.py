@@ -12,7 +12,7 @@ import numpy as np
 
 from cyfes.errors import InputError
 from cyfes.landscape.regions import log_population, masks
-from cyfes.sums.hill_sums import sum_hills
+from cyfes.sums.hills_on_grid import sum_hills
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

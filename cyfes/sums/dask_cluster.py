@@ -15,7 +15,7 @@ from cyfes.base.optional_packages import need
 from cyfes.errors import InputError
 from cyfes.io.hills_files import read_hills
 from cyfes.model.hills import Hills
-from cyfes.sums import hill_sums
+from cyfes.sums import hills_on_grid
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 
     Source = Union[Hills, str, "os.PathLike[str]"]
 
-dask = need("dask", "cyfes.sums.dask_cluster")
 
-
-def sum_hills(
+def sum_hills_dask(
     hills: Source | Sequence[Source], grid: Grid, parts: int = 8, **options: Any
 ) -> FreeEnergySurface:
     """Return the free-energy surface F = -Σ hills, summed by the workers of a cluster.
@@ -57,18 +55,23 @@ def sum_hills(
     ------
     InputError
         As `cyfes.sum_hills` does, or if there is no item, or no part.
+    MissingDependencyError
+        If dask is not installed.
     """
     if parts < 1:
         raise InputError(f"parts: found {parts}, expected at least 1")
     items = [hills] if isinstance(hills, (Hills, str, os.PathLike)) else list(hills)
     if not items:
         raise InputError("hills: found none, expected Hills or HILLS files")
+    dask = need("dask", "sum_hills_dask")
     if len(items) > 1:
-        return _added(items, grid, options)
-    return _joined(items[0], grid, parts, options)
+        return _added(dask, items, grid, options)
+    return _joined(dask, items[0], grid, parts, options)
 
 
-def _added(items: list[Source], grid: Grid, options: dict[str, Any]) -> FreeEnergySurface:
+def _added(
+    dask: Any, items: list[Source], grid: Grid, options: dict[str, Any]
+) -> FreeEnergySurface:
     """Return the sum of the surfaces of all items, added in pairs on the workers."""
     summed = dask.delayed(_whole)
     surfaces = [summed(item, grid, options) for item in items]
@@ -79,7 +82,9 @@ def _added(items: list[Source], grid: Grid, options: dict[str, Any]) -> FreeEner
     return surface
 
 
-def _joined(item: Source, grid: Grid, parts: int, options: dict[str, Any]) -> FreeEnergySurface:
+def _joined(
+    dask: Any, item: Source, grid: Grid, parts: int, options: dict[str, Any]
+) -> FreeEnergySurface:
     """Return the surface whose parts along the first axis the workers compute."""
     points = grid.shape[0]
     parts = min(parts, points)
@@ -87,7 +92,7 @@ def _joined(item: Source, grid: Grid, parts: int, options: dict[str, Any]) -> Fr
     source = dask.delayed(item) if isinstance(item, Hills) else item
     part_of = dask.delayed(_part)
     pieces = dask.compute(*(part_of(source, grid, pair, options) for pair in zip(ends, ends[1:])))
-    return hill_sums.joined(pieces, grid)
+    return hills_on_grid.joined(pieces, grid)
 
 
 def _hills(item: Source) -> Hills:
@@ -95,13 +100,13 @@ def _hills(item: Source) -> Hills:
 
 
 def _whole(item: Source, grid: Grid, options: dict[str, Any]) -> FreeEnergySurface:
-    return hill_sums.sum_hills(_hills(item), grid, **options)
+    return hills_on_grid.sum_hills(_hills(item), grid, **options)
 
 
 def _part(
     item: Source, grid: Grid, rows: tuple[int, int], options: dict[str, Any]
-) -> hill_sums.SurfacePart:
-    return hill_sums.sum_rows(_hills(item), grid, rows, **options)
+) -> hills_on_grid.SurfacePart:
+    return hills_on_grid.sum_rows(_hills(item), grid, rows, **options)
 
 
 def _plus(first: FreeEnergySurface, second: FreeEnergySurface) -> FreeEnergySurface:

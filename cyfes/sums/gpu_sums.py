@@ -17,7 +17,8 @@ from cyfes.errors import InputError
 from cyfes.native.constants import GAUSSIAN, LOG_GAUSSIAN, STRETCHED_GAUSSIAN
 from cyfes.native.extensions import wrapper
 from cyfes.native.gpu_arrays import Library, on_device
-from cyfes.sums.grid_sum import one_row, out_arrays
+from cyfes.sums.grid_sum import out_arrays
+from cyfes.sums.hill_arrays import one_row
 from cyfes.sums.planning import path_number
 from cyfes.surface import FreeEnergySurface
 

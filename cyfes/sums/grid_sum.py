@@ -256,12 +256,6 @@ def out_arrays(out: Any, gradient: bool) -> tuple[Any, ...]:
     return arrays
 
 
-def one_row(widths: Any) -> Any:
-    """Return the widths of N hills, or one row of them where all agree; a device's as they are."""
-    alike = isinstance(widths, np.ndarray) and len(widths) > 1 and (widths == widths[0]).all()
-    return widths[:1] if alike else widths
-
-
 def _check_out(array: Any, shape: tuple[int, ...], real: np.dtype[Any]) -> None:
     if not isinstance(array, np.ndarray):
         raise InputError(f"out: found a {type(array).__name__}, expected a NumPy array")

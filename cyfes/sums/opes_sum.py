@@ -14,7 +14,7 @@ import numpy as np
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 from cyfes.model.hills import Hills
-from cyfes.sums.hill_sums import grid_periods
+from cyfes.sums.hill_arrays import grid_periods
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes.errors import CyfesWarning, InputError
-from cyfes.sums import hill_sums
+from cyfes.sums import hills_on_grid
 from cyfes.sums.boxes import wraps
 from cyfes.surface import FreeEnergySurface
 
@@ -61,7 +61,7 @@ class RunningSum:
             As `cyfes.sum_hills` does.
         """
         self._warn_of_wide(hills)
-        added = hill_sums.sum_hills(
+        added = hills_on_grid.sum_hills(
             hills, self._grid, gradient=True, progress=progress, **self._how
         )
         self._sum = added if self._sum is None else _added(self._sum, added)

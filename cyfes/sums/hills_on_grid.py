@@ -1,4 +1,4 @@
-"""Sums of hills: on a grid, as a free-energy surface, and at arbitrary points, as a bias."""
+"""Sums of hills on a grid, which are free-energy surfaces."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cyfes.base.arrays import as_matrix, precision
+from cyfes.base.arrays import precision
 from cyfes.errors import InputError
 from cyfes.model.hills import Hills
 from cyfes.native import device_choice
 from cyfes.native.constants import BOXED_GAUSSIAN, CPU, GAUSSIAN, STRETCHED_GAUSSIAN
-from cyfes.native.extensions import wrapper
-from cyfes.native.gpu_arrays import on_device
-from cyfes.sums.grid_sum import GridSum, Means, one_row, surface_room, within
+from cyfes.sums.grid_sum import GridSum, Means, surface_room, within
+from cyfes.sums.hill_arrays import grid_periods, hills_arrays
 from cyfes.sums.planning import Work, path_number
-from cyfes.sums.sharing import shared
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Optional
 
-    from numpy.typing import ArrayLike, DTypeLike, NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from cyfes.model.grid import Grid
 
@@ -298,140 +296,6 @@ def _nufft_sum(
     return add_by_fourier_transform(tasks[0], means, values, gradient)
 
 
-def bias(
-    points: ArrayLike,
-    hills: Hills,
-    device: str = "auto",
-    dtype: DTypeLike = "float64",
-    *,
-    progress: Progress = None,
-) -> NDArray[Any]:
-    """Return the bias potential V at arbitrary points.
-
-    V = Σ hills (`sum_hills` has the kernels; the plain Gaussian is not cut off here). The heights
-    of hills with a bias factor γ > 1 are those of F and are multiplied by (γ - 1) / γ.
-
-    Parameters
-    ----------
-    points : array_like, shape (M, D)
-        Where, in the units of the D collective variables. Shape (M,) will do for one variable. An
-        array on a CUDA device stays there, and so does the result.
-    hills : Hills
-        The hills; multivariate ones, too.
-    device : str
-        As for `sum_hills`; several devices share the points.
-    dtype : {"float64", "float32"}
-        The precision of the sum. In single precision the exponentials are, too: V is within some
-        1e-6 of its largest value.
-    progress : callable, optional
-        Called from time to time with the part done, 0 to 1; what it raises stops the sum.
-
-    Returns
-    -------
-    ndarray, shape (M,)
-        V, in the unit of the heights.
-
-    Raises
-    ------
-    InputError
-        If the points have another number of variables than the hills, or are not finite, or if a
-        plain Gaussian is wider than its period.
-    DeviceError
-        If the device is absent, unsupported or fails.
-    LibraryError
-        If the compiled part of cyfes is missing.
-    """
-    real = precision(dtype)
-    if on_device(points) or hills.on_device:
-        from cyfes.sums import gpu_sums
-
-        place = gpu_sums.Place.of([points, hills.centers], device, real, progress=progress)
-        widths, scale = _kernel_widths(hills), _bias_scale(hills)
-        there: NDArray[Any] = gpu_sums.bias(points, hills, widths, scale, place)
-        return there
-    where = as_matrix("points", points, hills.ndim, real)
-    if hills.interval is not None:
-        where = np.clip(where, *hills.interval)
-    kernel = STRETCHED_GAUSSIAN if hills.kernel == "stretched-gaussian" else GAUSSIAN
-    devices = device_choice.choose_all(device, Work(len(hills), (len(where),), None, False).seconds)
-    heights = hills.heights * _bias_scale(hills)
-    arrays = (*hills_arrays(hills, heights, real), hills.periods)
-    multivariate = hills.cholesky is not None
-    return sum_at(devices, kernel, arrays, where, multivariate=multivariate, progress=progress)
-
-
-def sum_at(
-    devices: Sequence[int],
-    kernel: int,
-    hills: tuple[NDArray[Any], ...],
-    points: NDArray[Any],
-    **options: Any,
-) -> NDArray[Any]:
-    """Return the sum of hills at points, which the devices share.
-
-    Parameters
-    ----------
-    devices : sequence of int
-        Their numbers.
-    kernel : int
-        The number of the kernel.
-    hills : tuple of ndarray
-        Centres, widths, heights and periods, as `sum_points` of the extensions takes them.
-    points : ndarray, shape (M, D)
-        The points; the result is of their type.
-    **options
-        `multivariate` and `progress`, as there.
-    """
-    values = np.empty(len(points), dtype=points.dtype)
-    progress = options.pop("progress", None)
-
-    def compute(device: int, rows: tuple[int, int], report: Progress) -> None:
-        part = slice(*rows)
-        wrapper(points.dtype.name).sum_points(
-            device, kernel, *hills, points[part], values[part], progress=report, **options
-        )
-
-    shared(devices, len(points), compute, progress)
-    return values
-
-
-def hills_arrays(
-    hills: Hills, heights: NDArray[np.float64], real: np.dtype[Any]
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return centres, widths and heights in one precision; one row of widths where all agree."""
-    arrays = (hills.centers, _kernel_widths(hills), heights)
-    centers, sigmas, scaled = (np.asarray(array, dtype=real) for array in arrays)
-    return centers, sigmas, scaled
-
-
-def _kernel_widths(hills: Hills) -> NDArray[np.float64]:
-    """Return the widths, or the factors of inverse matrices; one row where all agree."""
-    if hills.cholesky is None:
-        widths: NDArray[np.float64] = one_row(hills.sigmas)
-        return widths
-    return _inverse_factors(one_row(hills.cholesky), hills.ndim)
-
-
-def _inverse_factors(packed: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
-    """Return the Cholesky factors of inverse matrices, from those of the matrices.
-
-    Both are lower triangles, packed row by row.
-    """
-    rows, columns = np.tril_indices(ndim)
-    factors = np.zeros((len(packed), ndim, ndim))
-    factors[:, rows, columns] = packed
-    inverses = np.linalg.inv(factors)
-    precisions = inverses.transpose((0, 2, 1)) @ inverses
-    return np.ascontiguousarray(np.linalg.cholesky(precisions)[:, rows, columns])
-
-
-def _bias_scale(hills: Hills) -> NDArray[np.float64]:
-    """Return what heights are multiplied by to be those of the bias."""
-    factors = hills.bias_factors
-    tempered = factors > 1.0
-    return np.where(tempered, 1.0 - 1.0 / np.where(tempered, factors, 1.0), 1.0)
-
-
 def _grid_kernel(hills: Hills, truncation: str) -> int:
     if truncation not in ("plumed", "none", "boxes"):
         raise InputError(f'truncation is {truncation!r}, expected "plumed", "none" or "boxes"')
@@ -450,23 +314,3 @@ def _grid_kernel(hills: Hills, truncation: str) -> int:
             'definition; use kernel="gaussian"'
         )
     return STRETCHED_GAUSSIAN
-
-
-def grid_periods(hills: Hills, grid: Grid) -> NDArray[np.float64]:
-    """Return the period of each axis of the grid, 0 where there is none."""
-    if grid.ndim != hills.ndim:
-        raise InputError(f"the grid has {grid.ndim} axes, the hills have {hills.ndim} variables")
-    lengths = grid.upper - grid.lower
-    for axis, (period, length) in enumerate(zip(hills.periods.tolist(), lengths.tolist())):
-        periodic = grid.periodic[axis]
-        if period and not periodic:
-            raise InputError(
-                f"{hills.names[axis]} is periodic, but axis {axis} of the grid is not; use "
-                "Grid(…, periodic=True) over the whole domain"
-            )
-        if period and abs(length - period) > 1e-9 * period:
-            raise InputError(
-                f"axis {axis} of the grid is {length:g} long, but the period of "
-                f"{hills.names[axis]} is {period:g}; a periodic axis covers its domain once"
-            )
-    return np.where(grid.periodic, lengths, 0.0)
