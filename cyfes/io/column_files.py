@@ -19,7 +19,7 @@ from cyfes.io.plumed_header import with_line
 from cyfes.native.extensions import text_module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Union
 
     from numpy.typing import NDArray
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 # Text is parsed in blocks of this many bytes, so that memory holds numbers, not text.
 _BLOCK = 1 << 22
+
+# Rows are written in blocks of this many.
+_ROWS_PER_BLOCK = 1 << 12
 
 # A line longer than this is no line of numbers, but a file of another kind.
 _LONGEST_LINE = 1 << 20
@@ -97,6 +100,29 @@ def expanded(paths: Iterable[Path_]) -> list[Path]:
 def _natural_order(name: str) -> list[tuple[bool, int, str]]:
     words = re.split("([0-9]+)", name)
     return [(word.isdigit(), int(word) if word.isdigit() else 0, word) for word in words]
+
+
+def column_blocks(header: str, columns: Sequence[NDArray[np.float64]]) -> Iterator[str]:
+    """Yield the text of a column file.
+
+    Parameters
+    ----------
+    header : str
+        The lines above the rows.
+    columns : sequence of ndarray of float64, each of shape (N,) or (N, K)
+        The columns; the first is the time, of which six digits are written, twelve of the others.
+
+    Yields
+    ------
+    str
+        The header, then some thousand rows at a time.
+    """
+    yield header
+    table = np.column_stack(columns)
+    template = "%g" + " %.12g" * (table.shape[1] - 1) + "\n"
+    for start in range(0, len(table), _ROWS_PER_BLOCK):
+        block = table[start : start + _ROWS_PER_BLOCK]
+        yield template * len(block) % tuple(block.ravel().tolist())
 
 
 class ColumnFile:

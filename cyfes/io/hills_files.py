@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyfes.errors import InputError
-from cyfes.io.column_files import ColumnFile, Selection, expanded, flattened
+from cyfes.io.column_files import ColumnFile, Selection, column_blocks, expanded, flattened
 from cyfes.io.hills_header import Layout
+from cyfes.io.plumed_header import column_header, domain_constants
 from cyfes.model.hills import Hills, standard_deviations
 
 if TYPE_CHECKING:
@@ -226,3 +227,33 @@ def _hills_of(layout: Layout, tables: Sequence[NDArray[np.float64]]) -> Hills:
 
 def _joined(tables: Sequence[NDArray[np.float64]], columns: int | slice) -> NDArray[np.float64]:
     return np.concatenate([table[:, columns] for table in tables])
+
+
+def hills_blocks(hills: Hills) -> Iterator[str]:
+    """Yield the text of a HILLS file, with heights as the hills have them.
+
+    Parameters
+    ----------
+    hills : Hills
+        Hills that are not multivariate, with their times.
+
+    Yields
+    ------
+    str
+        The header, then some thousand rows at a time.
+
+    Raises
+    ------
+    InputError
+        If the hills are multivariate, or have no times.
+    """
+    if hills.cholesky is not None or hills.times is None:
+        raise InputError(
+            "hills: found multivariate hills, or no times; expected times and one width for each CV"
+        )
+    sigmas = [f"sigma_{name}" for name in hills.names]
+    constants = {"multivariate": "false", "kerneltype": hills.kernel}
+    constants.update(domain_constants(hills.names, hills.domain))
+    header = column_header(("time", *hills.names, *sigmas, "height", "biasf"), constants)
+    columns = (hills.times, hills.centers, hills.sigmas, hills.heights, hills.bias_factors)
+    return column_blocks(header, columns)

@@ -8,7 +8,7 @@ from cyfes.errors import HillsFileError, InputError
 from cyfes.model.domains import checked_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cyfes.model.domains import Domain
 
@@ -56,6 +56,23 @@ def header_domain(name: str, constants: dict[str, str]) -> Domain:
         return checked_ends(name, (low, high))
     except InputError as error:
         raise HillsFileError(str(error)) from error
+
+
+def column_header(fields: Sequence[str], constants: Mapping[str, str]) -> str:
+    """Return the header of a column file: the names of its columns, and what it sets."""
+    lines = [" ".join(["#! FIELDS", *fields])]
+    lines += [f"#! SET {name} {value}" for name, value in constants.items()]
+    return "\n".join(lines) + "\n"
+
+
+def domain_constants(names: Sequence[str], domain: Sequence[Domain]) -> dict[str, str]:
+    """Return what a header sets for the domains of the periodic ones among some variables."""
+    return {
+        f"{end}_{name}": literal
+        for name, ends in zip(names, domain)
+        if ends is not None
+        for end, literal in zip(("min", "max"), ends)
+    }
 
 
 def grid_header(

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyfes.base.numbers import check_positive
+from cyfes.io.column_files import column_blocks
+from cyfes.io.hills_files import hills_blocks
+from cyfes.io.plumed_header import column_header, domain_constants
 from cyfes.io.text_files import write_text
 from cyfes.landscape.interpolation import AFTER, BEFORE, cells_of, keys_slopes, keys_weights, padded
 from cyfes.model.grid import Grid
@@ -92,22 +95,18 @@ class Run:
         OSError
             If a file cannot be written.
         """
-        write_text(hills, _hills_rows(self.hills[run]))
+        write_text(hills, hills_blocks(self.hills[run]))
         walkers = len(self.samples[run])
         for walker in range(walkers):
             path = Path(colvar)
             name = path if walkers == 1 else path.with_name(f"{path.name}.{walker}")
-            write_text(name, self._colvar_rows(run, walker))
+            write_text(name, self._colvar_blocks(run, walker))
 
-    def _colvar_rows(self, run: int, walker: int) -> Iterator[str]:
-        yield f"#! FIELDS time {' '.join(self.names)} metad.bias metad.rct metad.rbias\n" + "".join(
-            f"#! SET min_{name} {low}\n#! SET max_{name} {high}\n"
-            for name, (low, high), wraps in zip(self.names, self.grid.bounds, self.grid.periodic)
-            if wraps
-        )
+    def _colvar_blocks(self, run: int, walker: int) -> Iterator[str]:
         weights = (self.bias[run, walker], self.offset[run], self.rbias[run, walker])
-        parts = (self.times, self.samples[run, walker], *weights)
-        yield from _rows(np.column_stack(parts))
+        fields = ("time", *self.names, "metad.bias", "metad.rct", "metad.rbias")
+        header = column_header(fields, domain_constants(self.names, self.hills[run].domain))
+        return column_blocks(header, (self.times, self.samples[run, walker], *weights))
 
 
 def metadynamics(
@@ -333,25 +332,3 @@ def _collected(
         offsets.T,
         laid,
     )
-
-
-def _hills_rows(hills: Hills) -> Iterator[str]:
-    sigmas = " ".join(f"sigma_{name}" for name in hills.names)
-    yield (
-        f"#! FIELDS time {' '.join(hills.names)} {sigmas} height biasf\n"
-        f"#! SET multivariate false\n#! SET kerneltype {hills.kernel}\n"
-    ) + "".join(
-        f"#! SET min_{name} {ends[0]}\n#! SET max_{name} {ends[1]}\n"
-        for name, ends in zip(hills.names, hills.domain)
-        if ends
-    )
-    assert hills.times is not None  # noqa: S101  `metadynamics` has noted them
-    columns = (hills.times, hills.centers, hills.sigmas, hills.heights, hills.bias_factors)
-    yield from _rows(np.column_stack(columns))
-
-
-def _rows(table: Floats) -> Iterator[str]:
-    template = "%g" + " %.12g" * (table.shape[1] - 1) + "\n"
-    for start in range(0, len(table), 4096):
-        block = table[start : start + 4096]
-        yield template * len(block) % tuple(block.ravel().tolist())
