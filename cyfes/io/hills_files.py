@@ -235,7 +235,7 @@ def hills_blocks(hills: Hills) -> Iterator[str]:
     Parameters
     ----------
     hills : Hills
-        Hills that are not multivariate, with their times.
+        Hills with their times, neither multivariate nor with an INTERVAL.
 
     Yields
     ------
@@ -245,11 +245,13 @@ def hills_blocks(hills: Hills) -> Iterator[str]:
     Raises
     ------
     InputError
-        If the hills are multivariate, or have no times.
+        If the hills have no times, are multivariate, or have an INTERVAL.
     """
-    if hills.cholesky is not None or hills.times is None:
+    if hills.times is None:
+        raise InputError("hills: found no times, expected them in order to write a HILLS file")
+    if hills.cholesky is not None or hills.interval is not None:
         raise InputError(
-            "hills: found multivariate hills, or no times; expected times and one width for each CV"
+            "hills: found multivariate hills or an INTERVAL, which are not written; expected others"
         )
     sigmas = [f"sigma_{name}" for name in hills.names]
     constants = {"multivariate": "false", "kerneltype": hills.kernel}
