@@ -66,7 +66,7 @@ def graph(package: Path) -> Graph:
 def imported(module: str, named: set[str], modules: set[str]) -> set[str]:
     """Return which modules the names stand for: modules, what they hold, or all of a folder."""
     found = {name if name in modules else name.rpartition(".")[0] for name in named}
-    for folder in named & {f"{name}." for name in modules}:
+    for folder in named & {f"{name}." for name in modules if "." in name}:
         # As in import_module("cyfes.cli." + name).
         found |= {other for other in modules if other.startswith(folder)}
     return (found & modules) - {module}

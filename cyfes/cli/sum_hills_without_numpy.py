@@ -109,7 +109,7 @@ def _parsed(text: bytes) -> tuple[Layout, memoryview[float], int] | None:
     start = number = 0
     while text.startswith(b"#!", start):
         end, number = text.index(b"\n", start), number + 1
-        header = with_line(header, text[start:end], number)
+        header = with_line(header, text[start:end].decode("utf-8", "replace"), number)
         start = end + 1
     if header is None or header.line > 1:
         return None

@@ -262,7 +262,7 @@ class ColumnFile:
         return self._odd_row(words, source, kind) if words else None
 
     def _take_header(self, line: bytes) -> None:
-        self._header = with_line(self._header, line, self._line - 1)
+        self._header = with_line(self._header, line.decode("utf-8", "replace"), self._line - 1)
         # Lines that set constants may follow: the columns are chosen at the next row.
         self._columns = None
 

@@ -15,7 +15,7 @@ import numpy as np
 from cyfes.base.numbers import check_number_format
 from cyfes.errors import InputError
 from cyfes.io.compression import read_whole
-from cyfes.io.plumed_header import grid_header
+from cyfes.io.plumed_header import grid_header, with_line
 from cyfes.io.text_files import write_text
 from cyfes.model.grid import Grid
 from cyfes.model.surface_data import SurfaceData
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cyfes.io.column_files import Path_
+    from cyfes.io.plumed_header import Header
 
 # Some megabytes of text: enough work for the threads that share it.
 _ROWS_PER_BLOCK = 1 << 15
@@ -117,9 +118,9 @@ def read_surface(path: Path) -> SurfaceData:
     """
     text = _text(path)
     try:
-        fields, constants = _header(text)
+        fields, constants, _ = _header(text)
         names = tuple(field for field in fields if f"min_{field}" in constants)
-        if not names or len(names) == len(fields) or fields[: len(names)] != list(names):
+        if not names or len(names) == len(fields) or fields[: len(names)] != names:
             raise InputError(
                 f"found the columns {' '.join(fields)} and the constants "
                 f"{' '.join(constants)}, expected min_, max_, nbins_ and periodic_ of each CV"
@@ -139,22 +140,17 @@ def _text(path: Path) -> str:
         raise InputError(f"{path}: found no text ({error}), expected PLUMED's grid file") from None
 
 
-def _header(text: str) -> tuple[list[str], dict[str, str]]:
-    fields: list[str] = []
-    constants: dict[str, str] = {}
-    for line in io.StringIO(text):
-        words = line.split()
-        if words[:2] == ["#!", "FIELDS"]:
-            fields = words[2:]
-        elif words[:2] == ["#!", "SET"] and len(words) == 4:
-            constants[words[2]] = words[3]
-        elif words and not words[0].startswith("#"):
+def _header(text: str) -> Header:
+    header: Header | None = None
+    for number, line in enumerate(io.StringIO(text), 1):
+        if line.strip() and not line.lstrip().startswith("#"):
             break
-    if not fields:
+        header = with_line(header, line, number)
+    if header is None or not header.fields:
         raise InputError("found no '#! FIELDS' header, expected PLUMED's grid file")
-    if len(set(fields)) < len(fields):
-        raise InputError(f"found the columns {' '.join(fields)}, expected different ones")
-    return fields, constants
+    if len(set(header.fields)) < len(header.fields):
+        raise InputError(f"found the columns {' '.join(header.fields)}, expected different ones")
+    return header
 
 
 def _grid(names: tuple[str, ...], constants: dict[str, str]) -> Grid:
@@ -179,7 +175,7 @@ def _grid(names: tuple[str, ...], constants: dict[str, str]) -> Grid:
     return Grid(lower, [constants[f"max_{name}"] for name in names], bins, periodic)
 
 
-def _columns(text: str, fields: list[str], grid: Grid) -> dict[str, NDArray[np.float64]]:
+def _columns(text: str, fields: tuple[str, ...], grid: Grid) -> dict[str, NDArray[np.float64]]:
     """Return each column in the shape of the grid."""
     try:
         with warnings.catch_warnings():
@@ -215,7 +211,10 @@ def _check_points(
 
 
 def _surface(
-    fields: list[str], names: tuple[str, ...], grid: Grid, columns: dict[str, NDArray[np.float64]]
+    fields: tuple[str, ...],
+    names: tuple[str, ...],
+    grid: Grid,
+    columns: dict[str, NDArray[np.float64]],
 ) -> SurfaceData:
     slopes = [columns.get(f"der_{name}") for name in names]
     gradient = np.stack(slopes) if all(s is not None for s in slopes) else None  # type: ignore[arg-type]

@@ -23,20 +23,20 @@ class Header(NamedTuple):
     line: int
 
 
-def with_line(header: Header | None, line: bytes, number: int) -> Header | None:
+def with_line(header: Header | None, line: str, number: int) -> Header | None:
     """Return what the lines so far say, after one more ``#!`` line.
 
     Parameters
     ----------
     header : Header or None
         What the lines before say; None before the first FIELDS line.
-    line : bytes
+    line : str
         The line. FIELDS begins a new header; SET adds a constant to the one that there is; what is
         neither changes nothing.
     number : int
         The number of the line.
     """
-    words = line.decode("utf-8", "replace").split()
+    words = line.split()
     if words[:2] == ["#!", "FIELDS"]:
         return Header(tuple(words[2:]), {}, number)
     if words[:2] == ["#!", "SET"] and len(words) == 4 and header is not None:
