@@ -84,9 +84,10 @@ def sanitize(session: nox.Session) -> None:
         str(session.run("gcc", f"-print-file-name={name}.so", external=True, silent=True)).strip()
         for name in ("libasan", "libubsan")
     ]
-    names = ["paths", "sums", "boxes", "wrapper", "path_fes", "reweighting", "drop_in"]
-    names += ["text", "column_files"]
-    files = [ROOT / "tests" / f"test_{name}.py" for name in names]
+    tests = ["sums/test_plans", "sums/test_sums", "sums/test_boxes", "sums/test_reweighting"]
+    tests += ["native/test_wrapper", "native/test_text", "io/test_column_files"]
+    tests += ["cyfes45/test_path_fes", "cyfes45/test_drop_in"]
+    files = [ROOT / "tests" / f"{name}.py" for name in tests]
     session.chdir(session.create_tmp())
     # Python itself is not built with them: they must come first, and its own leaks are not ours.
     environment = {"LD_PRELOAD": " ".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"}

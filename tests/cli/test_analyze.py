@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from double_well import KT, double_well, short_run
 from landscapes import MB_MINIMA, MB_SADDLES, mueller_brown
-from test_langevin import KT, double_well, short_run
 
 from cyfes.cli.main import main
 

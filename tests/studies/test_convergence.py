@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_langevin import short_run
+from double_well import short_run
 
 import cyfes
 from cyfes.errors import InputError

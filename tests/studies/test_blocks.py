@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from test_langevin import double_well
+from double_well import double_well
 
 import cyfes
 from cyfes.errors import InputError
