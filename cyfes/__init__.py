@@ -1,7 +1,7 @@
 """Free-energy surfaces of metadynamics runs, on the CPU and on CUDA GPUs.
 
 Importing this package loads no compiled code and calls no CUDA function; the first sum does. Each
-name is imported from its module when it is first used: the command line needs few of them.
+name is imported from its module when it is first used, because the command line needs few of them.
 """
 
 from importlib import import_module
@@ -188,7 +188,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_MODULES[name]), name)
         globals()[name] = value
         return value
-    # Seldom needed, and it takes its time to import.
+    # Imported here, because it is seldom needed and its import takes time.
     from importlib.util import find_spec
 
     if not name.startswith("__") and find_spec(f"{__name__}.{name}"):

@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     int
         The exit status.
     """
-    # Each is imported alone: what the other one needs takes its time.
+    # Only the one that runs is imported, because the imports of the other take time.
     if arguments and re.match("-[A-Za-z]", arguments[0]):
         from cyfes.cli import cyfes45
 

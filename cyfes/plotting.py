@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cyfes.landscape.minimum_path import EnergyPath
     from cyfes.model.surface_data import SurfaceData
 
-# Perceptually even, and told apart by eyes of any colour vision; so are the lines' colours.
+# A perceptually uniform colour map; its colours and those of lines differ for any colour vision.
 COLOUR_MAP = "viridis"
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.35"
 
@@ -46,7 +46,7 @@ _STYLE = {
     "axes.formatter.use_mathtext": True,
 }
 
-# Without a limit, the walls around what was sampled would take all colours.
+# Without a limit, most colours would be used for the high values around the sampled region.
 _HIGHEST_KT = 30.0
 
 _MOST_LEVELS = 15
@@ -120,7 +120,7 @@ def plot(
         return _slices(surface, maximum, step)
     with _style():
         figure, axes = _figure_and_axes(ax)
-        # Where a slice does not reach the lowest point of all, zero stays there.
+        # Zero is the lowest value of all, also where a slice does not contain it.
         flat = replace(surface, values=surface.values - lowest)
         if surface.grid.ndim == 1:
             _curve(axes, flat, maximum, error, label)
@@ -227,7 +227,7 @@ def _style() -> Iterator[None]:
 def _figure_and_axes(ax: Axes | None) -> tuple[Figure, Axes]:
     if ax is not None:
         return ax.figure, ax
-    # Through pyplot, so that plt.show() and notebooks find it.
+    # Made by pyplot, so that plt.show() and notebooks show it.
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(_WIDTH, _HEIGHT), constrained_layout=True)
@@ -264,7 +264,7 @@ def _map(axes: Axes, surface: SurfaceData, maximum: float | None, step: float | 
     (x, y), values = _closed(surface)
     top = _top(surface, maximum)
     shown = np.ma.masked_greater(values.T, top)
-    # Pixels even in vector files: a path for each point would make them huge.
+    # As pixels in vector files, too: a path for each point would make them very large.
     mesh = axes.pcolormesh(
         x,
         y,
@@ -358,7 +358,7 @@ def _top(surface: SurfaceData, maximum: float | None) -> float:
 
 
 def _step(surface: SurfaceData, top: float, step: float | None) -> tuple[float, str]:
-    """Return the distance of contour lines, and how to call it."""
+    """Return the distance of contour lines as a number and as text."""
     if step is not None:
         step = check_positive("step", step)
         return step, " ".join(filter(None, (f"{step:g}", surface.unit)))

@@ -82,7 +82,7 @@ class FreeEnergySurface(SurfaceData):
 
     def __dlpack_device__(self) -> Any:
         """Return where the values lie, as DLPack numbers devices; 1 is the host."""
-        # NumPy has it since 1.22.
+        # NumPy has this method since 1.22.
         return getattr(self.values, "__dlpack_device__", lambda: (1, 0))()
 
     def to_host(self) -> FreeEnergySurface:
@@ -108,7 +108,7 @@ class FreeEnergySurface(SurfaceData):
 
     def _repr_html_(self) -> str:
         """Return a table of what is known, for notebooks."""
-        # Seldom needed.
+        # Imported here, because it is seldom needed.
         from html import escape
 
         facts = {
@@ -344,7 +344,7 @@ class FreeEnergySurface(SurfaceData):
         return energy * (populations[0] - populations[1])
 
     def known_kT(self, kT: float | None = None) -> float:  # noqa: N802 - the symbol of the field
-        """Return kT as given, or the surface's own; refuse to go on without.
+        """Return the given kT, or otherwise that of the surface.
 
         Parameters
         ----------

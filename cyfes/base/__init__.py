@@ -1,1 +1,1 @@
-"""What all other parts stand on: number literals, checks of arguments, units, progress."""
+"""What all other folders may import: numbers, checks of arrays, units, progress, packages."""

@@ -13,7 +13,7 @@ _LITERAL = re.compile(
     rf"(?:/(?P<divisor>{_UNSIGNED}))?"
 )
 
-# Three digits at most: a width or precision of millions is a slip, and would eat the memory.
+# At most three digits: a width or precision of millions is a mistake, and would fill the memory.
 _FORMAT = re.compile(r"(?P<lead> *%[-+ #0]*[0-9]{0,3}(?:\.[0-9]{0,3})?)l?(?P<kind>[eEfFgG])")
 
 
@@ -33,7 +33,7 @@ def parse_number(text: str) -> float:
     Raises
     ------
     InputError
-        If `text` is nothing of the kind, or not finite.
+        If `text` is no such literal, or not finite.
     """
     match = _LITERAL.fullmatch(text.strip())
     if match is None:
@@ -66,7 +66,7 @@ def format_number(value: float) -> str:
 
 
 def check_number_format(fmt: str) -> str:
-    """Check a C format for one floating-point number, and return it in Python's spelling.
+    """Check a C format for one floating-point number, and return it as Python writes it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Packages that only some functions need: imported when they are, named when they are missing."""
+"""Packages that only some functions need, which are imported when one of these is called."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from cyfes.errors import MissingDependencyError
 
-# What `pip install cyfes[…]` brings each with; as in pyproject.toml.
+# The extra of this package that installs each; the same as in pyproject.toml.
 _EXTRAS = {
     "matplotlib": "plot",
     "xarray": "xarray",

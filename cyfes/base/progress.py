@@ -1,4 +1,4 @@
-"""How far a long computation is, on a terminal."""
+"""The progress of a long computation: a bar on a terminal, and parts of a whole."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cyfes.base.optional_packages import need
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Nobody looks at a bar for less.
+# A computation that takes less, in seconds, shows no bar.
 _DELAY = 1.0
 
 _LAYOUT = "cyfes: {desc} {percentage:3.0f} %|{bar}| {elapsed} elapsed, {remaining} to go"
@@ -24,7 +24,7 @@ class Progress:
     when : {"auto", "always", "never"}
         "auto": on a terminal, after a second, and if tqdm is installed.
     what : str
-        What is done.
+        What is computed, for the text beside the bar.
 
     Raises
     ------
@@ -52,17 +52,43 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
 
     def report(self, done: float) -> None:
-        """Show the part that is done, 0 to 1; what goes back is not shown."""
+        """Show the part that is done, 0 to 1; a smaller part than before changes nothing."""
         if self._bar is not None and done > self._bar.n:
             self._bar.update(done - self._bar.n)
 
-    def within(self, start: float, end: float) -> Callable[[float], None] | None:
-        """Return a function that reports the part done of what lies between two parts."""
-        if self._bar is None:
-            return None
-        return lambda part: self.report(start + (end - start) * part)
+    def part(self, start: float, end: float) -> Callable[[float], object] | None:
+        """Return a function that is told how much of one part is done; None without a bar.
+
+        Parameters
+        ----------
+        start, end : float
+            Where the part begins and ends in the whole, 0 to 1.
+        """
+        return None if self._bar is None else part_of_progress(self.report, start, end)
+
+
+def part_of_progress(
+    progress: Callable[[float], object] | None, start: float, end: float
+) -> Callable[[float], object] | None:
+    """Return a function that takes how much of one part is done, and reports it for the whole.
+
+    Parameters
+    ----------
+    progress : callable or None
+        Takes how much of the whole is done, 0 to 1; None if nobody asks for it.
+    start, end : float
+        Where the part begins and ends in the whole, 0 to 1.
+
+    Returns
+    -------
+    callable or None
+        Takes how much of the part is done, 0 to 1; None if `progress` is.
+    """
+    if progress is None:
+        return None
+    return lambda done: progress(start + (end - start) * done)

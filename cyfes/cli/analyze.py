@@ -17,7 +17,7 @@ from cyfes.cli.common import (
     list_of,
     number,
     positive_number,
-    say,
+    print_message,
 )
 from cyfes.cli.surface_options import check_places, is_region, point_of, region_of, with_units
 from cyfes.io.text_files import check_target, write_text
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 
 SIGNED_OPTIONS = surface_options.SIGNED_OPTIONS
 
-# Each pair of more minima than this would fill the screen.
+# With more minima than this, the barriers of all pairs would fill the screen.
 _MOST_PAIRED = 6
 
-# An error from fewer blocks is itself not known to better than a factor.
+# With fewer blocks the error itself is too uncertain to compare.
 _FEWEST_BLOCKS = 4
 
-# Errors from fewer, longer blocks that are larger by this show that blocks are too short.
+# If longer blocks give errors that are larger by this factor, the blocks are too short.
 _GROWTH = 1.5
 
 DESCRIPTION = f"""\
@@ -151,7 +151,7 @@ def _check(options: argparse.Namespace) -> None:
 def _read(
     options: argparse.Namespace,
 ) -> tuple[FreeEnergySurface, Convergence | None, BlockedSurface | None]:
-    """Return the surface, and how it came about if that is known."""
+    """Return the surface, and its convergence or its blocks where the input gives them."""
     if options.hills:
         return _read_hills(options)
     if options.samples:
@@ -185,7 +185,8 @@ def _read_samples(options: argparse.Namespace) -> tuple[FreeEnergySurface, None,
     ndim = len(options.cvs)
     if len(options.bandwidth) != ndim:
         raise UsageError(f"--bandwidth: found {len(options.bandwidth)} values, expected {ndim}")
-    # Walkers side by side, so that a block is a stretch of time, and --skip their beginnings.
+    # In the order of time over all walkers, so that a block is a period of time, and --skip leaves
+    # out the beginning of each walker.
     order = slice(None) if table.times is None else np.argsort(table.times, kind="stable")
     values = table.values[order][int(options.skip * len(table)) :]
     samples, bias = values[:, :ndim], values[:, ndim:].sum(axis=1)
@@ -206,7 +207,7 @@ def _read_samples(options: argparse.Namespace) -> tuple[FreeEnergySurface, None,
 
 
 def _grid(options: argparse.Namespace, names: Any, domain: Any, free: Any) -> Grid:
-    """Return the grid: over the domain of each periodic CV, else what was typed or is needed."""
+    """Return the grid: over the domain of a periodic CV, otherwise as typed or as needed."""
     for option in ("bin", "min", "max"):
         values = getattr(options, option)
         if values is not None and len(values) != len(names):
@@ -299,12 +300,12 @@ def _difference_facts(
     options: argparse.Namespace,
 ) -> Facts:
     if surface.kT is None:
-        say("no difference of free energy without --kt, or --temperature and --unit")
+        print_message("no difference of free energy without --kt, or --temperature and --unit")
         return {}
     if blocked is None:
         value = surface.difference(*regions, depth=depth)
         return {"difference": {"value": value, "error": None}}
-    assert blocked.surface.kT is not None  # noqa: S101  reweighting knows it
+    assert blocked.surface.kT is not None  # noqa: S101  `reweight` sets it
     scale = surface.kT / blocked.surface.kT
     found = blocked.difference(*regions, method=options.error, depth=depth / scale)
     sizes = [size for size in (2, 4, 8) if len(blocked) // size >= _FEWEST_BLOCKS]
@@ -313,7 +314,9 @@ def _difference_facts(
         for merged in map(blocked.merged, sizes)
     }
     if any(error > _GROWTH * scale * found.error for error in coarser.values()):
-        say("warning: the error grows with longer blocks, expected it not to; use fewer --blocks")
+        print_message(
+            "warning: the error grows with longer blocks, expected it not to; use fewer --blocks"
+        )
     return {
         "difference": {
             "value": scale * found.value,
@@ -351,7 +354,7 @@ def _path_rows(path: EnergyPath) -> Iterator[str]:
 
 def _print(facts: Facts, as_json: bool) -> None:
     if as_json:
-        # Not needed by anything else.
+        # Imported here, because nothing else needs it.
         import json
 
         print(json.dumps(facts, indent=2))
@@ -430,7 +433,7 @@ def _place(position: dict[str, float]) -> str:
 
 
 def _short(value: float) -> str:
-    # Grid points that stand for 0 are off by rounding.
+    # The grid point at 0 is not exactly 0, because of rounding.
     return f"{round(value, 12) + 0.0:.4g}"
 
 

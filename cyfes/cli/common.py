@@ -35,7 +35,7 @@ DEVICES = "auto|cpu|cuda|cuda:N[,M]|cuda:all"
 
 
 class UsageError(InputError):
-    """The options are wrong in themselves, or do not fit the file they go with."""
+    """The options are wrong, or do not fit the file that they are used with."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,10 +60,10 @@ def run(command: Callable[[], int]) -> int:
         # argparse has printed the help or the version.
         return int(end.code or OK)
     except KeyboardInterrupt:
-        say("interrupted")
+        print_message("interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
-        # Python flushes standard output once more at exit; let that succeed.
+        # Python flushes standard output once more when it exits; this lets that succeed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except Exception as error:
@@ -84,17 +84,17 @@ def _reported(error: Exception) -> int:
     elif isinstance(error, InputError):
         status = INPUT_AT_FAULT
     else:
-        # Seldom needed, and it takes its time to import.
+        # Imported here, because it is seldom needed and its import takes time.
         import traceback
 
         traceback.print_exc()
         status = INTERNAL_ERROR
         message = f"internal error, please report it with the lines above: {error!r}"
-    say(f"error: {message}")
+    print_message(f"error: {message}")
     return status
 
 
-def say(message: str) -> None:
+def print_message(message: str) -> None:
     """Print a message in one line on standard error."""
     print("cyfes:", " ".join(message.split("\n")).strip(), file=sys.stderr, flush=True)
 
@@ -107,7 +107,7 @@ def _warnings_in_one_line() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *args: Any) -> None:
             if issubclass(category, CyfesWarning):
-                say(f"warning: {message}")
+                print_message(f"warning: {message}")
             else:
                 usual(message, category, *args)
 

@@ -18,7 +18,7 @@ examples:
   cyfes completion zsh > ~/.zfunc/_cyfes
 """
 
-# Options with such a value take a file name; of several the first is completed.
+# The value of an option with one of these names is a file; of a list, the first is completed.
 _FILES = ("FILE", "F[,F2]", "FES")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyfes.cli import common
-from cyfes.cli.common import UsageError, say
+from cyfes.cli.common import UsageError, print_message
 from cyfes.cyfes45.files import dat_blocks, read_out
 from cyfes.cyfes45.path_fes import KT
 from cyfes.errors import CyfesWarning, InputError
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-# CyFES 4.5 clipped here, since its free energy was infinite wherever a single-precision exponential
-# vanished. Kept, because viewers' colour scales and people's scripts count on it.
+# CyFES 4.5 clipped values to this, because its free energy was infinite wherever an exponential in
+# single precision was 0. It is kept, because colour scales and scripts of users depend on it.
 CLIP = 450.0
 
 _NAMES = ("x", "y", "z")
 
-# What separates the columns of a file, by the ending of its name.
+# The separator of columns, by the suffix of the file.
 _SEPARATORS = {".txt": None, ".xyz": None, ".csv": ","}
 
 _OUTPUTS = ("o", "odat", "oV", "oF")
@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         add_help=False,
     )
-    # Not --help as well: that is the help of the newer command line.
+    # Without --help, which shows the help of the newer command line.
     parser.help_option = "-h"
     parser.add_argument("-h", action="help", help="show this help and exit")
     _add_input_options(parser)
@@ -197,7 +197,7 @@ def _compute(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse what can be refused before any work is done."""
+    """Refuse wrong options before any file is read."""
     if not options.i:
         raise UsageError("found no input file, expected -i FILE (see 'python -m cyfes -h')")
     if Path(options.i).suffix.lower() not in _SEPARATORS:
@@ -222,7 +222,7 @@ def _samples(options: argparse.Namespace) -> tuple[Floats, Floats | None]:
     separator = _SEPARATORS[Path(options.i).suffix.lower()]
     table = read_out(options.i, [*options.ic, *bias_columns], 0, options.s, separator)
     weighted = f"bias in column {bias_columns[0]}" if bias_columns else "no bias"
-    say(f"read {len(table)} samples from {options.i}, {weighted}")
+    print_message(f"read {len(table)} samples from {options.i}, {weighted}")
     return table[:, :3], table[:, 3] if bias_columns else None
 
 
@@ -257,10 +257,10 @@ def _write_free_energy(
     scaled = options.a * energies + options.b
     clipped = np.clip(scaled, -CLIP, CLIP)
     label = _label(options)
-    _tell(label, surface.device, clipped)
+    _print_summary(label, surface.device, clipped)
     changed = np.count_nonzero(clipped != scaled)
     if changed:
-        say(f"clipped {changed} of {scaled.size} values to +-{CLIP:g}")
+        print_message(f"clipped {changed} of {scaled.size} values to +-{CLIP:g}")
     if options.o:
         comment = f"{label}, clipped to +-{CLIP:g}; lengths are angstrom converted to bohr"
         write_text(options.o, cube_blocks(grid.lower / BOHR, grid.spacing / BOHR, clipped, comment))
@@ -280,7 +280,7 @@ def _write_sum_of_hills(samples: Floats, grid: Grid, options: argparse.Namespace
     hills = Hills(_NAMES, samples, options.sigma, KT, kernel="gaussian")
     surface = sum_hills(hills, grid, options.device, _dtype(options), truncation="none")
     energies = np.asarray(surface, dtype=np.float64)
-    _tell("V(kcal/mol)", surface.device, -energies)
+    _print_summary("V(kcal/mol)", surface.device, -energies)
     if options.oV:
         write_text(options.oV, dat_blocks(grid.points(), -energies, "V(kcal/mol)"))
     if options.oF:
@@ -291,7 +291,7 @@ def _dtype(options: argparse.Namespace) -> str:
     return "float32" if options.f32 else "float64"
 
 
-def _tell(label: str, device: str, values: Floats) -> None:
+def _print_summary(label: str, device: str, values: Floats) -> None:
     points = " x ".join(map(str, values.shape))
     low, high = np.min(values), np.max(values)
-    say(f"computed {label} on {points} points on {device}: {low:g} to {high:g}")
+    print_message(f"computed {label} on {points} points on {device}: {low:g} to {high:g}")

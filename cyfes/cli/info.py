@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the facts, and return the exit status."""
     facts = _facts()
     if options.json:
-        # Not needed by anything else.
+        # Imported here, because nothing else needs it.
         import json
 
         print(json.dumps(facts, indent=2))
@@ -51,7 +51,7 @@ def _facts() -> dict[str, Any]:
         "error": None,
     }
     try:
-        # Here, so that the rest can be told where the compiled library is missing.
+        # Imported here, so that the rest is shown where the compiled library is missing.
         from cyfes.native import device_choice, library
 
         facts["libcufes"] = library.library_path()

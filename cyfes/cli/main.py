@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-# Each command with its line in the help. Its module in cyfes.cli, named alike, has
+# Each command with its line in the help. The module of the same name in cyfes.cli has
 # DESCRIPTION, EXAMPLE, add_options(parser), run(options) and, where the value of an option may
 # begin with a minus sign, SIGNED_OPTIONS.
 COMMANDS = {
@@ -51,12 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         something, 70 an internal error, 130 interrupted, 141 the reader of the output has gone.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # PLUMED spells it sum_hills.
+    # PLUMED's command is sum_hills, with an underscore.
     if arguments and arguments[0].replace("_", "-") in COMMANDS:
         arguments[0] = arguments[0].replace("_", "-")
 
     def command() -> int:
-        # Only the command that runs is loaded: what the others need takes its time.
+        # Only the command that runs is imported, because the imports of the others take time.
         chosen = [name for name in arguments[:1] if name in COMMANDS]
         parser, modules = build_parser(chosen)
         signed = [o for module in modules for o in getattr(module, "SIGNED_OPTIONS", ())]
@@ -79,7 +79,7 @@ def build_parser(loaded: Sequence[str]) -> tuple[Parser, list[ModuleType]]:
     parser = Parser(prog="cyfes", description=_DESCRIPTION, **layout)
     parser.add_argument("--version", action="version", version=f"cyfes {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
-    # Not left to argparse: its message on CPython 3.7 does not say what is expected.
+    # argparse's own message on CPython 3.7 does not say what is expected.
     parser.set_defaults(run=_no_command)
     modules = []
     for name, summary in COMMANDS.items():

@@ -21,7 +21,7 @@ from cyfes.cli.common import (
     list_of,
     number,
     positive_number,
-    say,
+    print_message,
 )
 from cyfes.cli.surface_options import with_units
 from cyfes.errors import InputError
@@ -111,10 +111,12 @@ def run(options: argparse.Namespace) -> int:
     states = read_states(options.state)
     if not options.all_stored:
         if len(states) > 1:
-            say(f"{options.state}: found {len(states)} states, took the last (see --all_stored)")
+            print_message(
+                f"{options.state}: found {len(states)} states, took the last (see --all_stored)"
+            )
         states = states[-1:]
     targets = list(_targets(options, len(states)))
-    # Before the first file is written.
+    # All are checked before the first file is written.
     for state, target in zip(states, targets):
         check_state(state)
         check_target(target)
@@ -130,7 +132,7 @@ def _check(options: argparse.Namespace) -> None:
         found = "neither" if options.kt is None else "both"
         raise UsageError(f"found {found} of --kt and --temp, expected one of them")
     if options.temperature is not None and options.unit is None:
-        # As in PLUMED.
+        # PLUMED's unit.
         options.unit = "kJ/mol"
     if options.all_stored and options.outfile == "-":
         raise UsageError("found - as the output file, expected a name with --all_stored")
@@ -144,7 +146,7 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _targets(options: argparse.Namespace, states: int) -> Iterator[str]:
-    """Yield the name of each state's file: one more number than the name that is given."""
+    """Yield the name of each state's file: with several states, a number is added to it."""
     if not options.all_stored:
         yield options.outfile
         return
@@ -157,7 +159,7 @@ def _targets(options: argparse.Namespace, states: int) -> Iterator[str]:
 
 
 def _grid(states: Sequence[Kernels], options: argparse.Namespace) -> Grid:
-    """Return one grid for all states: over each periodic domain, else as typed or as needed."""
+    """Return one grid for all states: over a periodic domain, otherwise as typed or as needed."""
     names, domain = states[0].names, states[0].domain
     for option in ("bin", "min", "max"):
         values = getattr(options, option)
@@ -173,10 +175,10 @@ def _grid(states: Sequence[Kernels], options: argparse.Namespace) -> Grid:
 
 
 def _write(state: Kernels, grid: Grid, target: str, options: argparse.Namespace) -> None:
-    """Write the surface of a state, and tell what was done."""
+    """Write the surface of a state, and print a summary."""
     kT = options.kt or thermal_energy(options.temperature, options.unit)
     with Progress(options.progress, "summing") as bar:
-        report = bar.within(0.0, 1.0)
+        report = bar.part(0.0, 1.0)
         surface = sum_kernels(state, grid, kT=kT, gradient=options.der, progress=report)
     surface = with_units(surface, options)
     if options.mintozero:
@@ -186,19 +188,19 @@ def _write(state: Kernels, grid: Grid, target: str, options: argparse.Namespace)
         columns.update((f"der_{name}", der) for name, der in zip(surface.names, surface.gradient))
     difference = None if options.deltaFat is None else _difference(surface, options.deltaFat)
     blocks = grid_blocks(grid, surface.names, surface.bounds(), columns, options.fmt)
-    write_text(target, _headed(blocks, difference))
+    write_text(target, _with_difference(blocks, difference))
     where = "standard output" if target == "-" else target
     points = " x ".join(map(str, grid.shape))
-    say(
+    print_message(
         f"summed {len(state)} kernels ({state.action}, time {state.times[-1]:g}) over "
         f"{', '.join(state.names)} onto {points} points on {surface.device}, wrote {where}"
     )
     if difference is not None:
-        say(f"DeltaF at {state.names[0]} = {options.deltaFat:g}: {difference:g}")
+        print_message(f"DeltaF at {state.names[0]} = {options.deltaFat:g}: {difference:g}")
 
 
 def _difference(surface: FreeEnergySurface, place: float) -> float:
-    """Return the free energy above a place of the first CV less that below."""
+    """Return the free energy above a value of the first CV minus that below."""
     axis = surface.grid.axes[0].reshape([-1] + [1] * (surface.grid.ndim - 1))
     shape = surface.grid.shape
     below, above = np.broadcast_to(axis < place, shape), np.broadcast_to(axis > place, shape)
@@ -210,8 +212,8 @@ def _difference(surface: FreeEnergySurface, place: float) -> float:
     return surface.difference(below, above)
 
 
-def _headed(blocks: Iterator[bytes], difference: float | None) -> Iterator[bytes]:
-    """Yield a grid file with the difference of free energy below the names of its columns."""
+def _with_difference(blocks: Iterator[bytes], difference: float | None) -> Iterator[bytes]:
+    """Yield a grid file, with the difference of free energy as a second line of the header."""
     header = next(blocks)
     if difference is not None:
         fields, rest = header.split(b"\n", 1)

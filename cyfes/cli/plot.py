@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyfes.base.optional_packages import need
 from cyfes.cli import surface_options
-from cyfes.cli.common import OK, list_of, number, positive_number, say
+from cyfes.cli.common import OK, list_of, number, positive_number, print_message
 from cyfes.cli.surface_options import check_places, point_of, with_units
 from cyfes.errors import InputError
 from cyfes.io.text_files import check_target, replacing
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     check_places(options)
     target = Path(options.output or Path(options.surface).with_suffix(".pdf").name)
     check_target(target)
-    # Without a screen, and before anything else has chosen one.
+    # A backend that needs no screen, before any other is chosen.
     need("matplotlib", "cyfes plot").use("Agg")
     surface = with_units(load(options.surface), options)
     figure = _figure(surface, options)
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         )
     with replacing(target) as file:
         figure.savefig(file, format=target.suffix[1:])
-    say(f"drew {', '.join(surface.names)}, wrote {target}")
+    print_message(f"drew {', '.join(surface.names)}, wrote {target}")
     return OK
 
 

@@ -17,7 +17,7 @@ from cyfes.cli.common import (
     device_name,
     list_of,
     positive_number,
-    say,
+    print_message,
 )
 from cyfes.cli.surface_options import with_units
 from cyfes.errors import InputError
@@ -109,12 +109,12 @@ def run(options: argparse.Namespace) -> int:
         surface = surface.shift_to_zero()
     columns = {"file.free": surface.values}
     if error is not None:
-        # In the unit that is written.
-        assert surface.kT is not None  # noqa: S101  reweighting knows it
+        # Converted to the unit of the surface that is written.
+        assert surface.kT is not None  # noqa: S101  `reweight` sets it
         columns["error"] = error * (surface.kT / options.kt)
     blocks = grid_blocks(grid, options.cvs, grid.bounds, columns, options.fmt)
     write_text(options.outfile, blocks)
-    _tell(surface, len(samples), options)
+    _print_summary(surface, len(samples), options)
     return OK
 
 
@@ -153,7 +153,8 @@ def _weighted(
         bias -= bias_offset(hills, options.kt, method=options.offset, device=options.device).at(
             table.times
         )
-    # Walkers side by side, so that a block is a stretch of time, and --skip their beginnings.
+    # In the order of time over all walkers, so that a block is a period of time, and --skip leaves
+    # out the beginning of each walker.
     order = slice(None) if table.times is None else np.argsort(table.times, kind="stable")
     first = int(options.skip * len(table))
     return table.values[order, :ndim][first:], bias[order][first:]
@@ -166,7 +167,7 @@ def _in_time(hills: Hills) -> Hills:
 
 
 def _grid(samples: Any, table: Colvar, options: argparse.Namespace) -> Grid:
-    """Return the grid, out to a few bandwidths beyond the samples unless its ends were typed."""
+    """Return the grid, which ends a few bandwidths beyond the samples unless ends were typed."""
     domain = table.domain[: len(options.cvs)]
     needed = surface_options.range_of_samples(samples, options.bandwidth)
     return surface_options.grid_of_options(options.cvs, domain, needed, options)
@@ -180,19 +181,19 @@ def _surface(
     how.update(device=options.device, dtype=options.dtype)
     if options.blocks is None:
         return reweight(samples, grid, options.bandwidth, **how), None
-    # Not needed by anything else.
+    # Imported here, because nothing else needs it.
     from cyfes.studies.blocks import reweight_blocks
 
     blocked = reweight_blocks(samples, grid, options.bandwidth, blocks=options.blocks, **how)
     return blocked.surface, blocked.error()
 
 
-def _tell(surface: FreeEnergySurface, number: int, options: argparse.Namespace) -> None:
+def _print_summary(surface: FreeEnergySurface, number: int, options: argparse.Namespace) -> None:
     points = " x ".join(map(str, surface.grid.shape))
     target = "standard output" if options.outfile == "-" else options.outfile
-    say(
+    print_message(
         f"reweighted {number} samples over {', '.join(options.cvs)} onto {points} points on "
         f"{surface.device}, wrote {target}"
     )
     if options.explain:
-        say(f"plan: {surface.plan or 'not told'}")
+        print_message(f"plan: {surface.plan or 'not told'}")

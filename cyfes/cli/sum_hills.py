@@ -18,14 +18,14 @@ from cyfes.cli.common import (
     list_of,
     number,
     positive_number,
-    say,
+    print_message,
 )
-from cyfes.cli.sum_hills_without_numpy import quick_sum
+from cyfes.cli.sum_hills_without_numpy import sum_without_numpy
 from cyfes.errors import InputError
 from cyfes.io.text_files import check_target
 
-# Options whose value may begin with a minus sign, which argparse would take for an option; of the
-# last three such a value is refused in words that fit.
+# Options whose value may begin with a minus sign, which argparse would take for another option. The
+# last three refuse such a value, and this lets them say why.
 SIGNED_OPTIONS = ("--min", "--max", "--bin", "--spacing", "--sigma")
 
 DESCRIPTION = """\
@@ -188,16 +188,16 @@ def run(options: argparse.Namespace) -> int:
     """Sum the hills, make the histogram, or both; return the exit status."""
     _check_options(options)
     start = time.perf_counter()
-    fact = quick_sum(options)
+    fact = sum_without_numpy(options)
     if fact is None:
-        # Here, since NumPy alone takes longer to import than a small job takes.
+        # Imported here, because the import of NumPy alone takes longer than a small job.
         from cyfes.cli.sum_hills_job import run_job
 
         facts = run_job(options)
     else:
         facts = [fact]
     if options.json:
-        # Not needed by anything else.
+        # Imported here, because nothing else needs it.
         import json
 
         seconds = round(time.perf_counter() - start, 3)
@@ -205,25 +205,25 @@ def run(options: argparse.Namespace) -> int:
         return OK
     seconds = time.perf_counter() - start
     for fact in facts:
-        _tell(fact, seconds, options)
+        _print_summary(fact, seconds, options)
     return OK
 
 
-def _tell(fact: dict[str, Any], seconds: float, options: argparse.Namespace) -> None:
+def _print_summary(fact: dict[str, Any], seconds: float, options: argparse.Namespace) -> None:
     files = fact["files"]
     names = {1: files[0], 2: " and ".join(files)}.get(len(files), f"{files[0]} to {files[-1]}")
-    say(
+    print_message(
         f"summed {fact['count']} {fact['what']} ({fact['kernel']}) over "
         f"{', '.join(fact['names'])} onto {' x '.join(map(str, fact['points']))} points on "
         f"{fact['device']} in {seconds:.2f} s, "
         f"wrote {'standard output' if files == ['-'] else names}"
     )
     if options.explain:
-        say(f"plan: {fact['plan'] or 'not told'}")
+        print_message(f"plan: {fact['plan'] or 'not told'}")
 
 
 def _check_options(options: argparse.Namespace) -> None:
-    """Refuse what can be refused before anything is read."""
+    """Refuse wrong options before any file is read."""
     if not options.hills and not options.histo:
         raise UsageError("found neither --hills nor --histo, expected at least one of them")
     if (options.min is None) != (options.max is None):
@@ -243,7 +243,7 @@ def _check_options(options: argparse.Namespace) -> None:
 def _check_outputs(options: argparse.Namespace) -> None:
     if options.plot:
         check_target(options.plot)
-        # Without a screen, and before anything else has chosen one.
+        # A backend that needs no screen, before any other is chosen.
         from cyfes.base.optional_packages import need
 
         need("matplotlib", "--plot").use("Agg")

@@ -14,7 +14,7 @@ import numpy as np
 
 from cyfes.base.numbers import parse_number
 from cyfes.base.progress import Progress
-from cyfes.cli.common import UsageError, say
+from cyfes.cli.common import UsageError, print_message
 from cyfes.errors import CyfesWarning, InputError
 from cyfes.io.column_files import expanded
 from cyfes.io.colvar_files import colvar_names, iter_colvar
@@ -31,24 +31,25 @@ if TYPE_CHECKING:
 
     from cyfes.surface import FreeEnergySurface
 
-# Input is read once to find its range and once to sum it; up to this many hills are kept between.
+# The input is read once to find its range, and a second time to sum it. Up to this many hills are
+# kept in memory, and not read again.
 _KEPT = 1 << 20
 
-# PLUMED's grid for hills of METAD's INTERVAL.
+# The bins that PLUMED uses for hills with METAD's INTERVAL.
 _INTERVAL_BINS = 200
 
 
 def run_job(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Do what the options of the command ask for, and return what was done."""
-    sources = _sources(options)
-    for source in sources:
-        check_target(source.target(0))
-    grid = _grid(sources[0], options)
-    for source in sources:
-        source.sum_up(grid)
+    inputs = _inputs(options)
+    for input_ in inputs:
+        check_target(input_.target(0))
+    grid = _grid(inputs[0], options)
+    for input_ in inputs:
+        input_.sum_up(grid)
     if options.plot:
-        _draw(sources[0].last, options.plot)
-    return [source.facts() for source in sources]
+        _draw(inputs[0].last, options.plot)
+    return [input_.facts() for input_ in inputs]
 
 
 def _draw(surface: FreeEnergySurface, target: str) -> None:
@@ -62,21 +63,21 @@ def _draw(surface: FreeEnergySurface, target: str) -> None:
         )
     with replacing(Path(target)) as file:
         figure.savefig(file, format=suffix)
-    say(f"drew {', '.join(surface.names)}, wrote {target}")
+    print_message(f"drew {', '.join(surface.names)}, wrote {target}")
 
 
-def _sources(options: argparse.Namespace) -> list[_Source]:
-    sources: list[_Source] = []
+def _inputs(options: argparse.Namespace) -> list[_Input]:
+    inputs: list[_Input] = []
     if options.hills:
-        sources.append(_HillsSource(options))
+        inputs.append(_HillsInput(options))
     if options.histo:
-        sources.append(_SamplesSource(options))
-    if len(sources) == 2:
-        _check_agreement(*sources)
-    return sources
+        inputs.append(_SamplesInput(options))
+    if len(inputs) == 2:
+        _check_agreement(*inputs)
+    return inputs
 
 
-def _check_agreement(hills: _Source, samples: _Source) -> None:
+def _check_agreement(hills: _Input, samples: _Input) -> None:
     if hills.all_names != samples.all_names:
         found, expected = ", ".join(samples.all_names), ", ".join(hills.all_names)
         raise InputError(f"--histo: found the CVs {found}, expected {expected} as in --hills")
@@ -89,31 +90,33 @@ def _check_agreement(hills: _Source, samples: _Source) -> None:
             )
 
 
-def _grid(source: _Source, options: argparse.Namespace) -> Grid:
-    low, high = (_chosen(source, option, getattr(options, option)) for option in ("min", "max"))
-    bins, spacing = (_chosen(source, o, getattr(options, o)) for o in ("bin", "spacing"))
-    hills = source.first
+def _grid(input_: _Input, options: argparse.Namespace) -> Grid:
+    low, high = (
+        _values_for_cvs(input_, option, getattr(options, option)) for option in ("min", "max")
+    )
+    bins, spacing = (_values_for_cvs(input_, o, getattr(options, o)) for o in ("bin", "spacing"))
+    hills = input_.first
     if hills.interval is not None:
         ends = tuple(f"{end:g}" for end in hills.interval)
         low, high = low or [ends[0]], high or [ends[1]]
         bins = bins or ([_INTERVAL_BINS] if spacing is None else None)
     if low is None or high is None:
-        return Grid.covering(source.extent(), bins, spacing)
+        return Grid.covering(input_.extent(), bins, spacing)
     if bins is None and spacing is None:
         raise UsageError("found --min and --max alone, expected --bin or --spacing with them")
     return Grid.spanning(hills, _bounds(hills, low, high), _bins(hills, low, high, bins, spacing))
 
 
-def _chosen(source: _Source, option: str, values: list[Any] | None) -> list[Any] | None:
+def _values_for_cvs(input_: _Input, option: str, values: list[Any] | None) -> list[Any] | None:
     """Return the values of an option for the CVs that are summed."""
     if values is None:
         return None
-    if len(values) != len(source.all_names):
+    if len(values) != len(input_.all_names):
         raise UsageError(
-            f"--{option}: found {len(values)} values, expected {len(source.all_names)}, one for "
-            f"each of {', '.join(source.all_names)}"
+            f"--{option}: found {len(values)} values, expected {len(input_.all_names)}, one for "
+            f"each of {', '.join(input_.all_names)}"
         )
-    return [values[source.all_names.index(name)] for name in source.first.names]
+    return [values[input_.all_names.index(name)] for name in input_.first.names]
 
 
 def _bounds(hills: Hills, lows: list[str], highs: list[str]) -> list[tuple[str, str]]:
@@ -140,7 +143,7 @@ def _bins(
     if spacing is None:
         return counts
     lengths = [parse_number(high) - parse_number(low) for low, high in zip(lows, highs)]
-    # Ends of a periodic CV may be typed in any order; there the domain is what counts.
+    # The ends of a periodic CV may be typed in any order, because the grid covers its domain.
     periods = hills.periods.tolist()
     lengths = [length if length > 0.0 else period for length, period in zip(lengths, periods)]
     return [max(n, math.ceil(x / step)) for n, x, step in zip(counts, lengths, spacing)]
@@ -159,8 +162,8 @@ def _compare_with_domain(name: str, typed: tuple[str, str], domain: tuple[str, s
         warnings.warn(CyfesWarning(message), stacklevel=2)
 
 
-class _Source:
-    """What is summed: hills, or samples as hills of height 1."""
+class _Input:
+    """The input of a sum: hills, or samples as hills of height 1."""
 
     what = ""
     default_name = ""
@@ -169,12 +172,12 @@ class _Source:
         self.options = options
         self.count = 0
         self.written: list[str] = []
-        #: The part of the input that has been read.
+        #: The part of the input that has been read, 0 to 1.
         self._part_read = 0.0
-        self._portions = _Replayed(self._read, expanded(self._files()))
-        #: Some of the hills: what all of them have in common.
+        self._portions = _RepeatablePortions(self._read, expanded(self._files()))
+        #: The first hills, from which the names, domains and kernel of all are known.
         self.first = self._portions.first
-        #: The CVs that the options go through, in their order.
+        #: The CVs in the order of the values of options.
         self.all_names = self.first.names
         #: The surface that was written last.
         self.last: Any = None
@@ -207,7 +210,7 @@ class _Source:
         given: str | None = self._given_name()
         if stride is None:
             return given or f"{self.default_name}.dat"
-        # PLUMED's own rule: without a step there is one file, and nothing is added to its name.
+        # As PLUMED does: with a stride of 0 there is one file, and no number is added to its name.
         prefix = given or f"{self.default_name}_"
         return f"{prefix}{number}.dat" if stride else prefix
 
@@ -216,21 +219,21 @@ class _Source:
 
     def sum_up(self, grid: Grid) -> None:
         """Sum all hills, and write a file after every stride and at the end."""
-        # Here, so that --help and faulty input need no compiled library.
+        # Imported here, so that --help and wrong input need no compiled library.
         from cyfes.sums.running_sum import RunningSum
 
         total = RunningSum(self._own_grid(grid), self.options.device, self.options.dtype)
         start = 0.0
         with Progress(self.options.progress, f"summing {self.what}") as progress:
-            for hills in _cut(self._portions, self.options.stride or 0):
+            for hills in _split(self._portions, self.options.stride or 0):
                 if hills is None:
                     self._write(total)
                     if self.options.nohistory:
                         total.clear()
                 else:
-                    # Of samples it is not known.
+                    # For samples it is not known, and stays 0.
                     end = self._part_read or 1.0
-                    total.add(self._scaled(hills), progress.within(start, end))
+                    total.add(self._scaled(hills), progress.part(start, end))
                     start = end
         self.count = total.count
 
@@ -275,7 +278,7 @@ class _Source:
         }
 
 
-class _HillsSource(_Source):
+class _HillsInput(_Input):
     """The hills of ``--hills``."""
 
     what = "hills"
@@ -294,7 +297,7 @@ class _HillsSource(_Source):
     def _read(self) -> Iterator[Hills]:
         files, merge = self.options.hills, self.options.merge
         for hills in iter_hills(files, merge=merge, progress=self._note):
-            # PLUMED's own: no INTERVAL beside a histogram.
+            # As PLUMED does: with --histo, an INTERVAL is ignored.
             ignored = self.options.histo and hills.interval is not None
             yield replace(hills, interval=None) if ignored else hills
 
@@ -308,21 +311,21 @@ class _HillsSource(_Source):
     def _finished(self, total: FreeEnergySurface) -> tuple[FreeEnergySurface, str]:
         from cyfes.landscape.projection import projected
 
-        # As PLUMED does: beside a histogram, the surface is projected too, on all CVs.
+        # As PLUMED does: with --histo, the surface is projected too, on all CVs.
         names = self.options.idw or (self.first.names if self.options.histo else None)
         if names is None:
             return total, "file.free"
         return projected(total, names, self.options.kt), "projection"
 
 
-class _SamplesSource(_Source):
+class _SamplesInput(_Input):
     """The samples of ``--histo``, each as a hill of height 1."""
 
     what = "samples"
     default_name = "histo"
 
     def __init__(self, options: argparse.Namespace) -> None:
-        # In the order of the file, as PLUMED has them, not of --idw.
+        # In the order of the file, not of --idw, as PLUMED does.
         self._columns: list[str] | None = None
         names = colvar_names(options.histo) if options.idw else None
         if names is not None:
@@ -360,7 +363,7 @@ class _SamplesSource(_Source):
         kT = self.options.kt
         with np.errstate(divide="ignore"):
             values = -kT * np.log(np.maximum(-total.values, 0.0))
-            # PLUMED's own: minus kT over the slope of the histogram, not the slope of -kT ln.
+            # As PLUMED does: -kT over the slope of the histogram, which is not the slope of F.
             assert total.gradient is not None  # noqa: S101  a running sum always has one
             slopes = -kT / (0.0 - total.gradient)
         return replace(total, values=values, gradient=slopes), "file.free"
@@ -376,12 +379,12 @@ def _check_idw(options: argparse.Namespace, names: tuple[str, ...], most: int) -
         )
 
 
-class _Replayed:
-    """Portions of hills that can be gone through more than once: kept if few, or else read anew."""
+class _RepeatablePortions:
+    """Portions of hills that can be iterated more than once: kept if few, otherwise read again."""
 
     def __init__(self, read: Callable[[], Iterator[Hills]], files: Iterable[Path]) -> None:
         self._read = read
-        # A pipe cannot be read anew.
+        # A pipe cannot be read a second time.
         self._most = _KEPT if all(file.is_file() for file in files) else sys.maxsize
         self._live = read()
         #: The first portion.
@@ -408,8 +411,8 @@ class _Replayed:
             self._kept = kept
 
 
-def _cut(portions: Iterable[Hills], stride: int) -> Iterator[Hills | None]:
-    """Yield the hills, with a None after every `stride` of them and at the end."""
+def _split(portions: Iterable[Hills], stride: int) -> Iterator[Hills | None]:
+    """Yield the hills, and None after every `stride` of them and at the end."""
     missing = stride
     for hills in portions:
         rest = hills
@@ -424,10 +427,10 @@ def _cut(portions: Iterable[Hills], stride: int) -> Iterator[Hills | None]:
 
 
 def _bias_hills(hills: Hills) -> Hills:
-    """Return the hills as they were laid, whose sum is the bias.
+    """Return the hills with the heights that they were added with, whose sum is the bias.
 
-    PLUMED rescales with the bias factor whatever it is: to zeros for 1, which also stands for a
-    missing column, and to twice the bias for -1, an untempered run. Neither is the bias.
+    PLUMED rescales with any bias factor. For 1, which also stands for a missing column, it gets
+    zeros, and for -1, an untempered run, twice the bias. Neither is the bias.
     """
     factors = hills.bias_factors
     if not (factors > 1.0).all():

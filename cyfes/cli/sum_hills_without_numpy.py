@@ -1,7 +1,7 @@
-"""Small jobs of ``cyfes sum-hills`` without NumPy, the import of which takes longer than they do.
+"""Small jobs of ``cyfes sum-hills`` without NumPy, whose import takes longer than such a job.
 
-What is done here is done by `cyfes.cli.sum_hills_job` too, to the same bytes, and by it alone for
-anything out of the ordinary.
+A small and ordinary job is done here. `cyfes.cli.sum_hills_job` does all others, and would write
+the same bytes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cyfes.base.numbers import check_number_format, parse_number
 from cyfes.errors import InputError
-from cyfes.io.hills_header import Layout
+from cyfes.io.hills_header import HillsHeader
 from cyfes.io.plumed_header import grid_header, with_line
 from cyfes.io.text_files import check_target, write_text
 from cyfes.model.hill_kernels import KERNELS, SUPPORT
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from cyfes.io.plumed_header import Header
 
-# Beyond these, NumPy's arrays save more time than its import takes.
+# For larger input, NumPy saves more time than its import takes.
 _MOST_BYTES = 1 << 20
 _MOST_POINTS = 1 << 15
 
 _KERNEL_NUMBERS = dict(zip(KERNELS, (STRETCHED_GAUSSIAN, BOXED_GAUSSIAN)))
 
-# Options with another value than these are for the general job.
+# A job with another value of one of these options is left to `cyfes.cli.sum_hills_job`.
 _DEFAULTS = {
     **dict.fromkeys(("histo", "idw", "stride", "spacing", "merge", "units", "plot"), None),
     "negbias": False,
@@ -41,10 +41,10 @@ _DEFAULTS = {
 
 
 class _Axes(NamedTuple):
-    """A grid, as far as a file of it needs it."""
+    """The axes of a grid, in plain lists."""
 
     lower: list[float]
-    #: What each periodic axis repeats itself after, 0 for any other.
+    #: The period of each axis, 0 for one that is not periodic.
     periods: list[float]
     spacing: list[float]
     shape: tuple[int, ...]
@@ -59,8 +59,8 @@ def _product(numbers: tuple[int, ...]) -> int:
     return product
 
 
-def quick_sum(options: argparse.Namespace) -> dict[str, Any] | None:
-    """Do a small and ordinary job, and return what was done; None if it is another one."""
+def sum_without_numpy(options: argparse.Namespace) -> dict[str, Any] | None:
+    """Do a small and ordinary job, and return what was done; None for any other job."""
     if any(getattr(options, name) != value for name, value in _DEFAULTS.items()):
         return None
     if options.device not in ("auto", "cpu") or options.progress == "always":
@@ -96,15 +96,15 @@ def quick_sum(options: argparse.Namespace) -> dict[str, Any] | None:
 
 
 def _small_text(path: Path) -> bytes | None:
-    """Return the text of a small file that is plain and complete."""
+    """Return the text of a file that is small, not compressed and complete, or None."""
     if not path.is_file() or path.stat().st_size > _MOST_BYTES:
         return None
     text = path.read_bytes()
     return text if text.startswith(b"#! FIELDS") and text.endswith(b"\n") else None
 
 
-def _parsed(text: bytes) -> tuple[Layout, memoryview[float], int] | None:
-    """Return the layout, a table of the hills and their number, if there is one header alone."""
+def _parsed(text: bytes) -> tuple[HillsHeader, memoryview[float], int] | None:
+    """Return the header, a table of the hills and their number, if there is only one header."""
     header: Header | None = None
     start = number = 0
     while text.startswith(b"#!", start):
@@ -114,7 +114,7 @@ def _parsed(text: bytes) -> tuple[Layout, memoryview[float], int] | None:
     if header is None or header.line > 1:
         return None
     try:
-        layout = Layout.of_header(header)
+        layout = HillsHeader.of_header(header)
     except InputError:
         return None
     rows = memoryview(text)[start:]
@@ -130,8 +130,8 @@ def _parsed(text: bytes) -> tuple[Layout, memoryview[float], int] | None:
     return (layout, table.cast("B").cast("d"), count) if count and size == len(rows) else None
 
 
-def _axes(layout: Layout, options: argparse.Namespace) -> _Axes | None:
-    """Return the grid that was typed, if it fits the variables without a word."""
+def _axes(layout: HillsHeader, options: argparse.Namespace) -> _Axes | None:
+    """Return the grid that was typed, or None where it needs a warning or an error."""
     ndim = len(layout.names)
     if not len(options.min) == len(options.max) == len(options.bin) == ndim:
         return None
@@ -153,13 +153,13 @@ def _axes(layout: Layout, options: argparse.Namespace) -> _Axes | None:
     return axes if _product(axes.shape) <= _MOST_POINTS else None
 
 
-def _is_ordinary(layout: Layout, table: memoryview[float], rows: int, axes: _Axes) -> bool:
+def _is_ordinary(layout: HillsHeader, table: memoryview[float], rows: int, axes: _Axes) -> bool:
     """Whether all numbers are right and no hill reaches around a periodic axis."""
     if layout.multivariate or layout.interval is not None:
         return False
     width, ndim = len(layout.columns), len(layout.names)
     end = width * rows
-    # Columns that the file lacks are zeros here.
+    # Columns that the file does not have hold zeros.
     if not all(map(math.isfinite, table[:end])):
         return False
     for axis in range(ndim):
@@ -171,7 +171,7 @@ def _is_ordinary(layout: Layout, table: memoryview[float], rows: int, axes: _Axe
 
 
 def _summed(
-    layout: Layout, table: memoryview[float], rows: int, axes: _Axes
+    layout: HillsHeader, table: memoryview[float], rows: int, axes: _Axes
 ) -> tuple[list[array[float]], str]:
     """Return F and its derivatives, and the plan."""
     ndim, width = len(layout.names), len(layout.columns)
@@ -204,7 +204,9 @@ def _summed(
     return [array("d", [-value for value in plane]) for plane in planes], str(plan)
 
 
-def _blocks(layout: Layout, axes: _Axes, columns: list[array[float]], fmt: str) -> Iterator[bytes]:
+def _blocks(
+    layout: HillsHeader, axes: _Axes, columns: list[array[float]], fmt: str
+) -> Iterator[bytes]:
     names = ["file.free", *(f"der_{name}" for name in layout.names)]
     header = grid_header(layout.names, axes.bounds, axes.shape, axes.periodic, names)
     yield header.encode()

@@ -1,4 +1,4 @@
-"""What the commands that take a surface share: its units, and places on it."""
+"""Options that several commands share: units, grids, and points or regions of a surface."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def grid_of_options(
     needed: tuple[list[str], list[str]],
     options: argparse.Namespace,
 ) -> Grid:
-    """Return the grid of --bin, --min and --max: over each periodic domain, else as needed.
+    """Return the grid of --bin, --min and --max: over a periodic domain, otherwise as needed.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def with_units(surface: FreeEnergySurface, options: argparse.Namespace) -> FreeE
 
 
 def check_places(options: argparse.Namespace) -> None:
-    """Refuse one end of a path without the other."""
+    """Refuse --from without --to, and --to without --from."""
     if (options.first is None) != (options.last is None):
         raise UsageError("found one of --from and --to, expected both or neither")
 

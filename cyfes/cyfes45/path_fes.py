@@ -97,7 +97,7 @@ def PathFES_f32(  # noqa: N802 - CyFES's name
     return _where_arrays_are((crd, cv, bw, bias), kT, device, np.dtype("float32"), _path_fes)
 
 
-# In CyFES these were other ways to spread the same sum over kernel launches; here is one pass.
+# In CyFES these split the same sum over kernel launches in other ways. Here one way serves all.
 FastPathFES = StreamPathFES = PathFES
 FastPathFES_f32 = StreamPathFES_f32 = PathFES_f32
 
@@ -111,7 +111,7 @@ def DevicePathFES(  # noqa: N802 - CyFES's name
     *,
     kT: float = KT,
 ) -> NDArray[np.float64]:
-    """Return the free energy at M points, which are dealt out to several CUDA devices.
+    """Return the free energy at M points, which are divided among several CUDA devices.
 
     Parameters
     ----------
@@ -222,19 +222,19 @@ def _where_arrays_are(
     real: np.dtype[Any],
     compute: Callable[..., NDArray[Any]],
 ) -> NDArray[Any]:
-    """Compute where the arrays are, if that is a CUDA device, or else where it is faster."""
+    """Compute on the CUDA device that holds the arrays, otherwise where it is faster."""
     if any(map(on_device, arrays)):
         from cyfes.sums import gpu_sums
 
         there = gpu_sums.path_fes if compute is _path_fes else gpu_sums.path_bias
-        # An array of the caller's library, which takes part in arithmetic as NumPy's do.
+        # An array of the caller's library, which can be computed with as NumPy's can.
         result: NDArray[Any] = there(arrays, kT, device, real)
         return result
     return compute(*arrays, kT, device_choice.choose_all(device, _seconds(*arrays[:2])), real)
 
 
 def _seconds(crd: ArrayLike, cv: ArrayLike) -> float:
-    """Return about how long the CPU takes; whether the shapes are right is checked later."""
+    """Return about how many seconds the CPU takes; the shapes are checked later."""
     points, samples = ((*np.shape(array), 0)[0] for array in (crd, cv))
     return Work(samples, (points,), None, False).seconds
 
@@ -258,11 +258,11 @@ def _path_fes(
     real: np.dtype[Any],
 ) -> NDArray[Any]:
     points, samples, biases = _checked(crd, cv, bw, bias, kT, real)
-    # What is constant over the points drops out with min F: the bandwidths, N, and the largest
-    # bias, without which the exponents keep their digits in single precision too.
+    # What is the same at all points cancels with min F: the bandwidths, N, and the largest bias.
+    # The latter is subtracted, so that the exponents keep their digits in single precision.
     logarithms = ((biases - biases.max()) / kT).astype(real)
     free_energy = _summed(devices, LOG_GAUSSIAN, points, samples, logarithms)
-    # So far it is the logarithm of the density.
+    # Until here, `free_energy` is the logarithm of the density.
     free_energy *= -kT
     free_energy -= np.min(free_energy)
     return free_energy
@@ -309,7 +309,7 @@ def _summed(
     samples: NDArray[Any],
     heights: NDArray[Any],
 ) -> NDArray[Any]:
-    """Return the sum of Gaussians of width 1 at the points, which the devices share."""
+    """Return the sum of Gaussians of width 1 at the points, which are divided among the devices."""
     real = points.dtype
     hills = (samples, np.ones((1, 3), dtype=real), heights, np.zeros(3))
     values = sum_at(devices, kernel, hills, points)

@@ -1,1 +1,1 @@
-"""Files: one module a format, which reads and writes it."""
+"""Files: one module for each format, which reads and writes it."""

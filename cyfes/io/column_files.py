@@ -34,11 +34,11 @@ _BLOCK = 1 << 22
 # Rows are written in blocks of this many.
 _ROWS_PER_BLOCK = 1 << 12
 
-# A line longer than this is no line of numbers, but a file of another kind.
+# A file with a longer line is no file of numbers.
 _LONGEST_LINE = 1 << 20
 
-# After a line that only Python can read, the next ones are tried in short pieces first: many such
-# lines would otherwise be parsed over and over.
+# After a line that the compiled parser cannot read, the next lines are given to it in short pieces
+# first: otherwise many such lines would be parsed again and again.
 _FIRST_PIECE = 1 << 12
 
 
@@ -48,12 +48,12 @@ class Selection(NamedTuple):
     columns: tuple[str, ...]
     #: Those whose numbers must be above zero.
     positive: frozenset[str]
-    #: What those that a file may lack hold then.
+    #: The value of each column that a file may leave out.
     defaults: dict[str, float]
 
 
 def flattened(paths: Iterable[Path_ | Iterable[Path_]]) -> list[Path_]:
-    """Return the names of files in one list, of names and lists of them."""
+    """Return one list of file names, from names and lists of names."""
     files: list[Path_] = []
     for entry in paths:
         if isinstance(entry, (str, os.PathLike)):
@@ -172,7 +172,7 @@ class ColumnFile:
             If the file cannot be read.
         """
         with self.path.open("rb") as file, decompressed(file, self.path) as (stream, kind):
-            source = _Source(stream, file)
+            source = _Lines(stream, file)
             while self._filled(source, kind):
                 while source.has_line():
                     table = self._next_table(source, kind)
@@ -225,7 +225,7 @@ class ColumnFile:
             f"{self.path}:{line}: {found}, so this last line may be cut off; it is not used"
         )
 
-    def _filled(self, source: _Source, kind: str) -> bool:
+    def _filled(self, source: _Lines, kind: str) -> bool:
         """Read more text; False at the end of the file."""
         try:
             filled = source.fill()
@@ -236,8 +236,8 @@ class ColumnFile:
             raise self.error(message, self._line)
         return filled
 
-    def _next_table(self, source: _Source, kind: str) -> NDArray[np.float64] | None:
-        """Read rows as far as they are plain, or else one line of any kind."""
+    def _next_table(self, source: _Lines, kind: str) -> NDArray[np.float64] | None:
+        """Read the rows that the compiled parser can read, or otherwise one line of any kind."""
         if self._columns is not None:
             text = source.lines(self._piece)
             table, lines, size = self._columns.plain_rows(text)
@@ -259,18 +259,18 @@ class ColumnFile:
             source.put_back(line)
             self._line -= 1
             return None
-        return self._odd_row(words, source, kind) if words else None
+        return self._single_row(words, source, kind) if words else None
 
     def _take_header(self, line: bytes) -> None:
         self._header = with_line(self._header, line.decode("utf-8", "replace"), self._line - 1)
-        # Lines that set constants may follow: the columns are chosen at the next row.
+        # SET lines may follow, so the columns are chosen at the next row.
         self._columns = None
 
-    def _odd_row(
-        self, words: list[bytes], source: _Source, kind: str
+    def _single_row(
+        self, words: list[bytes], source: _Lines, kind: str
     ) -> NDArray[np.float64] | None:
-        """Read one row that the parser of plain numbers left."""
-        assert self._columns is not None  # noqa: S101  set before any row is read
+        """Read one row that the compiled parser cannot read."""
+        assert self._columns is not None  # noqa: S101  `_choose_columns` sets it before any row is read
         columns = self._columns
         self._piece = min(self._piece, _FIRST_PIECE)
         missing = len(columns.fields) - len(words)
@@ -283,7 +283,7 @@ class ColumnFile:
             raise self.error(str(error)) from error
 
     def _choose_columns(self) -> None:
-        """Choose what to read under the last header, whose lines all have been read."""
+        """Choose the columns to read, after all lines of a header have been read."""
         if self._header is None:
             raise self.error("found no '#! FIELDS time …' header before this line")
         try:
@@ -293,7 +293,7 @@ class ColumnFile:
         self._columns = _Columns(self._header.fields, selection)
         self._piece = _BLOCK
 
-    def _nothing_follows(self, source: _Source, kind: str) -> bool:
+    def _nothing_follows(self, source: _Lines, kind: str) -> bool:
         while not source.waiting().strip():
             if not self._filled(source, kind):
                 return True
@@ -301,7 +301,7 @@ class ColumnFile:
 
     def _check(self, table: NDArray[np.float64], text: memoryview) -> None:
         """Refuse numbers that are not finite or not above zero, and name their line."""
-        assert self._columns is not None  # noqa: S101  set before any row is read
+        assert self._columns is not None  # noqa: S101  `_choose_columns` sets it before any row is read
         if self._columns.allow(table):
             return
         for number, line in enumerate(bytes(text).split(b"\n"), self._line):
@@ -314,7 +314,7 @@ class ColumnFile:
 
 
 class _Columns:
-    """Where the selected columns stand in the lines of a file."""
+    """The position of the selected columns in the lines of a file."""
 
     def __init__(self, fields: tuple[str, ...], selection: Selection) -> None:
         self.fields = fields
@@ -329,19 +329,19 @@ class _Columns:
         self._row = np.array([selection.defaults.get(name, np.nan) for name in columns])
 
     def plain_rows(self, text: memoryview) -> tuple[NDArray[np.float64], int, int]:
-        """Return rows as far as they are plain, and how many lines and bytes they take."""
+        """Return the rows that the compiled parser can read, and their lines and bytes."""
         table = np.empty((self._native.count_lines(text), len(self._row)))
         table[:, ~self._present] = self._row[~self._present]
         rows, lines, size = self._native.parse_rows(text, self._targets, table, self._threads)
         return table[:rows], lines, size
 
     def allow(self, table: NDArray[np.float64]) -> bool:
-        """Whether all numbers read are finite, and those above zero that must be."""
+        """Whether all numbers are finite, and those that must be above zero are."""
         given = table if self._present.all() else table[:, self._present]
         return bool(np.isfinite(given).all() and (table[:, self._positive] > 0.0).all())
 
     def checked_row(self, words: list[bytes]) -> NDArray[np.float64]:
-        """Return the row that the words of a line make, or say what is wrong with them."""
+        """Return the row that the words of a line make; raise HillsFileError for wrong words."""
         if len(words) != len(self.fields):
             raise HillsFileError(
                 f"found {len(words)} columns, expected {len(self.fields)} ({' '.join(self.fields)})"
@@ -372,20 +372,20 @@ def _is_not_finite(text: str) -> bool:
         return False
 
 
-class _Source:
-    """The text of a stream, handed out by lines."""
+class _Lines:
+    """The text of a stream, line by line."""
 
     def __init__(self, stream: Any, file: Any) -> None:
         self._stream = stream
-        # The file that the stream reads from, for the position in it.
+        # The file that the stream reads from, which knows the position; None for a pipe.
         self._file = file if file.seekable() else None
         self.consumed = 0
         self._buffer = bytearray(_BLOCK)
-        # What is not handed out yet, and how far it goes in complete lines.
+        # The part of the buffer that has not been returned yet, and the end of its complete lines.
         self._start = self._lines_end = self._end = 0
 
     def fill(self) -> bool:
-        """Read on behind what is waiting; False at the end of the stream."""
+        """Read more text after what is in the buffer; False at the end of the stream."""
         waiting = self._buffer[self._start : self._end]
         if len(waiting) > len(self._buffer) // 2:
             self._buffer = bytearray(2 * len(self._buffer))
@@ -399,31 +399,31 @@ class _Source:
         return count > 0
 
     def waiting(self) -> bytearray:
-        """Return all that is not handed out."""
+        """Return the text that has not been returned yet."""
         return self._buffer[self._start : self._end]
 
     def has_line(self) -> bool:
-        """Whether a complete line is waiting."""
+        """Whether the buffer holds a complete line."""
         return self._start < self._lines_end
 
     def lines(self, size: int) -> memoryview:
-        """Return complete lines, `size` bytes or a little more, without handing them out."""
+        """Return complete lines, `size` bytes or a little more, which stay in the buffer."""
         end = self._lines_end
         if self._start + size < end:
             end = self._buffer.index(b"\n", self._start + size) + 1
         return memoryview(self._buffer)[self._start : end]
 
     def advance(self, size: int) -> None:
-        """Hand out what was returned by `lines`."""
+        """Remove bytes that `lines` has returned from the buffer."""
         self._start += size
 
     def take_line(self) -> bytes:
-        """Hand out one line."""
+        """Return one line, and remove it from the buffer."""
         end = self._buffer.index(b"\n", self._start) + 1
         line = bytes(self._buffer[self._start : end])
         self._start = end
         return line
 
     def put_back(self, line: bytes) -> None:
-        """Take back the line that was handed out last."""
+        """Put the line that was returned last back into the buffer."""
         self._start -= len(line)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cyfes.io.plumed_header import Header
     from cyfes.model.domains import Domain
 
-# Columns of a HILLS file, which may be read as samples too, that describe the hills.
+# A HILLS file may be read as samples, too. These of its columns describe the hills.
 _HILL_COLUMNS = ("height", "biasf", "clock")
 
 
@@ -89,10 +89,10 @@ def iter_colvar(
     files = expanded(flattened(paths))
     if not files:
         raise InputError("found no file name, expected at least one COLVAR file")
-    layout = _Layout(columns)
+    reader = _ColvarReader(columns)
     for path in files:
-        file = ColumnFile(path, layout.select)
-        yield from map(layout.samples, file.tables_of("samples"))
+        file = ColumnFile(path, reader.select)
+        yield from map(reader.samples, file.tables_of("samples"))
 
 
 def colvar_names(paths: Iterable[Path_]) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ def colvar_names(paths: Iterable[Path_]) -> tuple[str, ...]:
 
     def note(header: Header) -> Selection:
         names[:] = _samples(header)
-        # One column has to be read; the others may be of any kind.
+        # One column has to be selected; the others need not hold numbers.
         return Selection(header.fields[:1], frozenset(), {})
 
     file = ColumnFile(expanded(paths)[0], note)
@@ -114,8 +114,8 @@ def _read_only(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values
 
 
-class _Layout:
-    """What is read of each file, and what the first header said about it."""
+class _ColvarReader:
+    """Reads COLVAR files that have the same columns and domains as the first one."""
 
     def __init__(self, columns: Sequence[str] | None) -> None:
         self._wanted = columns

@@ -1,4 +1,4 @@
-"""Files compressed with gzip, xz or Zstandard, known by their first bytes, as streams of text."""
+"""Streams of text from files that are plain or compressed with gzip, xz or Zstandard."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def read_whole(path: Path) -> bytes:
         try:
             for size in iter(lambda: stream.readinto(buffer), 0):
                 pieces.append(bytes(buffer[:size]))
-        except Exception as fault:  # each decompressor has an exception of its own
+        except Exception as fault:  # each decompressor raises exceptions of its own
             raise InputError(f"{path}: {damage(fault, kind)}") from fault
     return b"".join(pieces)
 
 
 def damage(fault: Exception, kind: str) -> str:
-    """Return what is wrong with compressed data; raise a fault again that is not theirs."""
+    """Return a message about damaged compressed data; raise an error of another kind again."""
     if isinstance(fault, MemoryError) or getattr(fault, "errno", None) is not None:
         raise fault
     return f"found damaged or incomplete {kind} data ({fault}), expected a whole file"
@@ -56,7 +56,7 @@ def damage(fault: Exception, kind: str) -> str:
 @contextmanager
 def decompressed(file: Any, path: Path) -> Iterator[tuple[Any, str]]:
     """Yield the text of a file as a stream, and how it is compressed: "" if it is not."""
-    # Peeking instead of seeking lets the file be a pipe.
+    # The file may be a pipe, in which one cannot go back; `peek` does not need to.
     start = file.peek(8)
     kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
     if not kind:
@@ -67,7 +67,7 @@ def decompressed(file: Any, path: Path) -> Iterator[tuple[Any, str]]:
 
 
 def _stream(stream: Any, kind: str, path: Path) -> Any:
-    # Each is seldom needed, and takes its time to import.
+    # Imported here, because each is seldom needed and its import takes time.
     if kind == "gzip":
         import gzip
 
@@ -87,7 +87,7 @@ def _stream(stream: Any, kind: str, path: Path) -> Any:
 
 
 def _frames(stream: Any, decompressor: Callable[[], Any]) -> Iterator[bytes]:
-    """Yield the text of Zstandard frames; the package's own reader takes a cut one for complete."""
+    """Yield the text of Zstandard frames; the reader of zstandard does not notice a cut one."""
     frame = None
     data = stream.read(_COMPRESSED_BLOCK)
     while data:
@@ -103,7 +103,7 @@ def _frames(stream: Any, decompressor: Callable[[], Any]) -> Iterator[bytes]:
 
 
 class _Pieces:
-    """A stream of pieces of text."""
+    """A stream made of pieces of text."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
@@ -116,7 +116,7 @@ class _Pieces:
         self._rest = b""
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill a buffer as far as the next piece goes; return 0 at the end."""
+        """Copy the next piece, or a part of it, to a buffer; return 0 at the end."""
         while not self._rest:
             piece = next(self._pieces, None)
             if piece is None:

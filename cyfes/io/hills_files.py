@@ -8,7 +8,7 @@ import numpy as np
 
 from cyfes.errors import InputError
 from cyfes.io.column_files import ColumnFile, Selection, column_blocks, expanded, flattened
-from cyfes.io.hills_header import Layout
+from cyfes.io.hills_header import HillsHeader
 from cyfes.io.plumed_header import column_header, domain_constants
 from cyfes.model.hills import Hills, standard_deviations
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from cyfes.io.column_files import Path_
     from cyfes.io.plumed_header import Header
 
-# Hills are handed on in portions of this many: large against what a sum costs besides, and some
-# ten megabytes a variable.
+# The number of hills in a portion: large enough that the fixed cost of a sum does not matter, and
+# some ten megabytes for each variable.
 _PORTION = 1 << 19
 
 
@@ -92,27 +92,27 @@ def iter_hills(
     HillsFileError, InputError, MissingDependencyError, OSError
         As for `read_hills`.
     """
-    layouts, tables = _open_tables(paths, merge)
+    reader, tables = _open_tables(paths, merge)
     for rows in _portions(tables, portion):
         if progress is not None:
-            progress(layouts.part_read())
-        yield layouts.hills(rows)
+            progress(reader.part_read())
+        yield reader.hills(rows)
 
 
 def _open_tables(
     paths: Sequence[Path_ | Sequence[Path_]], merge: str | None
-) -> tuple[_Layouts, Iterator[NDArray[np.float64]]]:
-    """Return what the headers are to say, and the tables of all hills to come."""
+) -> tuple[_HillsReader, Iterator[NDArray[np.float64]]]:
+    """Return the reader, and an iterator over the tables of all hills."""
     if merge not in (None, "time", "clock"):
         raise InputError(f'merge is {merge!r}, expected "time", "clock" or None')
     files = expanded(flattened(paths))
     if not files:
         raise InputError("found no file name, expected at least one HILLS file")
-    layouts = _Layouts(files)
-    streams = [layouts.tables(file) for file in files]
+    reader = _HillsReader(files)
+    streams = [reader.tables(file) for file in files]
     if merge is None:
-        return layouts, (table for stream in streams for table in stream)
-    return layouts, _merged(streams, 0 if merge == "time" else -1, merge)
+        return reader, (table for stream in streams for table in stream)
+    return reader, _merged(streams, 0 if merge == "time" else -1, merge)
 
 
 def _portions(
@@ -140,7 +140,7 @@ def _merged(
     checked = [_rising(stream, key, column) for stream in streams]
     waiting = {i: next(stream) for i, stream in enumerate(checked)}
     while waiting:
-        # Whatever a stream still has comes after its last row here.
+        # Rows of a stream that are not read yet have larger keys than its last row here.
         limit = min(table[-1, key] for table in waiting.values())
         parts = []
         for i, table in list(waiting.items()):
@@ -173,16 +173,16 @@ def _rising(
         yield table
 
 
-class _Layouts:
+class _HillsReader:
     """Reads files of hills that can be summed together, and makes hills of their rows."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self._layout: Layout | None = None
+        self._layout: HillsHeader | None = None
         self._paths = files
         self._opened: list[ColumnFile] = []
 
     def tables(self, path: Path_) -> Iterator[NDArray[np.float64]]:
-        """Yield the rows of a file in the columns of `Layout.columns`."""
+        """Yield the rows of a file in the columns of `HillsHeader.columns`."""
         file = ColumnFile(path, self._select)
         self._opened.append(file)
         yield from file.tables_of("hills")
@@ -193,7 +193,7 @@ class _Layouts:
         return sum(file.consumed for file in self._opened) / total if total else 0.0
 
     def _select(self, header: Header) -> Selection:
-        layout = Layout.of_header(header)
+        layout = HillsHeader.of_header(header)
         layout.check_agreement(self._layout or layout)
         self._layout = layout
         positive = frozenset(layout.positive)
@@ -201,11 +201,11 @@ class _Layouts:
 
     def hills(self, tables: Sequence[NDArray[np.float64]]) -> Hills:
         """Return the hills of rows that were read."""
-        assert self._layout is not None  # noqa: S101  a file without a header has been refused
+        assert self._layout is not None  # noqa: S101  files without a header are refused before
         return _hills_of(self._layout, tables)
 
 
-def _hills_of(layout: Layout, tables: Sequence[NDArray[np.float64]]) -> Hills:
+def _hills_of(layout: HillsHeader, tables: Sequence[NDArray[np.float64]]) -> Hills:
     """Return the hills that tables of them hold."""
     ndim = len(layout.names)
     end = 1 + ndim + len(layout.shape_columns)

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from cyfes.io.plumed_header import Header
     from cyfes.model.domains import Domain
 
-# What a HILLS file may call these kernels; PLUMED computes the third as it does the second.
+# The names of the kernels in HILLS files. PLUMED computes a truncated Gaussian as a Gaussian.
 _KERNEL_NAMES = {**{kernel: kernel for kernel in KERNELS}, "truncated-gaussian": "gaussian"}
 
 # Columns of a HILLS file that are neither a collective variable nor a width.
 _OTHER_COLUMNS = ("time", "height", "biasf", "clock")
 
 
-class Layout(NamedTuple):
+class HillsHeader(NamedTuple):
     """What a header says: the CVs, and the shape of the hills."""
 
     names: tuple[str, ...]
@@ -31,7 +31,7 @@ class Layout(NamedTuple):
     interval: tuple[float, float] | None
 
     @classmethod
-    def of_header(cls, header: Header) -> Layout:
+    def of_header(cls, header: Header) -> HillsHeader:
         """Return what a header says, or refuse it with a HillsFileError."""
         fields, constants = header.fields, header.constants
         if "logweight" in fields:
@@ -79,7 +79,7 @@ class Layout(NamedTuple):
                     f"({' '.join(fields)}), expected one"
                 )
 
-    def check_agreement(self, other: Layout) -> None:
+    def check_agreement(self, other: HillsHeader) -> None:
         """Refuse hills that cannot be summed with those under another header."""
         if self.names != other.names:
             found, expected = " ".join(self.names), " ".join(other.names)

@@ -48,7 +48,7 @@ def _attributes(surface: SurfaceData) -> dict[str, Any]:
     known = {
         "long_name": "free energy",
         "units": surface.unit,
-        # A plain float would be written in single precision.
+        # scipy writes a Python float in single precision.
         "kT": None if surface.kT is None else np.float64(surface.kT),
         "lower": " ".join(low for low, _ in ends),
         "upper": " ".join(high for _, high in ends),
@@ -131,7 +131,7 @@ def read_surface(path: Path) -> SurfaceData:
         raise InputError(f"{path}: found no NetCDF file, expected one")
     netcdf_file = need("scipy.io", "a .nc file").netcdf_file
     try:
-        # Mapped memory would have to outlive the file.
+        # Without mmap, because the arrays are used after the file is closed.
         with netcdf_file(str(path), "r", mmap=False) as file:
             return _surface(file.variables)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:

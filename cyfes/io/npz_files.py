@@ -44,7 +44,7 @@ def read_surface(path: Path) -> SurfaceData:
         If it cannot be read.
     """
     try:
-        # Opened here: np.load leaves a file open that is no archive.
+        # Opened here, because np.load does not close a file that is no archive.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return _from_arrays({name: arrays[name] for name in arrays.files})
     except (

@@ -55,9 +55,9 @@ def read_kernels(path: Path_) -> Kernels:
         If the last line is cut off. That line is not used.
     """
     parts = _parts(path)
-    layout = parts[-1][0]
-    tables = parts[-1:] if layout.is_state else parts
-    return layout.kernels(np.concatenate([table for _, table in tables]))
+    header = parts[-1][0]
+    tables = parts[-1:] if header.is_state else parts
+    return header.kernels(np.concatenate([table for _, table in tables]))
 
 
 def read_states(path: Path_) -> list[Kernels]:
@@ -89,28 +89,28 @@ def read_states(path: Path_) -> list[Kernels]:
             f"{path}: found a KERNELS file, which does not hold the norm of its kernels; expected "
             "a STATE file, which OPES writes with STATE_WFILE"
         )
-    return [layout.kernels(table) for layout, table in parts]
+    return [header.kernels(table) for header, table in parts]
 
 
-def _parts(path: Path_) -> list[tuple[_Layout, NDArray[np.float64]]]:
+def _parts(path: Path_) -> list[tuple[_OpesHeader, NDArray[np.float64]]]:
     """Return what follows each header."""
-    layouts: list[_Layout] = []
+    headers: list[_OpesHeader] = []
 
     def select(header: Header) -> Selection:
-        layouts.append(_Layout(header))
-        layouts[-1].check_agreement(layouts[0])
-        return layouts[-1].selection
+        headers.append(_OpesHeader(header))
+        headers[-1].check_agreement(headers[0])
+        return headers[-1].selection
 
     file = ColumnFile(path, select)
-    parts: list[tuple[_Layout, list[NDArray[np.float64]]]] = []
+    parts: list[tuple[_OpesHeader, list[NDArray[np.float64]]]] = []
     for table in file.tables_of("kernels"):
-        if not parts or parts[-1][0] is not layouts[-1]:
-            parts.append((layouts[-1], []))
+        if not parts or parts[-1][0] is not headers[-1]:
+            parts.append((headers[-1], []))
         parts[-1][1].append(table)
-    return [(layout, np.concatenate(tables)) for layout, tables in parts]
+    return [(header, np.concatenate(tables)) for header, tables in parts]
 
 
-class _Layout:
+class _OpesHeader:
     """What a header says."""
 
     def __init__(self, header: Header) -> None:
@@ -140,7 +140,7 @@ class _Layout:
         self.action = header.constants.get("action", "")
         self.selection = Selection(self.columns, frozenset(widths), {})
 
-    def check_agreement(self, other: _Layout) -> None:
+    def check_agreement(self, other: _OpesHeader) -> None:
         if (self.names, self.domain, self.columns) != (other.names, other.domain, other.columns):
             raise HillsFileError(
                 f"found the columns {' '.join(self.columns)} with the domains {self.domain}, "

@@ -1,7 +1,7 @@
 """PLUMED's grid files: a ``#!`` header, and a row for each point, the first CV running fastest.
 
-What is described here was learnt from the behaviour of PLUMED 2.10, so that a file written by cyfes
-can stand in for one written by ``plumed sum_hills``.
+The format was found from the behaviour of PLUMED 2.10, so that a file written by cyfes can replace
+one written by ``plumed sum_hills``.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _grid(names: tuple[str, ...], constants: dict[str, str]) -> Grid:
         if not word.isdigit():
             raise InputError(f"nbins_{name}: found {word!r}, expected a whole number")
         points.append(int(word))
-    # PLUMED counts points, of which a periodic axis has as many as bins.
+    # PLUMED's nbins is the number of points, which on a periodic axis is that of the bins.
     bins = [n if wraps else n - 1 for n, wraps in zip(points, periodic)]
     lower = [constants[f"min_{name}"] for name in names]
     return Grid(lower, [constants[f"max_{name}"] for name in names], bins, periodic)
@@ -179,7 +179,7 @@ def _columns(text: str, fields: tuple[str, ...], grid: Grid) -> dict[str, NDArra
     """Return each column in the shape of the grid."""
     try:
         with warnings.catch_warnings():
-            # That there are no rows is said below.
+            # NumPy warns where there are no rows, which is an error below.
             warnings.simplefilter("ignore", UserWarning)
             table: NDArray[Any] = np.loadtxt(io.StringIO(text), comments="#", ndmin=2)
     except ValueError as error:

@@ -24,15 +24,15 @@ class Header(NamedTuple):
 
 
 def with_line(header: Header | None, line: str, number: int) -> Header | None:
-    """Return what the lines so far say, after one more ``#!`` line.
+    """Return the header after one more ``#!`` line.
 
     Parameters
     ----------
     header : Header or None
-        What the lines before say; None before the first FIELDS line.
+        The header before this line; None before the first FIELDS line.
     line : str
-        The line. FIELDS begins a new header; SET adds a constant to the one that there is; what is
-        neither changes nothing.
+        The line. FIELDS begins a new header, SET adds a constant, and any other line changes
+        nothing.
     number : int
         The number of the line.
     """
@@ -102,7 +102,7 @@ def grid_header(
         lines += [
             f"#! SET min_{name} {lower}",
             f"#! SET max_{name} {upper}",
-            # PLUMED prints whole numbers with a blank of their own.
+            # PLUMED writes two blanks before whole numbers.
             f"#! SET nbins_{name}  {points}",
             f"#! SET periodic_{name} {'true' if wraps else 'false'}",
         ]

@@ -20,7 +20,7 @@ _STANDARD_OUTPUT = ("-", "/dev/stdout")
 def write_text(
     path: str | os.PathLike[str], blocks: Iterable[str | bytes], keep_older: bool = True
 ) -> None:
-    """Write a text file in one go, complete or not at all.
+    """Write a text file, completely or not at all.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def replacing(path: Path, keep_older: bool = True) -> Iterator[Path]:
     Parameters
     ----------
     path : Path
-        The file. If the body raises, it is left as it was and nothing else is left behind.
+        The file. If the body raises, it is left as it was, and no other file is left.
     keep_older : bool
         Whether an older file is renamed as `next_backup` says.
 
@@ -122,7 +122,7 @@ def replacing(path: Path, keep_older: bool = True) -> Iterator[Path]:
 def _open_new(path: Path, gzipped: bool) -> IO[bytes]:
     if not gzipped:
         return path.open("xb")
-    # Seldom needed, and it takes its time to import.
+    # Imported here, because it is seldom needed and its import takes time.
     import gzip
 
     return gzip.GzipFile(path, "xb")  # type: ignore[return-value]

@@ -40,7 +40,7 @@ class Minimum(NamedTuple):
     at_edge: bool
 
     def __repr__(self) -> str:
-        """Return place, value and depth, without the digits that are rounding."""
+        """Return place, value and depth, without the digits that come from rounding."""
         place = ", ".join(f"{round(x, 12) + 0.0:.6g}" for x in self.position)
         edge = ", at the edge of the grid" if self.at_edge else ""
         return f"<Minimum at ({place}): {self.value:.6g}, depth {self.depth:.6g}{edge}>"
@@ -158,7 +158,7 @@ class Landscape:
         into = np.arange(len(self.minima))
         for _, higher, crossing in self._mergers():
             if depths[higher] <= depth:
-                # Of the two basins at the pass, the one that the shallow minimum does not drain to.
+                # The shallow basin joins the other one of the two basins at the pass.
                 first, second = (_resolved(into, basin) for basin in crossing.basins)
                 into[higher] = first if second == higher else second
         resolved = np.array([_resolved(into, basin) for basin in range(len(into))], dtype=np.int64)
@@ -284,7 +284,7 @@ def _boundary(offset: tuple[int, ...], labels: Integers, grid: Grid) -> Integers
     """Return the pairs of points, shape (2, N), that lie an offset apart in different basins."""
     points = np.arange(len(labels)).reshape(grid.shape)
     moved = np.roll(points, [-step for step in offset], axis=tuple(range(grid.ndim)))
-    # At a free end, np.roll leads to the other one.
+    # At an end that is not periodic, np.roll would continue at the other end.
     inner = tuple(
         slice(None) if wraps or not step else slice(None, -1) if step > 0 else slice(1, None)
         for step, wraps in zip(offset, grid.periodic)

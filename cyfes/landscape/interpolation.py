@@ -84,7 +84,7 @@ def padded(values: Floats, grid: Grid) -> Floats:
     for axis, wraps in enumerate(grid.periodic, values.ndim - grid.ndim):
         width = [(0, 0)] * values.ndim
         width[axis] = (BEFORE, AFTER)
-        # Beyond a free end the values go on along the tangent.
+        # Beyond an end that is not periodic, values are continued linearly.
         how: dict[str, Any] = {"mode": "reflect", "reflect_type": "odd"}
         values = np.pad(values, width, **({"mode": "wrap"} if wraps else how))
     return values
@@ -139,7 +139,7 @@ def places_in_bins(points: ArrayLike, grid: Grid) -> Floats:
     places = (array - grid.lower) / grid.spacing
     bins = np.array(grid.bins, dtype=np.float64)
     places = np.where(grid.periodic, np.mod(places, bins), places)
-    # Literals such as pi come rounded.
+    # Ends such as pi may be typed with few digits.
     inside = np.isfinite(places) & (places > -1e-6) & (places < bins + 1e-6)
     if not inside.all():
         row, axis = np.argwhere(~inside)[0]

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 # Images to a bin of the first guess, and how many there are at least and at most.
 _IMAGES_PER_BIN, _FEWEST, _MOST = 1.5, 25, 241
 
-# A step downhill is this part of the one at which the steepest mode would begin to swing.
+# The size of a step, as a part of the largest step at which the iteration is stable.
 _STEP = 0.4
 
-# The string rests when no image moves by more than this in a step, in bins.
+# The iteration ends when no image moves by more than this in a step, in bins, or after so many
+# steps.
 _RESTING, _MOST_STEPS = 1e-4, 4000
 
 # The finished path is sampled this much more finely than the images, to find its highest point.
@@ -180,13 +181,13 @@ def _resampled(places: Floats, count: int) -> Floats:
 
 
 def _relaxed(surface: Interpolant, images: Floats, grid: Grid) -> Floats:
-    """Return the string at rest, or after the most steps that are allowed."""
+    """Return the string after it has converged, or after the largest number of steps."""
     step = _STEP * 2.0 / _steepest_curvature(surface, images)
     top = np.where(grid.periodic, np.inf, np.array(grid.shape) - 1.0)
     bottom = np.where(grid.periodic, -np.inf, 0.0)
     for _ in range(_MOST_STEPS):
         moved = images.copy()
-        # No image may leave its bin at once, however steep the slope.
+        # However steep the slope, no image moves by more than half a bin.
         moved[1:-1] -= np.clip(step * surface.gradient(images[1:-1]), -0.5, 0.5)
         moved = _resampled(np.clip(moved, bottom, top), len(images))
         rests = np.abs(moved - images).max() < _RESTING

@@ -64,7 +64,7 @@ def _inside(grid: Grid, axis: int, low: float, high: float) -> Mask:
     if not (np.isfinite([low, high]).all() and (low < high or grid.periodic[axis])):
         raise InputError(f"found the range {low:g} to {high:g}, expected its lower end first")
     x = grid.axes[axis]
-    # Points that differ from an end by rounding are at the end.
+    # A point that differs from an end only by rounding is at the end.
     slack = 1e-9 * float(grid.spacing[axis])
     if grid.periodic[axis]:
         period = float(grid.upper[axis] - grid.lower[axis])
@@ -125,7 +125,7 @@ def _mask(grid: Grid, region: Region, basins: Basins | None) -> Mask:
 
 
 def log_weights(grid: Grid) -> NDArray[np.float64]:
-    """Return the logarithm of each point's volume: half a cell at the end of a free axis."""
+    """Return the logarithm of each point's volume; ends that are not periodic have half a cell."""
     total: NDArray[np.float64] = np.zeros(grid.shape)
     for axis, (step, wraps) in enumerate(zip(grid.spacing, grid.periodic)):
         lengths = np.full(grid.shape[axis], float(step))

@@ -1,1 +1,1 @@
-"""Hills, samples, kernels, grids and surfaces: what the numbers mean. Reads and writes nothing."""
+"""The data: hills, samples, OPES kernels, grids and surfaces; without reading and writing."""

@@ -1,4 +1,4 @@
-"""How far hills and samples reach: what PLUMED derives a grid from."""
+"""The range of hills and samples, from which PLUMED derives a grid."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cyfes.model.domains import Domain
     from cyfes.model.hills import Hills
 
-# PLUMED's automatic grid has ten bins to the narrowest hill's support.
+# PLUMED's automatic grid has this many bins in the distance that the narrowest hill reaches.
 _BINS_PERSUPPORT = 10.0
 
 
@@ -116,7 +116,7 @@ class Extent:
             if domain is not None:
                 low[axis] = max(low[axis], parse_number(domain[0]))
                 high[axis] = min(high[axis], parse_number(domain[1]))
-        # A reach of 0 along an axis, as a multivariate hill may have, asks for no bins there.
+        # A multivariate hill may reach 0 along an axis, where one bin is enough.
         with np.errstate(divide="ignore"):
             counts = np.where(self.step > 0.0, np.ceil((high - low) / self.step), 1.0)
         return [int(count) for count in counts]

@@ -9,19 +9,19 @@ import numpy as np
 
 from cyfes.base.arrays import checked_array
 from cyfes.errors import InputError
-from cyfes.native.gpu_arrays import Library, on_device
+from cyfes.native.gpu_arrays import ArrayLibrary, on_device
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: What of hills may lie on a device.
+#: The fields of hills that may be arrays on a device.
 PLACED = ("centers", "sigmas", "heights")
 
 
 def placed_fields(fields: Mapping[str, Any], ndim: int, multivariate: bool) -> dict[str, Any]:
     """Return the centres, widths and heights of D-dimensional hills, where they are.
 
-    What lies on the host keeps one row where it was given one: it is stretched, not copied.
+    An array on the host of one row is broadcast, not copied.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def placed_fields(fields: Mapping[str, Any], ndim: int, multivariate: bool) -> d
         raise InputError("found cholesky with centers on a GPU, expected all of them on the host")
     if fields["sigmas"] is None:
         raise InputError("sigmas: found none, expected the widths of the hills")
-    library = Library.of([centers], "auto")
+    library = ArrayLibrary.of([centers], "auto")
     given = _taken(library, "centers", centers)
     if len(given.shape) == 1 and ndim == 1:
         given = given.reshape((-1, 1))
@@ -52,15 +52,15 @@ def placed_fields(fields: Mapping[str, Any], ndim: int, multivariate: bool) -> d
     return {"centers": given, "sigmas": sigmas, "heights": heights}
 
 
-def _taken(library: Library, name: str, array: Any) -> Any:
-    taken = library.adopt(array)
+def _taken(library: ArrayLibrary, name: str, array: Any) -> Any:
+    taken = library.converted(array)
     # CuPy's int64 is torch.int64 in PyTorch.
     if not re.match(r"(torch\.)?(u?int|b?float)", str(taken.dtype)):
         raise InputError(f"{name}: found numbers of type {taken.dtype}, expected real numbers")
     return taken
 
 
-def _stretched(library: Library, name: str, array: Any, shape: tuple[int, ...]) -> Any:
+def _stretched(library: ArrayLibrary, name: str, array: Any, shape: tuple[int, ...]) -> Any:
     if not on_device(array):
         return np.broadcast_to(np.array(checked_array(name, array, shape)), shape)
     taken = _taken(library, name, array)

@@ -302,7 +302,7 @@ def _bin_count(value: Any) -> int:
 
 
 def _flag(value: Any) -> bool:
-    # bool("False") is true, so nothing but a truth value will do.
+    # Only True and False are taken, because bool("False") is true.
     if not isinstance(value, (bool, np.bool_)):
         raise InputError(f"found {value!r}, expected True or False")
     return bool(value)

@@ -118,7 +118,7 @@ class Hills:
 
     @classmethod
     def of_checked_arrays(cls, **fields: object) -> Hills:
-        """Return hills of arrays that are known to be right, without copies of them."""
+        """Return hills of arrays that were checked before, without copies of them."""
         hills = cls.__new__(cls)
         for name, value in fields.items():
             if isinstance(value, np.ndarray):
@@ -165,7 +165,7 @@ class Hills:
         return len(self.heights)
 
     def __getitem__(self, rows: slice | NDArray[Any]) -> Hills:
-        """Return some of the hills; those of a slice share their numbers with the whole."""
+        """Return some of the hills; those of a slice share their memory with all of them."""
         if not isinstance(rows, (slice, np.ndarray)):
             raise TypeError(
                 f"hills are taken by slices such as hills[:100] or by arrays, not by {rows!r}"
@@ -195,7 +195,7 @@ def _shape_fields(
     given: dict[str, Any], cholesky: ArrayLike | None, ndim: int
 ) -> dict[str, NDArray[np.float64] | None]:
     """Return centres, widths, Cholesky factors and heights, checked."""
-    # Not needed to read a file.
+    # Imported here, because reading a file does not need it.
     from cyfes.native.gpu_arrays import on_device
 
     if any(map(on_device, given.values())):
@@ -234,7 +234,7 @@ def _widths(
     if widths is not None and not (widths > 0.0).all():
         raise InputError(f"sigmas: found {np.min(widths):g}, expected widths above zero")
     if cholesky is None:
-        assert widths is not None  # noqa: S101  as was just checked
+        assert widths is not None  # noqa: S101  checked above
         return widths, None
     count, ndim = shape
     factors = _array("cholesky", cholesky, (count, ndim * (ndim + 1) // 2))

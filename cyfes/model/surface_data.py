@@ -1,4 +1,4 @@
-"""The plain data of a free-energy surface: what is known of it, and that it fits together."""
+"""The plain data of a free-energy surface, and the check that they fit together."""
 
 from __future__ import annotations
 

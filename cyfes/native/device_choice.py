@@ -1,4 +1,4 @@
-"""The devices of this machine, and the choice among them."""
+"""The devices of this machine, and which of them a ``device=`` argument stands for."""
 
 import math
 import sys
@@ -21,7 +21,7 @@ class Device(NamedTuple):
     compute_capability: Optional[Tuple[int, int]]
     #: Bytes; None for the CPU.
     memory: Optional[int]
-    #: The code that runs on it, "sm_90" or, compiled by the driver, "compute_90".
+    #: The code that runs on it: "sm_90", or "compute_90", which the driver compiles.
     image: Optional[str]
     usable: bool
     #: Why it is not usable; empty if it is.
@@ -68,14 +68,14 @@ def cuda_versions() -> Dict[str, Optional[str]]:
 
 
 class _Fallback:
-    """Says once in a process why ``device="auto"`` means the CPU here."""
+    """Warns once in a process that ``device="auto"`` means the CPU here, and why."""
 
-    said = False
+    warned = False
 
     @classmethod
-    def say(cls, reason: str) -> None:
-        if not cls.said:
-            cls.said = True
+    def warn(cls, reason: str) -> None:
+        if not cls.warned:
+            cls.warned = True
             message = 'computing on the CPU: {}; ask for the device "cpu" to hear no warning'
             warnings.warn(message.format(reason), CyfesWarning, stacklevel=_users_level())
 
@@ -88,8 +88,8 @@ def _users_level() -> int:
     return level
 
 
-# A sum that takes the CPU less is not worth a CUDA context, which takes 0.1 to 0.4 s, and once
-# there is one, not worth the copies there and back, which take a millisecond or two.
+# A sum that takes the CPU less, in seconds, is computed there. To create a CUDA context takes 0.1
+# to 0.4 s; where there is one, the copies to the device and back take a millisecond or two.
 _WORTH_A_CONTEXT = 0.3
 _WORTH_COPIES = 0.002
 
@@ -154,7 +154,7 @@ def choose(device: str, seconds: float = math.inf) -> int:
         try:
             return _first_usable()
         except DeviceError as error:
-            _Fallback.say(str(error))
+            _Fallback.warn(str(error))
             return CPU
     if device == "cuda":
         return _first_usable()
@@ -168,7 +168,7 @@ def choose(device: str, seconds: float = math.inf) -> int:
 
 
 def is_small(seconds: float) -> bool:
-    """Whether a sum that takes the CPU so long is one for the CPU."""
+    """Whether a sum is left to the CPU, from the seconds that the CPU takes for it."""
     started = _usable.cache_info().currsize > 0
     return seconds < (_WORTH_COPIES if started else _WORTH_A_CONTEXT)
 
@@ -197,7 +197,7 @@ def _usable_ones() -> Iterator[int]:
         raise DeviceError("; ".join(reasons))
 
 
-# Asking CUDA for a device's properties takes longer than a small sum; they do not change.
+# Cached, because asking CUDA for the properties of a device takes longer than a small sum.
 @lru_cache(maxsize=None)
 def _usable(ordinal: int) -> int:
     device = _cuda_device(ordinal)

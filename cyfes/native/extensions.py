@@ -56,7 +56,7 @@ def _why_no_extension(error: ImportError) -> str:
             f"cyfes was imported from its source tree at {_FOLDER.parents[1]}, which has no "
             "compiled extensions: run `pip install .` there and start Python in another directory"
         )
-    # Seldom needed, and it takes its time to import.
+    # Imported here, because it is seldom needed and its import takes time.
     import platform
 
     return (

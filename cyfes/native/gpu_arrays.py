@@ -1,8 +1,8 @@
-"""Arrays that live on a CUDA device: whose they are, where they lie, and room for results.
+"""Arrays on a CUDA device: which library and device they belong to, and arrays for results.
 
 CuPy's and PyTorch's arrays are used where they are. Those of other libraries that offer
 ``__cuda_array_interface__`` or DLPack are taken over, without a copy, by whichever of the two is
-installed; it also makes the results, so that the caller gets arrays that it can go on with.
+installed; that library also makes the arrays of results.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cyfes.native import device_choice
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# What DLPack calls memory of a CUDA device.
+# The number of CUDA devices in DLPack.
 _DLPACK_CUDA = 2
 
 
@@ -27,7 +27,7 @@ def on_device(array: object) -> bool:
     """Whether an array lies in the memory of a CUDA device."""
     if isinstance(array, (np.ndarray, float, int, list, tuple)) or array is None:
         return False
-    # PyTorch's gradients would make the next line raise.
+    # Checked first, because a tensor that requires a gradient raises for __cuda_array_interface__.
     if _is_torch(array):
         return bool(array.is_cuda)  # type: ignore[attr-defined]
     if hasattr(array, "__cuda_array_interface__"):
@@ -37,20 +37,20 @@ def on_device(array: object) -> bool:
 
 
 def _is_torch(array: object) -> bool:
-    # It has not made an array that exists if it has not been imported.
+    # There is no tensor if PyTorch has not been imported.
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(array, torch.Tensor)
 
 
-class Library:
-    """What is needed of CuPy or PyTorch, for one device and its current stream."""
+class ArrayLibrary:
+    """The functions of CuPy or PyTorch that are needed, for one device and its current stream."""
 
     def __init__(self, module: Any, ordinal: int) -> None:
         self.module = module
         self.ordinal = ordinal
 
     @classmethod
-    def of(cls, arrays: Sequence[object], device: str) -> Library:
+    def of(cls, arrays: Sequence[object], device: str) -> ArrayLibrary:
         """Return the library of the first array that lies on a device.
 
         Parameters
@@ -62,9 +62,9 @@ class Library:
         """
         first = next(array for array in arrays if on_device(array))
         if _is_torch(first):
-            library: Library = _Torch(sys.modules["torch"], first.device.index)  # type: ignore[attr-defined]
+            library: ArrayLibrary = _Torch(sys.modules["torch"], first.device.index)  # type: ignore[attr-defined]
         else:
-            library = _adopter(first)
+            library = _library_for(first)
         if device not in ("auto", "cuda", f"cuda:{library.ordinal}"):
             raise InputError(
                 f"found arrays on cuda:{library.ordinal}, but the device {device!r}; expected "
@@ -76,38 +76,40 @@ class Library:
         """Return the device's number; refuse a device that cyfes cannot use."""
         return device_choice.choose(f"cuda:{self.ordinal}")
 
-    def take(self, name: str, array: Any, real: np.dtype[Any], ndim: int) -> Any:
-        """Return an array on the device, in C order and one precision; a copy only if need be."""
-        found = self.array(array, real)
+    def checked(self, name: str, array: Any, real: np.dtype[Any], ndim: int) -> Any:
+        """Return an array on the device in C order and one precision; refuse wrong dimensions."""
+        found = self.contiguous(array, real)
         if found.ndim != ndim:
             raise InputError(f"{name}: found {found.ndim} axes, expected {ndim}")
         return found
 
-    def array(self, array: Any, real: np.dtype[Any]) -> Any:
-        """Return any array as one of this library on this device, in C order."""
+    def contiguous(self, array: Any, real: np.dtype[Any]) -> Any:
+        """Return any array as a C-contiguous one of this library on this device."""
         raise NotImplementedError
 
-    def adopt(self, array: Any) -> Any:
+    def converted(self, array: Any) -> Any:
         """Return any array as one of this library on this device; a copy only from the host."""
         raise NotImplementedError
 
-    def room(self, name: str, array: Any, shape: tuple[int, ...], real: np.dtype[Any]) -> Any:
-        """Return an array of the caller's that is to be written to; refuse one that cannot be."""
+    def checked_output(
+        self, name: str, array: Any, shape: tuple[int, ...], real: np.dtype[Any]
+    ) -> Any:
+        """Return an array of the caller to write results to; refuse one that does not fit."""
         if not on_device(array):
             raise InputError(
                 f"{name}: found a {type(array).__name__}, expected an array on cuda:{self.ordinal}"
             )
-        there = self.adopt(array)
+        there = self.converted(array)
         if tuple(there.shape) != shape or str(there.dtype).rpartition(".")[2] != real.name:
             raise InputError(
                 f"{name}: found shape {tuple(there.shape)} of {there.dtype}, expected {shape} of "
                 f"{real}"
             )
-        if self.address(self.array(there, real)) != self.address(there):
+        if self.address(self.contiguous(there, real)) != self.address(there):
             raise InputError(f"{name}: found an array that is not C-contiguous, expected one")
         return there
 
-    def check_place(self, array: Any) -> None:
+    def check_device(self, array: Any) -> None:
         """Refuse an array of another device, which would be copied."""
         if on_device(array) and hasattr(array, "__dlpack_device__"):
             ordinal = int(array.__dlpack_device__()[1])
@@ -118,11 +120,11 @@ class Library:
                 )
 
     def empty(self, shape: tuple[int, ...], real: np.dtype[Any]) -> Any:
-        """Return room on the device."""
+        """Return a new array on the device."""
         raise NotImplementedError
 
     def address(self, array: Any) -> int:
-        """Return where an array begins."""
+        """Return the address of an array."""
         raise NotImplementedError
 
     def stream(self) -> int:
@@ -130,14 +132,14 @@ class Library:
         raise NotImplementedError
 
 
-class _CuPy(Library):
-    def array(self, array: Any, real: np.dtype[Any]) -> Any:
-        there = self.adopt(array)
+class _CuPy(ArrayLibrary):
+    def contiguous(self, array: Any, real: np.dtype[Any]) -> Any:
+        there = self.converted(array)
         with self.module.cuda.Device(self.ordinal):
             return self.module.ascontiguousarray(there, dtype=real)
 
-    def adopt(self, array: Any) -> Any:
-        self.check_place(array)
+    def converted(self, array: Any) -> Any:
+        self.check_device(array)
         with self.module.cuda.Device(self.ordinal):
             if not hasattr(array, "__cuda_array_interface__") and on_device(array):
                 array = self.module.from_dlpack(array)
@@ -155,12 +157,12 @@ class _CuPy(Library):
             return int(self.module.cuda.get_current_stream().ptr)
 
 
-class _Torch(Library):
-    def array(self, array: Any, real: np.dtype[Any]) -> Any:
-        return self.adopt(array).to(getattr(self.module, real.name)).contiguous()
+class _Torch(ArrayLibrary):
+    def contiguous(self, array: Any, real: np.dtype[Any]) -> Any:
+        return self.converted(array).to(getattr(self.module, real.name)).contiguous()
 
-    def adopt(self, array: Any) -> Any:
-        self.check_place(array)
+    def converted(self, array: Any) -> Any:
+        self.check_device(array)
         if not _is_torch(array) and on_device(array) and hasattr(array, "__dlpack__"):
             array = self.module.from_dlpack(array)
         return self.module.as_tensor(_plain(array), device=f"cuda:{self.ordinal}").detach()
@@ -177,14 +179,14 @@ class _Torch(Library):
 
 
 def _plain(array: Any) -> Any:
-    """Return lists and NumPy's read-only arrays as arrays that any library takes."""
+    """Return lists and read-only NumPy arrays as arrays that each library accepts."""
     if on_device(array) or _is_torch(array):
         return array.detach() if _is_torch(array) else array
     return np.array(array, dtype=np.float64)
 
 
-def _adopter(array: Any) -> Library:
-    """Return the library that takes over an array that is not PyTorch's."""
+def _library_for(array: Any) -> ArrayLibrary:
+    """Return the library to use for an array that is not PyTorch's."""
     for name, kind in (("cupy", _CuPy), ("torch", _Torch)):
         try:
             module = import_module(name)

@@ -1,7 +1,7 @@
-"""Where libcufes is.
+"""The path of libcufes.
 
-libcufes is installed as ``<data>/cufes/libcufes.so``. Where ``<data>`` is relative to the package
-depends on the installer, so it is looked for, never guessed from one layout.
+libcufes is installed as ``<data>/cufes/libcufes.so``. Where ``<data>`` is depends on the installer,
+so it is searched for in each place that an installer uses.
 """
 
 from __future__ import annotations

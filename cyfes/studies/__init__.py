@@ -1,1 +1,1 @@
-"""What a run has to say beyond one surface: errors, convergence, offsets; and test runs."""
+"""Studies of a run: errors, convergence, the offset of the bias; and runs on known surfaces."""

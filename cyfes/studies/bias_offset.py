@@ -1,4 +1,4 @@
-"""The offset of a growing metadynamics bias, without which early samples would weigh too little."""
+"""The offset of a growing metadynamics bias, by which early samples get their right weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 METHODS = ("ct", "balanced")
 
-# The offset changes slowly: so many values over a run are more than enough.
+# The number of values over a run; the offset changes slowly, so more are not needed.
 _VALUES = 500
 
 
@@ -109,9 +109,9 @@ def bias_offset(
     times, values = [], []
     for start in range(0, len(hills), step):
         part = hills[start : start + step]
-        # Summed, the heights of a file give -F; as they were laid, they give V.
+        # The heights of a file are those of -F; this factor makes them those of V.
         bias -= (1.0 - 1.0 / factor) * hills_on_grid.sum_hills(part, grid, device).values
-        assert part.times is not None  # noqa: S101  as was checked
+        assert part.times is not None  # noqa: S101  checked above
         times.append(part.times[-1])
         values.append(_offset(bias, kT, factor, method))
     return BiasOffset(np.array(times), np.array(values))

@@ -229,7 +229,7 @@ def reweight_blocks(
             device=device,
             dtype=dtype,
         )
-        # F is that of the block's mean; what is kept is its sum.
+        # `reweight` gives the mean over the block's samples, and the sum is kept.
         density = np.asarray(surface.values, dtype=np.float64) / -kT
         log_sums.append(density + np.log(len(points[chosen])))
     total = np.logaddexp.reduce(log_sums, axis=0) - np.log(count)
@@ -260,7 +260,7 @@ def _chosen(blocks: int | ArrayLike, count: int) -> Iterator[slice | NDArray[np.
 
 
 def _without_each(logs: Floats) -> Floats:
-    """Return ln Σ exp over all blocks but one, for each: without a difference that would cancel."""
+    """Return ln Σ exp over all blocks but one, for each; subtracting would lose digits."""
     empty = np.full((1, *logs.shape[1:]), -np.inf)
     before = np.logaddexp.accumulate(np.concatenate([empty, logs[:-1]]), axis=0)
     after = np.logaddexp.accumulate(np.concatenate([empty, logs[:0:-1]]), axis=0)[::-1]

@@ -1,4 +1,4 @@
-"""How a free energy settles as a run goes on: the surface after each portion of its hills.
+"""The convergence of a free energy during a run: the surface after each portion of its hills.
 
 Every hill is summed once, in its portion; the surface after each portion is the running sum.
 """

@@ -1,4 +1,4 @@
-"""Metadynamics of a particle on a surface that is known: data to learn, teach and test with.
+"""Metadynamics of a particle on a known surface, for teaching and for tests.
 
 Overdamped Langevin dynamics by the scheme of B. Leimkuhler and C. Matthews (Appl. Math. Res.
 Express 2013, 34), whose averages are right to second order in the time step, and well-tempered
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Potential = Callable[[Floats], Floats]
 
-# The bias is kept on a grid of this many points to a hill's width.
+# The bias is kept on a grid with this many points in the width of a hill.
 _POINTS_PER_SIGMA = 4.0
 
-# Slopes of the potential are central differences over this part of an axis.
+# The step of the central differences for slopes of the potential, as a part of an axis.
 _DIFFERENCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What independent metadynamics runs of the same kind left.
+    """The samples and hills of independent metadynamics runs with the same settings.
 
     Attributes
     ----------
@@ -233,7 +233,7 @@ class _Bias:
         return np.stack(columns, axis=-1)
 
     def add(self, x: Floats, heights: Floats) -> None:
-        """Lay a hill at the place of each walker, in its run."""
+        """Add a hill at the position of each walker, to the bias of its run."""
         ndim = self._grid.ndim
         exponents = np.zeros((len(x), *[1] * ndim))
         for axis, points in enumerate(self._grid.axes):
@@ -286,7 +286,7 @@ def _slopes_of(potential: Potential, x: Floats, grid: Grid) -> Floats:
 
 
 def _inside(x: Floats, grid: Grid) -> Floats:
-    """Return places drawn back into the domain: around a period, or reflected at a wall."""
+    """Return positions moved back into the domain: by a period, or reflected at a wall."""
     length = grid.upper - grid.lower
     beyond = np.mod(x - grid.lower, 2.0 * length)
     reflected = np.where(beyond > length, 2.0 * length - beyond, beyond)
@@ -315,7 +315,7 @@ def _collected(
             names,
             centers[:, run].reshape(-1, grid.ndim),
             sigma,
-            # As in PLUMED's files: those of F, not of the bias.
+            # The heights of F, not those of the bias, as in PLUMED's files.
             heights[:, run].ravel() * (bias_factor / (bias_factor - 1.0)),
             domain=domain,
             times=times,

@@ -1,1 +1,1 @@
-"""The engines: sums of hills, samples and OPES kernels, which return surfaces."""
+"""The sums of hills, samples and OPES kernels, which return surfaces."""

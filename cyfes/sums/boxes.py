@@ -3,8 +3,8 @@
 They matter in three cases. PLUMED's box of a multivariate hill may cut the hill where it is far
 from zero. A box wider than a periodic axis has points twice, at which PLUMED adds the hill twice.
 And under METAD's INTERVAL a hill that reaches beyond an end has as many bins as the grid has points
-on either side of its own, which is not all of the grid if the hill lies outside. PLUMED's surfaces
-cannot be had without doing the same.
+on either side of its own, which is not all of the grid if the hill lies outside. To get the
+numbers of PLUMED, the same is done here.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _MOST_BINS = 1 << 30
 
 
 def needs_box(hills: Hills, grid: Grid) -> NDArray[np.bool_]:
-    """Return which hills, of N, are not what they are in PLUMED's sum without their boxes."""
+    """Return which of N hills PLUMED's boxes change."""
     if hills.interval is not None:
-        # A stretched hill whose box has all of the grid, or all of its own points, is whole.
+        # The box does not change a stretched hill if it has all points of the grid, or of the hill.
         outside = (hills.centers < grid.lower) | (hills.centers >= grid.upper)
         return np.asarray(outside[:, 0] | (hills.kernel == "gaussian"))
     if hills.cholesky is not None:
@@ -38,7 +38,7 @@ def needs_box(hills: Hills, grid: Grid) -> NDArray[np.bool_]:
 
 
 def wraps(hills: Hills, grid: Grid) -> NDArray[np.bool_]:
-    """Return which hills, of N, have a box wider than a periodic axis of the grid."""
+    """Return which of N hills have a box wider than a periodic axis of the grid."""
     points = 2.0 * _reach(hills, grid) + 1.0
     return np.asarray(((points > grid.shape) & grid.periodic).any(axis=1))
 

@@ -1,7 +1,7 @@
 """Sums of hills on the workers of a Dask cluster: parts of the hills, or of the grid, on each.
 
-Needs the optional package dask: ``pip install cyfes[dask]``. There is no scheduler here: whatever
-Dask is set up to use runs the parts, such as the `distributed.Client` of the process.
+Needs the optional package dask: ``pip install cyfes[dask]``. The parts are run
+by the scheduler that Dask is set up to use, such as the `distributed.Client` of the process.
 """
 
 from __future__ import annotations

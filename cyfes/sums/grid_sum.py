@@ -1,4 +1,4 @@
-"""A sum of hills on a grid, in the terms of libcufes: by parts of the grid, or of the hills."""
+"""A sum of hills on a grid by libcufes, for all of the grid or some of its rows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cyfes.base.progress import part_of_progress
 from cyfes.errors import InputError
 from cyfes.native import device_choice
 from cyfes.native.constants import BOXED_GAUSSIAN, GAUSSIAN
 from cyfes.native.extensions import wrapper
 from cyfes.sums.planning import check_memory
-from cyfes.sums.sharing import shared
+from cyfes.sums.several_devices import on_each_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
     from cyfes.model.grid import Grid
 
-# What cannot be written in its place goes there by pieces of at most as many bytes.
+# Where libcufes cannot write to the final array, pieces of at most so many bytes are copied there.
 _PIECE = 1 << 26
 
 
-class Means(NamedTuple):
-    """How to compute: the numbers of the devices and of the path, and who hears how far it is."""
+class ComputeOptions(NamedTuple):
+    """How to compute: the numbers of the devices, that of the path, and a progress function."""
 
     devices: Sequence[int]
     path: int = 0
@@ -33,7 +34,7 @@ class Means(NamedTuple):
 
 
 class GridSum(NamedTuple):
-    """Hills in one precision, and the grid that they are to be summed on."""
+    """Hills in one precision, and the grid to sum them on."""
 
     kernel: int
     #: (N, D)
@@ -46,84 +47,91 @@ class GridSum(NamedTuple):
     #: (D,), 0 for an axis that is not periodic.
     periods: NDArray[np.float64]
     grid: Grid
-    #: Beyond these ends of the only axis the sum is what it is at them.
+    #: METAD's INTERVAL: beyond an end of it, the value is that at the end.
     interval: tuple[float, float] | None = None
     #: (N, D, 2), the first and the last point of each hill's box; see cufes.h.
     boxes: NDArray[np.int32] | None = None
 
     def compute(
         self,
-        means: Means,
+        options: ComputeOptions,
         values: NDArray[Any],
         gradient: NDArray[Any] | None = None,
         first: int = 0,
     ) -> str:
-        """Write the sum, or the rows of it that begin with the first, and return the plan."""
-        return self._shared(means, values, gradient, first, more=False)
+        """Write the sum for the rows from `first` on that fit the arrays, and return the plan."""
+        return self._on_all_devices(options, values, gradient, first, adding=False)
 
     def add(
         self,
-        means: Means,
+        options: ComputeOptions,
         values: NDArray[Any],
         gradient: NDArray[Any] | None,
         first: int = 0,
     ) -> str:
-        """Add the sum, or the rows of it that begin with the first, to what the arrays hold."""
-        return self._shared(means, values, gradient, first, more=True)
+        """Add the sum for the rows from `first` on to what the arrays hold; return the plan."""
+        return self._on_all_devices(options, values, gradient, first, adding=True)
 
-    def _shared(
+    def _on_all_devices(
         self,
-        means: Means,
+        options: ComputeOptions,
         values: NDArray[Any],
         gradient: NDArray[Any] | None,
         first: int,
-        more: bool,
+        adding: bool,
     ) -> str:
-        """Let every device see to its rows, along the first axis; return the plans."""
+        """Compute some rows of the first axis on each device; return the plans."""
 
         def compute(device: int, rows: tuple[int, int], progress: Any) -> str:
             part = slice(*rows)
             slopes = None if gradient is None else gradient[:, part]
-            alone = Means([device], means.path, progress)
-            return self._put(alone, values[part], slopes, first + rows[0], more)
+            alone = ComputeOptions([device], options.path, progress)
+            return self._write_or_add(alone, values[part], slopes, first + rows[0], adding)
 
-        return _told(means.devices, shared(means.devices, len(values), compute, means.progress))
+        return _described_plans(
+            options.devices, on_each_device(options.devices, len(values), compute, options.progress)
+        )
 
-    def _put(
+    def _write_or_add(
         self,
-        means: Means,
+        options: ComputeOptions,
         values: NDArray[Any],
         gradient: NDArray[Any] | None,
         first: int,
-        more: bool,
+        adding: bool,
     ) -> str:
-        """Write or add the rows of one device."""
-        if not more and (gradient is None or gradient.flags.c_contiguous):
-            return self._write(means, values, gradient, first)
-        # libcufes writes the planes of a gradient one behind the other: not to a part of each.
+        """Write or add the rows of one device; return the plan."""
+        if not adding and (gradient is None or gradient.flags.c_contiguous):
+            return self._write(options, values, gradient, first)
+        # libcufes writes the planes of a gradient one after the other, which rows of a larger array
+        # are not.
         plan, count = "", len(values)
         for start, stop in self._pieces(values, gradient):
             part = values[start:stop]
-            room = np.empty_like(part) if more else part
+            room = np.empty_like(part) if adding else part
             slopes = None if gradient is None else np.empty_like(gradient[:, start:stop])
-            report = within(means.progress, start / count, stop / count)
-            plan = self._write(means._replace(progress=report), room, slopes, first + start)
-            if more:
+            report = part_of_progress(options.progress, start / count, stop / count)
+            plan = self._write(options._replace(progress=report), room, slopes, first + start)
+            if adding:
                 part += room
             if gradient is not None and slopes is not None:
-                if more:
+                if adding:
                     slopes += gradient[:, start:stop]
                 gradient[:, start:stop] = slopes
         return plan
 
     def _write(
-        self, means: Means, values: NDArray[Any], gradient: NDArray[Any] | None, first: int
+        self,
+        options: ComputeOptions,
+        values: NDArray[Any],
+        gradient: NDArray[Any] | None,
+        first: int,
     ) -> str:
         lower = self.grid.lower.copy()
         lower[0] += first * self.grid.spacing[0]
         shape = np.array((len(values), *self.grid.shape[1:]), dtype=np.int64)
         _, plan = wrapper(values.dtype.name).sum_grid(
-            means.devices[0],
+            options.devices[0],
             self.kernel,
             self.centers,
             self.sigmas,
@@ -134,27 +142,27 @@ class GridSum(NamedTuple):
             shape,
             values.reshape(-1),
             None if gradient is None else gradient.reshape((self.grid.ndim, -1)),
-            path=means.path,
+            path=options.path,
             multivariate=self.multivariate,
-            progress=means.progress,
+            progress=options.progress,
             boxes=self._boxes_from(first),
         )
         if self.interval is not None:
-            self._hold_beyond(self.interval, means, values, gradient, first)
+            self._continue_beyond(self.interval, options, values, gradient, first)
         return str(plan)
 
     def _boxes_from(self, first: int) -> NDArray[np.int32] | None:
-        """Return the boxes on the part of the grid from a row of its first axis on."""
+        """Return the boxes, with points along the first axis counted from a row of it."""
         if self.boxes is None or not first:
             return self.boxes
         moved: NDArray[np.int32] = self.boxes.copy()
         moved[:, 0] -= first
         return moved
 
-    def _hold_beyond(
+    def _continue_beyond(
         self,
         interval: tuple[float, float],
-        means: Means,
+        options: ComputeOptions,
         values: NDArray[Any],
         gradient: NDArray[Any] | None,
         start: int,
@@ -162,30 +170,32 @@ class GridSum(NamedTuple):
         where = self.grid.axes[0][start : start + len(values)]
         low, high = interval
         for end, beyond in ((low, where < low), (high, where > high)):
-            for places, hills in self._held_alike(np.flatnonzero(beyond) + start):
-                values[places - start] = self._held(means, end, hills, values.dtype)
+            for places, hills in self._points_by_hills(np.flatnonzero(beyond) + start):
+                values[places - start] = self._value_at_end(options, end, hills, values.dtype)
         if gradient is not None:
             gradient[:, (where <= low) | (where >= high)] = 0.0
 
-    def _held_alike(self, places: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], Any]]:
-        """Yield the points of an axis by the hills whose boxes they lie in, and these."""
+    def _points_by_hills(self, places: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.intp], Any]]:
+        """Yield groups of points that lie in the boxes of the same hills, and these hills."""
         if self.boxes is None:
             yield places, slice(None)
             return
         first, last = self.boxes[:, 0].T
         numbers = np.searchsorted(np.unique([first, last + 1]), places, side="right")
         for number in np.unique(numbers):
-            alike = places[numbers == number]
-            yield alike, (first <= alike[0]) & (alike[0] <= last)
+            points = places[numbers == number]
+            yield points, (first <= points[0]) & (points[0] <= last)
 
-    def _held(self, means: Means, end: float, hills: Any, real: np.dtype[Any]) -> Any:
+    def _value_at_end(
+        self, options: ComputeOptions, end: float, hills: Any, real: np.dtype[Any]
+    ) -> Any:
         """Return the sum of some of the hills at an end of the interval."""
         heights = self.heights[hills]
         if not len(heights):
             return 0.0
         values = np.empty(1, dtype=real)
         wrapper(real.name).sum_points(
-            means.devices[0],
+            options.devices[0],
             GAUSSIAN if self.kernel == BOXED_GAUSSIAN else self.kernel,
             self.centers[hills],
             self.sigmas if len(self.sigmas) == 1 else self.sigmas[hills],
@@ -207,15 +217,8 @@ class GridSum(NamedTuple):
             yield start, min(start + rows, points)
 
 
-def within(progress: Any, start: float, end: float) -> Callable[[float], object] | None:
-    """Return what reports the part done of what lies between two parts of the whole."""
-    if progress is None:
-        return None
-    return lambda part: progress(start + (end - start) * part)
-
-
-def _told(devices: Sequence[int], plans: Sequence[str]) -> str:
-    """Return the plan of a device, or those of several with their names."""
+def _described_plans(devices: Sequence[int], plans: Sequence[str]) -> str:
+    """Return the plan of one device, or the plans of several with the devices' names."""
     if len(plans) == 1:
         return plans[0]
     sharers = {
@@ -224,7 +227,7 @@ def _told(devices: Sequence[int], plans: Sequence[str]) -> str:
     return "; ".join(f"{plan}, on {device_choice.name(those)}" for plan, those in sharers.items())
 
 
-def surface_room(
+def output_arrays(
     grid: Grid, real: np.dtype[Any], gradient: bool, out: Any = None
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return the arrays that a surface is written to: new ones, or those of ``out=``.
@@ -239,7 +242,7 @@ def surface_room(
         check_memory(grid, 1 + grid.ndim if gradient else 1, real.itemsize)
         slopes = np.empty((grid.ndim, *grid.shape), dtype=real) if gradient else None
         return np.empty(grid.shape, dtype=real), slopes
-    arrays = out_arrays(out, gradient)
+    arrays = given_outputs(out, gradient)
     _check_out(arrays[0], grid.shape, real)
     if not gradient:
         return arrays[0], None
@@ -247,7 +250,7 @@ def surface_room(
     return arrays[0], arrays[1]
 
 
-def out_arrays(out: Any, gradient: bool) -> tuple[Any, ...]:
+def given_outputs(out: Any, gradient: bool) -> tuple[Any, ...]:
     """Return the arrays of ``out=``: one for F, and one for its gradient."""
     arrays = tuple(out) if isinstance(out, (tuple, list)) else (out,)
     if len(arrays) != 1 + gradient:

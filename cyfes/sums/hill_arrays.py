@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def hills_arrays(
     hills: Hills, heights: NDArray[np.float64], real: np.dtype[Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return centres, widths and heights in one precision; one row of widths where all agree."""
+    """Return centres, widths and heights in one precision; equal widths as one row."""
     arrays = (hills.centers, kernel_widths(hills), heights)
     centers, sigmas, scaled = (np.asarray(array, dtype=real) for array in arrays)
     return centers, sigmas, scaled
 
 
 def kernel_widths(hills: Hills) -> NDArray[np.float64]:
-    """Return the widths, or the factors of inverse matrices; one row where all agree."""
+    """Return the widths, or the factors of inverse matrices; one row where all are equal."""
     if hills.cholesky is None:
         widths: NDArray[np.float64] = one_row(hills.sigmas)
         return widths
@@ -46,7 +46,7 @@ def _factors_of_inverses(packed: NDArray[np.float64], ndim: int) -> NDArray[np.f
 
 
 def one_row(widths: Any) -> Any:
-    """Return the widths of N hills, or one row of them where all agree; a device's as they are."""
+    """Return the widths of N hills, one row where all are equal; an array on a device as it is."""
     alike = isinstance(widths, np.ndarray) and len(widths) > 1 and (widths == widths[0]).all()
     return widths[:1] if alike else widths
 

@@ -13,7 +13,7 @@ from cyfes.native.extensions import wrapper
 from cyfes.native.gpu_arrays import on_device
 from cyfes.sums.hill_arrays import hills_arrays, kernel_widths
 from cyfes.sums.planning import Work
-from cyfes.sums.sharing import shared
+from cyfes.sums.several_devices import on_each_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,9 +73,9 @@ def bias(
     if on_device(points) or hills.on_device:
         from cyfes.sums import gpu_sums
 
-        place = gpu_sums.Place.of([points, hills.centers], device, real, progress=progress)
+        gpu = gpu_sums.GpuOptions.of([points, hills.centers], device, real, progress=progress)
         widths, scale = kernel_widths(hills), _bias_scale(hills)
-        there: NDArray[Any] = gpu_sums.bias(points, hills, widths, scale, place)
+        there: NDArray[Any] = gpu_sums.bias(points, hills, widths, scale, gpu)
         return there
     where = as_matrix("points", points, hills.ndim, real)
     if hills.interval is not None:
@@ -95,7 +95,7 @@ def sum_at(
     points: NDArray[Any],
     **options: Any,
 ) -> NDArray[Any]:
-    """Return the sum of hills at points, which the devices share.
+    """Return the sum of hills at points, which are divided among the devices.
 
     Parameters
     ----------
@@ -119,12 +119,12 @@ def sum_at(
             device, kernel, *hills, points[part], values[part], progress=report, **options
         )
 
-    shared(devices, len(points), compute, progress)
+    on_each_device(devices, len(points), compute, progress)
     return values
 
 
 def _bias_scale(hills: Hills) -> NDArray[np.float64]:
-    """Return what heights are multiplied by to be those of the bias."""
+    """Return the factors that make heights of F those of the bias."""
     factors = hills.bias_factors
     tempered = factors > 1.0
     return np.where(tempered, 1.0 - 1.0 / np.where(tempered, factors, 1.0), 1.0)

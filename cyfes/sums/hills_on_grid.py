@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cyfes.base.arrays import precision
+from cyfes.base.progress import part_of_progress
 from cyfes.errors import InputError
 from cyfes.model.hills import Hills
 from cyfes.native import device_choice
 from cyfes.native.constants import BOXED_GAUSSIAN, CPU, GAUSSIAN, STRETCHED_GAUSSIAN
-from cyfes.sums.grid_sum import GridSum, Means, surface_room, within
+from cyfes.sums.grid_sum import ComputeOptions, GridSum, output_arrays
 from cyfes.sums.hill_arrays import grid_periods, hills_arrays
 from cyfes.sums.planning import Work, path_number
 from cyfes.surface import FreeEnergySurface
@@ -51,7 +52,7 @@ def sum_hills(
       around the hill's own.
 
     PLUMED's ``sum_hills`` takes every hill in such a box. It may cut multivariate hills, and adds a
-    hill as often as the box comes by a point on its way around a periodic axis.
+    hill more than once to a point that a box around a periodic axis contains more than once.
 
     Parameters
     ----------
@@ -116,31 +117,37 @@ def sum_hills(
     kernel = _grid_kernel(first, truncation)
     periods = grid_periods(first, grid)
     if portions is not None and progress is not None:
-        progress = _endless(progress)
+        progress = _without_end(progress)
     if truncation == "boxes":
         first.check_on_host("PLUMED's boxes")
     if first.on_device:
         from cyfes.sums import gpu_sums
 
-        place = gpu_sums.Place.of([first.centers], device, real, plan, progress)
+        gpu = gpu_sums.GpuOptions.of([first.centers], device, real, plan, progress)
         task = (kernel, periods, grid, gradient, out)
-        return gpu_sums.sum_hills(_alike(first, portions), *task, place)
+        return gpu_sums.sum_hills(_checked_portions(first, portions), *task, gpu)
     tasks = _tasks(first, grid, real, truncation)
     seconds = _work(first, grid, kernel, gradient).seconds
     devices = device_choice.choose_all(
         "cpu" if plan == "nufft" and device == "auto" else device, seconds
     )
-    values, slopes = surface_room(grid, real, gradient, out)
-    means = Means(devices[: len(values)], path_number(plan), progress)
+    values, slopes = output_arrays(grid, real, gradient, out)
+    options = ComputeOptions(devices[: len(values)], path_number(plan), progress)
     compute = _nufft_sum if plan == "nufft" else _library_sum
-    words = compute(tasks, means, values, slopes, False)
+    plan_used = compute(tasks, options, values, slopes, False)
     for portion in portions or ():
-        _check_alike(portion, first)
-        compute(_tasks(portion, grid, real, truncation), means, values, slopes, True)
+        _check_portion(portion, first)
+        compute(_tasks(portion, grid, real, truncation), options, values, slopes, True)
     if device == "auto" and CPU in devices and device_choice.is_small(seconds):
-        words += "; on the CPU, for so small a sum"
+        plan_used += "; on the CPU, for so small a sum"
     return FreeEnergySurface(
-        values, grid, first.names, slopes, first.domain, device_choice.name(means.devices), words
+        values,
+        grid,
+        first.names,
+        slopes,
+        first.domain,
+        device_choice.name(options.devices),
+        plan_used,
     )
 
 
@@ -176,10 +183,10 @@ def sum_rows(
     shape = (rows[1] - rows[0], *grid.shape[1:])
     values = np.empty(shape, dtype=real)
     slopes = np.empty((grid.ndim, *shape), dtype=real) if gradient else None
-    means = Means(devices[: len(values)], path_number(plan))
-    words = _library_sum(tasks, means, values, slopes, False, rows[0])
-    names = device_choice.name(means.devices)
-    return SurfacePart(values, slopes, hills.names, hills.domain, names, words)
+    options = ComputeOptions(devices[: len(values)], path_number(plan))
+    plan_used = _library_sum(tasks, options, values, slopes, False, rows[0])
+    names = device_choice.name(options.devices)
+    return SurfacePart(values, slopes, hills.names, hills.domain, names, plan_used)
 
 
 def joined(parts: Sequence[SurfacePart], grid: Grid) -> FreeEnergySurface:
@@ -195,7 +202,7 @@ def joined(parts: Sequence[SurfacePart], grid: Grid) -> FreeEnergySurface:
 
 
 def _portions(hills: Hills | Iterable[Hills]) -> tuple[Hills, Iterator[Hills] | None]:
-    """Return the first hills, and those to come if there may be more."""
+    """Return the first hills, and an iterator over the others; None where there are no others."""
     if isinstance(hills, Hills):
         return hills, None
     portions = iter(hills)
@@ -206,15 +213,15 @@ def _portions(hills: Hills | Iterable[Hills]) -> tuple[Hills, Iterator[Hills] | 
     raise InputError("hills: found no portion of hills, expected at least one")
 
 
-def _alike(first: Hills, portions: Iterable[Hills] | None) -> Iterator[Hills]:
-    """Yield the first hills, and those to come once they are known to fit them."""
+def _checked_portions(first: Hills, portions: Iterable[Hills] | None) -> Iterator[Hills]:
+    """Yield the first hills and the others, after a check that they fit the first."""
     yield first
     for portion in portions or ():
-        _check_alike(portion, first)
+        _check_portion(portion, first)
         yield portion
 
 
-def _check_alike(hills: Hills, first: Hills) -> None:
+def _check_portion(hills: Hills, first: Hills) -> None:
     """Refuse a portion of hills that cannot be summed with those before."""
     for what in ("names", "kernel", "domain", "interval"):
         found, expected = getattr(hills, what), getattr(first, what)
@@ -222,7 +229,7 @@ def _check_alike(hills: Hills, first: Hills) -> None:
             raise InputError(f"hills: found a portion of {what} {found}, expected {expected}")
 
 
-def _endless(progress: Callable[[float], object]) -> Callable[[float], object]:
+def _without_end(progress: Callable[[float], object]) -> Callable[[float], object]:
     def report(_: float) -> None:
         progress(math.nan)
 
@@ -236,14 +243,14 @@ def _work(hills: Hills, grid: Grid, kernel: int, gradient: bool) -> Work:
 
 
 def _tasks(hills: Hills, grid: Grid, real: np.dtype[Any], truncation: str) -> list[GridSum]:
-    """Return the sums that make up that of -hills: F itself, without another pass over it."""
+    """Return the sums of negated hills that together are F."""
     periods = grid_periods(hills, grid)
     if truncation != "boxes":
         return [_negated(hills, periods, grid, real, truncation)]
     from cyfes.sums.boxes import boxes, needs_box
 
     apart = needs_box(hills, grid)
-    # The others take a faster way.
+    # Hills that do not need their boxes are summed by a faster path.
     parts = [hills] if apart.all() or not apart.any() else [hills[~apart], hills[apart]]
     tasks = [_negated(part, periods, grid, real, truncation) for part in parts]
     if apart.any():
@@ -262,38 +269,40 @@ def _negated(
 
 def _library_sum(
     tasks: Sequence[GridSum],
-    means: Means,
+    options: ComputeOptions,
     values: NDArray[Any],
     gradient: NDArray[Any] | None,
-    more: bool,
+    adding: bool,
     first: int = 0,
 ) -> str:
-    """Write the sum of some sums, or add it if there is `more` in the arrays; return the plans."""
-    words = []
+    """Write the total of some sums, or add it to the arrays if `adding`; return the plans."""
+    plans = []
     total = max(1, sum(len(task.heights) for task in tasks))
     done = 0
     for task in tasks:
         start, done = done, done + len(task.heights)
-        part = means._replace(progress=within(means.progress, start / total, done / total))
-        words.append((task.add if more else task.compute)(part, values, gradient, first))
-        more = True
-    return "; ".join(words)
+        part = options._replace(
+            progress=part_of_progress(options.progress, start / total, done / total)
+        )
+        plans.append((task.add if adding else task.compute)(part, values, gradient, first))
+        adding = True
+    return "; ".join(plans)
 
 
 def _nufft_sum(
     tasks: Sequence[GridSum],
-    means: Means,
+    options: ComputeOptions,
     values: NDArray[Any],
     gradient: NDArray[Any] | None,
-    more: bool,
+    adding: bool,
 ) -> str:
     from cyfes.sums.nufft import add_by_fourier_transform
 
     for array in (values, gradient):
-        if array is not None and not more:
+        if array is not None and not adding:
             array[...] = 0.0
-    # Hills in boxes, which alone are summed apart, are refused there.
-    return add_by_fourier_transform(tasks[0], means, values, gradient)
+    # There is more than one sum only with boxes, which are refused there.
+    return add_by_fourier_transform(tasks[0], options, values, gradient)
 
 
 def _grid_kernel(hills: Hills, truncation: str) -> int:

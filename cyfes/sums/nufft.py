@@ -2,8 +2,8 @@
 
 V(x) = Σ_n h_n G(x - c_n) is a convolution: the transform of V is that of the point charges h_n at
 c_n, which the optional package finufft computes, on a CUDA device cufinufft, times that of a
-Gaussian. Its cost hardly grows with the number of hills. Axes that are not periodic are continued
-until no image is felt.
+Gaussian. Its cost hardly grows with the number of hills. Axes that are not periodic are made
+so long that no periodic image of a hill reaches the grid.
 
 The packages come with ``pip install cyfes[nufft]`` and, for a GPU, ``cyfes[nufft-cuda]``.
 """
@@ -30,28 +30,28 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cyfes.sums.grid_sum import GridSum, Means
+    from cyfes.sums.grid_sum import ComputeOptions, GridSum
 
-# exp(-½ r²) is below 1e-16 of its maximum beyond, both in space and, by 1/sigma, in frequency.
+# exp(-½ r²) is below 1e-16 for larger r: r is a distance over sigma, or a frequency times sigma.
 _VANISHES = 8.6
 
-# What is asked for of the transforms; they reach some 1e-13 of the largest value.
+# The accuracy that is asked for; the transforms reach some 1e-13 of the largest value.
 _TOLERANCE = 1e-14
 
-# What cufinufft's library is linked to but does not find by itself, and the packages that bring it.
+# The libraries that cufinufft needs but does not find by itself, and the packages that hold them.
 _LIBRARIES = {"nvidia.cuda_runtime": "libcudart.so.12", "nvidia.cufft": "libcufft.so.11"}
 
 
 class Engine(NamedTuple):
-    """What computes: a library of arrays, and one of transforms."""
+    """A library of arrays, and a library of transforms on them."""
 
     #: NumPy or CuPy.
     arrays: Any
     #: finufft or cufinufft, whose functions have the same names and arguments.
     transforms: Any
-    #: What the latter are told besides.
+    #: Further arguments of the transforms.
     options: dict[str, Any]
-    #: Returns an array of the former as NumPy's.
+    #: Converts an array of the library to NumPy.
     to_host: Callable[[Any], NDArray[Any]]
 
 
@@ -61,7 +61,7 @@ class _Axis(NamedTuple):
     lower: float
     period: float
     sigma: float
-    #: Of the continued grid, and of the grid that is wanted.
+    #: The number of points of the longer, periodic axis, and of the axis of the grid.
     points: int
     wanted: int
     #: Frequencies from -modes to modes.
@@ -82,12 +82,12 @@ class _Axis(NamedTuple):
 
     @property
     def derivative(self) -> NDArray[np.complex128]:
-        """What a derivative multiplies each frequency with."""
+        """The factor of a derivative at each frequency."""
         return 1.0j * self.frequencies.astype(np.complex128)
 
 
 def add_by_fourier_transform(
-    task: GridSum, means: Means, values: NDArray[Any], gradient: NDArray[Any] | None
+    task: GridSum, options: ComputeOptions, values: NDArray[Any], gradient: NDArray[Any] | None
 ) -> str:
     """Add the sum to `values`, and its gradient to `gradient`, and return the plan.
 
@@ -101,9 +101,9 @@ def add_by_fourier_transform(
     DeviceError
         If the device fails; `DeviceMemoryError` if it is too small.
     """
-    _check_served(task, means)
+    _check_served(task, options)
     axes = [_axis(task, i) for i in range(task.grid.ndim)]
-    with _engine(means.devices[0]) as engine:
+    with _engine(options.devices[0]) as engine:
         spectrum = _spectrum(engine, task, axes)
         values += _on_grid(engine, spectrum, axes)
         for i, slopes in enumerate(() if gradient is None else gradient):
@@ -124,7 +124,7 @@ def _host_engine() -> Iterator[Engine]:
 
 @contextmanager
 def cuda_engine(device: int) -> Iterator[Engine]:
-    """Give what computes on a device, which is CuPy's current one within.
+    """Provide CuPy and cufinufft for a device, which is the current one of CuPy meanwhile.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def cuda_engine(device: int) -> Iterator[Engine]:
             'coarser grid, or device="cpu"'
         ) from error
     except RuntimeError as error:
-        # All that cufinufft says is which of its steps failed.
+        # cufinufft's message only says which of its steps failed.
         raise DeviceError(
             f"the nufft plan failed on {where}: {error}; its memory may be too small for the "
             'transform; use another plan, or device="cpu"'
@@ -168,16 +168,16 @@ def _folders(package: str) -> list[str]:
     try:
         spec = find_spec(package)
     except ModuleNotFoundError:
-        # Not even the package that it is a part of.
+        # The package that it is a part of is not installed.
         return []
     return [] if spec is None else list(spec.submodule_search_locations or ())
 
 
-def _check_served(task: GridSum, means: Means) -> None:
-    if len(means.devices) > 1:
+def _check_served(task: GridSum, options: ComputeOptions) -> None:
+    if len(options.devices) > 1:
         raise InputError(
             "the nufft plan computes on one device, found "
-            f"{device_choice.name(means.devices)}; use one of them, or another plan"
+            f"{device_choice.name(options.devices)}; use one of them, or another plan"
         )
     if task.kernel != GAUSSIAN or task.multivariate or len(task.sigmas) != 1:
         raise InputError(
@@ -198,7 +198,7 @@ def _axis(task: GridSum, i: int) -> _Axis:
     spacing, wanted = float(task.grid.spacing[i]), task.grid.shape[i]
     sigma, period, points = float(task.sigmas[0, i]), float(task.periods[i]), wanted
     if period == 0.0:
-        # Hills far outside still have their own place on the circle.
+        # The axis is long enough for hills far outside of the grid, too.
         low = min(float(task.centers[:, i].min()), float(task.grid.lower[i]))
         high = max(float(task.centers[:, i].max()), float(task.grid.upper[i]))
         points = math.ceil((high - low + 2.0 * _VANISHES * sigma) / spacing) + 1
@@ -224,7 +224,7 @@ def _spectrum(engine: Engine, task: GridSum, axes: list[_Axis]) -> Any:
 
 
 def _angles(arrays: Any, centers: NDArray[Any], axis: _Axis) -> Any:
-    """Return where on the circle the centres are, from -π to π."""
+    """Return the centres as angles on the periodic axis, from -π to π."""
     turns = (arrays.asarray(centers).astype(np.float64) - axis.lower) / axis.period
     return 2.0 * math.pi * (turns - arrays.rint(turns))
 
@@ -254,7 +254,7 @@ def _folded(arrays: Any, spectrum: Any, i: int, axis: _Axis) -> Any:
     shape[i] = axis.points
     folded = arrays.zeros(shape, dtype=np.complex128)
     moved, target = arrays.moveaxis(spectrum, i, 0), arrays.moveaxis(folded, i, 0)
-    # Frequencies -modes to modes lie beside each other on the grid until it ends, and begins anew.
+    # Neighbouring frequencies have neighbouring points; after the last point comes the first.
     start, stop = 0, len(moved)
     while start < stop:
         place = (start - axis.modes) % axis.points

@@ -1,8 +1,7 @@
 """The free energy that OPES has estimated: the sum of a state's kernels, each within its cut-off.
 
-A state has few kernels, for OPES merges those that are close, and each ends at a cut-off of its
-own run, beyond which most of the grid lies: each is added inside the box of grid points that it
-reaches, on the CPU.
+A state has few kernels, because OPES merges those that are close, and each ends at the cut-off of
+the run. So each is added, on the CPU, only to the box of grid points that it reaches.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ if TYPE_CHECKING:
     from cyfes.model.opes_kernels import Kernels
 
     Floats = NDArray[np.float64]
-    Place = Union[slice, NDArray[np.int64]]
+    AxisIndex = Union[slice, NDArray[np.int64]]
 
-# What each action divides the sum by, besides zed.
+# The setting that the sum is divided by, besides zed, for each action.
 _NORMS = {"OPES_METAD_state": "sum_weights", "OPES_METAD_EXPLORE_state": "counter"}
 
-# The caller hears of so many parts of a sum.
+# How often `progress` is called during a sum.
 _REPORTS = 100
 
 
@@ -88,7 +87,7 @@ def sum_kernels(
     planes /= norm
     density = planes[0] + epsilon
     scale = -factor * kT
-    # Where there is no kernel F is infinite, unless epsilon is above zero.
+    # F is infinite where no kernel reaches, unless epsilon is above zero.
     with np.errstate(divide="ignore", invalid="ignore"):
         values = scale * np.log(density)
         slopes = scale * planes[1:] / density if gradient else None
@@ -155,7 +154,7 @@ class _Boxes(NamedTuple):
         reach = kernels.settings["kernel_cutoff"] * kernels.sigmas[:, axis] / spacing
         first, last = np.ceil(middle - reach), np.floor(middle + reach)
         if grid.periodic[axis]:
-            # A kernel that goes all around: the points nearest to it, each of them once.
+            # A kernel that reaches around the axis takes each point once, at its nearest image.
             around = last - first >= points
             first = np.where(around, np.ceil(middle - points / 2.0), first)
             last = np.where(around, first + points - 1, last)
@@ -164,14 +163,14 @@ class _Boxes(NamedTuple):
         size = np.maximum(last - first + 1, 0)
         return cls(first.astype(np.int64), size.astype(np.int64), lower, spacing, points)
 
-    def ways(self, kernel: int, center: float) -> Floats:
-        """Return how far each point of a box is from the centre."""
+    def distances(self, kernel: int, center: float) -> Floats:
+        """Return the distance of each point of a box from the centre."""
         places = self.first[kernel] + np.arange(self.size[kernel])
-        ways: Floats = self.lower + self.spacing * places - center
-        return ways
+        distances: Floats = self.lower + self.spacing * places - center
+        return distances
 
-    def place(self, kernel: int) -> Place:
-        """Return where on the axis the points of a box are."""
+    def axis_index(self, kernel: int) -> AxisIndex:
+        """Return the index of the points of a box on the axis."""
         first, size = int(self.first[kernel]), int(self.size[kernel])
         start = first % self.points
         if start + size <= self.points:
@@ -192,33 +191,39 @@ def _sum(
     centers, sigmas = kernels.centers.tolist(), kernels.sigmas.tolist()
     step = max(1, len(kernels) // _REPORTS)
     for k, height in enumerate(kernels.heights.tolist()):
-        where = tuple(box.place(k) for box in boxes)
-        ways = [box.ways(k, center) / s for box, center, s in zip(boxes, centers[k], sigmas[k])]
-        _add(planes, where, _box_values(ways, sigmas[k], height, edge, gradient))
+        where = tuple(box.axis_index(k) for box in boxes)
+        distances = [
+            box.distances(k, center) / s for box, center, s in zip(boxes, centers[k], sigmas[k])
+        ]
+        _add(planes, where, _box_values(distances, sigmas[k], height, edge, gradient))
         if progress is not None and (k + 1) % step == 0:
             progress((k + 1) / len(kernels))
     return planes
 
 
 def _box_values(
-    ways: list[Floats], sigma: list[float], height: float, edge: float, gradient: bool
+    distances: list[Floats], sigma: list[float], height: float, edge: float, gradient: bool
 ) -> list[Floats]:
-    """Return a kernel in its box, and its derivatives; `ways` are in widths from the centre."""
-    gaussian = np.ones([1] * len(ways))
-    shapes = [[-1 if i == axis else 1 for i in range(len(ways))] for axis in range(len(ways))]
-    for way, shape in zip(ways, shapes):
-        gaussian = gaussian * np.exp(-0.5 * way * way).reshape(shape)
+    """Return a kernel in its box, and its derivatives; `distances` are in widths."""
+    gaussian = np.ones([1] * len(distances))
+    shapes = [
+        [-1 if i == axis else 1 for i in range(len(distances))] for axis in range(len(distances))
+    ]
+    for distance, shape in zip(distances, shapes):
+        gaussian = gaussian * np.exp(-0.5 * distance * distance).reshape(shape)
     values = [height * np.maximum(gaussian - edge, 0.0)]
     if gradient:
         kept = height * np.where(gaussian > edge, gaussian, 0.0)
-        rates = [way.reshape(shape) / -s for way, shape, s in zip(ways, shapes, sigma)]
+        rates = [
+            distance.reshape(shape) / -s for distance, shape, s in zip(distances, shapes, sigma)
+        ]
         values += [kept * rate for rate in rates]
     return values
 
 
-def _add(planes: Floats, where: tuple[Place, ...], values: list[Floats]) -> None:
+def _add(planes: Floats, where: tuple[AxisIndex, ...], values: list[Floats]) -> None:
     """Add to the box of each plane."""
-    if not all(isinstance(place, slice) for place in where):
+    if not all(isinstance(index, slice) for index in where):
         points = planes.shape[1:]
         where = np.ix_(
             *(np.arange(n)[p] if isinstance(p, slice) else p for n, p in zip(points, where))

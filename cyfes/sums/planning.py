@@ -1,4 +1,4 @@
-"""The choice of a path and a device from the sizes of a problem, and whether it fits in memory."""
+"""Estimates before a sum: how long the CPU takes, and whether the surface fits in memory."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from cyfes.model.grid import Grid
 
 # Terms of a sum that one core adds in a second, measured on an AMD EPYC with AVX-512; half as many
-# with AVX2. Only an order of magnitude matters: when to leave the CPU.
+# with AVX2. The order of magnitude is enough to choose between CPU and GPU.
 _RATES = {"direct": 6e8, "separable": 1.2e10, "truncated": 2e9}
 
 
 class Work(NamedTuple):
-    """What decides how long a sum takes: its hills, its points, and the kernel's kind."""
+    """The sizes that a sum's time depends on: hills, points, and the kind of kernel."""
 
     hills: int
     shape: Sequence[int]
@@ -52,7 +52,7 @@ class Work(NamedTuple):
             if self.widths is not None and self.cut_off:
                 reached = min(reached, 2.0 * SUPPORT * self.widths[axis] + 1.0)
             points *= reached
-        # The rates of grids are those with the planes of a gradient for kernels with a cut-off.
+        # The rate of the truncated path was measured with a gradient, so its planes do not count.
         return self.hills * points * (1 if self.path == "truncated" else self.planes)
 
 

@@ -12,7 +12,7 @@ from cyfes.errors import InputError
 from cyfes.native import device_choice
 from cyfes.native.constants import LOG_GAUSSIAN
 from cyfes.native.gpu_arrays import on_device
-from cyfes.sums.grid_sum import GridSum, Means, surface_room
+from cyfes.sums.grid_sum import ComputeOptions, GridSum, output_arrays
 from cyfes.sums.planning import Work, path_number
 from cyfes.surface import FreeEnergySurface
 
@@ -93,35 +93,35 @@ def reweight(
     if any(map(on_device, (samples, bandwidth, bias))):
         from cyfes.sums import gpu_sums
 
-        place = gpu_sums.Place.of([samples, bandwidth, bias], device, real, plan, progress)
-        return gpu_sums.reweight(samples, grid, bandwidth, kT, bias, names, out, place)
+        gpu = gpu_sums.GpuOptions.of([samples, bandwidth, bias], device, real, plan, progress)
+        return gpu_sums.reweight(samples, grid, bandwidth, kT, bias, names, out, gpu)
     centers = as_matrix("samples", samples, grid.ndim, np.float64)
     if not len(centers):
         raise InputError("samples: found none, expected at least one")
     sigmas = bandwidth_rows(bandwidth, centers.shape)
     logarithms = _log_weights(bias, sigmas, len(centers), check_positive("kT", kT))
-    # Without the largest weight the exponents keep their digits in single precision too.
+    # The largest is subtracted, so that the exponents keep their digits in single precision.
     largest = logarithms.max()
     periods = np.where(grid.periodic, grid.upper - grid.lower, 0.0)
     widths = (sigmas.mean(axis=0) / grid.spacing).tolist()
     devices = device_choice.choose_all(
         device, Work(len(centers), grid.shape, widths, False).seconds
     )
-    values, _ = surface_room(grid, real, False, out)
+    values, _ = output_arrays(grid, real, False, out)
     centers, sigmas = centers.astype(real, copy=False), sigmas.astype(real, copy=False)
     shifted = (logarithms - largest).astype(real)
     task = GridSum(LOG_GAUSSIAN, centers, sigmas, shifted, False, periods, grid)
-    means = Means(devices[: len(values)], path, progress)
-    words = task.compute(means, values)
-    # So far they are the logarithms of the density.
+    options = ComputeOptions(devices[: len(values)], path, progress)
+    plan_used = task.compute(options, values)
+    # Until here, `values` are the logarithms of the density.
     values += real.type(largest)
     values *= -kT
     return FreeEnergySurface(
         values,
         grid,
         tuple(names or (f"cv{axis}" for axis in range(grid.ndim))),
-        device=device_choice.name(means.devices),
-        plan=words,
+        device=device_choice.name(options.devices),
+        plan=plan_used,
         kT=float(kT),
     )
 

@@ -68,7 +68,7 @@ class RunningSum:
         self.count += len(hills)
 
     def clear(self) -> None:
-        """Forget all hills; a surface that was taken before is not touched."""
+        """Remove all hills; a surface that was returned before does not change."""
         if self._sum is not None:
             zero = np.zeros_like(self._sum.values)
             slopes = np.zeros_like(self._sum.gradient)
@@ -89,7 +89,7 @@ class RunningSum:
         return self._sum
 
     def _warn_of_wide(self, hills: Hills) -> None:
-        # The box of hills with an INTERVAL, of one variable, ends where they do.
+        # With an INTERVAL there is one variable, whose box ends where the hills end.
         if self._warned or hills.interval is not None or not wraps(hills, self._grid).any():
             return
         self._warned = True
@@ -103,14 +103,14 @@ class RunningSum:
 def _added(total: FreeEnergySurface, part: FreeEnergySurface) -> FreeEnergySurface:
     """Add a part to a surface, in its own memory."""
     np.add(total.values, part.values, out=total.values)
-    assert total.gradient is not None  # noqa: S101  a running sum always has one
+    assert total.gradient is not None  # noqa: S101  always computed here
     assert part.gradient is not None  # noqa: S101
     np.add(total.gradient, part.gradient, out=total.gradient)
     return replace(total, plan=part.plan, device=part.device)
 
 
 def _without_plus_zero(array: NDArray[np.floating] | None) -> None:
-    """Write -0 for 0, as PLUMED does, whose sums are 0 where nothing is before they change sign."""
+    """Replace 0 by -0, which PLUMED writes where there is no hill."""
     if array is not None:
         np.subtract(0.0, array, out=array)
         np.negative(array, out=array)

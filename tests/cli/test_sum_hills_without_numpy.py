@@ -11,7 +11,7 @@ from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
 
 from cyfes.cli import sum_hills as command
 from cyfes.cli.main import main
-from cyfes.cli.sum_hills_without_numpy import quick_sum
+from cyfes.cli.sum_hills_without_numpy import sum_without_numpy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +53,7 @@ def test_the_quick_job_writes_the_same_bytes(
     assert main(_line(*options)) == 0
     quick = (tmp_path / name).read_text()
     done: list[object] = []
-    monkeypatch.setattr(command, "quick_sum", done.append)
+    monkeypatch.setattr(command, "sum_without_numpy", done.append)
     assert main(_line(*options, "--device", "cpu")) == 0
     assert len(done) == 1
     assert (tmp_path / name).read_text() == quick
@@ -100,12 +100,12 @@ def test_anything_out_of_the_ordinary_is_left_to_the_general_job(
 ) -> None:
     write_hills(tmp_path / "HILLS", text)
     found: list[object] = []
-    quick = quick_sum
+    quick = sum_without_numpy
 
     def note(options: object) -> object:
         found.append(quick(options))  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command, "quick_sum", note)
+    monkeypatch.setattr(command, "sum_without_numpy", note)
     assert main(_line(*options)) == 130
     assert found == [None]

@@ -21,7 +21,7 @@ from cyfes.native import device_choice
 from cyfes.native.constants import CPU
 from cyfes.native.extensions import wrapper
 from cyfes.sums import grid_sum, hills_at_points, hills_on_grid
-from cyfes.sums.sharing import shared
+from cyfes.sums.several_devices import on_each_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,7 +135,7 @@ def test_plan_names_the_device_of_each_part() -> None:
     plain = {"truncation": "none"}
     found = cyfes.sum_hills(hills("gaussian"), GRID, "cuda:0,1", **plain)  # type: ignore[arg-type]
     assert re.fullmatch(r"separable, .*, on cuda:0; separable, .*, on cuda:1", found.plan)
-    told = grid_sum._told([0, 1, 2], ["truncated, 3 tiles", "truncated, 4 tiles"] * 2)
+    told = grid_sum._described_plans([0, 1, 2], ["truncated, 3 tiles", "truncated, 4 tiles"] * 2)
     assert told == "truncated, 3 tiles, on cuda:0,2; truncated, 4 tiles, on cuda:1"
 
 
@@ -323,7 +323,7 @@ class Part:
 def test_the_first_failure_stops_the_others_and_is_raised_once() -> None:
     part, started = Part(failing=1), time.monotonic()
     with pytest.raises(cyfes.DeviceError, match="device 1 broke") as caught:
-        shared([0, 1, 2], 30, part)
+        on_each_device([0, 1, 2], 30, part)
     assert time.monotonic() - started < 5.0
     assert sorted(part.stopped) == [0, 2]
     assert caught.value.__context__ is None
@@ -335,7 +335,7 @@ def test_a_signal_stops_all_devices_soon() -> None:
     timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
-        shared([0, 1], 10, part)
+        on_each_device([0, 1], 10, part)
     timer.join()
     assert time.monotonic() - started < 5.0
     assert sorted(part.stopped) == [0, 1]
@@ -343,7 +343,11 @@ def test_a_signal_stops_all_devices_soon() -> None:
 
 def test_rows_are_dealt_out_evenly_and_progress_is_the_mean() -> None:
     heard: list[float] = []
-    assert shared([0, 1, 2], 10, Part(seconds=0.15), heard.append) == [(0, 3), (3, 6), (6, 10)]
+    assert on_each_device([0, 1, 2], 10, Part(seconds=0.15), heard.append) == [
+        (0, 3),
+        (3, 6),
+        (6, 10),
+    ]
     assert heard[-1] == pytest.approx((0.0 + 0.25 + 0.5) / 3)
 
 
@@ -377,7 +381,7 @@ def test_warning_names_the_users_line_through_every_function(
         lambda: cyfes.bias([[0.0, 0.0]], hills()),
         lambda: cyfes.PathFES([[0] * 3], [[0] * 3], [1] * 3, [0]),
     ):
-        monkeypatch.setattr(device_choice._Fallback, "said", False)
+        monkeypatch.setattr(device_choice._Fallback, "warned", False)
         with pytest.warns(cyfes.CyfesWarning, match="no GPU here") as caught:
             function()
         assert [warning.filename for warning in caught] == [__file__]

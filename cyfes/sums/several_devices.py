@@ -1,6 +1,6 @@
-"""One sum on several devices: each sees to a part of the rows, in a thread of its own.
+"""One sum on several devices: each computes some of the rows, in a thread of its own.
 
-Nothing is added up between them: what a device writes is what it would write by itself.
+Each row is computed by one device, so the numbers do not depend on how many devices there are.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# How often the caller hears how far the sum is, in seconds.
+# The time between two calls of `progress`, in seconds.
 _PERIOD = 0.05
 
 
 class _StoppedError(Exception):
-    """Ends the part of a device, because another one has failed or the caller gave up."""
+    """Ends the part of a device, because another device failed or the caller stopped the sum."""
 
 
-def shared(
+def on_each_device(
     devices: Sequence[int],
     rows: int,
     compute: Callable[[int, Rows, Progress], T],
     progress: Progress = None,
 ) -> list[T]:
-    """Return what each device has made of its rows, in their order.
+    """Return what `compute` returns for the rows of each device, in the order of the rows.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def _in_threads(
     compute: Callable[[int, Rows, Progress], T],
     progress: Progress,
 ) -> list[T]:
-    # Seldom needed, and it takes its time to import.
+    # Imported here, because it is seldom needed and its import takes time.
     from concurrent.futures import ThreadPoolExecutor
 
     done = [0.0] * len(parts)
