@@ -41,8 +41,7 @@ def named_in_python(source: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "expected imports by full names only"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+    yield from re.findall(r"""["']([\w.]+)["']""", source)
 
 
 def named_in_cython(file: Path) -> Iterator[str]:

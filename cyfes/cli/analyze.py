@@ -315,7 +315,8 @@ def _difference_facts(
     }
     if any(error > _GROWTH * scale * found.error for error in coarser.values()):
         print_message(
-            "warning: the error grows with longer blocks, expected it not to; use fewer --blocks"
+            "warning: the error grows with longer blocks, so the blocks are too short; "
+            "use fewer --blocks"
         )
     return {
         "difference": {

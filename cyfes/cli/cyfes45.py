@@ -210,7 +210,7 @@ def _check(options: argparse.Namespace) -> None:
     for target in targets:
         check_target(target)
     if options.sink:
-        message = "-sink never had an effect in CyFES 4.5, and has none"
+        message = "-sink had no effect in CyFES 4.5, and has none here"
         warnings.warn(CyfesWarning(message), stacklevel=2)
 
 

@@ -196,4 +196,4 @@ def _print_summary(surface: FreeEnergySurface, number: int, options: argparse.Na
         f"{surface.device}, wrote {target}"
     )
     if options.explain:
-        print_message(f"plan: {surface.plan or 'not told'}")
+        print_message(f"plan: {surface.plan or 'not known'}")

@@ -219,7 +219,7 @@ def _print_summary(fact: dict[str, Any], seconds: float, options: argparse.Names
         f"wrote {'standard output' if files == ['-'] else names}"
     )
     if options.explain:
-        print_message(f"plan: {fact['plan'] or 'not told'}")
+        print_message(f"plan: {fact['plan'] or 'not known'}")
 
 
 def _check_options(options: argparse.Namespace) -> None:

@@ -16,9 +16,9 @@ from cyfes.base.numbers import parse_number
 from cyfes.base.progress import Progress
 from cyfes.cli.common import UsageError, print_message
 from cyfes.errors import CyfesWarning, InputError
-from cyfes.io.column_files import expanded
 from cyfes.io.colvar_files import colvar_names, iter_colvar
 from cyfes.io.hills_files import iter_hills
+from cyfes.io.paths import expanded
 from cyfes.io.plumed_grid import grid_blocks
 from cyfes.io.text_files import check_target, replacing, write_text
 from cyfes.model.extent import Extent

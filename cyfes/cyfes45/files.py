@@ -19,18 +19,17 @@ from cyfes.io.text_files import write_text
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
-    from typing import Union
 
     from numpy.typing import ArrayLike, NDArray
 
-    Path_ = Union[str, "os.PathLike[str]"]
+    from cyfes.io.paths import AnyPath
 
 # Rows are formatted in blocks, so that memory holds numbers, not text.
 _ROWS_PER_BLOCK = 1 << 14
 
 
 def read_out(
-    file_name: Path_,
+    file_name: AnyPath,
     idx: int | Sequence[int] = 0,
     hat_lines: int = 1,
     max_size: int | None = None,
@@ -140,7 +139,7 @@ def _checked_number(words: Sequence[str], column: int) -> float:
 
 
 def save_fes(
-    file_name: Path_,
+    file_name: AnyPath,
     Z: ArrayLike,  # noqa: N803 - CyFES's name
 ) -> None:
     """Write numbers as text: one a line, or the rows of a matrix with commas between.
@@ -167,7 +166,7 @@ def save_fes(
 
 
 def save_dat(
-    dat_name: Path_,
+    dat_name: AnyPath,
     path: ArrayLike,
     Z: ArrayLike,  # noqa: N803 - CyFES's name
     *,

@@ -293,7 +293,9 @@ def _checked(
     biases = as_matrix("bias", bias, 1, np.float64)[:, 0]
     bandwidths = as_matrix("bw", bw, 1, np.float64)[:, 0]
     if not len(points) or not len(samples):
-        raise InputError(f"found {len(points)} points and {len(samples)} samples, expected some")
+        raise InputError(
+            f"found {len(points)} points and {len(samples)} samples, expected at least one of each"
+        )
     if len(biases) != len(samples):
         raise InputError(f"bias: found {len(biases)} numbers for {len(samples)} samples of cv")
     if len(bandwidths) != 3 or not (bandwidths > 0).all():

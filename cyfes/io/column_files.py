@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-import re
 import warnings
-from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,14 +16,12 @@ from cyfes.io.plumed_header import with_line
 from cyfes.native.extensions import text_module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import Union
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from cyfes.io.paths import AnyPath
     from cyfes.io.plumed_header import Header
-
-    Path_ = Union[str, "os.PathLike[str]"]
 
 # Text is parsed in blocks of this many bytes, so that memory holds numbers, not text.
 _BLOCK = 1 << 22
@@ -50,56 +45,6 @@ class Selection(NamedTuple):
     positive: frozenset[str]
     #: The value of each column that a file may leave out.
     defaults: dict[str, float]
-
-
-def flattened(paths: Iterable[Path_ | Iterable[Path_]]) -> list[Path_]:
-    """Return one list of file names, from names and lists of names."""
-    files: list[Path_] = []
-    for entry in paths:
-        if isinstance(entry, (str, os.PathLike)):
-            files.append(entry)
-        else:
-            files += flattened(entry)
-    return files
-
-
-def expanded(paths: Iterable[Path_]) -> list[Path]:
-    """Return the files that names and patterns stand for.
-
-    Parameters
-    ----------
-    paths : iterable of path-like
-        Names, or patterns such as ``HILLS.*`` where no file has that very name.
-
-    Returns
-    -------
-    list of Path
-        The files; those of a pattern in order, ``HILLS.2`` before ``HILLS.10``.
-
-    Raises
-    ------
-    InputError
-        If no file matches a pattern, or a file is named twice.
-    """
-    files: list[Path] = []
-    for path in paths:
-        text = str(path)
-        if not has_magic(text) or Path(text).exists():
-            files.append(Path(text))
-            continue
-        matching = sorted(glob(text), key=_natural_order)  # noqa: PTH207 - no Path takes "../*"
-        if not matching:
-            raise InputError(f"{text}: found no file that matches, expected at least one")
-        files += map(Path, matching)
-    for file in files:
-        if files.count(file) > 1:
-            raise InputError(f"{file}: found this file named twice, expected each file once")
-    return files
-
-
-def _natural_order(name: str) -> list[tuple[bool, int, str]]:
-    words = re.split("([0-9]+)", name)
-    return [(word.isdigit(), int(word) if word.isdigit() else 0, word) for word in words]
 
 
 def column_blocks(header: str, columns: Sequence[NDArray[np.float64]]) -> Iterator[str]:
@@ -146,7 +91,7 @@ class ColumnFile:
         How many bytes of the file have been read; 0 for a pipe.
     """
 
-    def __init__(self, path: Path_, select: Callable[[Header], Selection]) -> None:
+    def __init__(self, path: AnyPath, select: Callable[[Header], Selection]) -> None:
         self.path = Path(path)
         self.dropped: str | None = None
         self.consumed = 0

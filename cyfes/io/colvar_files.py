@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyfes.errors import HillsFileError, InputError
-from cyfes.io.column_files import ColumnFile, Selection, expanded, flattened
+from cyfes.io.column_files import ColumnFile, Selection
+from cyfes.io.paths import expanded, flattened
 from cyfes.io.plumed_header import header_domain
 from cyfes.model.colvar import Colvar
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cyfes.io.column_files import Path_
+    from cyfes.io.paths import AnyPath
     from cyfes.io.plumed_header import Header
     from cyfes.model.domains import Domain
 
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 _HILL_COLUMNS = ("height", "biasf", "clock")
 
 
-def read_colvar(*paths: Path_ | Sequence[Path_], columns: Sequence[str] | None = None) -> Colvar:
+def read_colvar(
+    *paths: AnyPath | Sequence[AnyPath], columns: Sequence[str] | None = None
+) -> Colvar:
     """Read one or several COLVAR files of PLUMED, one after the other.
 
     Parameters
@@ -67,7 +70,7 @@ def read_colvar(*paths: Path_ | Sequence[Path_], columns: Sequence[str] | None =
 
 
 def iter_colvar(
-    *paths: Path_ | Sequence[Path_], columns: Sequence[str] | None = None
+    *paths: AnyPath | Sequence[AnyPath], columns: Sequence[str] | None = None
 ) -> Iterator[Colvar]:
     """Read COLVAR files in portions, so that any number of samples needs little memory.
 
@@ -95,7 +98,7 @@ def iter_colvar(
         yield from map(reader.samples, file.tables_of("samples"))
 
 
-def colvar_names(paths: Iterable[Path_]) -> tuple[str, ...]:
+def colvar_names(paths: Iterable[AnyPath]) -> tuple[str, ...]:
     """Return the columns that `read_colvar` reads by default; of several files, of the first."""
     names: list[str] = []
 

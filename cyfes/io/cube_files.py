@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cyfes.io.column_files import Path_
+    from cyfes.io.paths import AnyPath
     from cyfes.model.surface_data import SurfaceData
 
 # The Bohr radius in Å, CODATA 2018.
@@ -127,7 +127,7 @@ def read_cube(file_name: str | os.PathLike[str]) -> CubeData:
     return CubeData(lines[1], np.array(origin[:3]), np.diag(axes), values.reshape(counts))
 
 
-def write_surface(surface: SurfaceData, path: Path_) -> None:
+def write_surface(surface: SurfaceData, path: AnyPath) -> None:
     """Write a surface over three CVs; an older file is kept.
 
     Raises

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cyfes.errors import InputError
-from cyfes.io.column_files import ColumnFile, Selection, column_blocks, expanded, flattened
+from cyfes.io.column_files import ColumnFile, Selection, column_blocks
 from cyfes.io.hills_header import HillsHeader
+from cyfes.io.paths import expanded, flattened
 from cyfes.io.plumed_header import column_header, domain_constants
 from cyfes.model.hills import Hills, standard_deviations
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cyfes.io.column_files import Path_
+    from cyfes.io.paths import AnyPath
     from cyfes.io.plumed_header import Header
 
 # The number of hills in a portion: large enough that the fixed cost of a sum does not matter, and
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _PORTION = 1 << 19
 
 
-def read_hills(*paths: Path_ | Sequence[Path_], merge: str | None = None) -> Hills:
+def read_hills(*paths: AnyPath | Sequence[AnyPath], merge: str | None = None) -> Hills:
     """Read one or several HILLS files of PLUMED.
 
     Parameters
@@ -66,7 +67,7 @@ def read_hills(*paths: Path_ | Sequence[Path_], merge: str | None = None) -> Hil
 
 
 def iter_hills(
-    *paths: Path_ | Sequence[Path_],
+    *paths: AnyPath | Sequence[AnyPath],
     merge: str | None = None,
     portion: int = _PORTION,
     progress: Callable[[float], object] | None = None,
@@ -100,7 +101,7 @@ def iter_hills(
 
 
 def _open_tables(
-    paths: Sequence[Path_ | Sequence[Path_]], merge: str | None
+    paths: Sequence[AnyPath | Sequence[AnyPath]], merge: str | None
 ) -> tuple[_HillsReader, Iterator[NDArray[np.float64]]]:
     """Return the reader, and an iterator over the tables of all hills."""
     if merge not in (None, "time", "clock"):
@@ -167,7 +168,7 @@ def _rising(
         if len(falls):
             found = f"{keys[falls[0] + 1]:.10g} after {keys[falls[0]]:.10g}"
             raise InputError(
-                f"merge by {column}: found {found} in one file, expected it to rise there"
+                f"merge by {column}: found {found} in one file, expected it to increase there"
             )
         last = keys[-1]
         yield table
@@ -181,7 +182,7 @@ class _HillsReader:
         self._paths = files
         self._opened: list[ColumnFile] = []
 
-    def tables(self, path: Path_) -> Iterator[NDArray[np.float64]]:
+    def tables(self, path: AnyPath) -> Iterator[NDArray[np.float64]]:
         """Yield the rows of a file in the columns of `HillsHeader.columns`."""
         file = ColumnFile(path, self._select)
         self._opened.append(file)

@@ -16,7 +16,7 @@ from cyfes.model.surface_data import SurfaceData
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cyfes.io.column_files import Path_
+    from cyfes.io.paths import AnyPath
 
 # The first bytes of a NetCDF file of version 4, which is HDF5, and of the versions before.
 _HDF5, _NETCDF = b"\x89HDF", b"CDF"
@@ -61,7 +61,7 @@ def _attributes(surface: SurfaceData) -> dict[str, Any]:
     return {k: v for k, v in known.items() if isinstance(v, np.ndarray) or v}
 
 
-def write_surface(surface: SurfaceData, path: Path_) -> None:
+def write_surface(surface: SurfaceData, path: AnyPath) -> None:
     """Write a surface to a NetCDF file of version 3 with 64-bit offsets; an older file is kept.
 
     Parameters

@@ -18,10 +18,10 @@ from cyfes.model.surface_data import SurfaceData
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cyfes.io.column_files import Path_
+    from cyfes.io.paths import AnyPath
 
 
-def write_surface(surface: SurfaceData, path: Path_) -> None:
+def write_surface(surface: SurfaceData, path: AnyPath) -> None:
     """Write a surface; an older file is kept.
 
     Raises

@@ -15,7 +15,7 @@ from cyfes.model.opes_kernels import Kernels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cyfes.io.column_files import Path_
+    from cyfes.io.paths import AnyPath
     from cyfes.io.plumed_header import Header
 
 # Settings in the header that are numbers; "biasfactor inf" is one.
@@ -25,7 +25,7 @@ _SETTINGS = (
 )
 
 
-def read_kernels(path: Path_) -> Kernels:
+def read_kernels(path: AnyPath) -> Kernels:
     """Read the KERNELS or STATE file of an OPES run.
 
     Parameters
@@ -60,7 +60,7 @@ def read_kernels(path: Path_) -> Kernels:
     return header.kernels(np.concatenate([table for _, table in tables]))
 
 
-def read_states(path: Path_) -> list[Kernels]:
+def read_states(path: AnyPath) -> list[Kernels]:
     """Read all states of the STATE file of an OPES run, which `read_kernels` gives the last of.
 
     Parameters
@@ -92,7 +92,7 @@ def read_states(path: Path_) -> list[Kernels]:
     return [header.kernels(table) for header, table in parts]
 
 
-def _parts(path: Path_) -> list[tuple[_OpesHeader, NDArray[np.float64]]]:
+def _parts(path: AnyPath) -> list[tuple[_OpesHeader, NDArray[np.float64]]]:
     """Return what follows each header."""
     headers: list[_OpesHeader] = []
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cyfes.io.column_files import Path_
+    from cyfes.io.paths import AnyPath
     from cyfes.io.plumed_header import Header
 
 # Some megabytes of text: enough work for the threads that share it.
@@ -79,7 +79,7 @@ def grid_blocks(
         yield from text.format(first, min(first + _ROWS_PER_BLOCK, text.rows), threads)
 
 
-def write_surface(surface: SurfaceData, path: Path_, fmt: str) -> None:
+def write_surface(surface: SurfaceData, path: AnyPath, fmt: str) -> None:
     """Write a surface; an older file is kept.
 
     Raises

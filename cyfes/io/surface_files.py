@@ -12,7 +12,7 @@ from cyfes.io.text_files import check_target
 if TYPE_CHECKING:
     from typing import Any
 
-    from cyfes.io.column_files import Path_
+    from cyfes.io.paths import AnyPath
     from cyfes.model.surface_data import SurfaceData
 
 # The module of each format has `write_surface(surface, path)` and `read_surface(path)`. Any other
@@ -29,19 +29,21 @@ _FORMATS: dict[str, Any] = {
 _COMPRESSIONS = (".gz", ".xz", ".zst")
 
 
-def write_surface(surface: SurfaceData, path: Path_, fmt: str) -> None:
+def write_surface(surface: SurfaceData, path: AnyPath, fmt: str) -> None:
     """Write a surface; `cyfes.FreeEnergySurface.save` says how."""
     check_target(path)
     suffix, compression = _suffixes(Path(path))
     if compression not in ("", ".gz"):
-        raise InputError(f"{path}: found {compression}, expected .gz: surfaces are not written so")
+        raise InputError(
+            f"{path}: found {compression}, expected .gz: surfaces are compressed with gzip only"
+        )
     if suffix in _FORMATS:
         _FORMATS[suffix].write_surface(surface, path)
     else:
         plumed_grid.write_surface(surface, path, fmt)
 
 
-def read_surface(path: Path_) -> SurfaceData:
+def read_surface(path: AnyPath) -> SurfaceData:
     """Read a surface; `cyfes.load` says which files."""
     surface: SurfaceData = _FORMATS.get(_suffixes(Path(path))[0], plumed_grid).read_surface(
         Path(path)

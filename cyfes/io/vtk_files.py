@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cyfes.io.column_files import Path_
+    from cyfes.io.paths import AnyPath
     from cyfes.model.surface_data import SurfaceData
 
 # The format ends a title after this many characters, the line end included.
@@ -138,7 +138,7 @@ def read_vtk(path: Path) -> VtkData:
     )
 
 
-def write_surface(surface: SurfaceData, path: Path_) -> None:
+def write_surface(surface: SurfaceData, path: AnyPath) -> None:
     """Write a surface over one to three CVs; an older file is kept.
 
     Raises

@@ -97,7 +97,7 @@ class Basins:
         label = int(self.labels.flat[nearest_point(point, self.grid)])
         if label < 0:
             raise InputError(
-                f"found the point {point!r}, where F is infinite; expected one sampled"
+                f"found the point {point!r}, where F is infinite; expected one where it is finite"
             )
         return label
 
@@ -183,7 +183,7 @@ class Landscape:
                     came[crossing.basins[1]] = crossing
                     waiting.append(crossing.basins[1])
         if last != first and last not in came:
-            raise InputError("found no path between the points, expected F to be finite on one")
+            raise InputError("found no path between the points, expected one on which F is finite")
         chain: list[Pass] = []
         while last != first:
             chain.append(came[last])

@@ -135,7 +135,7 @@ def _guess(landscape: Landscape, ends: Floats, grid: Grid) -> Floats:
     first, last = (nearest_point(grid.lower + end * grid.spacing, grid) for end in ends)
     for point in (first, last):
         if not np.isfinite(landscape.values[point]):
-            raise InputError("found an end of the path where F is infinite, expected one sampled")
+            raise InputError("found an end of the path where F is infinite, expected a finite F")
     route = landscape.descent(first)
     for crossing in landscape.chain(int(landscape.labels[first]), int(landscape.labels[last])):
         one, other = crossing.points

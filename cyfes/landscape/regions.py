@@ -120,7 +120,9 @@ def _mask(grid: Grid, region: Region, basins: Basins | None) -> Mask:
         return array
     if basins is None:
         places_in_bins(array, grid)
-        raise InputError("region: found a point, expected a mask: no surface gives it a basin")
+        raise InputError(
+            "region: found a point, expected a mask: there is no surface to find a basin on"
+        )
     return cast("Mask", basins.labels == basins.containing(array))
 
 

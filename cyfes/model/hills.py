@@ -156,7 +156,7 @@ class Hills:
         """
         if self.on_device:
             raise InputError(
-                f"{user}: found hills on a GPU, which sum_hills and bias alone take; expected "
+                f"{user}: found hills on a GPU, which only sum_hills and bias accept; expected "
                 "NumPy's arrays"
             )
 

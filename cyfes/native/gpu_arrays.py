@@ -68,7 +68,8 @@ class ArrayLibrary:
         if device not in ("auto", "cuda", f"cuda:{library.ordinal}"):
             raise InputError(
                 f"found arrays on cuda:{library.ordinal}, but the device {device!r}; expected "
-                '"auto", or arrays of that one device; only those of the host are shared by several'
+                '"auto", or arrays of that one device; only arrays on the host are divided among '
+                "several devices"
             )
         return library
 

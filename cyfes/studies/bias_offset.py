@@ -101,7 +101,7 @@ def bias_offset(
     if hills.times is None:
         raise InputError("hills: found no times, expected the column time")
     if (np.diff(hills.times) < 0.0).any():
-        raise InputError('hills: found times that fall; read the files with merge="time"')
+        raise InputError('hills: found times that decrease; read the files with merge="time"')
     factor = _bias_factor(hills)
     grid = grid or Grid.covering(hills)
     step = stride or max(1, len(hills) // _VALUES)

@@ -267,4 +267,7 @@ def _check_out(array: Any, shape: tuple[int, ...], real: np.dtype[Any]) -> None:
             f"out: found shape {array.shape} of {array.dtype}, expected {shape} of {real}"
         )
     if not (array.flags.c_contiguous and array.flags.writeable):
-        raise InputError("out: found an array that is read-only or not C-contiguous")
+        raise InputError(
+            "out: found an array that is read-only or not C-contiguous, expected one that is "
+            "writeable and C-contiguous"
+        )

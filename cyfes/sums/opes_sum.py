@@ -111,7 +111,7 @@ def _terms(kernels: Kernels) -> tuple[float, float, float, float]:
         )
     if kernels.action not in _NORMS:
         raise InputError(
-            f"found a state of the action {kernels.action or '(not told)'}, expected "
+            f"found a state of the action {kernels.action or '(not named)'}, expected "
             f"{' or '.join(_NORMS)}"
         )
     exploring = kernels.action == "OPES_METAD_EXPLORE_state"

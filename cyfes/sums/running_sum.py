@@ -95,7 +95,7 @@ class RunningSum:
         self._warned = True
         message = (
             "found hills whose box is wider than a periodic axis of the grid; at some points "
-            "PLUMED adds them more than once; so does this"
+            "PLUMED adds them more than once, and so does cyfes"
         )
         warnings.warn(CyfesWarning(message), stacklevel=2)
 

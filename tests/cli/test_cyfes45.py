@@ -246,7 +246,7 @@ def test_sink_has_no_effect_and_says_so(capsys: CAPTURE) -> None:
     assert run("-odat", "without.dat") == 0
     assert "-sink" not in capsys.readouterr().err
     assert run("-odat", "with.dat", "-sink", "true") == 0
-    assert "cyfes: warning: -sink never had an effect" in capsys.readouterr().err
+    assert "cyfes: warning: -sink had no effect" in capsys.readouterr().err
     assert Path("with.dat").read_text("utf-8") == Path("without.dat").read_text("utf-8")
 
 

@@ -74,7 +74,7 @@ def test_a_large_bias_does_not_overflow() -> None:
     ("change", "message"),
     [
         ({"times": None}, "found no times"),
-        ({"times": [2.0, 1.0]}, "found times that fall"),
+        ({"times": [2.0, 1.0]}, "found times that decrease"),
         ({"bias_factors": [5.0, 6.0]}, "found the bias factors 5, 6, expected one"),
     ],
 )

@@ -298,7 +298,7 @@ def test_hills_wider_than_a_periodic_axis_are_added_as_often_as_plumed_adds_them
     hills = read_hills(write_hills(tmp_path / "HILLS", head + rows))
     options = ["--bin", "16,14", "--fmt", "%.10f", "--device", device]
     assert _run("--hills", "HILLS", *options) == 0
-    assert "PLUMED adds them more than once; so does this" in capsys.readouterr().err
+    assert "PLUMED adds them more than once, and so does cyfes" in capsys.readouterr().err
     grid = Grid(["-pi", "-pi"], ["pi", "pi"], [16, 14], periodic=True)
     assert np.abs(_columns("fes.dat") - _expected(hills, grid)).max() < 1e-9
     once = reference.free_energy(grid, hills)[0].ravel(order="F")

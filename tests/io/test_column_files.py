@@ -14,7 +14,8 @@ import zstandard
 
 from cyfes.errors import HillsFileError, InputError, MissingDependencyError
 from cyfes.io import column_files
-from cyfes.io.column_files import ColumnFile, Selection, expanded
+from cyfes.io.column_files import ColumnFile, Selection
+from cyfes.io.paths import expanded
 from cyfes.io.plumed_header import Header
 
 if TYPE_CHECKING:

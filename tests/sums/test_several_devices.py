@@ -273,7 +273,7 @@ def test_what_only_one_device_computes_is_refused(monkeypatch: pytest.MonkeyPatc
         cyfes.sum_hills(hills("gaussian"), GRID, "cuda:all", truncation="none", plan="nufft")
     monkeypatch.setitem(sys.modules, "cupy", fake_cuda.cupy)
     points: Any = fake_cuda.Array(np.zeros((3, 2)))
-    with pytest.raises(cyfes.InputError, match="only those of the host are shared by several"):
+    with pytest.raises(cyfes.InputError, match="only arrays on the host are divided among several"):
         cyfes.bias(points, hills(), "cuda:0,1")
 
 
