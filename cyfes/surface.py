@@ -10,7 +10,6 @@ import numpy as np
 from cyfes.base.numbers import check_positive
 from cyfes.base.units import check_energy_unit, conversion, resolve_kT
 from cyfes.errors import InputError
-from cyfes.io.surface_files import read_surface, write_surface
 from cyfes.model.surface_data import SurfaceData
 
 if TYPE_CHECKING:
@@ -443,6 +442,9 @@ class FreeEnergySurface(SurfaceData):
         OSError
             If the file cannot be written.
         """
+        # Imported here, because a sum whose surface is not saved needs no format.
+        from cyfes.io.surface_files import write_surface
+
         write_surface(self, path, fmt)
 
 
@@ -483,6 +485,9 @@ def load(
     OSError
         If the file cannot be read.
     """
+    # Imported here, because a sum needs no format.
+    from cyfes.io.surface_files import read_surface
+
     data = read_surface(path)
     surface = FreeEnergySurface(**{name: getattr(data, name) for name in data.__dataclass_fields__})
     if unit is not None and surface.unit not in (None, unit):

@@ -62,7 +62,7 @@ class Progress:
             self._bar.update(done - self._bar.n)
 
     def part(self, start: float, end: float) -> Callable[[float], object] | None:
-        """Return a function that is told how much of one part is done; None without a bar.
+        """Return a function that takes how much of one part is done; None without a bar.
 
         Parameters
         ----------
