@@ -6,7 +6,7 @@ import gzip
 import math
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,8 @@ from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
 
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
 from cyfes.io import column_files
-from cyfes.io.hills_files import iter_hills, read_hills
+from cyfes.io.hills_files import hills_blocks, iter_hills, read_hills
+from cyfes.model.hills import Hills
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -379,3 +380,38 @@ def test_the_part_of_the_files_that_was_read_is_told(tmp_path: Path) -> None:
     parts: list[float] = []
     assert sum(map(len, iter_hills(files, portion=400, progress=parts.append))) == 800
     assert parts == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"times": None}, "hills: found no times"),
+        ({"sigmas": None, "cholesky": [0.1]}, "hills: found multivariate hills or an INTERVAL"),
+        ({"interval": (0.0, 1.0)}, "hills: found multivariate hills or an INTERVAL"),
+    ],
+)
+def test_hills_that_the_file_would_not_hold_are_not_written(
+    changes: dict[str, Any], message: str
+) -> None:
+    given: dict[str, Any] = {"centers": [0.5], "sigmas": 0.1, "heights": 1.0, "times": [1.0]}
+    with pytest.raises(InputError, match=message):
+        hills_blocks(Hills(["d"], **{**given, **changes}))
+
+
+def test_written_hills_are_read_back(tmp_path: Path) -> None:
+    domain = [("-pi", "pi"), None]
+    hills = Hills(
+        ["a", "b"],
+        CENTERS_2D,
+        [0.1, 0.2],
+        [1.0, 2.0, 3.0],
+        kernel="gaussian",
+        domain=domain,
+        times=[1.0, 2.0, 3.0],
+        bias_factors=5.0,
+    )
+    (tmp_path / "HILLS").write_text("".join(hills_blocks(hills)))
+    found = read_hills(tmp_path / "HILLS")
+    assert (found.names, found.kernel, found.domain) == (hills.names, "gaussian", tuple(domain))
+    for name in ("centers", "sigmas", "heights", "times", "bias_factors"):
+        assert np.array_equal(getattr(found, name), getattr(hills, name))
