@@ -177,7 +177,7 @@ def test_whole_wheel_passes_on_the_gpu(pristine: Installation) -> None:
     assert run.report["driver"]
 
 
-@pytest.mark.parametrize("place", ["{site}/cyfes/grid.py", "{prefix}/cufes/libcufes.so"])
+@pytest.mark.parametrize("place", ["{site}/cyfes/surface.py", "{prefix}/cufes/libcufes.so"])
 def test_changed_file_is_found(installation: Installation, place: str) -> None:
     prefix = installation.wheel.parent / "prefix"
     victim = Path(place.format(site=installation.site, prefix=prefix))
@@ -191,7 +191,7 @@ def test_changed_file_is_found(installation: Installation, place: str) -> None:
     assert run.out == "smoke test: FAILED (1 faults)\n"
 
 
-@pytest.mark.parametrize("place", ["{site}/cyfes/grid.py", "{prefix}/cufes/cufes.h"])
+@pytest.mark.parametrize("place", ["{site}/cyfes/surface.py", "{prefix}/cufes/cufes.h"])
 def test_lost_file_is_found(installation: Installation, place: str) -> None:
     prefix = installation.wheel.parent / "prefix"
     victim = Path(place.format(site=installation.site, prefix=prefix))
