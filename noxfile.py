@@ -92,9 +92,10 @@ def sanitize(session: nox.Session) -> None:
         str(session.run("gcc", f"-print-file-name={name}.so", external=True, silent=True)).strip()
         for name in ("libasan", "libubsan")
     ]
-    names = ["paths", "sums", "boxes", "wrapper", "path_fes", "reweighting", "drop_in"]
-    names += ["text", "column_files"]
-    files = [ROOT / "tests" / f"test_{name}.py" for name in names]
+    tests = ["sums/test_plans", "sums/test_sums", "sums/test_boxes", "sums/test_reweighting"]
+    tests += ["native/test_wrapper", "native/test_text", "io/test_column_files"]
+    tests += ["cyfes45/test_path_fes", "cyfes45/test_drop_in"]
+    files = [ROOT / "tests" / f"{name}.py" for name in tests]
     session.chdir(session.create_tmp())
     # Python itself is not built with them: they must come first, and its own leaks are not ours.
     environment = {"LD_PRELOAD": " ".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"}
@@ -126,7 +127,9 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     step(session, "check the types", "mypy")
-    session.run("cython-lint", *sources("cyfes/*.pyx", "cyfes/*.pxd", "cyfes/*.pxi"))
+    session.run("lint-imports", "--no-cache")
+    cython = [f"cyfes/native/*.{suffix}" for suffix in ("pyx", "pxd", "pxi")]
+    session.run("cython-lint", *sources(*cython))
     kernels = ("cyfes/kernels/*.c*", "cyfes/kernels/*.h*", "cyfes/kernels/include/*.*h")
     text = ("cyfes/text/*.cpp", "cyfes/text/*.hpp")
     session.run("clang-format", "--dry-run", "-Werror", *sources(*kernels, *text))

@@ -15,7 +15,7 @@ import cupy
 import numpy as np
 
 import cyfes
-from cyfes._library import library_path
+from cyfes.native.library import library_path
 
 STRETCHED, GAUSSIAN, LOGARITHMIC = 0, 1, 3
 

@@ -20,8 +20,8 @@ function(add_extension name generated)
   endif()
   add_custom_command(
     OUTPUT "${generated}"
-    COMMAND "${Python_EXECUTABLE}" -m cython -3 ${options} "cyfes/${name}.pyx" -o "${generated}"
-    DEPENDS "${PROJECT_SOURCE_DIR}/cyfes/${name}.pyx" ${ARGN}
+    COMMAND "${Python_EXECUTABLE}" -m cython -3 ${options} "cyfes/native/${name}.pyx" -o "${generated}"
+    DEPENDS "${PROJECT_SOURCE_DIR}/cyfes/native/${name}.pyx" ${ARGN}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     COMMENT "Cythonizing ${name}.pyx"
     VERBATIM)
@@ -31,13 +31,13 @@ function(add_extension name generated)
   target_compile_options(${name} PRIVATE
                          "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=."
                          "-ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=build")
-  install(TARGETS ${name} LIBRARY DESTINATION cyfes)
+  install(TARGETS ${name} LIBRARY DESTINATION cyfes/native)
 endfunction()
 
 foreach(name wrapper wrapper_f32)
   add_extension(${name} "${CMAKE_CURRENT_BINARY_DIR}/${name}.c"
-                "${PROJECT_SOURCE_DIR}/cyfes/wrapper_body.pxi"
-                "${PROJECT_SOURCE_DIR}/cyfes/cufes.pxd")
+                "${PROJECT_SOURCE_DIR}/cyfes/native/wrapper_body.pxi"
+                "${PROJECT_SOURCE_DIR}/cyfes/native/cufes.pxd")
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/cyfes/kernels/include")
   target_link_libraries(${name} PRIVATE ${CMAKE_DL_LIBS})
 endforeach()

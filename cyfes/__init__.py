@@ -1,7 +1,7 @@
 """Free-energy surfaces of metadynamics runs, on the CPU and on CUDA GPUs.
 
 Importing this package loads no compiled code and calls no CUDA function; the first sum does. Each
-name is imported from its module when it is first used: the command line needs few of them.
+name is imported from its module when it is first used, because the command line needs few of them.
 """
 
 from importlib import import_module
@@ -10,27 +10,8 @@ from typing import TYPE_CHECKING, Any, List
 from cyfes._version import __version__
 
 if TYPE_CHECKING:
-    from cyfes._device import Device, devices
-    from cyfes.blocks import reweight_blocks
-    from cyfes.colvar import Colvar, iter_colvar, read_colvar
-    from cyfes.cube import save_cube
-    from cyfes.errors import (
-        CyfesError,
-        CyfesWarning,
-        DeviceError,
-        DeviceMemoryError,
-        HillsFileError,
-        InputError,
-        LibraryError,
-        MissingDependencyError,
-    )
-    from cyfes.grid import Grid
-    from cyfes.hills import Hills, iter_hills, read_hills
-    from cyfes.offsets import BiasOffset, bias_offset
-    from cyfes.opes import Kernels, read_kernels, read_states
-    from cyfes.opes_sum import sum_kernels
-    from cyfes.over_time import convergence
-    from cyfes.path_fes import (
+    from cyfes.cyfes45.files import read_out, save_cube, save_dat, save_fes
+    from cyfes.cyfes45.path_fes import (
         DevicePathFES,
         DevicePathFES_f32,
         FastBias,
@@ -42,65 +23,108 @@ if TYPE_CHECKING:
         StreamPathFES,
         StreamPathFES_f32,
     )
-    from cyfes.regions import box
-    from cyfes.reweighting import reweight
-    from cyfes.sums import bias, sum_hills
-    from cyfes.surface import FreeEnergySurface
-    from cyfes.surface_files import load
-    from cyfes.tables import read_out, save_dat, save_fes
+    from cyfes.errors import (
+        CyfesError,
+        CyfesWarning,
+        DeviceError,
+        DeviceMemoryError,
+        HillsFileError,
+        InputError,
+        LibraryError,
+        MissingDependencyError,
+    )
+    from cyfes.io.colvar_files import iter_colvar, read_colvar
+    from cyfes.io.hills_files import iter_hills, read_hills
+    from cyfes.io.opes_files import read_kernels, read_states
+    from cyfes.landscape.basins import Basins, Minimum
+    from cyfes.landscape.minimum_path import EnergyPath
+    from cyfes.landscape.projection import cut
+    from cyfes.landscape.regions import box
+    from cyfes.model.colvar import Colvar
+    from cyfes.model.grid import Grid
+    from cyfes.model.hills import Hills
+    from cyfes.model.opes_kernels import Kernels
+    from cyfes.native.device_choice import Device, devices
+    from cyfes.plotting import plot, plot_path, plot_series
+    from cyfes.studies.bias_offset import BiasOffset, bias_offset
+    from cyfes.studies.blocks import BlockedSurface, Estimate, reweight_blocks
+    from cyfes.studies.convergence import Convergence, convergence
+    from cyfes.studies.langevin import Run, metadynamics
+    from cyfes.sums.dask_cluster import sum_hills_dask
+    from cyfes.sums.hills_at_points import bias
+    from cyfes.sums.hills_on_grid import sum_hills
+    from cyfes.sums.opes_sum import sum_kernels
+    from cyfes.sums.reweighting import reweight
+    from cyfes.surface import FreeEnergySurface, load
 
 # Where each public name is defined; a test compares this with the imports above and __all__.
 _MODULES = {
-    "BiasOffset": "cyfes.offsets",
-    "Colvar": "cyfes.colvar",
+    "Basins": "cyfes.landscape.basins",
+    "BiasOffset": "cyfes.studies.bias_offset",
+    "BlockedSurface": "cyfes.studies.blocks",
+    "Colvar": "cyfes.model.colvar",
+    "Convergence": "cyfes.studies.convergence",
     "CyfesError": "cyfes.errors",
     "CyfesWarning": "cyfes.errors",
-    "Device": "cyfes._device",
+    "Device": "cyfes.native.device_choice",
     "DeviceError": "cyfes.errors",
     "DeviceMemoryError": "cyfes.errors",
-    "DevicePathFES": "cyfes.path_fes",
-    "DevicePathFES_f32": "cyfes.path_fes",
-    "FastBias": "cyfes.path_fes",
-    "FastBias_f32": "cyfes.path_fes",
-    "FastPathFES": "cyfes.path_fes",
-    "FastPathFES_f32": "cyfes.path_fes",
+    "DevicePathFES": "cyfes.cyfes45.path_fes",
+    "DevicePathFES_f32": "cyfes.cyfes45.path_fes",
+    "EnergyPath": "cyfes.landscape.minimum_path",
+    "Estimate": "cyfes.studies.blocks",
+    "FastBias": "cyfes.cyfes45.path_fes",
+    "FastBias_f32": "cyfes.cyfes45.path_fes",
+    "FastPathFES": "cyfes.cyfes45.path_fes",
+    "FastPathFES_f32": "cyfes.cyfes45.path_fes",
     "FreeEnergySurface": "cyfes.surface",
-    "Grid": "cyfes.grid",
-    "Hills": "cyfes.hills",
+    "Grid": "cyfes.model.grid",
+    "Hills": "cyfes.model.hills",
     "HillsFileError": "cyfes.errors",
     "InputError": "cyfes.errors",
-    "Kernels": "cyfes.opes",
+    "Kernels": "cyfes.model.opes_kernels",
     "LibraryError": "cyfes.errors",
+    "Minimum": "cyfes.landscape.basins",
     "MissingDependencyError": "cyfes.errors",
-    "PathFES": "cyfes.path_fes",
-    "PathFES_f32": "cyfes.path_fes",
-    "StreamPathFES": "cyfes.path_fes",
-    "StreamPathFES_f32": "cyfes.path_fes",
-    "bias": "cyfes.sums",
-    "bias_offset": "cyfes.offsets",
-    "box": "cyfes.regions",
-    "convergence": "cyfes.over_time",
-    "devices": "cyfes._device",
-    "iter_colvar": "cyfes.colvar",
-    "iter_hills": "cyfes.hills",
-    "load": "cyfes.surface_files",
-    "read_colvar": "cyfes.colvar",
-    "read_hills": "cyfes.hills",
-    "read_kernels": "cyfes.opes",
-    "read_states": "cyfes.opes",
-    "read_out": "cyfes.tables",
-    "reweight": "cyfes.reweighting",
-    "reweight_blocks": "cyfes.blocks",
-    "save_cube": "cyfes.cube",
-    "save_dat": "cyfes.tables",
-    "save_fes": "cyfes.tables",
-    "sum_hills": "cyfes.sums",
-    "sum_kernels": "cyfes.opes_sum",
+    "PathFES": "cyfes.cyfes45.path_fes",
+    "PathFES_f32": "cyfes.cyfes45.path_fes",
+    "Run": "cyfes.studies.langevin",
+    "StreamPathFES": "cyfes.cyfes45.path_fes",
+    "StreamPathFES_f32": "cyfes.cyfes45.path_fes",
+    "bias": "cyfes.sums.hills_at_points",
+    "bias_offset": "cyfes.studies.bias_offset",
+    "box": "cyfes.landscape.regions",
+    "convergence": "cyfes.studies.convergence",
+    "cut": "cyfes.landscape.projection",
+    "devices": "cyfes.native.device_choice",
+    "iter_colvar": "cyfes.io.colvar_files",
+    "iter_hills": "cyfes.io.hills_files",
+    "load": "cyfes.surface",
+    "metadynamics": "cyfes.studies.langevin",
+    "plot": "cyfes.plotting",
+    "plot_path": "cyfes.plotting",
+    "plot_series": "cyfes.plotting",
+    "read_colvar": "cyfes.io.colvar_files",
+    "read_hills": "cyfes.io.hills_files",
+    "read_kernels": "cyfes.io.opes_files",
+    "read_out": "cyfes.cyfes45.files",
+    "read_states": "cyfes.io.opes_files",
+    "reweight": "cyfes.sums.reweighting",
+    "reweight_blocks": "cyfes.studies.blocks",
+    "save_cube": "cyfes.cyfes45.files",
+    "save_dat": "cyfes.cyfes45.files",
+    "save_fes": "cyfes.cyfes45.files",
+    "sum_hills": "cyfes.sums.hills_on_grid",
+    "sum_hills_dask": "cyfes.sums.dask_cluster",
+    "sum_kernels": "cyfes.sums.opes_sum",
 }
 
 __all__ = [
+    "Basins",
     "BiasOffset",
+    "BlockedSurface",
     "Colvar",
+    "Convergence",
     "CyfesError",
     "CyfesWarning",
     "Device",
@@ -108,6 +132,8 @@ __all__ = [
     "DeviceMemoryError",
     "DevicePathFES",
     "DevicePathFES_f32",
+    "EnergyPath",
+    "Estimate",
     "FastBias",
     "FastBias_f32",
     "FastPathFES",
@@ -119,9 +145,11 @@ __all__ = [
     "InputError",
     "Kernels",
     "LibraryError",
+    "Minimum",
     "MissingDependencyError",
     "PathFES",
     "PathFES_f32",
+    "Run",
     "StreamPathFES",
     "StreamPathFES_f32",
     "__version__",
@@ -129,10 +157,15 @@ __all__ = [
     "bias_offset",
     "box",
     "convergence",
+    "cut",
     "devices",
     "iter_colvar",
     "iter_hills",
     "load",
+    "metadynamics",
+    "plot",
+    "plot_path",
+    "plot_series",
     "read_colvar",
     "read_hills",
     "read_kernels",
@@ -144,6 +177,7 @@ __all__ = [
     "save_dat",
     "save_fes",
     "sum_hills",
+    "sum_hills_dask",
     "sum_kernels",
 ]
 
@@ -154,7 +188,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(_MODULES[name]), name)
         globals()[name] = value
         return value
-    # Seldom needed, and it takes its time to import.
+    # Imported here, because it is seldom needed and its import takes time.
     from importlib.util import find_spec
 
     if not name.startswith("__") and find_spec(f"{__name__}.{name}"):

@@ -20,14 +20,14 @@ def main(arguments: list[str]) -> int:
     int
         The exit status.
     """
-    # Each is imported alone: what the other one needs takes its time.
+    # Only the one that runs is imported, because the imports of the other take time.
     if arguments and re.match("-[A-Za-z]", arguments[0]):
-        from cyfes import old_cli
+        from cyfes.cli import cyfes45
 
-        return old_cli.main(arguments)
-    from cyfes import cli
+        return cyfes45.main(arguments)
+    from cyfes.cli import main
 
-    return cli.main(arguments)
+    return main.main(arguments)
 
 
 if __name__ == "__main__":

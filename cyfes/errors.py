@@ -33,4 +33,4 @@ class MissingDependencyError(CyfesError, ImportError):
 
 
 class CyfesWarning(UserWarning):
-    """Something was done in another way than asked or expected, and says how."""
+    """Something was done in another way than asked or expected; the message says how."""

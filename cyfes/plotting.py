@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyfes._extras import need
+from cyfes.base.numbers import check_positive
+from cyfes.base.optional_packages import need
 from cyfes.errors import InputError
-from cyfes.interpolation import place_in_bins
-from cyfes.surface import FreeEnergySurface
+from cyfes.landscape.projection import cut
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
-    from cyfes.landscape import Minimum
-    from cyfes.minimum_path import EnergyPath
+    from cyfes.landscape.basins import Minimum
+    from cyfes.landscape.minimum_path import EnergyPath
+    from cyfes.model.surface_data import SurfaceData
 
-# Perceptually even, and told apart by eyes of any colour vision; so are the lines' colours.
+# A perceptually uniform colour map; its colours and those of lines differ for any colour vision.
 COLOUR_MAP = "viridis"
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "0.35"
 
@@ -45,7 +46,7 @@ _STYLE = {
     "axes.formatter.use_mathtext": True,
 }
 
-# Without a limit, the walls around what was sampled would take all colours.
+# Without a limit, most colours would be used for the high values around the sampled region.
 _HIGHEST_KT = 30.0
 
 _MOST_LEVELS = 15
@@ -54,7 +55,7 @@ _GREEK = ("alpha", "beta", "gamma", "delta", "theta", "phi", "psi", "chi", "omeg
 
 
 def plot(
-    surface: FreeEnergySurface,
+    surface: SurfaceData,
     *,
     ax: Axes | None = None,
     at: Mapping[str, float] | None = None,
@@ -72,7 +73,7 @@ def plot(
 
     Parameters
     ----------
-    surface : FreeEnergySurface
+    surface : SurfaceData
         The surface.
     ax : matplotlib.axes.Axes, optional
         Where to draw one or two CVs; by default in a figure of its own.
@@ -119,7 +120,7 @@ def plot(
         return _slices(surface, maximum, step)
     with _style():
         figure, axes = _figure_and_axes(ax)
-        # Where a slice does not reach the lowest point of all, zero stays there.
+        # Zero is the lowest value of all, also where a slice does not contain it.
         flat = replace(surface, values=surface.values - lowest)
         if surface.grid.ndim == 1:
             _curve(axes, flat, maximum, error, label)
@@ -127,56 +128,6 @@ def plot(
             _map(axes, flat, maximum, step)
             _mark(axes, flat, minima, path)
     return figure
-
-
-def cut(surface: FreeEnergySurface, at: Mapping[str, float]) -> FreeEnergySurface:
-    """Return the surface over the remaining CVs where others are held at a grid point.
-
-    Parameters
-    ----------
-    surface : FreeEnergySurface
-        The surface.
-    at : mapping of str to float
-        The value of each CV that is held; the nearest point of the grid counts.
-
-    Returns
-    -------
-    FreeEnergySurface
-        A surface of fewer CVs; without a gradient.
-
-    Raises
-    ------
-    InputError
-        If a CV is unknown, its value is outside of the grid, or none is left.
-    """
-    from cyfes.grid import Grid
-
-    unknown = [name for name in at if name not in surface.names]
-    if unknown or len(at) >= surface.grid.ndim:
-        raise InputError(
-            f"at: found {', '.join(at)}, expected fewer than all of {', '.join(surface.names)}"
-        )
-    kept = [axis for axis, name in enumerate(surface.names) if name not in at]
-    place = surface.grid.lower.copy()
-    for name, value in at.items():
-        place[surface.names.index(name)] = value
-    nearest = np.rint(place_in_bins(place, surface.grid)[0]).astype(int) % surface.grid.shape
-    index = tuple(slice(None) if k in kept else n for k, n in enumerate(nearest))
-    grid, ends = surface.grid, surface.bounds()
-    return replace(
-        surface,
-        values=surface.values[index],
-        grid=Grid(
-            [ends[k][0] for k in kept],
-            [ends[k][1] for k in kept],
-            [grid.bins[k] for k in kept],
-            [grid.periodic[k] for k in kept],
-        ),
-        names=tuple(surface.names[k] for k in kept),
-        gradient=None,
-        domain=surface.domain and tuple(surface.domain[k] for k in kept),
-        cv_units=surface.cv_units and tuple(surface.cv_units[k] for k in kept),
-    )
 
 
 def plot_path(path: EnergyPath, *, ax: Axes | None = None) -> Figure:
@@ -276,7 +227,7 @@ def _style() -> Iterator[None]:
 def _figure_and_axes(ax: Axes | None) -> tuple[Figure, Axes]:
     if ax is not None:
         return ax.figure, ax
-    # Through pyplot, so that plt.show() and notebooks find it.
+    # Made by pyplot, so that plt.show() and notebooks show it.
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(_WIDTH, _HEIGHT), constrained_layout=True)
@@ -285,7 +236,7 @@ def _figure_and_axes(ax: Axes | None) -> tuple[Figure, Axes]:
 
 def _curve(
     axes: Axes,
-    surface: FreeEnergySurface,
+    surface: SurfaceData,
     maximum: float | None,
     error: NDArray[np.floating[Any]] | None,
     label: str | None,
@@ -309,11 +260,11 @@ def _curve(
     _label_axis(axes.xaxis, surface, 0)
 
 
-def _map(axes: Axes, surface: FreeEnergySurface, maximum: float | None, step: float | None) -> None:
+def _map(axes: Axes, surface: SurfaceData, maximum: float | None, step: float | None) -> None:
     (x, y), values = _closed(surface)
     top = _top(surface, maximum)
     shown = np.ma.masked_greater(values.T, top)
-    # Pixels even in vector files: a path for each point would make them huge.
+    # As pixels in vector files, too: a path for each point would make them very large.
     mesh = axes.pcolormesh(
         x,
         y,
@@ -337,7 +288,7 @@ def _map(axes: Axes, surface: FreeEnergySurface, maximum: float | None, step: fl
 
 
 def _mark(
-    axes: Axes, surface: FreeEnergySurface, minima: Sequence[Minimum], path: EnergyPath | None
+    axes: Axes, surface: SurfaceData, minima: Sequence[Minimum], path: EnergyPath | None
 ) -> None:
     if path is not None:
         points = _broken_at_ends(surface, path.points)
@@ -354,7 +305,7 @@ def _mark(
         )
 
 
-def _slices(surface: FreeEnergySurface, maximum: float | None, step: float | None) -> Figure:
+def _slices(surface: SurfaceData, maximum: float | None, step: float | None) -> Figure:
     """Draw the maps of each two CVs through the lowest point."""
     from matplotlib import pyplot as plt
 
@@ -377,7 +328,7 @@ def _slices(surface: FreeEnergySurface, maximum: float | None, step: float | Non
     return figure
 
 
-def _closed(surface: FreeEnergySurface) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
+def _closed(surface: SurfaceData) -> tuple[list[NDArray[np.float64]], NDArray[np.float64]]:
     """Return axes and values with the first point of a periodic axis again at its end."""
     axes, values = [], np.asarray(surface.values, dtype=np.float64)
     for k, (axis, wraps) in enumerate(zip(surface.grid.axes, surface.grid.periodic)):
@@ -388,7 +339,7 @@ def _closed(surface: FreeEnergySurface) -> tuple[list[NDArray[np.float64]], NDAr
     return axes, values
 
 
-def _broken_at_ends(surface: FreeEnergySurface, points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _broken_at_ends(surface: SurfaceData, points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return a path within the domain, with a gap where it goes on at the other end."""
     grid = surface.grid
     length = grid.upper - grid.lower
@@ -397,22 +348,19 @@ def _broken_at_ends(surface: FreeEnergySurface, points: NDArray[np.float64]) -> 
     return np.insert(wrapped, np.flatnonzero(jumps) + 1, np.nan, axis=0)
 
 
-def _top(surface: FreeEnergySurface, maximum: float | None) -> float:
+def _top(surface: SurfaceData, maximum: float | None) -> float:
     if maximum is not None:
-        if not maximum > 0.0:
-            raise InputError(f"maximum: found {maximum}, expected a number above zero")
-        return maximum
+        return check_positive("maximum", maximum)
     highest = float(np.max(surface.values[np.isfinite(surface.values)]))
     if surface.kT is not None:
         highest = min(highest, _HIGHEST_KT * surface.kT)
     return highest or 1.0
 
 
-def _step(surface: FreeEnergySurface, top: float, step: float | None) -> tuple[float, str]:
-    """Return the distance of contour lines, and how to call it."""
+def _step(surface: SurfaceData, top: float, step: float | None) -> tuple[float, str]:
+    """Return the distance of contour lines as a number and as text."""
     if step is not None:
-        if not step > 0.0:
-            raise InputError(f"step: found {step}, expected a number above zero")
+        step = check_positive("step", step)
         return step, " ".join(filter(None, (f"{step:g}", surface.unit)))
     if surface.kT is not None:
         multiple = _round_number(top / surface.kT / _MOST_LEVELS, least=1.0)
@@ -429,7 +377,7 @@ def _round_number(value: float, least: float) -> float:
     return next(m * power for m in (1.0, 2.0, 5.0, 10.0) if m * power >= value * (1.0 - 1e-9))
 
 
-def _label_axis(axis: Any, surface: FreeEnergySurface, number: int) -> None:
+def _label_axis(axis: Any, surface: SurfaceData, number: int) -> None:
     low, high = surface.bounds()[number]
     angular = "pi" in (low + high).lower()
     unit = surface.cv_units[number] if surface.cv_units else "rad" if angular else None

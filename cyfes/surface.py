@@ -7,29 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyfes.base.numbers import check_positive
+from cyfes.base.units import check_energy_unit, conversion, resolve_kT
 from cyfes.errors import InputError
-from cyfes.plumed_format import parse_number
-from cyfes.units import check_energy_unit, check_positive, conversion, resolve_kT
+from cyfes.model.surface_data import SurfaceData
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
-    from typing import Optional, Tuple
 
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, DTypeLike, NDArray
     from xarray import DataArray
 
-    from cyfes.grid import Grid
-    from cyfes.landscape import Basins, Landscape, Minimum
-    from cyfes.minimum_path import EnergyPath
-    from cyfes.regions import Region
-
-    Domain = Optional[Tuple[str, str]]
+    from cyfes.landscape.basins import Basins, Landscape, Minimum
+    from cyfes.landscape.minimum_path import EnergyPath
+    from cyfes.landscape.regions import Region
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FreeEnergySurface:
+class FreeEnergySurface(SurfaceData):
     """A free energy F, and where known its gradient, on a regular grid over D CVs.
 
     NumPy takes a surface for the array of its values.
@@ -63,34 +60,6 @@ class FreeEnergySurface:
         If shapes or lengths disagree.
     """
 
-    values: NDArray[np.floating[Any]]
-    grid: Grid
-    names: tuple[str, ...]
-    gradient: NDArray[np.floating[Any]] | None = None
-    domain: tuple[Domain, ...] | None = None
-    device: str = "cpu"
-    plan: str = ""
-    unit: str | None = None
-    kT: float | None = None
-    cv_units: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        """Check the shapes against the grid."""
-        shape = self.grid.shape
-        if self.values.shape != shape:
-            raise InputError(f"values: found shape {self.values.shape}, expected {shape}")
-        if self.gradient is not None and self.gradient.shape != (self.grid.ndim, *shape):
-            expected = (self.grid.ndim, *shape)
-            raise InputError(f"gradient: found shape {self.gradient.shape}, expected {expected}")
-        lists = {"names": self.names, "domain": self.domain, "cv_units": self.cv_units}
-        for what, entries in lists.items():
-            if entries is not None and len(entries) != self.grid.ndim:
-                raise InputError(f"{what}: found {len(entries)}, expected {self.grid.ndim}")
-        if self.unit is not None:
-            check_energy_unit(self.unit)
-        if self.kT is not None:
-            check_positive("kT", self.kT)
-
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the values; a copy only where one is asked for or the type needs one."""
         same = dtype is None or np.dtype(dtype) == self.values.dtype
@@ -112,7 +81,7 @@ class FreeEnergySurface:
 
     def __dlpack_device__(self) -> Any:
         """Return where the values lie, as DLPack numbers devices; 1 is the host."""
-        # NumPy has it since 1.22.
+        # NumPy has this method since 1.22.
         return getattr(self.values, "__dlpack_device__", lambda: (1, 0))()
 
     def to_host(self) -> FreeEnergySurface:
@@ -123,7 +92,7 @@ class FreeEnergySurface:
         FreeEnergySurface
             A surface that can be analysed, drawn and saved.
         """
-        from cyfes._arrays import to_numpy
+        from cyfes.native.gpu_arrays import to_numpy
 
         slopes = None if self.gradient is None else to_numpy(self.gradient)
         return replace(self, values=to_numpy(self.values), gradient=slopes)
@@ -138,7 +107,7 @@ class FreeEnergySurface:
 
     def _repr_html_(self) -> str:
         """Return a table of what is known, for notebooks."""
-        # Seldom needed.
+        # Imported here, because it is seldom needed.
         from html import escape
 
         facts = {
@@ -312,7 +281,7 @@ class FreeEnergySurface:
         ----------
         W. E, W. Ren, E. Vanden-Eijnden, J. Chem. Phys. 126, 164103 (2007).
         """
-        from cyfes.minimum_path import EnergyPath, minimum_path
+        from cyfes.landscape.minimum_path import EnergyPath, minimum_path
 
         points, values = minimum_path(self.values, self.grid, first, last, self._landscape())
         return EnergyPath(points, values, self.names, self.unit)
@@ -335,7 +304,7 @@ class FreeEnergySurface:
         InputError
             If a point is outside of the grid.
         """
-        from cyfes.interpolation import Interpolant, places_in_bins
+        from cyfes.landscape.interpolation import Interpolant, places_in_bins
 
         return Interpolant(self.values, self.grid)(places_in_bins(points, self.grid))
 
@@ -365,7 +334,7 @@ class FreeEnergySurface:
         InputError
             If kT is not known, or the regions are the same, overlap or are empty.
         """
-        from cyfes.regions import log_population, masks
+        from cyfes.landscape.regions import log_population, masks
 
         energy = self.known_kT(kT)
         density = self.values / -energy
@@ -374,7 +343,7 @@ class FreeEnergySurface:
         return energy * (populations[0] - populations[1])
 
     def known_kT(self, kT: float | None = None) -> float:  # noqa: N802 - the symbol of the field
-        """Return kT as given, or the surface's own; refuse to go on without.
+        """Return the given kT, or otherwise that of the surface.
 
         Parameters
         ----------
@@ -401,12 +370,12 @@ class FreeEnergySurface:
         return self.kT
 
     def _landscape(self) -> Landscape:
-        from cyfes.landscape import Landscape
+        from cyfes.landscape.basins import Landscape
 
         return Landscape.of(self.values, self.grid)
 
     def plot(self, **options: Any) -> Figure:
-        """Draw the surface with matplotlib; see `cyfes.plotting.plot` for the options.
+        """Draw the surface with matplotlib; see `cyfes.plot` for the options.
 
         Returns
         -------
@@ -435,7 +404,7 @@ class FreeEnergySurface:
         MissingDependencyError
             If xarray is not installed: ``pip install cyfes[xarray]``.
         """
-        from cyfes.netcdf import data_array
+        from cyfes.io.netcdf_files import data_array
 
         return data_array(self)
 
@@ -473,18 +442,57 @@ class FreeEnergySurface:
         OSError
             If the file cannot be written.
         """
-        from cyfes.surface_files import save
+        # Imported here, because a sum whose surface is not saved needs no format.
+        from cyfes.io.surface_files import write_surface
 
-        save(self, path, fmt)
-
-    def bounds(self) -> list[tuple[str, str]]:
-        """Return the literals of each axis's ends: the domain's where they stand for the ends."""
-        domains = self.domain or (None,) * self.grid.ndim
-        return [
-            domain if domain and _values(domain) == _values(own) else own
-            for own, domain in zip(self.grid.bounds, domains)
-        ]
+        write_surface(self, path, fmt)
 
 
-def _values(literals: tuple[str, str]) -> tuple[float, float]:
-    return parse_number(literals[0]), parse_number(literals[1])
+def load(
+    path: str | os.PathLike[str],
+    *,
+    unit: str | None = None,
+    kT: float | None = None,
+    temperature: float | None = None,
+) -> FreeEnergySurface:
+    """Read a surface from a file that `FreeEnergySurface.save`, or PLUMED, has written.
+
+    Parameters
+    ----------
+    path : path-like
+        The file. Its suffix names the format: ``.cube`` or ``.cub``, ``.vtk``, ``.npz``, ``.nc``;
+        any other is PLUMED's grid file. All but ``.npz`` and ``.nc`` may be compressed with gzip,
+        xz or Zstandard, as in ``fes.dat.xz`` and ``fes.cube.gz``.
+    unit : str, optional
+        The unit of the values, for files that do not say: "kJ/mol", "kcal/mol", "eV" or "kT".
+    kT : float, optional
+        kT in that unit, likewise.
+    temperature : float, optional
+        The temperature in K, instead of kT.
+
+    Returns
+    -------
+    FreeEnergySurface
+        The surface. A cube file's lengths are in Å. A file that cyfes has written keeps names,
+        periodicity and units in any format but PLUMED's, which keeps no unit.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or of another kind, or says another unit than the one given.
+    MissingDependencyError
+        If a package that the format, or Zstandard, needs is not installed.
+    OSError
+        If the file cannot be read.
+    """
+    # Imported here, because a sum needs no format.
+    from cyfes.io.surface_files import read_surface
+
+    data = read_surface(path)
+    surface = FreeEnergySurface(**{name: getattr(data, name) for name in data.__dataclass_fields__})
+    if unit is not None and surface.unit not in (None, unit):
+        raise InputError(
+            f"{path}: found values in {surface.unit}, expected {unit} as given; "
+            "leave the unit out, and convert with to(unit)"
+        )
+    return surface.with_units(unit, kT=kT, temperature=temperature)

@@ -236,7 +236,7 @@ def check_mapped(
 
 def environment(cyfes: Any, device: str) -> dict[str, Any]:
     """Return what the run ran on."""
-    versions = importlib.import_module(f"{PACKAGE}._device").cuda_versions()
+    versions = importlib.import_module(f"{PACKAGE}.native.device_choice").cuda_versions()
     names = {found.id: found.name for found in cyfes.devices()}
     return {
         "device": {"id": device, "name": names.get(device)},

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyfes.grid import Grid
+from cyfes.model.grid import Grid
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from cyfes.opes import Kernels
+    from cyfes.model.opes_kernels import Kernels
 
 KERNELS = """\
 #! FIELDS time phi d sigma_phi sigma_d height logweight

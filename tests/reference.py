@@ -9,8 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cyfes.grid import Grid
-    from cyfes.hills import Hills
+    from cyfes.model.grid import Grid
+    from cyfes.model.hills import Hills
 
     Floats = NDArray[np.float64]
 

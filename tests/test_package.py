@@ -43,16 +43,16 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
 
 
 def test_the_names_of_submodules_are_still_modules() -> None:
-    from cyfes import grid, hills
+    from cyfes.model import grid, hills
 
     assert hills.Hills is cyfes.Hills
     assert pickle.loads(pickle.dumps(cyfes.Grid)) is grid.Grid  # noqa: S301
 
 
 def test_modules_are_there_without_being_imported_by_name() -> None:
-    code = "import cyfes; print(cyfes.sums.sum_hills is cyfes.sum_hills, cyfes._library.__name__)"
+    code = "import cyfes; print(cyfes.surface.load is cyfes.load, cyfes.errors.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "True cyfes._library\n"
+    assert done.stdout == "True cyfes.errors\n"
 
 
 def test_importing_the_package_imports_neither_numpy_nor_its_own_modules() -> None:

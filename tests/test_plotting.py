@@ -9,8 +9,9 @@ import pytest
 from landscapes import mueller_brown, surface_of, two_wells_across_the_boundary
 
 from cyfes.errors import InputError
-from cyfes.grid import Grid
-from cyfes.plotting import cut, plot, plot_path, plot_series
+from cyfes.landscape.projection import cut
+from cyfes.model.grid import Grid
+from cyfes.plotting import plot, plot_path, plot_series
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cyfes.errors import InputError
-from cyfes.grid import Grid
+from cyfes.model.grid import Grid
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:

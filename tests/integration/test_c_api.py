@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from cyfes._library import library_path
+from cyfes.native.library import library_path
 
 EXPECTED = """\
 table: 1, of another version: 0

@@ -1,0 +1,178 @@
+"""What the command lines share: exit status, messages on standard error, values of options."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cyfes.base.numbers import parse_number
+from cyfes.errors import (
+    CyfesWarning,
+    DeviceError,
+    InputError,
+    LibraryError,
+    MissingDependencyError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Iterator, Sequence
+    from typing import NoReturn, TypeVar
+
+    _T = TypeVar("_T")
+
+OK, INPUT_AT_FAULT, WRONG_USAGE, ENVIRONMENT_LACKS, INTERNAL_ERROR = 0, 1, 2, 3, 70
+
+# What a shell reports for a program ended by SIGINT or SIGPIPE.
+_INTERRUPTED, _BROKEN_PIPE = 130, 141
+
+#: What `device_name` takes, for the help.
+DEVICES = "auto|cpu|cuda|cuda:N[,M]|cuda:all"
+
+
+class UsageError(InputError):
+    """The options are wrong, or do not fit the file that they are used with."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that leaves the reporting of errors to `run`."""
+
+    #: The option that a message about wrong usage refers to.
+    help_option = "--help"
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a `UsageError` that names the help."""
+        raise UsageError(f"{message} (see '{self.prog} {self.help_option}')")
+
+
+def run(command: Callable[[], int]) -> int:
+    """Run a command; print what it raises in one line, and return the exit status."""
+    try:
+        with _warnings_in_one_line():
+            status = command()
+            sys.stdout.flush()
+        return status
+    except SystemExit as end:
+        # argparse has printed the help or the version.
+        return int(end.code or OK)
+    except KeyboardInterrupt:
+        print_message("interrupted")
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes standard output once more when it exits; this lets that succeed.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    except Exception as error:
+        return _reported(error)
+
+
+def _reported(error: Exception) -> int:
+    """Print an error in one line, and return its exit status."""
+    message = str(error)
+    if isinstance(error, UsageError):
+        status = WRONG_USAGE
+    elif isinstance(error, (DeviceError, LibraryError, MissingDependencyError)):
+        status = ENVIRONMENT_LACKS
+    elif isinstance(error, MemoryError):
+        status, message = ENVIRONMENT_LACKS, f"too little memory {message}"
+    elif isinstance(error, OSError):
+        status, message = INPUT_AT_FAULT, f"{error.filename or 'output'}: {error.strerror}"
+    elif isinstance(error, InputError):
+        status = INPUT_AT_FAULT
+    else:
+        # Imported here, because it is seldom needed and its import takes time.
+        import traceback
+
+        traceback.print_exc()
+        status = INTERNAL_ERROR
+        message = f"internal error, please report it with the lines above: {error!r}"
+    print_message(f"error: {message}")
+    return status
+
+
+def print_message(message: str) -> None:
+    """Print a message in one line on standard error."""
+    print("cyfes:", " ".join(message.split("\n")).strip(), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Show cyfes's own warnings as a line each, whatever the filters say."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *args: Any) -> None:
+            if issubclass(category, CyfesWarning):
+                print_message(f"warning: {message}")
+            else:
+                usual(message, category, *args)
+
+        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.simplefilter("always", CyfesWarning)
+        yield
+
+
+def with_signed_values(arguments: Sequence[str], options: Container[str]) -> list[str]:
+    """Write ``--min -pi`` as ``--min=-pi``; argparse would take -pi for an option.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        The arguments.
+    options : container of str
+        The options whose value may begin with a minus sign.
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        signed = argument.startswith("-") and not argument.startswith("--")
+        if signed and joined and joined[-1] in options:
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def list_of(convert: Callable[[str], _T]) -> Callable[[str], list[_T]]:
+    """Return the type of an option whose value is a list between commas."""
+
+    def read(text: str) -> list[_T]:
+        words = text.split(",")
+        if not all(word.strip() for word in words):
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected values between commas")
+        return [convert(word.strip()) for word in words]
+
+    return read
+
+
+def device_name(text: str) -> str:
+    """Return the name of one or several devices that is the value of an option."""
+    if not re.fullmatch("auto|cpu|cuda(:(all|[0-9]+(,[0-9]+)*))?", text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected one of {DEVICES}")
+    return text
+
+
+def number(text: str) -> float:
+    """Return the number, or multiple of pi, that is the value of an option."""
+    try:
+        return parse_number(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def positive_number(text: str) -> float:
+    """Return the number above zero that is the value of an option."""
+    value = number(text)
+    if value <= 0.0:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above zero")
+    return value
+
+
+def count(text: str) -> int:
+    """Return the whole number above zero that is the value of an option."""
+    if not re.fullmatch("[0-9]{1,18}", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number above zero")
+    return int(text)

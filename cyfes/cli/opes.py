@@ -1,0 +1,222 @@
+"""The command ``cyfes opes``: the free energy that an OPES run has estimated, from its states."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cyfes.base.numbers import check_number_format, format_number
+from cyfes.base.progress import Progress
+from cyfes.base.units import thermal_energy
+from cyfes.cli import surface_options
+from cyfes.cli.common import (
+    DEVICES,
+    OK,
+    UsageError,
+    count,
+    device_name,
+    list_of,
+    number,
+    positive_number,
+    print_message,
+)
+from cyfes.cli.surface_options import with_units
+from cyfes.errors import InputError
+from cyfes.io.opes_files import read_states
+from cyfes.io.plumed_grid import grid_blocks
+from cyfes.io.text_files import check_target, write_text
+from cyfes.model.grid import Grid
+from cyfes.sums.opes_sum import check_state, sum_kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cyfes.model.opes_kernels import Kernels
+    from cyfes.surface import FreeEnergySurface
+
+SIGNED_OPTIONS = (*surface_options.SIGNED_OPTIONS, "--deltaFat")
+
+DESCRIPTION = """\
+Free energy that OPES_METAD or OPES_METAD_EXPLORE has estimated, from the kernels of a STATE file
+(STATE_WFILE), with the options of the script FES_from_State.py under the same names. Of several
+states in the file the last one is taken, or with --all_stored each, to a file of its own.
+"""
+
+EXAMPLE = """\
+examples:
+  cyfes opes --state STATE --temp 300 --bin 100,100
+  cyfes opes --state STATE --kt 2.494 --min -pi,-pi --max pi,pi --deltaFat 0
+  cyfes opes --state STATE --temp 300 --all_stored --outfile fes.dat
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument(
+        "--state", "-f", default="STATE", metavar="FILE", help="the STATE file (default: STATE)"
+    )
+    parser.add_argument(
+        "--all_stored", action="store_true", help="all states of the file: fes_1.dat, fes_2.dat, …"
+    )
+    option = parser.add_argument_group("grid").add_argument
+    option("--bin", type=list_of(count), metavar="N[,N2]", help="bins of each CV (default: 100)")
+    option(
+        "--min",
+        type=list_of(_literal),
+        metavar="X[,X2]",
+        help="lower ends (default: the domain of a periodic CV, else the lowest centre)",
+    )
+    option("--max", type=list_of(_literal), metavar="X[,X2]", help="upper ends")
+    option = parser.add_argument_group("output").add_argument
+    option(
+        "--outfile", "-o", default="fes.dat", metavar="FILE", help="the file, - for standard output"
+    )
+    option("--nomintozero", dest="mintozero", action="store_false", help="keep the minimum")
+    option(
+        "--mintozero", action="store_true", default=True, help="shift the minimum to zero (default)"
+    )
+    option("--der", action="store_true", help="write the derivatives, too")
+    option(
+        "--deltaFat",
+        type=number,
+        metavar="X",
+        help="tell the free energy above X of the first CV less that below",
+    )
+    option("--fmt", default="%14.9f", help="number format (default: %%14.9f)")
+    option(
+        "--device", type=device_name, default="auto", metavar=DEVICES, help="auto or cpu: the CPU"
+    )
+    option("--progress", choices=("auto", "always", "never"), default="auto", help="show a bar")
+    surface_options.add_unit_options(parser)
+    parser.add_argument(
+        "--temp",
+        dest="temperature",
+        type=positive_number,
+        metavar="T",
+        help="the temperature in K instead of --kt; the energies are in kJ/mol unless --unit says",
+    )
+
+
+def _literal(text: str) -> str:
+    number(text)
+    return text
+
+
+def run(options: argparse.Namespace) -> int:
+    """Sum the kernels of each state, write, and return the exit status."""
+    _check(options)
+    states = read_states(options.state)
+    if not options.all_stored:
+        if len(states) > 1:
+            print_message(
+                f"{options.state}: found {len(states)} states, took the last (see --all_stored)"
+            )
+        states = states[-1:]
+    targets = list(_targets(options, len(states)))
+    # All are checked before the first file is written.
+    for state, target in zip(states, targets):
+        check_state(state)
+        check_target(target)
+    grid = _grid(states, options)
+    for state, target in zip(states, targets):
+        _write(state, grid, target, options)
+    return OK
+
+
+def _check(options: argparse.Namespace) -> None:
+    check_number_format(options.fmt)
+    if (options.kt is None) == (options.temperature is None):
+        found = "neither" if options.kt is None else "both"
+        raise UsageError(f"found {found} of --kt and --temp, expected one of them")
+    if options.temperature is not None and options.unit is None:
+        # PLUMED's unit.
+        options.unit = "kJ/mol"
+    if options.all_stored and options.outfile == "-":
+        raise UsageError("found - as the output file, expected a name with --all_stored")
+    if options.device not in ("auto", "cpu"):
+        raise UsageError(
+            f"--device: found {options.device}, expected cpu: the few kernels of a state are "
+            "summed there"
+        )
+    if (options.min is None) != (options.max is None):
+        raise UsageError("found one of --min and --max, expected both or neither")
+
+
+def _targets(options: argparse.Namespace, states: int) -> Iterator[str]:
+    """Yield the name of each state's file: with several states, a number is added to it."""
+    if not options.all_stored:
+        yield options.outfile
+        return
+    path = Path(options.outfile)
+    suffixes = path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:]
+    ending = "".join(suffixes)
+    stem = path.name[: len(path.name) - len(ending)]
+    for k in range(1, states + 1):
+        yield str(path.with_name(f"{stem}_{k}{ending}"))
+
+
+def _grid(states: Sequence[Kernels], options: argparse.Namespace) -> Grid:
+    """Return one grid for all states: over a periodic domain, otherwise as typed or as needed."""
+    names, domain = states[0].names, states[0].domain
+    for option in ("bin", "min", "max"):
+        values = getattr(options, option)
+        if values is not None and len(values) != len(names):
+            raise UsageError(
+                f"--{option}: found {len(values)} values, expected {len(names)}, one for each of "
+                f"{', '.join(names)}"
+            )
+    centers = np.concatenate([state.centers for state in states])
+    low = [format_number(x) for x in centers.min(axis=0).tolist()]
+    high = [format_number(x) for x in centers.max(axis=0).tolist()]
+    return surface_options.grid_of_options(names, domain, (low, high), options)
+
+
+def _write(state: Kernels, grid: Grid, target: str, options: argparse.Namespace) -> None:
+    """Write the surface of a state, and print a summary."""
+    kT = options.kt or thermal_energy(options.temperature, options.unit)
+    with Progress(options.progress, "summing") as bar:
+        report = bar.part(0.0, 1.0)
+        surface = sum_kernels(state, grid, kT=kT, gradient=options.der, progress=report)
+    surface = with_units(surface, options)
+    if options.mintozero:
+        surface = surface.shift_to_zero()
+    columns = {"file.free": surface.values}
+    if surface.gradient is not None:
+        columns.update((f"der_{name}", der) for name, der in zip(surface.names, surface.gradient))
+    difference = None if options.deltaFat is None else _difference(surface, options.deltaFat)
+    blocks = grid_blocks(grid, surface.names, surface.bounds(), columns, options.fmt)
+    write_text(target, _with_difference(blocks, difference))
+    where = "standard output" if target == "-" else target
+    points = " x ".join(map(str, grid.shape))
+    print_message(
+        f"summed {len(state)} kernels ({state.action}, time {state.times[-1]:g}) over "
+        f"{', '.join(state.names)} onto {points} points on {surface.device}, wrote {where}"
+    )
+    if difference is not None:
+        print_message(f"DeltaF at {state.names[0]} = {options.deltaFat:g}: {difference:g}")
+
+
+def _difference(surface: FreeEnergySurface, place: float) -> float:
+    """Return the free energy above a value of the first CV minus that below."""
+    axis = surface.grid.axes[0].reshape([-1] + [1] * (surface.grid.ndim - 1))
+    shape = surface.grid.shape
+    below, above = np.broadcast_to(axis < place, shape), np.broadcast_to(axis > place, shape)
+    if not below.any() or not above.any():
+        raise InputError(
+            f"--deltaFat: found {place:g}, expected a place on the grid of {surface.names[0]}, "
+            f"{axis.min():g} to {axis.max():g}"
+        )
+    return surface.difference(below, above)
+
+
+def _with_difference(blocks: Iterator[bytes], difference: float | None) -> Iterator[bytes]:
+    """Yield a grid file, with the difference of free energy as a second line of the header."""
+    header = next(blocks)
+    if difference is not None:
+        fields, rest = header.split(b"\n", 1)
+        header = fields + f"\n#! SET DeltaF {difference:g}\n".encode() + rest
+    yield header
+    yield from blocks

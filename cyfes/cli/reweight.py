@@ -1,0 +1,199 @@
+"""The command ``cyfes reweight``: a free energy of weighted samples."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cyfes.base.numbers import check_number_format
+from cyfes.cli import surface_options
+from cyfes.cli.common import (
+    DEVICES,
+    OK,
+    UsageError,
+    count,
+    device_name,
+    list_of,
+    positive_number,
+    print_message,
+)
+from cyfes.cli.surface_options import with_units
+from cyfes.errors import InputError
+from cyfes.io.colvar_files import read_colvar
+from cyfes.io.hills_files import read_hills
+from cyfes.io.plumed_grid import grid_blocks
+from cyfes.io.text_files import check_target, write_text
+from cyfes.model.grid import Grid
+from cyfes.model.hills import Hills
+from cyfes.studies.bias_offset import METHODS, bias_offset
+from cyfes.sums.reweighting import reweight
+
+if TYPE_CHECKING:
+    from cyfes.model.colvar import Colvar
+    from cyfes.surface import FreeEnergySurface
+
+SIGNED_OPTIONS = surface_options.SIGNED_OPTIONS
+
+DESCRIPTION = """\
+Free energy -kT ln p over any CVs from the samples of a biased run, by kernel density estimation:
+each sample is a Gaussian with the weight exp(V / kT), where V is the sum of the --bias columns,
+less the --offset of a bias that grew during the run, which is computed from its --hills. PLUMED's
+metad.rbias has its offset already. --blocks gives error bars.
+"""
+
+EXAMPLE = """\
+examples:
+  cyfes reweight --samples COLVAR --cvs phi,psi --bandwidth 0.1,0.1 --bias metad.rbias --kt 2.494
+  cyfes reweight --samples COLVAR --cvs d --bandwidth 0.05 --bias metad.bias,walls.bias \\
+    --hills HILLS --offset ct --kt 2.494 --blocks 10
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    _add_sample_options(parser)
+    option = parser.add_argument_group("grid").add_argument
+    option("--bin", type=list_of(count), metavar="N[,N2]", help="bins of each CV (default: 100)")
+    option("--min", type=list_of(str), metavar="X[,X2]", help="lower ends (default: as needed)")
+    option("--max", type=list_of(str), metavar="X[,X2]", help="upper ends")
+    option = parser.add_argument_group("output").add_argument
+    option("--outfile", default="fes.dat", metavar="FILE", help="the file, - for standard output")
+    option("--mintozero", action="store_true", help="shift the minimum to zero")
+    option("--fmt", default="%14.9f", help="number format (default: %%14.9f)")
+    option("--device", type=device_name, default="auto", metavar=DEVICES, help="what computes")
+    option("--dtype", choices=("float64", "float32"), default="float64", help="precision")
+    option("--explain", action="store_true", help="say how the sum was computed")
+    surface_options.add_unit_options(parser)
+
+
+def _add_sample_options(parser: argparse.ArgumentParser) -> None:
+    option = parser.add_argument_group("samples and weights").add_argument
+    files, numbers = list_of(str), list_of(positive_number)
+    option("--samples", type=files, required=True, metavar="F[,F2]", help="the COLVAR file(s)")
+    option("--cvs", type=files, required=True, metavar="CV[,CV2]", help="the CVs of the surface")
+    option(
+        "--bandwidth",
+        type=numbers,
+        required=True,
+        metavar="S[,S2]",
+        help="width of each sample's Gaussian, for each CV",
+    )
+    option("--bias", type=files, metavar="COLUMN[,..]", help="columns of the bias, to be added")
+    option("--offset", choices=METHODS, help="c(t), or the balanced exponential; needs --hills")
+    option("--hills", type=files, metavar="F[,F2]", help="the HILLS file(s) of the run")
+    option("--skip", type=_part, default=0.0, metavar="PART", help="part to leave out, 0 to 1")
+    option("--blocks", type=count, metavar="N", help="add a column of errors, from N blocks")
+
+
+def _part(text: str) -> float:
+    try:
+        part = float(text)
+    except ValueError:
+        part = -1.0
+    if not 0.0 <= part < 1.0:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a part from 0 up to 1")
+    return part
+
+
+def run(options: argparse.Namespace) -> int:
+    """Reweight, write, and return the exit status."""
+    _check(options)
+    table = read_colvar(options.samples, columns=[*options.cvs, *(options.bias or ())])
+    samples, bias = _weighted(table, options)
+    grid = _grid(samples, table, options)
+    surface, error = _surface(samples, bias, grid, options)
+    surface = with_units(surface, options)
+    if options.mintozero:
+        surface = surface.shift_to_zero()
+    columns = {"file.free": surface.values}
+    if error is not None:
+        # Converted to the unit of the surface that is written.
+        assert surface.kT is not None  # noqa: S101  `reweight` sets it
+        columns["error"] = error * (surface.kT / options.kt)
+    blocks = grid_blocks(grid, options.cvs, grid.bounds, columns, options.fmt)
+    write_text(options.outfile, blocks)
+    _print_summary(surface, len(samples), options)
+    return OK
+
+
+def _check(options: argparse.Namespace) -> None:
+    check_number_format(options.fmt)
+    check_target(options.outfile)
+    if options.kt is None:
+        raise UsageError("found no --kt, expected kT in the unit of the bias")
+    if (options.offset is None) != (options.hills is None):
+        raise UsageError("found one of --offset and --hills, expected both or neither")
+    if options.offset and not options.bias:
+        raise UsageError("found --offset without --bias, expected the column of the bias")
+    if len(set(options.cvs)) < len(options.cvs):
+        raise UsageError(f"--cvs: found {','.join(options.cvs)}, expected each CV once")
+    if (options.min is None) != (options.max is None):
+        raise UsageError("found one of --min and --max, expected both or neither")
+    for option in ("bandwidth", "bin", "min", "max"):
+        values = getattr(options, option)
+        if values is not None and len(values) != len(options.cvs):
+            raise UsageError(
+                f"--{option}: found {len(values)} values, expected {len(options.cvs)}, one for "
+                f"each of {', '.join(options.cvs)}"
+            )
+
+
+def _weighted(
+    table: Colvar, options: argparse.Namespace
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return the samples in the order of time, and the bias at each of them."""
+    ndim = len(options.cvs)
+    bias = table.values[:, ndim:].sum(axis=1)
+    if options.offset:
+        if table.times is None:
+            raise InputError("found samples without a time, expected the column time for --offset")
+        hills = _in_time(read_hills(options.hills))
+        bias -= bias_offset(hills, options.kt, method=options.offset, device=options.device).at(
+            table.times
+        )
+    # In the order of time over all walkers, so that a block is a period of time, and --skip leaves
+    # out the beginning of each walker.
+    order = slice(None) if table.times is None else np.argsort(table.times, kind="stable")
+    first = int(options.skip * len(table))
+    return table.values[order, :ndim][first:], bias[order][first:]
+
+
+def _in_time(hills: Hills) -> Hills:
+    if hills.times is None:
+        raise InputError("found hills without a time, expected the column time for --offset")
+    return hills[np.argsort(hills.times, kind="stable")]
+
+
+def _grid(samples: Any, table: Colvar, options: argparse.Namespace) -> Grid:
+    """Return the grid, which ends a few bandwidths beyond the samples unless ends were typed."""
+    domain = table.domain[: len(options.cvs)]
+    needed = surface_options.range_of_samples(samples, options.bandwidth)
+    return surface_options.grid_of_options(options.cvs, domain, needed, options)
+
+
+def _surface(
+    samples: Any, bias: Any, grid: Grid, options: argparse.Namespace
+) -> tuple[FreeEnergySurface, Any]:
+    """Return the surface, and its error at each point if blocks are asked for."""
+    how = {"kT": options.kt, "bias": bias, "names": options.cvs}
+    how.update(device=options.device, dtype=options.dtype)
+    if options.blocks is None:
+        return reweight(samples, grid, options.bandwidth, **how), None
+    # Imported here, because nothing else needs it.
+    from cyfes.studies.blocks import reweight_blocks
+
+    blocked = reweight_blocks(samples, grid, options.bandwidth, blocks=options.blocks, **how)
+    return blocked.surface, blocked.error()
+
+
+def _print_summary(surface: FreeEnergySurface, number: int, options: argparse.Namespace) -> None:
+    points = " x ".join(map(str, surface.grid.shape))
+    target = "standard output" if options.outfile == "-" else options.outfile
+    print_message(
+        f"reweighted {number} samples over {', '.join(options.cvs)} onto {points} points on "
+        f"{surface.device}, wrote {target}"
+    )
+    if options.explain:
+        print_message(f"plan: {surface.plan or 'not known'}")

@@ -1,1 +1,0 @@
-"""The commands of the command line, one module each; `cyfes.cli` lists and loads them."""

@@ -1,0 +1,135 @@
+"""What the header of a HILLS file says: the variables, their domains and the shape of the hills."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cyfes.base.numbers import parse_number
+from cyfes.errors import HillsFileError, InputError
+from cyfes.io.plumed_header import header_domain
+from cyfes.model.domains import checked_interval
+from cyfes.model.hill_kernels import KERNELS
+
+if TYPE_CHECKING:
+    from cyfes.io.plumed_header import Header
+    from cyfes.model.domains import Domain
+
+# The names of the kernels in HILLS files. PLUMED computes a truncated Gaussian as a Gaussian.
+_KERNEL_NAMES = {**{kernel: kernel for kernel in KERNELS}, "truncated-gaussian": "gaussian"}
+
+# Columns of a HILLS file that are neither a collective variable nor a width.
+_OTHER_COLUMNS = ("time", "height", "biasf", "clock")
+
+
+class HillsHeader(NamedTuple):
+    """What a header says: the CVs, and the shape of the hills."""
+
+    names: tuple[str, ...]
+    domain: tuple[Domain, ...]
+    kernel: str
+    multivariate: bool
+    interval: tuple[float, float] | None
+
+    @classmethod
+    def of_header(cls, header: Header) -> HillsHeader:
+        """Return what a header says, or refuse it with a HillsFileError."""
+        fields, constants = header.fields, header.constants
+        if "logweight" in fields:
+            raise HillsFileError(
+                "found the column logweight of an OPES KERNELS file, expected a HILLS file; "
+                "read it with cyfes.read_kernels"
+            )
+        names = _collective_variables(fields)
+        domain = tuple(header_domain(name, constants) for name in names)
+        kernel = _KERNEL_NAMES.get(constants.get("kerneltype", KERNELS[0]).lower())
+        if kernel is None:
+            raise HillsFileError(
+                f"found kerneltype {constants['kerneltype']}, expected {' or '.join(KERNELS)}"
+            )
+        interval = _header_interval(constants, names)
+        layout = cls(names, domain, kernel, _header_multivariate(constants), interval)
+        layout._check_columns(fields)
+        return layout
+
+    @property
+    def shape_columns(self) -> tuple[str, ...]:
+        """The columns of the widths, or of the rows of the lower triangle."""
+        if not self.multivariate:
+            return tuple(f"sigma_{name}" for name in self.names)
+        rows = enumerate(self.names)
+        return tuple(f"sigma_{b}_{a}" for i, b in rows for a in self.names[: i + 1])
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a table of hills, in this order."""
+        return ("time", *self.names, *self.shape_columns, "height", "biasf", "clock")
+
+    @property
+    def positive(self) -> tuple[str, ...]:
+        """The columns whose numbers are above zero."""
+        if self.multivariate:
+            return tuple(f"sigma_{name}_{name}" for name in self.names)
+        return self.shape_columns
+
+    def _check_columns(self, fields: tuple[str, ...]) -> None:
+        for column in (*self.shape_columns, "height"):
+            if fields.count(column) != 1:
+                raise HillsFileError(
+                    f"found {fields.count(column)} columns {column} in the header "
+                    f"({' '.join(fields)}), expected one"
+                )
+
+    def check_agreement(self, other: HillsHeader) -> None:
+        """Refuse hills that cannot be summed with those under another header."""
+        if self.names != other.names:
+            found, expected = " ".join(self.names), " ".join(other.names)
+            raise HillsFileError(f"found the CVs {found}, expected {expected} as before")
+        pairs = {
+            "kerneltype": (self.kernel, other.kernel),
+            "multivariate": (self.multivariate, other.multivariate),
+            "the interval": (self.interval, other.interval),
+        }
+        for what, (mine, theirs) in pairs.items():
+            if mine != theirs:
+                raise HillsFileError(f"found {what} {mine}, expected {theirs} as before")
+        for name, own, before in zip(self.names, self.domain, other.domain):
+            if own != before:
+                raise HillsFileError(
+                    f"found {name} {_described(own)}, expected {_described(before)} as before"
+                )
+
+
+def _described(domain: Domain) -> str:
+    return "not periodic" if domain is None else f"periodic from {domain[0]} to {domain[1]}"
+
+
+def _header_multivariate(constants: dict[str, str]) -> bool:
+    text = constants.get("multivariate", "false")
+    if text not in ("true", "false"):
+        raise HillsFileError(f"found multivariate {text}, expected true or false")
+    return text == "true"
+
+
+def _header_interval(
+    constants: dict[str, str], names: tuple[str, ...]
+) -> tuple[float, float] | None:
+    ends = constants.get("lower_int"), constants.get("upper_int")
+    if ends[0] == ends[1]:
+        return None
+    try:
+        low, high = (parse_number(end or "none") for end in ends)
+        return checked_interval((low, high), len(names))
+    except InputError as error:
+        raise HillsFileError(f"lower_int and upper_int: {error}") from error
+
+
+def _collective_variables(fields: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns before the first width, less the time."""
+    widths = [i for i, field in enumerate(fields) if field.startswith("sigma_")]
+    before = fields[: widths[0]] if widths else fields
+    names = tuple(field for field in before if field not in _OTHER_COLUMNS)
+    if not names:
+        raise HillsFileError(f"found no collective variable in the columns {' '.join(fields)}")
+    if len(set(names)) < len(names):
+        raise HillsFileError(f"found the columns {' '.join(names)}, expected different CVs")
+    return names

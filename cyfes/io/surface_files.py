@@ -1,0 +1,68 @@
+"""Files of surfaces: the format that each suffix names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyfes.errors import InputError
+from cyfes.io import cube_files, netcdf_files, npz_files, plumed_grid, vtk_files
+from cyfes.io.text_files import check_target
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cyfes.io.paths import AnyPath
+    from cyfes.model.surface_data import SurfaceData
+
+# The module of each format has `write_surface(surface, path)` and `read_surface(path)`. Any other
+# suffix is that of PLUMED's grid file.
+_FORMATS: dict[str, Any] = {
+    ".cube": cube_files,
+    ".cub": cube_files,
+    ".vtk": vtk_files,
+    ".npz": npz_files,
+    ".nc": netcdf_files,
+}
+
+# What may follow the suffix of a format.
+_COMPRESSIONS = (".gz", ".xz", ".zst")
+
+
+def write_surface(surface: SurfaceData, path: AnyPath, fmt: str) -> None:
+    """Write a surface; `cyfes.FreeEnergySurface.save` says how."""
+    check_target(path)
+    suffix, compression = _suffixes(Path(path))
+    if compression not in ("", ".gz"):
+        raise InputError(
+            f"{path}: found {compression}, expected .gz: surfaces are compressed with gzip only"
+        )
+    if suffix in _FORMATS:
+        _FORMATS[suffix].write_surface(surface, path)
+    else:
+        plumed_grid.write_surface(surface, path, fmt)
+
+
+def read_surface(path: AnyPath) -> SurfaceData:
+    """Read a surface; `cyfes.load` says which files."""
+    surface: SurfaceData = _FORMATS.get(_suffixes(Path(path))[0], plumed_grid).read_surface(
+        Path(path)
+    )
+    return surface
+
+
+def _suffixes(path: Path) -> tuple[str, str]:
+    """Return the suffix that names the format, and that of the compression or "".
+
+    Raises
+    ------
+    InputError
+        If the format is a compressed one, or a binary one that is read in its place.
+    """
+    compression = path.suffix.lower() if path.suffix.lower() in _COMPRESSIONS else ""
+    suffix = (Path(path.stem) if compression else path).suffix.lower()
+    if compression and suffix in (".npz", ".nc"):
+        raise InputError(
+            f"{path}: found {suffix}{compression}, expected {suffix} without compression"
+        )
+    return suffix, compression

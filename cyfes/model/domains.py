@@ -1,0 +1,54 @@
+"""The domains of periodic collective variables, as the literals that stand for their ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cyfes.base.numbers import format_number, parse_number
+from cyfes.errors import InputError
+
+if TYPE_CHECKING:
+    from typing import Optional, Tuple
+
+    # The two ends, such as ("-pi", "pi"); None for a variable that is not periodic. Written with
+    # typing's own names: an alias is evaluated where the type checker runs on Python 3.7 too.
+    Domain = Optional[Tuple[str, str]]
+
+
+def checked_ends(name: str, ends: tuple[str | float, str | float] | None) -> Domain:
+    """Return the ends of a domain as literals, or refuse them with an InputError."""
+    if ends is None:
+        return None
+    try:
+        low, high = (x if isinstance(x, str) else format_number(float(x)) for x in ends)
+        length = period((low, high))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"domain of {name}: {error}") from error
+    if length <= 0.0:
+        raise InputError(f"domain of {name}: found {low} to {high}, expected ascending ends")
+    return low, high
+
+
+def checked_interval(interval: tuple[float, float] | None, ndim: int) -> tuple[float, float] | None:
+    """Return the ends of an INTERVAL, or refuse them with an InputError."""
+    if interval is None:
+        return None
+    low, high = map(float, interval)
+    if ndim != 1 or not low < high:
+        raise InputError(
+            f"interval: found {low:g} to {high:g} for {ndim} CVs, expected ascending ends for one"
+        )
+    return low, high
+
+
+def period(domain: Domain) -> float:
+    """Return the length of a domain, 0 where there is none."""
+    if domain is None:
+        return 0.0
+    low, high = end_values(domain)
+    return high - low
+
+
+def end_values(literals: tuple[str, str]) -> tuple[float, float]:
+    """Return the numbers that two literals stand for."""
+    return parse_number(literals[0]), parse_number(literals[1])

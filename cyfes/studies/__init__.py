@@ -1,0 +1,1 @@
+"""Studies of a run: errors, convergence, the offset of the bias; and runs on known surfaces."""

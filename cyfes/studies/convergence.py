@@ -1,0 +1,160 @@
+"""The convergence of a free energy during a run: the surface after each portion of its hills.
+
+Every hill is summed once, in its portion; the surface after each portion is the running sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cyfes.errors import InputError
+from cyfes.landscape.regions import log_population, masks
+from cyfes.sums.hills_on_grid import sum_hills
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from cyfes.landscape.regions import Region
+    from cyfes.model.grid import Grid
+    from cyfes.model.hills import Hills
+    from cyfes.surface import FreeEnergySurface
+
+    Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Convergence:
+    """The surface after each of T portions of a run's hills.
+
+    Attributes
+    ----------
+    counts : ndarray of int64, shape (T,)
+        The number of hills so far.
+    times : ndarray of float64, shape (T,), or None
+        When the last of them was laid; None if the hills do not say.
+    surfaces : tuple of T FreeEnergySurface
+        The surfaces; the last one is that of all hills.
+    """
+
+    counts: NDArray[np.int64]
+    times: Floats | None
+    surfaces: tuple[FreeEnergySurface, ...]
+
+    def __len__(self) -> int:
+        """Return the number of portions."""
+        return len(self.surfaces)
+
+    def __repr__(self) -> str:
+        """Return a line that says how many portions of what."""
+        return f"<Convergence: {len(self)} portions, {self.surfaces[-1]!r}>"
+
+    def changes(self, limit: float | None = None) -> Floats:
+        """Return how far each surface is from the last one.
+
+        Parameters
+        ----------
+        limit : float, optional
+            Only points count where the last surface lies within this of its minimum, in the unit
+            of F; by default all.
+
+        Returns
+        -------
+        ndarray of float64, shape (T,)
+            The root of the mean square difference, constants apart.
+        """
+        last = np.asarray(self.surfaces[-1].values, dtype=np.float64)
+        inside = last <= np.min(last) + (np.inf if limit is None else limit)
+        return np.array([np.std((s.values - last)[inside]) for s in self.surfaces])
+
+    def differences(
+        self, first: Region, last: Region, *, kT: float | None = None, depth: float = 0.0
+    ) -> Floats:
+        """Return ΔF between two regions after each portion.
+
+        Parameters
+        ----------
+        first, last, kT, depth
+            As for `FreeEnergySurface.difference`; points stand for their basins in the last
+            surface.
+
+        Returns
+        -------
+        ndarray of float64, shape (T,)
+            ΔF, in the unit of F. Its scatter is no error bar: see `cyfes.reweight_blocks`.
+
+        Raises
+        ------
+        InputError
+            As `FreeEnergySurface.difference` does.
+        """
+        final = self.surfaces[-1]
+        energy = final.known_kT(kT)
+        regions = masks(final.grid, (first, last), final.basins(depth))
+        rows = [
+            [log_population(surface.values / -energy, final.grid, region) for region in regions]
+            for surface in self.surfaces
+        ]
+        populations = np.array(rows)
+        result: Floats = energy * (populations[:, 0] - populations[:, 1])
+        return result
+
+
+def convergence(
+    hills: Hills,
+    grid: Grid,
+    *,
+    stride: int | None = None,
+    portions: int = 20,
+    **how: Any,
+) -> Convergence:
+    """Return the surface after each portion of some hills.
+
+    Parameters
+    ----------
+    hills : Hills
+        The hills, in the order of time.
+    grid : Grid
+        The grid.
+    stride : int, optional
+        The number of hills in a portion; what is left over at the end is one more.
+    portions : int
+        Otherwise the number of portions.
+    **how
+        Further arguments of `cyfes.sum_hills`: device, dtype, truncation.
+
+    Returns
+    -------
+    Convergence
+        All surfaces; they take `portions` times the memory of one.
+
+    Raises
+    ------
+    InputError
+        If there are no hills, or a number is not above zero.
+    """
+    hills.check_on_host("convergence")
+    if not len(hills):
+        raise InputError("found no hills, expected at least one")
+    for name, value in (("stride", stride), ("portions", portions)):
+        if value is not None and value < 1:
+            raise InputError(f"{name}: found {value}, expected a whole number above zero")
+    size = stride or -(-len(hills) // portions)
+    ends = [*range(size, len(hills), size), len(hills)]
+    surfaces = tuple(_running_sums(hills, grid, ends, how))
+    times = None if hills.times is None else hills.times[np.array(ends) - 1]
+    return Convergence(np.array(ends), times, surfaces)
+
+
+def _running_sums(
+    hills: Hills, grid: Grid, ends: list[int], how: dict[str, Any]
+) -> Iterator[FreeEnergySurface]:
+    total: Any = 0.0
+    for start, end in zip([0, *ends], ends):
+        portion = sum_hills(hills[start:end], grid, **how)
+        total = total + portion.values
+        yield replace(portion, values=total)

@@ -1,0 +1,1 @@
+"""The sums of hills, samples and OPES kernels, which return surfaces."""

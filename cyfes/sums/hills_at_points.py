@@ -1,0 +1,130 @@
+"""Sums of hills at arbitrary points, which are biases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cyfes.base.arrays import as_matrix, precision
+from cyfes.native import device_choice
+from cyfes.native.constants import GAUSSIAN, STRETCHED_GAUSSIAN
+from cyfes.native.extensions import wrapper
+from cyfes.native.gpu_arrays import on_device
+from cyfes.sums.hill_arrays import hills_arrays, kernel_widths
+from cyfes.sums.planning import Work
+from cyfes.sums.several_devices import on_each_device
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Optional
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from cyfes.model.hills import Hills
+
+    Progress = Optional[Callable[[float], object]]
+
+
+def bias(
+    points: ArrayLike,
+    hills: Hills,
+    device: str = "auto",
+    dtype: DTypeLike = "float64",
+    *,
+    progress: Progress = None,
+) -> NDArray[Any]:
+    """Return the bias potential V at arbitrary points.
+
+    V = Σ hills (`cyfes.sum_hills` has the kernels; the plain Gaussian is not cut off here). The
+    heights of hills with a bias factor γ > 1 are those of F and are multiplied by (γ - 1) / γ.
+
+    Parameters
+    ----------
+    points : array_like, shape (M, D)
+        Where, in the units of the D collective variables. Shape (M,) will do for one variable. An
+        array on a CUDA device stays there, and so does the result.
+    hills : Hills
+        The hills; multivariate ones, too.
+    device : str
+        As for `cyfes.sum_hills`; several devices share the points.
+    dtype : {"float64", "float32"}
+        The precision of the sum. In single precision the exponentials are, too: V is within some
+        1e-6 of its largest value.
+    progress : callable, optional
+        Called from time to time with the part done, 0 to 1; what it raises stops the sum.
+
+    Returns
+    -------
+    ndarray, shape (M,)
+        V, in the unit of the heights.
+
+    Raises
+    ------
+    InputError
+        If the points have another number of variables than the hills, or are not finite, or if a
+        plain Gaussian is wider than its period.
+    DeviceError
+        If the device is absent, unsupported or fails.
+    LibraryError
+        If the compiled part of cyfes is missing.
+    """
+    real = precision(dtype)
+    if on_device(points) or hills.on_device:
+        from cyfes.sums import gpu_sums
+
+        gpu = gpu_sums.GpuOptions.of([points, hills.centers], device, real, progress=progress)
+        widths, scale = kernel_widths(hills), _bias_scale(hills)
+        there: NDArray[Any] = gpu_sums.bias(points, hills, widths, scale, gpu)
+        return there
+    where = as_matrix("points", points, hills.ndim, real)
+    if hills.interval is not None:
+        where = np.clip(where, *hills.interval)
+    kernel = STRETCHED_GAUSSIAN if hills.kernel == "stretched-gaussian" else GAUSSIAN
+    devices = device_choice.choose_all(device, Work(len(hills), (len(where),), None, False).seconds)
+    heights = hills.heights * _bias_scale(hills)
+    arrays = (*hills_arrays(hills, heights, real), hills.periods)
+    multivariate = hills.cholesky is not None
+    return sum_at(devices, kernel, arrays, where, multivariate=multivariate, progress=progress)
+
+
+def sum_at(
+    devices: Sequence[int],
+    kernel: int,
+    hills: tuple[NDArray[Any], ...],
+    points: NDArray[Any],
+    **options: Any,
+) -> NDArray[Any]:
+    """Return the sum of hills at points, which are divided among the devices.
+
+    Parameters
+    ----------
+    devices : sequence of int
+        Their numbers.
+    kernel : int
+        The number of the kernel.
+    hills : tuple of ndarray
+        Centres, widths, heights and periods, as `sum_points` of the extensions takes them.
+    points : ndarray, shape (M, D)
+        The points; the result is of their type.
+    **options
+        `multivariate` and `progress`, as there.
+    """
+    values = np.empty(len(points), dtype=points.dtype)
+    progress = options.pop("progress", None)
+
+    def compute(device: int, rows: tuple[int, int], report: Progress) -> None:
+        part = slice(*rows)
+        wrapper(points.dtype.name).sum_points(
+            device, kernel, *hills, points[part], values[part], progress=report, **options
+        )
+
+    on_each_device(devices, len(points), compute, progress)
+    return values
+
+
+def _bias_scale(hills: Hills) -> NDArray[np.float64]:
+    """Return the factors that make heights of F those of the bias."""
+    factors = hills.bias_factors
+    tempered = factors > 1.0
+    return np.where(tempered, 1.0 - 1.0 / np.where(tempered, factors, 1.0), 1.0)

@@ -1,0 +1,325 @@
+"""Sums of hills on a grid, which are free-energy surfaces."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cyfes.base.arrays import precision
+from cyfes.base.progress import part_of_progress
+from cyfes.errors import InputError
+from cyfes.model.hills import Hills
+from cyfes.native import device_choice
+from cyfes.native.constants import BOXED_GAUSSIAN, CPU, GAUSSIAN, STRETCHED_GAUSSIAN
+from cyfes.sums.grid_sum import ComputeOptions, GridSum, output_arrays
+from cyfes.sums.hill_arrays import grid_periods, hills_arrays
+from cyfes.sums.planning import Work, path_number
+from cyfes.surface import FreeEnergySurface
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Optional
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from cyfes.model.grid import Grid
+
+    Progress = Optional[Callable[[float], object]]
+
+
+def sum_hills(
+    hills: Hills | Iterable[Hills],
+    grid: Grid,
+    device: str = "auto",
+    dtype: DTypeLike = "float64",
+    gradient: bool = False,
+    truncation: str = "plumed",
+    *,
+    plan: str = "auto",
+    out: NDArray[Any] | tuple[NDArray[Any], NDArray[Any]] | None = None,
+    progress: Progress = None,
+) -> FreeEnergySurface:
+    """Return the free-energy surface F = -Σ hills on a grid.
+
+    A hill of height h, with d = ½ Σ ((x - center) / sigma)² and minimum images along periodic axes,
+    adds one of
+
+    - ``stretched-gaussian``: h (A exp(-d) + B) for d < 6.25, 0 beyond, with
+      A = 1.00193418799744762399 and B = 1 - A, as PLUMED deposits and sums hills since version 2.8;
+    - ``gaussian``: h exp(-d), in PLUMED's sum only inside a box of ceil(√12.5 sigma / spacing) bins
+      around the hill's own.
+
+    PLUMED's ``sum_hills`` takes every hill in such a box. It may cut multivariate hills, and adds a
+    hill more than once to a point that a box around a periodic axis contains more than once.
+
+    Parameters
+    ----------
+    hills : Hills, or iterable of Hills
+        N hills of D collective variables; or portions of them, as from `cyfes.iter_hills`, which
+        are summed one after the other, so that memory holds one at a time.
+        Of hills whose arrays lie on a CUDA device the surface stays there; see `to_host`.
+    grid : Grid
+        A grid over the same D variables; a periodic axis covers the hills' domain once.
+    device : str
+        "auto", "cpu", "cuda", "cuda:N", or several CUDA devices: "cuda:N,M" or "cuda:all", each of
+        which computes a part of the grid along its first axis. "auto" leaves a small sum to the
+        CPU, and is never more than one device.
+    dtype : {"float64", "float32"}
+        The precision of the sum.
+    gradient : bool
+        Whether to compute dF/dCV too.
+    truncation : {"plumed", "none", "boxes"}
+        For the plain Gaussian kernel: inside PLUMED's box, or everywhere. Everywhere, a hill wider
+        than its period is refused: its nearest image alone, which is summed, would be wrong.
+        "boxes" is for the very numbers of PLUMED's ``sum_hills``: as "plumed", but multivariate
+        hills of either kernel inside their boxes, and every hill as often as its box comes by.
+    plan : {"auto", "direct", "separable", "truncated", "nufft"}
+        How to compute: the fastest way; every hill at every point; products of a factor along each
+        axis (for plain Gaussians everywhere); tiles of the grid with the hills that reach them (for
+        kernels with a cut-off); or a Fourier transform, within 1e-11 of the largest value, by the
+        optional packages finufft on the CPU, cufinufft on a GPU (for plain Gaussians of one width
+        everywhere). The surface's `plan` says what was done.
+    out : ndarray, or pair of ndarrays, optional
+        Where to write F, and with `gradient` its gradient: C-contiguous arrays of the shapes
+        grid.shape and (D, *grid.shape), such as a `numpy.memmap` larger than memory; for hills on
+        a CUDA device, arrays on the same device.
+    progress : callable, optional
+        Called from time to time with the part done, 0 to 1, or nan for portions of hills, whose
+        end is not known; what it raises stops the sum.
+
+    Returns
+    -------
+    FreeEnergySurface
+        In the unit of the heights; its minimum is not shifted.
+
+    Raises
+    ------
+    InputError
+        If hills and grid do not fit together, an argument is unknown, the plan cannot serve the
+        kernel, or the surface does not fit in memory.
+    MissingDependencyError
+        If the plan is "nufft" and finufft, or on a GPU cufinufft, is not installed.
+    DeviceError
+        If the device is absent, unsupported or fails; `DeviceMemoryError` if it is too small.
+    LibraryError
+        If the compiled part of cyfes is missing.
+
+    References
+    ----------
+    PLUMED 2.10, ``sum_hills``; A. Barducci, G. Bussi, M. Parrinello, Phys. Rev. Lett. 100, 020603
+    (2008) for why -Σ hills is F: the heights of a well-tempered HILLS file are already rescaled.
+    """
+    real = precision(dtype)
+    path_number(plan)
+    first, portions = _portions(hills)
+    kernel = _grid_kernel(first, truncation)
+    periods = grid_periods(first, grid)
+    if portions is not None and progress is not None:
+        progress = _without_end(progress)
+    if truncation == "boxes":
+        first.check_on_host("PLUMED's boxes")
+    if first.on_device:
+        from cyfes.sums import gpu_sums
+
+        gpu = gpu_sums.GpuOptions.of([first.centers], device, real, plan, progress)
+        task = (kernel, periods, grid, gradient, out)
+        return gpu_sums.sum_hills(_checked_portions(first, portions), *task, gpu)
+    tasks = _tasks(first, grid, real, truncation)
+    seconds = _work(first, grid, kernel, gradient).seconds
+    devices = device_choice.choose_all(
+        "cpu" if plan == "nufft" and device == "auto" else device, seconds
+    )
+    values, slopes = output_arrays(grid, real, gradient, out)
+    options = ComputeOptions(devices[: len(values)], path_number(plan), progress)
+    compute = _nufft_sum if plan == "nufft" else _library_sum
+    plan_used = compute(tasks, options, values, slopes, False)
+    for portion in portions or ():
+        _check_portion(portion, first)
+        compute(_tasks(portion, grid, real, truncation), options, values, slopes, True)
+    if device == "auto" and CPU in devices and device_choice.is_small(seconds):
+        plan_used += "; on the CPU, for so small a sum"
+    return FreeEnergySurface(
+        values,
+        grid,
+        first.names,
+        slopes,
+        first.domain,
+        device_choice.name(options.devices),
+        plan_used,
+    )
+
+
+class SurfacePart(NamedTuple):
+    """Some rows of a surface along its first axis."""
+
+    values: NDArray[Any]
+    gradient: NDArray[Any] | None
+    names: tuple[str, ...]
+    domain: tuple[Any, ...]
+    device: str
+    plan: str
+
+
+def sum_rows(
+    hills: Hills,
+    grid: Grid,
+    rows: tuple[int, int],
+    device: str = "auto",
+    dtype: DTypeLike = "float64",
+    gradient: bool = False,
+    truncation: str = "plumed",
+    plan: str = "auto",
+) -> SurfacePart:
+    """Return the rows from `rows[0]` to before `rows[1]` of what `sum_hills` returns."""
+    hills.check_on_host("parts of a surface")
+    real = precision(dtype)
+    kernel = _grid_kernel(hills, truncation)
+    tasks = _tasks(hills, grid, real, truncation)
+    if plan == "nufft":
+        raise InputError('plan is "nufft", which has no parts; expected another')
+    devices = device_choice.choose_all(device, _work(hills, grid, kernel, gradient).seconds)
+    shape = (rows[1] - rows[0], *grid.shape[1:])
+    values = np.empty(shape, dtype=real)
+    slopes = np.empty((grid.ndim, *shape), dtype=real) if gradient else None
+    options = ComputeOptions(devices[: len(values)], path_number(plan))
+    plan_used = _library_sum(tasks, options, values, slopes, False, rows[0])
+    names = device_choice.name(options.devices)
+    return SurfacePart(values, slopes, hills.names, hills.domain, names, plan_used)
+
+
+def joined(parts: Sequence[SurfacePart], grid: Grid) -> FreeEnergySurface:
+    """Return the surface that parts make up, in order."""
+    first = parts[0]
+    slopes = None
+    if first.gradient is not None:
+        slopes = np.concatenate([part.gradient for part in parts if part.gradient is not None], 1)
+    values = np.concatenate([part.values for part in parts])
+    return FreeEnergySurface(
+        values, grid, first.names, slopes, first.domain, first.device, first.plan
+    )
+
+
+def _portions(hills: Hills | Iterable[Hills]) -> tuple[Hills, Iterator[Hills] | None]:
+    """Return the first hills, and an iterator over the others; None where there are no others."""
+    if isinstance(hills, Hills):
+        return hills, None
+    portions = iter(hills)
+    for first in portions:
+        if not isinstance(first, Hills):
+            raise InputError(f"hills: found a {type(first).__name__}, expected Hills")
+        return first, portions
+    raise InputError("hills: found no portion of hills, expected at least one")
+
+
+def _checked_portions(first: Hills, portions: Iterable[Hills] | None) -> Iterator[Hills]:
+    """Yield the first hills and the others, after a check that they fit the first."""
+    yield first
+    for portion in portions or ():
+        _check_portion(portion, first)
+        yield portion
+
+
+def _check_portion(hills: Hills, first: Hills) -> None:
+    """Refuse a portion of hills that cannot be summed with those before."""
+    for what in ("names", "kernel", "domain", "interval"):
+        found, expected = getattr(hills, what), getattr(first, what)
+        if found != expected:
+            raise InputError(f"hills: found a portion of {what} {found}, expected {expected}")
+
+
+def _without_end(progress: Callable[[float], object]) -> Callable[[float], object]:
+    def report(_: float) -> None:
+        progress(math.nan)
+
+    return report
+
+
+def _work(hills: Hills, grid: Grid, kernel: int, gradient: bool) -> Work:
+    widths = hills.sigmas.mean(axis=0) / grid.spacing if len(hills) else np.ones(grid.ndim)
+    planes = 1 + grid.ndim if gradient else 1
+    return Work(len(hills), grid.shape, widths.tolist(), kernel != GAUSSIAN, planes)
+
+
+def _tasks(hills: Hills, grid: Grid, real: np.dtype[Any], truncation: str) -> list[GridSum]:
+    """Return the sums of negated hills that together are F."""
+    periods = grid_periods(hills, grid)
+    if truncation != "boxes":
+        return [_negated(hills, periods, grid, real, truncation)]
+    from cyfes.sums.boxes import boxes, needs_box
+
+    apart = needs_box(hills, grid)
+    # Hills that do not need their boxes are summed by a faster path.
+    parts = [hills] if apart.all() or not apart.any() else [hills[~apart], hills[apart]]
+    tasks = [_negated(part, periods, grid, real, truncation) for part in parts]
+    if apart.any():
+        tasks[-1] = tasks[-1]._replace(boxes=boxes(parts[-1], grid))
+    return tasks
+
+
+def _negated(
+    hills: Hills, periods: NDArray[np.float64], grid: Grid, real: np.dtype[Any], truncation: str
+) -> GridSum:
+    kernel = _grid_kernel(hills, truncation)
+    centers, sigmas, heights = hills_arrays(hills, -hills.heights, real)
+    multivariate = hills.cholesky is not None
+    return GridSum(kernel, centers, sigmas, heights, multivariate, periods, grid, hills.interval)
+
+
+def _library_sum(
+    tasks: Sequence[GridSum],
+    options: ComputeOptions,
+    values: NDArray[Any],
+    gradient: NDArray[Any] | None,
+    adding: bool,
+    first: int = 0,
+) -> str:
+    """Write the total of some sums, or add it to the arrays if `adding`; return the plans."""
+    plans = []
+    total = max(1, sum(len(task.heights) for task in tasks))
+    done = 0
+    for task in tasks:
+        start, done = done, done + len(task.heights)
+        part = options._replace(
+            progress=part_of_progress(options.progress, start / total, done / total)
+        )
+        plans.append((task.add if adding else task.compute)(part, values, gradient, first))
+        adding = True
+    return "; ".join(plans)
+
+
+def _nufft_sum(
+    tasks: Sequence[GridSum],
+    options: ComputeOptions,
+    values: NDArray[Any],
+    gradient: NDArray[Any] | None,
+    adding: bool,
+) -> str:
+    from cyfes.sums.nufft import add_by_fourier_transform
+
+    for array in (values, gradient):
+        if array is not None and not adding:
+            array[...] = 0.0
+    # There is more than one sum only with boxes, which are refused there.
+    return add_by_fourier_transform(tasks[0], options, values, gradient)
+
+
+def _grid_kernel(hills: Hills, truncation: str) -> int:
+    if truncation not in ("plumed", "none", "boxes"):
+        raise InputError(f'truncation is {truncation!r}, expected "plumed", "none" or "boxes"')
+    if hills.kernel == "gaussian" and truncation == "none":
+        return GAUSSIAN
+    if hills.kernel == "gaussian":
+        if hills.interval is not None and truncation != "boxes":
+            raise InputError(
+                "found plain Gaussians with an INTERVAL, whose cut-off at a box has no meaning "
+                'beyond it; expected stretched ones, or truncation="none" or "boxes"'
+            )
+        return BOXED_GAUSSIAN
+    if truncation == "none":
+        raise InputError(
+            f'truncation is "none", but hills of kernel {hills.kernel} end at d = 6.25 by '
+            'definition; use kernel="gaussian"'
+        )
+    return STRETCHED_GAUSSIAN

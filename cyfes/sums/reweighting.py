@@ -1,0 +1,143 @@
+"""Free energy from weighted samples of a biased run, by kernel density estimation (KDE)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cyfes.base.arrays import as_matrix, bandwidth_rows, precision
+from cyfes.base.numbers import check_positive
+from cyfes.errors import InputError
+from cyfes.native import device_choice
+from cyfes.native.constants import LOG_GAUSSIAN
+from cyfes.native.gpu_arrays import on_device
+from cyfes.sums.grid_sum import ComputeOptions, GridSum, output_arrays
+from cyfes.sums.planning import Work, path_number
+from cyfes.surface import FreeEnergySurface
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    from cyfes.model.grid import Grid
+
+
+def reweight(
+    samples: ArrayLike,
+    grid: Grid,
+    bandwidth: ArrayLike,
+    *,
+    kT: float,
+    bias: ArrayLike | None = None,
+    names: Sequence[str] | None = None,
+    device: str = "auto",
+    dtype: DTypeLike = "float64",
+    plan: str = "auto",
+    out: NDArray[Any] | None = None,
+    progress: Callable[[float], object] | None = None,
+) -> FreeEnergySurface:
+    """Return the free energy of samples, each with the weight exp(V / kT), on a grid.
+
+    F(x) = -kT ln[ Σ_j exp(V_j / kT) Π_i exp(-½ ((x_i - s_ji) / σ_i)²) / (N Π_i √(2π) σ_i) ], with
+    minimum images along the periodic axes of the grid. The weights and the density may be of any
+    size: F neither overflows nor loses its digits in the tails.
+
+    Parameters
+    ----------
+    samples : array_like, shape (N, D)
+        The collective variables (CVs) of N samples. Shape (N,) will do for one variable. An array
+        on a CUDA device stays there, and so do the surface's values; see `to_host`.
+    grid : Grid
+        A grid over the D variables.
+    bandwidth : array_like, shape (), (D,) or (N, D)
+        The standard deviation σ of each sample's Gaussian, in the CVs' units.
+    kT : float
+        Boltzmann's constant times the temperature, in the unit that F is to have.
+    bias : array_like, shape (N,), optional
+        The bias V at each sample, in the unit of kT; 0 by default.
+    names : sequence of D str, optional
+        The names of the variables; "cv0", "cv1" and so on by default.
+    device : str
+        As for `cyfes.sum_hills`: "auto", "cpu", "cuda", "cuda:N", "cuda:N,M" or "cuda:all".
+    dtype : {"float64", "float32"}
+        The precision of the sum.
+    plan : {"auto", "direct", "separable"}
+        How to compute, as in `cyfes.sum_hills`. The surface's `plan` says what was done.
+    out : ndarray, optional
+        Where to write F: a C-contiguous array of shape grid.shape, such as a `numpy.memmap`; for
+        samples on a CUDA device, an array on the same device.
+    progress : callable, optional
+        Called from time to time with the part done, 0 to 1; what it raises stops the sum.
+
+    Returns
+    -------
+    FreeEnergySurface
+        In the unit of kT; its minimum is not shifted.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree, a number is not finite, a bandwidth or kT is not above zero, there is no
+        sample, a bandwidth is larger than the period of its axis, or F does not fit in memory.
+    DeviceError
+        If the device is absent, unsupported or fails.
+    LibraryError
+        If the compiled part of cyfes is missing.
+    """
+    real = precision(dtype)
+    path = path_number(plan)
+    if plan == "nufft":
+        raise InputError('plan is "nufft", which loses the tails of a density; expected another')
+    if any(map(on_device, (samples, bandwidth, bias))):
+        from cyfes.sums import gpu_sums
+
+        gpu = gpu_sums.GpuOptions.of([samples, bandwidth, bias], device, real, plan, progress)
+        return gpu_sums.reweight(samples, grid, bandwidth, kT, bias, names, out, gpu)
+    centers = as_matrix("samples", samples, grid.ndim, np.float64)
+    if not len(centers):
+        raise InputError("samples: found none, expected at least one")
+    sigmas = bandwidth_rows(bandwidth, centers.shape)
+    logarithms = _log_weights(bias, sigmas, len(centers), check_positive("kT", kT))
+    # The largest is subtracted, so that the exponents keep their digits in single precision.
+    largest = logarithms.max()
+    periods = np.where(grid.periodic, grid.upper - grid.lower, 0.0)
+    widths = (sigmas.mean(axis=0) / grid.spacing).tolist()
+    devices = device_choice.choose_all(
+        device, Work(len(centers), grid.shape, widths, False).seconds
+    )
+    values, _ = output_arrays(grid, real, False, out)
+    centers, sigmas = centers.astype(real, copy=False), sigmas.astype(real, copy=False)
+    shifted = (logarithms - largest).astype(real)
+    task = GridSum(LOG_GAUSSIAN, centers, sigmas, shifted, False, periods, grid)
+    options = ComputeOptions(devices[: len(values)], path, progress)
+    plan_used = task.compute(options, values)
+    # Until here, `values` are the logarithms of the density.
+    values += real.type(largest)
+    values *= -kT
+    return FreeEnergySurface(
+        values,
+        grid,
+        tuple(names or (f"cv{axis}" for axis in range(grid.ndim))),
+        device=device_choice.name(options.devices),
+        plan=plan_used,
+        kT=float(kT),
+    )
+
+
+def _log_weights(
+    bias: ArrayLike | None,
+    sigmas: NDArray[np.float64],
+    count: int,
+    kT: float,
+) -> NDArray[np.float64]:
+    """Return ln[exp(V / kT) / (N Π √(2π) σ)] of each sample."""
+    norms: NDArray[np.float64] = np.log(np.sqrt(2.0 * np.pi) * sigmas).sum(axis=1) + np.log(count)
+    if bias is None:
+        return np.broadcast_to(-norms, (count,))
+    biases = as_matrix("bias", bias, 1, np.float64)[:, 0]
+    if len(biases) != count:
+        raise InputError(f"bias: found {len(biases)} numbers for {count} samples")
+    logarithms: NDArray[np.float64] = biases / kT - norms
+    return logarithms
