@@ -12,7 +12,7 @@ import sys
 
 from ledger import BUILD, PROJECT
 from run_tests import wheel_for
-from wheelkit.report import LackingError, run
+from wheelkit.target.report import LackingError, run
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wheelkit.report import LackingError, MisusedError
+from wheelkit.target.report import LackingError, MisusedError
 
 _PROBE = (
     "import platform, sys, sysconfig;"

@@ -19,7 +19,7 @@ import ledger
 from build_wheels import check_compiler, cuda_home
 from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import BUILD, PROJECT, Product
-from wheelkit.report import Status, run
+from wheelkit.target.report import Status, run
 
 SCRIPTS = PROJECT / "scripts"
 Command = list[str | Path]
@@ -78,7 +78,7 @@ def repair(product: Product, unrepaired: Path, home: Path) -> Path:
     command += ["--report", report("repair", unrepaired)]
     environment = {**os.environ, "LD_LIBRARY_PATH": search}
     repaired = stage("repair", command, environment=environment)
-    bill: Command = [sys.executable, SCRIPTS / "write_sbom.py", repaired, "--cuda-home", home]
+    bill: Command = [sys.executable, "-m", "wheelkit", "sbom", repaired, "--cuda-home", home]
     product.wheel = stage("bill of materials", bill)
     return Path(product.wheel)
 

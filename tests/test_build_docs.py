@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import build_docs
 import pytest
 from ledger import BUILD
-from wheelkit.report import Status, run
+from wheelkit.target.report import Status, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from pathlib import Path
 import build_wheels
 import interpreters
 import pytest
-from wheelkit.report import LackingError
+from wheelkit.target.report import LackingError
 
 SCRIPTS = Path(build_wheels.__file__).parent
 

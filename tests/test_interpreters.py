@@ -7,7 +7,7 @@ from pathlib import Path
 
 import interpreters
 import pytest
-from wheelkit.report import LackingError, MisusedError
+from wheelkit.target.report import LackingError, MisusedError
 
 # A version that no machine has, so that only the interpreters of a test can be found.
 VERSION = "3.98"

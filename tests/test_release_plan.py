@@ -15,6 +15,8 @@ import release_plan
 import yaml
 from release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
 
+from wheelkit import cli
+
 ROOT = Path(release_plan.__file__).resolve().parent.parent
 FOLDER = ROOT / ".github" / "workflows"
 NAMES = ("cuda-wheel", "nightly", "tests", "wheels")
@@ -24,11 +26,13 @@ NOT_REHEARSED = {"checkout", "setup-python", "attest-build-provenance"}
 # Jobs that repeat another one elsewhere, or talk to GitHub alone.
 JOBS_NOT_REHEARSED = {"wheels", "rehearsal", "release"}
 EXPRESSIONS = {"${{ matrix.python }}": "$PYTHON", "${{ matrix.gpu }}": "$PLACE"}
-# A `run:` is one command: a script of ours, a nox session, .ci/run, or pip on pinned hashes.
+# A `run:` is one command: a verb of wheelkit, a nox session, .ci/run, or pip on pinned hashes or on
+# wheelkit alone.
 COMMANDS = re.compile(
-    r'python (\.\./tools/)?scripts/\w+\.py( [^;|&<>`]*)?|python "\$BUILD_SCRIPT" [^;|&<>`]*'
+    r"(python -m )?wheelkit [a-z-]+( [^;|&<>`]*)?|\$BUILD --python [^;|&<>`]*"
     r"|nox --session \w+( -- [^;|&<>`]*)?|bash \.ci/run"
     r"|python -m pip install --quiet --require-hashes --only-binary=:all: --requirement \S+\.txt"
+    r'|python -m pip install --quiet --no-deps "\$WHEELKIT"'
 )
 
 Workflow = dict[str, Any]
@@ -97,7 +101,6 @@ def planned(workflow: Workflow) -> list[Job]:
             name,
             tuple(steps_of(workflow["jobs"][name])),
             matrix_of(workflow["jobs"][name]),
-            "defaults" in workflow,
         )
         for name in jobs_in_order(workflow)
         if name not in JOBS_NOT_REHEARSED
@@ -107,7 +110,7 @@ def planned(workflow: Workflow) -> list[Job]:
 def without_the_gates_report(job: Job) -> Job:
     """Leave out what is handed on for the job that talks to GitHub alone."""
     steps = tuple(step for step in job.steps if step != HandOn("gates", "notes.md\ngates.json\n"))
-    return Job(job.name, steps, job.matrix, job.beside)
+    return Job(job.name, steps, job.matrix)
 
 
 def test_the_rehearsal_runs_the_commands_of_the_workflows_in_their_order() -> None:
@@ -120,10 +123,10 @@ def test_the_rehearsal_runs_the_commands_of_the_workflows_in_their_order() -> No
     ("old", "new"),
     [
         ("--device cpu", "--device auto"),
-        ("scripts/seal_release.py", "scripts/build_sdist.py"),
+        ("wheelkit seal", "wheelkit sdist"),
         ("needs: [seal, verify]\n", "needs: [seal, summary]\n"),
         ("name: sealed", "name: built"),
-        ("run: python ../tools/scripts/build_sdist.py", "run: python build_sdist.py"),
+        ("run: wheelkit sdist", "run: python build_sdist.py"),
         ("    steps:\n", "    steps:\n      - run: date\n"),
     ],
 )
@@ -216,8 +219,8 @@ def test_each_command_is_one_of_ours(name: str) -> None:
     assert lines or name == "wheels"
     for line in lines:
         assert COMMANDS.fullmatch(line), line
-        for script in re.findall(r"scripts/(\w+\.py)", line):
-            assert (ROOT / "scripts" / script).is_file(), line
+        for verb in re.findall(r"wheelkit ([a-z-]+)", line):
+            assert verb in [known for known, _, _ in cli.VERBS], line
 
 
 @pytest.mark.parametrize(("name", "job"), ALL_JOBS)
@@ -229,7 +232,7 @@ def test_each_variable_of_a_command_is_set(name: str, job: str) -> None:
 
 
 def test_the_rehearsal_sets_each_variable_of_a_command() -> None:
-    asked = argparse.Namespace(containers=False)
+    asked = argparse.Namespace(containers=False, folder=Path())
     known = {*rehearse.variables(asked, ["3.10"]), "SEAL", "INDEX", "PYTHON", "PLACE"}
     lines = [s.line for j in (*BUILD_AND_PROVE, *PUBLISH) for s in j.steps if isinstance(s, Run)]
     assert {name for line in lines for name in re.findall(r"\$(\w+)", line)} == known
@@ -270,7 +273,7 @@ def test_the_documented_caller_is_one_that_the_workflow_takes() -> None:
     assert required <= given.keys() <= inputs.keys()
     documented = set(re.findall(r"`([\w-]+)`", page.partition("## Inputs")[2]))
     assert inputs.keys() <= documented
-    (gates,) = (s["run"] for s in caller["jobs"]["publish"]["steps"] if "check_release" in str(s))
+    (gates,) = (s["run"] for s in caller["jobs"]["publish"]["steps"] if "wheelkit gate" in str(s))
     options = set(re.findall(r"--[a-z-]+", gates))
     (publish,) = PUBLISH
     known = {

@@ -9,9 +9,9 @@ from pathlib import Path
 import interpreters
 import pytest
 import standin_image
-from containers import Engine
 from standin_image import Interpreter
-from wheelkit.report import LackingError
+from wheelkit.containers.engines import Engine
+from wheelkit.target.report import LackingError
 
 RUNNING = str(interpreters.version_of(Path(sys.executable)))
 

@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-import repair_wheel
-import verify_wheel
-from wheelkit import pythons, report, trial
-from wheelkit.grafts import is_graft
-from wheelkit.report import LackingError
-from wheelkit.subject import study
+from wheelkit.cli import repair as repair_wheel
+from wheelkit.cli import verify as verify_wheel
+from wheelkit.install import pythons, trial
+from wheelkit.target import report
+from wheelkit.target.report import LackingError
+from wheelkit.wheel.grafts import is_graft
+from wheelkit.wheel.reading import study
 
 # Cython, C++ and CUDA; NVIDIA's own; with grafts, without, and with libraries of other wheels.
 POPULAR = (

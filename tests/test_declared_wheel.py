@@ -1,0 +1,17 @@
+"""What pyproject.toml declares of our wheels agrees with what CMakeLists.txt builds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from wheelkit.wheel import settings
+
+
+def test_our_own_table_has_the_architectures_that_are_built(project_root: Path) -> None:
+    declared = settings.from_file(project_root / "pyproject.toml")
+    text = (project_root / "CMakeLists.txt").read_text()
+    for variable, listed in (("CUFES_SASS", declared.sass), ("CUFES_PTX", declared.ptx)):
+        match = re.search(rf"set\({variable} ([\d ]+) CACHE", text)
+        assert match is not None
+        assert tuple(map(int, match[1].split())) == listed
