@@ -14,7 +14,7 @@ from wheelkit.install import pythons, trial
 from wheelkit.target import report
 from wheelkit.target.report import LackingError
 from wheelkit.wheel.grafts import is_graft
-from wheelkit.wheel.reading import study
+from wheelkit.wheel.reading import read_wheel
 
 # Cython, C++ and CUDA; NVIDIA's own; with grafts, without, and with libraries of other wheels.
 POPULAR = (
@@ -35,19 +35,19 @@ def download(name: str, folder: Path) -> Path:
 
 def broken(path: Path, folder: Path) -> dict[str, bool]:
     """Install a wheel and load its libraries; return which of the wheel's own do not load."""
-    subject = study(path, folder)
+    opened = read_wheel(path, folder)
     choice = trial.Choice(
         installers=("pip",), ways=("venv",), pythons=(pythons.found()[0].version,)
     )
     found = []
     try:
-        for fault in trial.faults(subject, choice, []):
+        for fault in trial.faults(opened, choice, []):
             found.append(fault)
     except LackingError as error:
         # What the system lacks, it lacks before and after.
         print(error)
     bad = {fault.file for fault in found if fault.id in BROKEN}
-    return {member: member in bad for member in subject.elves if not is_graft(member)}
+    return {member: member in bad for member in opened.elves if not is_graft(member)}
 
 
 def verified(path: Path, file: Path) -> dict[str, int]:

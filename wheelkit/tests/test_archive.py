@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tiny_wheels import DATE, Row, entry, members, wheel
+from wheelkit.checks import record as record_check
 from wheelkit.target.report import FaultyError, MisusedError
 from wheelkit.wheel import archive
 
@@ -20,18 +21,18 @@ INFO = "tiny-1.0.dist-info"
 
 def ids_of_opening(path: Path, folder: Path) -> list[str]:
     with pytest.raises(FaultyError) as caught:
-        archive.open_wheel(path, folder)
+        archive.unpack(path, folder)
     return [fault.id for fault in caught.value.faults]
 
 
 def test_a_right_wheel_is_unpacked_as_it_is(tmp_path: Path) -> None:
-    opened = archive.open_wheel(wheel(tmp_path, FILES), tmp_path / "out")
+    opened = archive.unpack(wheel(tmp_path, FILES), tmp_path / "out")
     metadata = {f"{INFO}/{name}" for name in ("METADATA", "WHEEL", "RECORD")}
     assert set(opened.members) == {*FILES, *metadata}
     assert opened.file("tiny/data.txt").read_bytes() == b"text\n"
     assert opened.dist_info == INFO
     assert opened.latest == DATE
-    assert list(archive.record_faults(opened)) == []
+    assert list(record_check.archive_faults(opened)) == []
 
 
 UNSAFE = ["", "../evil", "/evil", "a/../../evil", "a//b", "./a", "a\\b", "a\nb", "a" * 256]
@@ -161,31 +162,31 @@ RECORDS: list[tuple[str, Callable[[list[Row]], Iterable[Row]]]] = [
 def test_record_is_held_against_the_members(
     tmp_path: Path, expected: str, record: Callable[[list[Row]], Iterable[Row]]
 ) -> None:
-    opened = archive.open_wheel(wheel(tmp_path, FILES, record=record), tmp_path / "out")
-    assert [fault.id for fault in archive.record_faults(opened)] == [expected]
+    opened = archive.unpack(wheel(tmp_path, FILES, record=record), tmp_path / "out")
+    assert [fault.id for fault in record_check.archive_faults(opened)] == [expected]
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe,,\n", b'"open,,\n'])
 def test_a_record_that_is_no_table_is_a_fault(tmp_path: Path, text: bytes) -> None:
-    opened = archive.open_wheel(wheel(tmp_path, FILES, metadata={"RECORD": text}), tmp_path / "o")
-    assert [fault.id for fault in archive.record_faults(opened)] == ["record-malformed"]
+    opened = archive.unpack(wheel(tmp_path, FILES, metadata={"RECORD": text}), tmp_path / "o")
+    assert [fault.id for fault in record_check.archive_faults(opened)] == ["record-malformed"]
 
 
 def test_a_signature_need_not_be_listed(tmp_path: Path) -> None:
     path = wheel(tmp_path, FILES, unlisted=[(entry(f"{INFO}/RECORD.p7s"), b"")])
-    assert list(archive.record_faults(archive.open_wheel(path, tmp_path / "out"))) == []
+    assert list(record_check.archive_faults(archive.unpack(path, tmp_path / "out"))) == []
 
 
 def test_a_packed_tree_is_read_back_with_a_right_record(tmp_path: Path) -> None:
     odd = {"tiny/a,b.txt": b"comma", "tiny/\u00fc \u0416.txt": b"utf-8"}
-    opened = archive.open_wheel(wheel(tmp_path / "in", FILES), tmp_path / "first")
+    opened = archive.unpack(wheel(tmp_path / "in", FILES), tmp_path / "first")
     for name, data in odd.items():
         opened.file(name).write_bytes(data)
     opened.file("tiny/data.txt").chmod(0o700)
     target = tmp_path / "tiny-1.0-py3-none-any.whl"
     archive.pack(opened.root, target, DATE)
-    again = archive.open_wheel(target, tmp_path / "second")
-    assert list(archive.record_faults(again)) == []
+    again = archive.unpack(target, tmp_path / "second")
+    assert list(record_check.archive_faults(again)) == []
     assert set(again.members) == {*opened.members, *odd}
     with zipfile.ZipFile(target) as packed:
         infos = packed.infolist()

@@ -15,7 +15,7 @@ from wheelkit.checks import loader
 from wheelkit.checks.loader import How, Search, Tree
 from wheelkit.wheel import elf, layouts
 from wheelkit.wheel.elf import Elf
-from wheelkit.wheel.reading import study
+from wheelkit.wheel.reading import read_wheel
 
 X86, ARM = ("EM_X86_64", 64, True), ("EM_AARCH64", 64, True)
 
@@ -190,8 +190,8 @@ FILES = {
 
 def test_every_layout_of_a_wheel_is_searched(tmp_path: Path) -> None:
     tag = MANYLINUX.replace("py3-none", "cp311-cp311")
-    subject = study(wheel(tmp_path, FILES, tag=tag), tmp_path / "unpacked")
-    found = loader.failures(subject)
+    opened = read_wheel(wheel(tmp_path, FILES, tag=tag), tmp_path / "unpacked")
+    found = loader.failures(opened)
     assert {where.layout.name for where in found} == {one.name for one in layouts.LAYOUTS}
     failing = {where.layout.name: failed for where, failed in found.items() if failed}
     # pip --target drops the directory tiny of the data scheme, pip --target --upgrade the package.
@@ -252,16 +252,16 @@ def test_the_loader_of_this_system_finds_the_same(tmp_path: Path, seed: int) -> 
 
 @pytest.mark.parametrize("name", ["venv", "linked data", "Bazel", "lib64"])
 def test_a_wheel_loads_where_the_emulation_says(tmp_path: Path, name: str) -> None:
-    subject = study(wheel(tmp_path, FILES), tmp_path / "unpacked")
+    opened = read_wheel(wheel(tmp_path, FILES), tmp_path / "unpacked")
     where = next(
         i
-        for i in subject.installations()
+        for i in opened.installations()
         if (i.layout.name, i.python) == (name, "3.11")
         or (i.layout.name == name and "{python}" not in i.layout.platlib)
     )
-    tree = loader.plant(subject, where)
-    opened = install(subject.wheel.path, tmp_path / "prefix", where)
+    tree = loader.plant(opened, where)
+    paths = install(opened.archive.path, tmp_path / "prefix", where)
     for path, member in tree.libraries.items():
-        failed = any(one.failed for one in loader.load(tree, path, subject.is_system))
-        said = load(opened[member])
+        failed = any(one.failed for one in loader.load(tree, path, opened.is_system))
+        said = load(paths[member])
         assert failed == any("cannot open shared object file" in line for line in said), member

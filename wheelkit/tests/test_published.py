@@ -19,7 +19,7 @@ from wheelkit.cli import repair as repair_wheel
 from wheelkit.cli import verify as verify_wheel
 from wheelkit.target import report
 from wheelkit.wheel import layouts
-from wheelkit.wheel.reading import study
+from wheelkit.wheel.reading import read_wheel
 
 pytestmark = pytest.mark.network
 
@@ -64,7 +64,7 @@ def repaired(path: Path, destination: Path, *options: str) -> Path:
 
 def loading(path: Path, folder: Path) -> set[str]:
     """Return the layouts in which every library of a wheel loads."""
-    found = loader.failures(study(path, folder))
+    found = loader.failures(read_wheel(path, folder))
     return {where.layout.name for where, failed in found.items() if not failed}
 
 
@@ -173,7 +173,7 @@ def test_sample_wheels_of_other_tools_are_repaired_or_refused(
 
 def failing(path: Path, folder: Path) -> set[str]:
     """Return the libraries of a wheel that do not load in a virtual environment."""
-    found = loader.failures(study(path, folder))
+    found = loader.failures(read_wheel(path, folder))
     return {
         member
         for where, failed in found.items()

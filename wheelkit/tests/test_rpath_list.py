@@ -13,7 +13,7 @@ from wheelkit.checks import loader
 from wheelkit.cli import repair as repair_wheel
 from wheelkit.target import report
 from wheelkit.wheel import elf, layouts
-from wheelkit.wheel.reading import resolve, study
+from wheelkit.wheel.reading import read_wheel, resolve
 
 DATA = "tiny-1.0.data/data/tiny"
 OWN = f"{DATA}/libtiny.so"
@@ -113,11 +113,11 @@ def test_no_entry_leaves_the_prefix_in_any_layout(tmp_path: Path) -> None:
     top = "tiny-1.0.data/data/libtop.so"
     files = {**GRAFTED, top: library("libtop.so", GRAFT)}
     path = repair(tagged(tmp_path, "cp310-cp310", files), tmp_path / "out", "--strategy", "rpath")
-    subject = study(path, tmp_path / "unpacked")
+    opened = read_wheel(path, tmp_path / "unpacked")
     seen = 0
-    for installation in subject.installations():
-        for member, place in subject.places(installation).items():
-            for entry in subject.elves[member].search_path if member in subject.elves else ():
+    for installation in opened.installations():
+        for member, place in opened.places(installation).items():
+            for entry in opened.elves[member].search_path if member in opened.elves else ():
                 target = resolve(entry, str(Path(place).parent))
                 assert target is not None
                 assert not target.startswith("..")
@@ -127,7 +127,7 @@ def test_no_entry_leaves_the_prefix_in_any_layout(tmp_path: Path) -> None:
 
 def test_the_list_loads_where_it_says(tmp_path: Path) -> None:
     path = repair(tagged(tmp_path, "cp310-cp310"), tmp_path / "out", "--strategy", "rpath")
-    failures = loader.failures(study(path, tmp_path / "unpacked"))
+    failures = loader.failures(read_wheel(path, tmp_path / "unpacked"))
     assert {where.layout.name for where, failed in failures.items() if failed} == BEYOND
     for number, (where, failed) in enumerate(failures.items()):
         said = load(install(path, tmp_path / f"prefix{number}", where)[OWN])

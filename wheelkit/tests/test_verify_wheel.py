@@ -40,7 +40,7 @@ from wheelkit.install.installers import WAYS, Site, Way
 from wheelkit.target import load_library, report
 from wheelkit.target.report import LackingError
 from wheelkit.wheel import layouts
-from wheelkit.wheel.reading import study
+from wheelkit.wheel.reading import read_wheel
 from wheelkit.wheel.settings import Settings
 
 # Not the name of the package: `pip install --target` would lose it.
@@ -719,20 +719,20 @@ def test_the_table_of_layouts_is_what_installers_do(
         "tiny-1.0.data/scripts/run.sh": b"#!/bin/sh\n",
         "tiny-1.0.data/purelib/tiny/more.py": b"",
     }
-    subject = study(wheel(tmp_path / "in", files), tmp_path / "read")
+    opened = read_wheel(wheel(tmp_path / "in", files), tmp_path / "read")
     way = next(way for way in WAYS if (way.installer, way.layout) == (installer, layout))
     site = Site(HERE, tmp_path / "site", tmp_path / "scratch")
     installers.prepare(way, site)
     before = trial.entries(site.root)
-    answer = installers.install(way, site, subject.wheel.path)
+    answer = installers.install(way, site, opened.archive.path)
     assert answer.returncode == 0, answer.stderr
-    found = trial.find(subject, site.root, before)
+    found = trial.find(opened, site.root, before)
     installation = next(
         i
-        for i in layouts.installations([HERE.version], subject.identity.spelling)
+        for i in layouts.installations([HERE.version], opened.identity.spelling)
         if i.layout.name == row
     )
-    places = subject.places(installation)
+    places = opened.places(installation)
     # --root keeps the whole path of the interpreter's prefix below it.
     prefix = Path(str(found[f"{DATA}/libtiny.so"]).removesuffix(places[f"{DATA}/libtiny.so"]))
     assert prefix.is_relative_to(site.root)
@@ -762,17 +762,17 @@ def test_each_way_to_fail_when_installed_is_found_out(
         "tiny-1.0.data/data/tiny/share.txt": b"lost with --target",
     }
     monkeypatch.setenv("LD_LIBRARY_PATH", str(elsewhere))
-    subject = study(wheel(tmp_path / "in", {**GOOD, **wrong}), tmp_path / "read")
+    opened = read_wheel(wheel(tmp_path / "in", {**GOOD, **wrong}), tmp_path / "read")
     results: list[trial.Result] = []
     choice = trial.Choice(installers=("pip",), ways=("venv", "target"))
-    found = {(fault.id, fault.file) for fault in trial.faults(subject, choice, results)}
+    found = {(fault.id, fault.file) for fault in trial.faults(opened, choice, results)}
     assert found == {
         ("load-crashed", "tiny/crash.so"),
         ("load-failed", "tiny/missing.so"),
         ("graft-not-mapped", "tiny/foreign.so"),
         ("mapped-from-outside", "tiny/foreign.so"),
         ("not-installed", "tiny-1.0.data/data/tiny/share.txt"),
-        ("left-behind", subject.wheel.path.name),
+        ("left-behind", opened.archive.path.name),
     }
     assert {fault_id for fault_id, _ in found} | {"install-failed"} == set(trial.IDS)
     assert ["not-installed" in result.result for result in results] == [False, True]
@@ -781,9 +781,11 @@ def test_each_way_to_fail_when_installed_is_found_out(
 @pytest.mark.usefixtures("only_here")
 def test_a_wheel_that_pip_refuses_is_a_fault(tmp_path: Path) -> None:
     text = core_metadata(more="Requires-Python: <3")
-    subject = study(wheel(tmp_path / "in", GOOD, metadata={"METADATA": text}), tmp_path / "read")
+    opened = read_wheel(
+        wheel(tmp_path / "in", GOOD, metadata={"METADATA": text}), tmp_path / "read"
+    )
     choice = trial.Choice(installers=("pip",), ways=("venv",))
-    found = list(trial.faults(subject, choice, []))
+    found = list(trial.faults(opened, choice, []))
     assert [fault.id for fault in found] == ["install-failed"]
     assert "requires a different Python" in found[0].found
 
@@ -792,11 +794,11 @@ def test_a_wheel_that_pip_refuses_is_a_fault(tmp_path: Path) -> None:
 def test_what_the_system_lacks_is_no_fault(tmp_path: Path) -> None:
     # Promised by the platform tag, and never installed: it is the driver.
     driven = library("driven.so", "libnvidia-ml.so.1")
-    subject = study(wheel(tmp_path / "in", {"tiny/driven.so": driven}), tmp_path / "read")
+    opened = read_wheel(wheel(tmp_path / "in", {"tiny/driven.so": driven}), tmp_path / "read")
     choice = trial.Choice(installers=("pip",), ways=("venv",))
     results: list[trial.Result] = []
     with pytest.raises(LackingError, match=r"libnvidia-ml\.so\.1"):
-        list(trial.faults(subject, choice, results))
+        list(trial.faults(opened, choice, results))
     assert [result.result.startswith("not done") for result in results] == [True]
 
 

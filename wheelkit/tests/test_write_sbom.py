@@ -14,7 +14,7 @@ from wheelkit.checks import catalogue
 from wheelkit.checks.sbom import NAME
 from wheelkit.cli import sbom as write_sbom
 from wheelkit.target.report import Status, run, sha256
-from wheelkit.wheel.reading import study
+from wheelkit.wheel.reading import read_wheel
 from wheelkit.wheel.settings import Settings
 
 RT = "libtinyrt-0badcafe.so.1"
@@ -48,7 +48,7 @@ def component(document: Any, name: str) -> Any:
 
 
 def faults(path: Path, folder: Path) -> list[str]:
-    given = study(path, folder)
+    given = read_wheel(path, folder)
     checks = [
         c for c in catalogue.checks(Settings(), None) if c.title in ("bill of materials", "RECORD")
     ]

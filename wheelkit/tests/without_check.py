@@ -15,7 +15,7 @@ from wheelkit.checks import catalogue
 from wheelkit.checks.catalogue import Check
 from wheelkit.target.report import Fault
 from wheelkit.wheel import platforms
-from wheelkit.wheel.reading import Subject
+from wheelkit.wheel.reading import Wheel
 from wheelkit.wheel.settings import Settings
 
 GONE = os.environ["WITHOUT"]
@@ -24,9 +24,9 @@ GONE = os.environ["WITHOUT"]
 def without(check: Check) -> Check:
     """Return the check as it is without GONE; its ids stay known."""
 
-    def rest(subject: Subject) -> Iterator[Fault]:
+    def rest(wheel: Wheel) -> Iterator[Fault]:
         if check.title != GONE:
-            yield from (fault for fault in check.faults(subject) if fault.id != GONE)
+            yield from (fault for fault in check.faults(wheel) if fault.id != GONE)
 
     return dataclasses.replace(check, faults=rest)
 

@@ -1,6 +1,8 @@
-"""The contract of a finished wheel, as far as reading it can tell: every check, in one list.
+"""The checks of a finished wheel, as far as reading it can tell: every one, in one list.
 
-A check is a function that takes a subject and yields faults; all of them run, whatever they find.
+A check is a module of this folder with its TITLE, a row of the table that is printed at the end, the
+IDS of the faults that it finds, and a function `faults` that yields them. All checks run, whatever
+they find. To add one: write the module, add it below, and add a wheel that it refuses to the tests.
 """
 
 from __future__ import annotations
@@ -8,21 +10,39 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
+from typing import Any
 
 from wheelkit.checks import (
+    build_paths,
     core_metadata,
+    declared_grafts,
     device_code,
-    grafts,
-    linters,
-    machine_code,
-    names,
+    elf_files,
+    elf_scheme,
+    executable_stack,
+    lost_files,
+    member_names,
+    modes,
+    names_and_tags,
+    needed_libraries,
+    no_driver,
     platform_tag,
-    rpaths,
+    record,
+    requires_python,
+    rpath_entries,
+    rpath_targets,
     sbom,
+    single_libraries,
+    size,
+    soname_and_needed,
+    text_relocations,
+    twine_check,
+    wheel_contents,
 )
 from wheelkit.target.report import Fault
-from wheelkit.wheel import archive, identity, platforms
-from wheelkit.wheel.reading import Subject
+from wheelkit.wheel.platforms import Platform
+from wheelkit.wheel.reading import Wheel
 from wheelkit.wheel.settings import Settings
 
 
@@ -32,7 +52,7 @@ class Check:
 
     title: str
     ids: tuple[str, ...]
-    faults: Callable[[Subject], Iterable[Fault]]
+    faults: Callable[[Wheel], Iterable[Fault]]
 
 
 # What keeps a wheel from being unpacked at all; found before any check.
@@ -43,95 +63,36 @@ OPENING_IDS = (
 )
 
 
-def checks(settings: Settings, plat: platforms.Platform | None) -> tuple[Check, ...]:
+def check_of(module: ModuleType, **given: Any) -> Check:
+    """Return the check of a module, with the arguments of `faults` besides the wheel."""
+    return Check(module.TITLE, module.IDS, partial(module.faults, **given))
+
+
+def checks(settings: Settings, plat: Platform | None) -> tuple[Check, ...]:
     """Return every check, for wheels of a project with these settings."""
     return (
-        *_archive(settings),
-        *_machine_code(settings),
-        *loading(settings),
-        *_tail(settings, plat),
+        # The archive and its metadata.
+        *map(check_of, (record, member_names, modes)),
+        check_of(size, settings=settings),
+        *map(check_of, (names_and_tags, core_metadata, requires_python)),
+        # ELF files, each by itself.
+        *map(check_of, (elf_files, elf_scheme, executable_stack, text_relocations)),
+        check_of(soname_and_needed),
+        check_of(build_paths, settings=settings),
+        check_of(rpath_entries),
+        *layout_checks(settings),
+        # What the wheel brings along.
+        *map(check_of, (no_driver, single_libraries)),
+        check_of(declared_grafts, settings=settings),
+        check_of(sbom),
+        check_of(device_code, settings=settings),
+        # What other tools hold against it.
+        check_of(platform_tag, plat=plat),
+        *map(check_of, (wheel_contents, twine_check)),
     )
 
 
-def _archive(settings: Settings) -> tuple[Check, ...]:
-    rows = ("malformed", "unsafe-path", "extra", "duplicate", "missing", "hash", "size")
-    return (
-        Check("RECORD", tuple(f"record-{row}" for row in rows), _record),
-        Check("names of members", ("name-collision", "place-collision"), names.collisions),
-        Check("modes", ("world-writable", "not-readable", "not-executable"), names.modes),
-        Check("size", ("too-large",), partial(names.size, settings=settings)),
-        Check("names and tags", ("name-mismatch", "tag-mismatch", "wheel-version"), _identity),
-        Check("METADATA", ("metadata-invalid",), core_metadata.valid),
-        Check("Requires-Python", ("requires-python",), core_metadata.requires_python),
-    )
-
-
-def _machine_code(settings: Settings) -> tuple[Check, ...]:
-    return (
-        Check("ELF files", ("elf-unreadable",), machine_code.readable),
-        Check("scheme of ELF files", ("elf-in-purelib",), machine_code.scheme),
-        Check("executable stack", ("executable-stack",), machine_code.stack),
-        Check("text relocations", ("text-relocations",), machine_code.text_relocations),
-        Check("SONAME and NEEDED", ("path-as-name",), machine_code.plain_names),
-        Check("build paths", ("build-path",), partial(machine_code.build_paths, settings=settings)),
-        Check(
-            "rpath entries",
-            ("rpath-and-runpath", "rpath-empty-entry", "rpath-absolute"),
-            rpaths.form,
-        ),
-    )
-
-
-def loading(settings: Settings) -> tuple[Check, ...]:
+def layout_checks(settings: Settings) -> tuple[Check, ...]:
     """Return the checks that depend on install layouts."""
-    return (
-        Check(
-            "rpaths in every layout",
-            ("rpath-escapes", "rpath-dangling"),
-            partial(rpaths.targets, settings=settings),
-        ),
-        Check(
-            "needed libraries in every layout",
-            ("needed-not-found", "needed-not-in-wheel"),
-            partial(rpaths.needed, settings=settings),
-        ),
-        Check(
-            "files in every layout", ("lost-in-layout",), partial(rpaths.lost, settings=settings)
-        ),
-    )
-
-
-def _tail(settings: Settings, plat: platforms.Platform | None) -> tuple[Check, ...]:
-    return (
-        Check("no driver", ("driver-library-grafted",), grafts.driver),
-        Check("one CUDA runtime, one libgomp", ("graft-twice",), grafts.singletons),
-        Check(
-            "declared grafts",
-            ("graft-unexpected", "graft-missing"),
-            partial(grafts.declared, settings=settings),
-        ),
-        Check("bill of materials", ("sbom-untrue", "sbom-unreadable"), sbom.truth),
-        Check(
-            "declared device code",
-            (
-                *("no-device-code", "device-code-unknown", "sass-missing", "sass-unexpected"),
-                *("ptx-missing", "ptx-unexpected"),
-            ),
-            partial(device_code.declared, settings=settings),
-        ),
-        Check(
-            "platform tag (auditwheel)",
-            ("platform-tag",),
-            partial(platform_tag.certificate_faults, plat=plat),
-        ),
-        Check("check-wheel-contents", ("wheel-contents",), linters.contents),
-        Check("twine check", ("twine-check",), linters.description),
-    )
-
-
-def _record(subject: Subject) -> Iterable[Fault]:
-    return archive.record_faults(subject.wheel)
-
-
-def _identity(subject: Subject) -> Iterable[Fault]:
-    return identity.metadata_faults(subject.wheel, subject.identity)
+    modules = (rpath_targets, needed_libraries, lost_files)
+    return tuple(check_of(module, settings=settings) for module in modules)

@@ -7,20 +7,26 @@ from collections.abc import Iterable, Iterator
 from wheelkit.target.report import Fault
 from wheelkit.wheel import device_images
 from wheelkit.wheel.grafts import is_graft
-from wheelkit.wheel.reading import Subject
+from wheelkit.wheel.reading import Wheel
 from wheelkit.wheel.settings import Settings
+
+TITLE = "declared device code"
+IDS = (
+    *("no-device-code", "device-code-unknown", "sass-missing", "sass-unexpected"),
+    *("ptx-missing", "ptx-unexpected"),
+)
 
 REMEDY = "compile for the declared architectures, or declare others"
 
 
-def declared(subject: Subject, settings: Settings) -> Iterator[Fault]:
+def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     """Every file with device code has it for exactly the declared architectures."""
     if settings.sass is None and settings.ptx is None:
         return
-    found = {member: device_images.read(subject.wheel.file(member)) for member in _own(subject)}
+    found = {member: device_images.read(wheel.archive.file(member)) for member in _own(wheel)}
     carriers = {member: code for member, code in found.items() if code}
     if not carriers and (settings.sass or settings.ptx):
-        name = subject.wheel.path.name
+        name = wheel.archive.path.name
         yield Fault("no-device-code", name, "none in any file", _expected(settings), REMEDY)
     for member, code in carriers.items():
         for message in sorted(code.unknown):
@@ -31,10 +37,10 @@ def declared(subject: Subject, settings: Settings) -> Iterator[Fault]:
         yield from _compare(member, "ptx", "compute_", code.ptx, settings.ptx)
 
 
-def _own(subject: Subject) -> Iterator[str]:
+def _own(wheel: Wheel) -> Iterator[str]:
     """Return the members that the project compiles: grafts bring device code of their own."""
-    prefix = f"{subject.wheel.dist_info}/"
-    return (m for m in subject.wheel.members if not is_graft(m) and not m.startswith(prefix))
+    prefix = f"{wheel.archive.dist_info}/"
+    return (m for m in wheel.archive.members if not is_graft(m) and not m.startswith(prefix))
 
 
 def _compare(

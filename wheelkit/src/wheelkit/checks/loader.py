@@ -2,10 +2,10 @@
 
 For each library of a wheel, in each install layout::
 
-    for installation in subject.installations():
-        tree = plant(subject, installation)
+    for installation in wheel.installations():
+        tree = plant(wheel, installation)
         for path in tree.libraries:
-            for search in load(tree, path, subject.is_system):
+            for search in load(tree, path, wheel.is_system):
                 ...  # search.name is NEEDED by search.needer; search.how says what was found
 
 Each library is loaded by itself, in a process with an empty environment that has loaded nothing
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.layouts import Installation
-from wheelkit.wheel.reading import Subject, expand
+from wheelkit.wheel.reading import Wheel, expand
 
 
 class How(enum.Enum):
@@ -94,16 +94,16 @@ class Tree:
         return "/".join(at)
 
 
-def plant(subject: Subject, installation: Installation) -> Tree:
+def plant(wheel: Wheel, installation: Installation) -> Tree:
     """Return the files of a wheel as one install layout has them."""
-    places = subject.places(installation)
-    links = installation.links(subject.wheel.members, subject.root_scheme)
+    places = wheel.places(installation)
+    links = installation.links(wheel.archive.members, wheel.root_scheme)
     reals = {member: _through(links, path) for member, path in places.items()}
     # The environment has the directories of all schemes, whatever the wheel puts there.
     folders = {*map(posixpath.dirname, reals.values()), *installation.directories.values()}
     return Tree(
-        files={path: subject.elves.get(member) for member, path in reals.items()},
-        libraries={path: m for m, path in places.items() if m in subject.elves},
+        files={path: wheel.elves.get(member) for member, path in reals.items()},
+        libraries={path: m for m, path in places.items() if m in wheel.elves},
         links=links,
         directories=frozenset(parent for folder in folders for parent in _upwards(folder)),
     )
@@ -122,7 +122,7 @@ def _upwards(folder: str) -> Iterator[str]:
 
 
 def failures(
-    subject: Subject, preloaded: Iterable[str] = ()
+    wheel: Wheel, preloaded: Iterable[str] = ()
 ) -> dict[Installation, tuple[tuple[str, Search], ...]]:
     """Return the searches that fail in each install layout, each with the member being loaded.
 
@@ -131,12 +131,12 @@ def failures(
     """
     preloaded = frozenset(preloaded)
     found: dict[Installation, tuple[tuple[str, Search], ...]] = {}
-    for installation in subject.installations():
-        tree = plant(subject, installation)
+    for installation in wheel.installations():
+        tree = plant(wheel, installation)
         found[installation] = tuple(
             (member, search)
             for path, member in tree.libraries.items()
-            for search in load(tree, path, subject.is_system, preloaded)
+            for search in load(tree, path, wheel.is_system, preloaded)
             if search.failed
         )
     return found

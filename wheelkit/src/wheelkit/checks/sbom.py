@@ -8,15 +8,18 @@ from typing import Any
 
 from wheelkit.target.report import Fault, sha256
 from wheelkit.wheel.grafts import is_graft
-from wheelkit.wheel.reading import Subject
+from wheelkit.wheel.reading import Wheel
+
+TITLE = "bill of materials"
+IDS = ("sbom-untrue", "sbom-unreadable")
 
 # Within the .dist-info directory, where PEP 770 wants such documents.
 NAME = "sboms/wheelkit.cdx.json"
 
 
-def truth(subject: Subject) -> Iterator[Fault]:
+def faults(wheel: Wheel) -> Iterator[Fault]:
     """Check that the bill of materials, if there is one, lists every graft with its hash."""
-    path = subject.wheel.metadata(NAME)
+    path = wheel.archive.metadata(NAME)
     if not path.is_file():
         return
     remedy = "run `wheelkit sbom` after the last change of the wheel"
@@ -26,7 +29,7 @@ def truth(subject: Subject) -> Iterator[Fault]:
         expected = "a CycloneDX document as `wheelkit sbom` writes it"
         yield Fault("sbom-unreadable", NAME, repr(error), expected, remedy)
         return
-    present = {m: sha256(subject.wheel.file(m)) for m in subject.elves if is_graft(m)}
+    present = {m: sha256(wheel.archive.file(m)) for m in wheel.elves if is_graft(m)}
     for member in sorted({*listed, *present}):
         told, actual = listed.get(member, "not listed"), present.get(member, "not in the wheel")
         if told != actual:

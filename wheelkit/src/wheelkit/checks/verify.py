@@ -16,7 +16,7 @@ from wheelkit.install import trial
 from wheelkit.target.report import Fault, FaultyError, LackingError, MisusedError
 from wheelkit.wheel import platforms, settings
 from wheelkit.wheel.identity import identify
-from wheelkit.wheel.reading import Subject, study
+from wheelkit.wheel.reading import Wheel, read_wheel
 from wheelkit.wheel.settings import Settings
 
 Rows = dict[str, tuple[Fault, ...] | None]
@@ -100,13 +100,13 @@ def verify(wheel: Path, order: Order) -> Verdict:
     with tempfile.TemporaryDirectory() as folder, progress.line():
         progress.show(f"{wheel.name}: {OPENING}")
         try:
-            subject = study(wheel, Path(folder), chosen.exclude)
+            opened = read_wheel(wheel, Path(folder), chosen.exclude)
         except FaultyError as error:
             rows[OPENING] = error.faults
             return verdict
         rows[OPENING] = ()
         wanted = [check for check in every if check.title not in _left_out(order)]
-        missing = [_run(check, subject, rows, n / len(wanted)) for n, check in enumerate(wanted)]
+        missing = [_run(check, opened, rows, n / len(wanted)) for n, check in enumerate(wanted)]
     lacking = "; ".join(filter(None, missing)) or None
     return _accept(replace(verdict, trials=tuple(trials), lacking=lacking))
 
@@ -117,19 +117,19 @@ def trial_check(choice: trial.Choice, results: list[trial.Result]) -> Check:
 
 
 def _left_out(order: Order) -> set[str]:
-    loading = {check.title for check in catalogue.loading(Settings())}
+    loading = {check.title for check in catalogue.layout_checks(Settings())}
     return {"none": {*loading, trial.TITLE}, "static": {trial.TITLE}, "install": set()}[
         order.layouts
     ]
 
 
-def _run(check: Check, subject: Subject, rows: Rows, done: float) -> str | None:
+def _run(check: Check, wheel: Wheel, rows: Rows, done: float) -> str | None:
     """Fill the row of a check; return what the environment lacks for it, if anything."""
-    progress.show(f"{subject.wheel.path.name}: {done:4.0%} {check.title}")
+    progress.show(f"{wheel.archive.path.name}: {done:4.0%} {check.title}")
     found: list[Fault] = []
     lacking = None
     try:
-        found.extend(_declared(check, subject))
+        found.extend(_declared(check, wheel))
     except LackingError as error:
         lacking = str(error)
     if found or lacking is None:
@@ -137,9 +137,9 @@ def _run(check: Check, subject: Subject, rows: Rows, done: float) -> str | None:
     return lacking
 
 
-def _declared(check: Check, subject: Subject) -> Iterator[Fault]:
+def _declared(check: Check, wheel: Wheel) -> Iterator[Fault]:
     """Run a check; an id that it does not declare could be neither ignored nor looked up."""
-    for fault in check.faults(subject):
+    for fault in check.faults(wheel):
         if fault.id not in check.ids:
             raise ValueError(f"the check {check.title!r} does not declare {fault.id!r}")
         yield fault

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from wheelkit.target.report import Fault, FaultyError, MisusedError, Status
 
 if TYPE_CHECKING:
-    from wheelkit.wheel.reading import Subject
+    from wheelkit.wheel.reading import Wheel
 
 OS_RELEASE = Path("/etc/os-release")
 
@@ -55,12 +55,12 @@ def system() -> str | None:
     return None
 
 
-def signed(given: Subject) -> Iterator[Fault]:
+def signed(given: Wheel) -> Iterator[Fault]:
     """Find a signature of RECORD, which a new member makes invalid."""
     from wheelkit.wheel import archive
 
     for name in archive.SIGNATURES:
-        if given.wheel.metadata(name).is_file():
+        if given.archive.metadata(name).is_file():
             remedy = "sign the wheel after this"
             yield Fault("signed-record", name, "a signature of RECORD", "none", remedy)
 
@@ -75,6 +75,7 @@ def write(wheel: Path, cuda_home: Path | None, image: str | None) -> None:
     """
     import json
 
+    from wheelkit.checks import record
     from wheelkit.checks.sbom import NAME
     from wheelkit.repair import sbom
     from wheelkit.wheel import archive, reading
@@ -82,15 +83,15 @@ def write(wheel: Path, cuda_home: Path | None, image: str | None) -> None:
     version, parts = sbom.toolkit(cuda_home) if cuda_home else (None, {})
     around = sbom.Surroundings(version, parts, image, system())
     with tempfile.TemporaryDirectory(prefix=".wheelkit-sbom-", dir=wheel.parent) as folder:
-        given = reading.study(wheel, Path(folder) / "wheel")
-        reading.refuse([*archive.record_faults(given.wheel), *given.unreadable, *signed(given)])
-        path = given.wheel.metadata(NAME)
+        given = reading.read_wheel(wheel, Path(folder) / "wheel")
+        reading.refuse([*record.faults(given), *given.unreadable, *signed(given)])
+        path = given.archive.metadata(NAME)
         path.parent.mkdir(exist_ok=True)
         text = json.dumps(sbom.document(given, around), indent=1, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
         # The members keep the date that the repair gave them.
         result = Path(folder) / wheel.name
-        archive.pack(given.wheel.root, result, given.wheel.latest)
+        archive.pack(given.archive.root, result, given.archive.latest)
         result.replace(wheel)
 
 

@@ -22,7 +22,7 @@ from wheelkit.install.pythons import Python
 from wheelkit.target import load_library
 from wheelkit.target.report import Fault, LackingError, MisusedError
 from wheelkit.wheel import elf, platforms
-from wheelkit.wheel.reading import Subject
+from wheelkit.wheel.reading import Wheel
 
 TITLE = "installs, loads, uninstalls"
 IDS = (
@@ -107,7 +107,7 @@ class Undone:
 class Installed:
     """A wheel, installed: where each of its members is."""
 
-    subject: Subject
+    wheel: Wheel
     site: Site
     way: Way
     paths: dict[str, Path]
@@ -118,7 +118,7 @@ class Installed:
         return self.site.venv if self.way.in_venv else str(self.site.python.path)
 
 
-def faults(subject: Subject, choice: Choice, results: list[Result]) -> Iterator[Fault]:
+def faults(wheel: Wheel, choice: Choice, results: list[Result]) -> Iterator[Fault]:
     """Install the wheel in every chosen way and load each of its libraries there.
 
     The matrix is appended to `results`.
@@ -133,13 +133,13 @@ def faults(subject: Subject, choice: Choice, results: list[Result]) -> Iterator[
     with tempfile.TemporaryDirectory() as folder:
         # Resolved, because the loader reports real paths.
         scratch = Path(folder).resolve()
-        for python in fitting(subject, choice):
+        for python in fitting(wheel, choice):
             for number, way in enumerate(choice.ways_for(python)):
                 cell = (python.name, way.installer, way.layout)
-                progress.show(f"{subject.wheel.path.name}: {' '.join(cell)}")
+                progress.show(f"{wheel.archive.path.name}: {' '.join(cell)}")
                 site = Site(python, scratch / f"{python.name}-{number}", scratch / "tools")
                 undone = Undone()
-                found = list(_try(subject, site, way, choice, undone))
+                found = list(_try(wheel, site, way, choice, undone))
                 # A large wheel in every way would fill the disk.
                 shutil.rmtree(site.root, ignore_errors=True)
                 results.append(Result(*cell, _word(found, undone)))
@@ -155,7 +155,7 @@ def _word(found: list[Fault], undone: Undone) -> str:
     return ", ".join([*(parts or ["ok"]), *dict.fromkeys(undone.waived)])
 
 
-def fitting(subject: Subject, choice: Choice) -> list[Python]:
+def fitting(wheel: Wheel, choice: Choice) -> list[Python]:
     """Return the interpreters that the wheel is for.
 
     Raises
@@ -163,23 +163,23 @@ def fitting(subject: Subject, choice: Choice) -> list[Python]:
     LackingError
         There is none, or one that was asked for is not among them.
     """
-    every = [p for p in pythons.found() if not p.tags.isdisjoint(subject.identity.tags)]
+    every = [p for p in pythons.found() if not p.tags.isdisjoint(wheel.identity.tags)]
     wanted = choice.pythons or tuple(dict.fromkeys(python.version for python in every))
     here = {python.version for python in every}
     if missing := [version for version in wanted if version not in here] or not every:
         asked = f" {', '.join(missing)}" if isinstance(missing, list) else ""
-        tags = ", ".join(sorted(map(str, subject.identity.tags)))
+        tags = ", ".join(sorted(map(str, wheel.identity.tags)))
         have = ", ".join(python.name for python in pythons.found())
         raise LackingError(f"no interpreter{asked} for {tags} here; found {have}")
     return [python for python in every if python.version in wanted]
 
 
-def _try(subject: Subject, site: Site, way: Way, choice: Choice, undone: Undone) -> Iterator[Fault]:
+def _try(wheel: Wheel, site: Site, way: Way, choice: Choice, undone: Undone) -> Iterator[Fault]:
     """Go one way; what the machine lacks for it is appended to `undone`."""
     try:
         installers.prepare(way, site)
         before = entries(site.root)
-        answer = installers.install(way, site, subject.wheel.path)
+        answer = installers.install(way, site, wheel.archive.path)
     except LackingError as error:
         undone.lacking.append(str(error))
         return
@@ -187,9 +187,9 @@ def _try(subject: Subject, site: Site, way: Way, choice: Choice, undone: Undone)
         found = f"{_named(site, way)}: {pinned_tools.last_words(answer)}"
         expected = f"{way.installer} installs it for {site.python.name}"
         remedy = f"see the message of {way.installer}"
-        yield Fault("install-failed", subject.wheel.path.name, found, expected, remedy)
+        yield Fault("install-failed", wheel.archive.path.name, found, expected, remedy)
         return
-    installed = Installed(subject, site, way, find(subject, site.root, before))
+    installed = Installed(wheel, site, way, find(wheel, site.root, before))
     yield from misplaced(installed)
     yield from _loading(installed, choice, undone)
     if way.removable:
@@ -205,7 +205,7 @@ def entries(root: Path) -> frozenset[str]:
     return frozenset(path.relative_to(root).as_posix() for path in root.rglob("*"))
 
 
-def find(subject: Subject, root: Path, before: frozenset[str]) -> dict[str, Path]:
+def find(wheel: Wheel, root: Path, before: frozenset[str]) -> dict[str, Path]:
     """Find where each member was installed: no table of layouts is believed here.
 
     It is the new file with the member's path below its scheme at the end and, for machine code,
@@ -216,37 +216,37 @@ def find(subject: Subject, root: Path, before: frozenset[str]) -> dict[str, Path
         if path.is_file() and path.relative_to(root).as_posix() not in before:
             by_name[path.name].append(path)
     paths: dict[str, Path] = {}
-    for member in subject.wheel.members:
-        tail = f"/{subject.place(member).path}"
+    for member in wheel.archive.members:
+        tail = f"/{wheel.place(member).path}"
         for path in by_name[posixpath.basename(member)]:
-            if str(path).endswith(tail) and _same(subject, member, path):
+            if str(path).endswith(tail) and _same(wheel, member, path):
                 paths[member] = path
     return paths
 
 
-def _same(subject: Subject, member: str, path: Path) -> bool:
-    original = subject.wheel.file(member)
-    return member not in subject.elves or filecmp.cmp(original, path, shallow=False)
+def _same(wheel: Wheel, member: str, path: Path) -> bool:
+    original = wheel.archive.file(member)
+    return member not in wheel.elves or filecmp.cmp(original, path, shallow=False)
 
 
 def misplaced(installed: Installed) -> Iterator[Fault]:
     """Find members that were not installed."""
-    subject = installed.subject
+    wheel = installed.wheel
     # Installers write .dist-info anew, and may leave out what is of no use there.
     missing = [
         member
-        for member in subject.wheel.members
-        if member not in installed.paths and not member.startswith(f"{subject.wheel.dist_info}/")
+        for member in wheel.archive.members
+        if member not in installed.paths and not member.startswith(f"{wheel.archive.dist_info}/")
     ]
     for member in missing:
         found = f"nothing at its place ({_named(installed.site, installed.way)})"
         remedy = "see whether two schemes of the wheel share a directory"
-        yield Fault("not-installed", member, found, subject.place(member).path, remedy)
+        yield Fault("not-installed", member, found, wheel.place(member).path, remedy)
 
 
 def _loading(installed: Installed, choice: Choice, undone: Undone) -> Iterator[Fault]:
     host = elf.read(installed.site.python.path)
-    for member, file in installed.subject.elves.items():
+    for member, file in installed.wheel.elves.items():
         # Programs are no libraries, and code of another machine is data here.
         loadable = not file.is_program and host is not None and file.machine == host.machine
         if loadable and member in installed.paths:
@@ -267,11 +267,11 @@ def _load(installed: Installed, member: str, choice: Choice, undone: Undone) -> 
         yield from _mapping(installed, member, result["mapped"])
         return
     absent = result["error"].partition(":")[0]
-    waived = any(fnmatchcase(absent, pattern) for pattern in installed.subject.excluded)
+    waived = any(fnmatchcase(absent, pattern) for pattern in installed.wheel.excluded)
     if waived or absent in choice.preloaded:
         undone.waived.append(f"{posixpath.basename(member)} not loaded without {absent}")
         return
-    if installed.subject.is_system(absent):
+    if installed.wheel.is_system(absent):
         name = posixpath.basename(member)
         undone.lacking.append(f"{absent}, which {name} needs, is not installed here")
         return
@@ -281,43 +281,43 @@ def _load(installed: Installed, member: str, choice: Choice, undone: Undone) -> 
 
 
 def _mapping(installed: Installed, member: str, mapped: list[str]) -> Iterator[Fault]:
-    subject, root = installed.subject, installed.site.root
+    wheel, root = installed.wheel, installed.site.root
     where = _named(installed.site, installed.way)
     inside = {posixpath.basename(p) for p in mapped if Path(p).is_relative_to(root)}
-    for name in sorted(_own_needs(subject, member) - inside):
+    for name in sorted(_own_needs(wheel, member) - inside):
         places = [p for p in mapped if posixpath.basename(p) == name]
         found = f"{where}: {name} mapped from {', '.join(places) or 'nowhere'}"
         yield Fault("graft-not-mapped", member, found, "from inside the environment", REPAIR)
-    own = {platforms.stem(posixpath.basename(name)) for name in subject.elves}
+    own = {platforms.stem(posixpath.basename(name)) for name in wheel.elves}
     for path in mapped:
         name = posixpath.basename(path)
         foreign = name not in inside and platforms.stem(name) in own
-        if foreign and not subject.is_system(name):
+        if foreign and not wheel.is_system(name):
             expected = "the wheel's own copy and no other"
             yield Fault("mapped-from-outside", member, f"{where}: {path}", expected, REPAIR)
 
 
-def _own_needs(subject: Subject, member: str) -> set[str]:
+def _own_needs(wheel: Wheel, member: str) -> set[str]:
     """Return the names of the wheel's libraries that `member` needs, directly or not."""
-    own = {posixpath.basename(name): file for name, file in subject.elves.items()}
-    queue, reached = list(subject.elves[member].needed), set[str]()
+    own = {posixpath.basename(name): file for name, file in wheel.elves.items()}
+    queue, reached = list(wheel.elves[member].needed), set[str]()
     while queue:
         name = queue.pop()
-        if name in own and name not in reached and not subject.is_system(name):
+        if name in own and name not in reached and not wheel.is_system(name):
             reached.add(name)
             queue += own[name].needed
     return reached
 
 
 def _uninstall(installed: Installed, before: frozenset[str]) -> Iterator[Fault]:
-    subject, site, way = installed.subject, installed.site, installed.way
-    answer = installers.uninstall(way, site, subject.identity.name)
+    wheel, site, way = installed.wheel, installed.site, installed.way
+    answer = installers.uninstall(way, site, wheel.identity.name)
     left = sorted(entry for entry in entries(site.root) - before if _is_remnant(site, way, entry))
     if answer.returncode != 0 or left:
         found = f"{_named(site, way)}: {', '.join(left) or pinned_tools.last_words(answer)}"
         expected = f"{way.installer} uninstall leaves nothing"
         remedy = "list every file in RECORD, and write none at run time"
-        yield Fault("left-behind", subject.wheel.path.name, found, expected, remedy)
+        yield Fault("left-behind", wheel.archive.path.name, found, expected, remedy)
 
 
 def _is_remnant(site: Site, way: Way, entry: str) -> bool:

@@ -22,27 +22,27 @@ from wheelkit.repair.plan import (
 )
 from wheelkit.wheel import platforms
 from wheelkit.wheel.grafts import DIRECTORY
-from wheelkit.wheel.reading import Subject
+from wheelkit.wheel.reading import Wheel
 
 
-def plan(subject: Subject) -> Plan:
+def plan(wheel: Wheel) -> Plan:
     """Work out where each graft goes and every rpath that follows from it."""
-    grafted = grafts(subject)
-    copies = dict(_copies(subject, grafted))
-    removals = _removals(subject, grafted, set(copies.values()))
-    after = subject.elves | {new: subject.elves[graft] for new, graft in copies.items()}
+    grafted = grafts(wheel)
+    copies = dict(_copies(wheel, grafted))
+    removals = _removals(wheel, grafted, set(copies.values()))
+    after = wheel.elves | {new: wheel.elves[graft] for new, graft in copies.items()}
     after = {member: file for member, file in after.items() if member not in removals}
-    rpaths = {member: tuple(entries(subject, member, after)) for member in after}
-    faults = (crossing(m, *needed) for m in after for needed in far(subject, m, after))
+    rpaths = {member: tuple(entries(wheel, member, after)) for member in after}
+    faults = (crossing(m, *needed) for m in after for needed in far(wheel, m, after))
     return Plan(copies, changed(rpaths, after), removals, tuple(faults))
 
 
-def colocated(subject: Subject) -> tuple[str, ...]:
+def colocated(wheel: Wheel) -> tuple[str, ...]:
     """Return the grafts that lie beside a displaced library: what this strategy leaves."""
     return tuple(
         member
-        for member in sorted(subject.elves)
-        if subject.place(member).displaced
+        for member in sorted(wheel.elves)
+        if wheel.place(member).displaced
         and posixpath.basename(posixpath.dirname(member)) == DIRECTORY
         and _has_hash(posixpath.basename(member))
     )
@@ -53,15 +53,15 @@ def _has_hash(name: str) -> bool:
     return not name.startswith(f"{platforms.stem(name)}.so")
 
 
-def _copies(subject: Subject, grafted: dict[str, str]) -> Iterator[tuple[str, str]]:
-    for member, file in subject.elves.items():
-        if subject.place(member).displaced:
-            missing = (n for n in file.needed if not nearest(subject, member, n, subject.elves))
-            for name in _reached(subject, grafted, missing):
+def _copies(wheel: Wheel, grafted: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for member, file in wheel.elves.items():
+        if wheel.place(member).displaced:
+            missing = (n for n in file.needed if not nearest(wheel, member, n, wheel.elves))
+            for name in _reached(wheel, grafted, missing):
                 yield posixpath.join(graft_directory(member), name), grafted[name]
 
 
-def _reached(subject: Subject, grafted: dict[str, str], needed: Iterable[str]) -> list[str]:
+def _reached(wheel: Wheel, grafted: dict[str, str], needed: Iterable[str]) -> list[str]:
     """Return the names of the grafts among `needed` and among all that those need in turn."""
     queue = [name for name in needed if name in grafted]
     reached: dict[str, None] = {}
@@ -69,17 +69,17 @@ def _reached(subject: Subject, grafted: dict[str, str], needed: Iterable[str]) -
         name = queue.pop(0)
         if name not in reached:
             reached[name] = None
-            queue += [n for n in subject.elves[grafted[name]].needed if n in grafted]
+            queue += [n for n in wheel.elves[grafted[name]].needed if n in grafted]
     return list(reached)
 
 
-def _removals(subject: Subject, grafted: dict[str, str], copied: set[str]) -> tuple[str, ...]:
+def _removals(wheel: Wheel, grafted: dict[str, str], copied: set[str]) -> tuple[str, ...]:
     """Return the copied grafts that no other library needs where they were."""
     others = (
         name
-        for member, file in subject.elves.items()
-        if not subject.place(member).displaced and member not in copied
+        for member, file in wheel.elves.items()
+        if not wheel.place(member).displaced and member not in copied
         for name in file.needed
     )
-    fixed = {grafted[name] for name in _reached(subject, grafted, others)}
+    fixed = {grafted[name] for name in _reached(wheel, grafted, others)}
     return tuple(sorted(copied - fixed))

@@ -16,7 +16,7 @@ from wheelkit.repair.patch import Patcher
 from wheelkit.target.report import Fault
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.grafts import DIRECTORY
-from wheelkit.wheel.reading import Subject, entry_to, refuse, resolve
+from wheelkit.wheel.reading import Wheel, entry_to, refuse, resolve
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Plan:
     faults: tuple[Fault, ...]
 
 
-def apply(chosen: Plan, subject: Subject) -> None:
+def apply(chosen: Plan, wheel: Wheel) -> None:
     """Carry out a plan on the unpacked wheel.
 
     Raises
@@ -45,22 +45,22 @@ def apply(chosen: Plan, subject: Subject) -> None:
     """
     refuse(chosen.faults)
     for new, graft in chosen.copies.items():
-        target = subject.wheel.file(new)
+        target = wheel.archive.file(new)
         target.parent.mkdir(exist_ok=True)
-        shutil.copy2(subject.wheel.file(graft), target)
+        shutil.copy2(wheel.archive.file(graft), target)
     for member in chosen.removals:
-        subject.wheel.file(member).unlink()
-    patcher = Patcher(subject.wheel.root)
+        wheel.archive.file(member).unlink()
+    patcher = Patcher(wheel.archive.root)
     for member, wanted in chosen.rpaths.items():
         patcher.set_rpath(member, wanted)
     patcher.apply()
 
 
-def grafts(subject: Subject) -> dict[str, str]:
+def grafts(wheel: Wheel) -> dict[str, str]:
     """Return the grafted libraries by file name: those of the top-level ``*.libs`` directories."""
     return {
         posixpath.basename(member): member
-        for member in sorted(subject.elves, reverse=True)
+        for member in sorted(wheel.elves, reverse=True)
         if member.partition("/")[0].endswith(DIRECTORY)
     }
 
@@ -72,7 +72,7 @@ def graft_directory(member: str) -> str:
     return directory if beside else posixpath.join(directory, DIRECTORY)
 
 
-def entries(subject: Subject, member: str, after: Mapping[str, Elf]) -> list[str]:
+def entries(wheel: Wheel, member: str, after: Mapping[str, Elf]) -> list[str]:
     """Return the rpath of a file: its own entries that stay valid, then what it lacks.
 
     An entry is valid if it names a directory of the wheel in the file's own scheme that holds
@@ -81,22 +81,22 @@ def entries(subject: Subject, member: str, after: Mapping[str, Elf]) -> list[str
     directory = posixpath.dirname(member)
     others = {posixpath.dirname(name) for name in after if name != member}
     targets = [resolve(entry, directory) for entry in after[member].search_path]
-    kept = [t for t in targets if t in others and _same_scheme(subject, member, t)]
-    for name in filterfalse(subject.is_system, after[member].needed):
-        found = nearest(subject, member, name, after)
+    kept = [t for t in targets if t in others and _same_scheme(wheel, member, t)]
+    for name in filterfalse(wheel.is_system, after[member].needed):
+        found = nearest(wheel, member, name, after)
         if found is not None and not any(posixpath.join(t, name) in after for t in kept):
             kept.append(posixpath.dirname(found))
     return list(dict.fromkeys(entry_to(target, directory) for target in kept))
 
 
-def nearest(subject: Subject, member: str, name: str, elves: Iterable[str]) -> str | None:
+def nearest(wheel: Wheel, member: str, name: str, elves: Iterable[str]) -> str | None:
     """Return the library `name` of the scheme of `member`, the one that is meant for it first."""
     directory = posixpath.dirname(member)
     ranks = [graft_directory(member), directory]
     found = [
         candidate
         for candidate in elves
-        if posixpath.basename(candidate) == name and _same_scheme(subject, member, candidate)
+        if posixpath.basename(candidate) == name and _same_scheme(wheel, member, candidate)
     ]
     return min(found, key=lambda c: (_rank(posixpath.dirname(c), ranks), c), default=None)
 
@@ -105,15 +105,15 @@ def _rank(directory: str, ranks: list[str]) -> int:
     return ranks.index(directory) if directory in ranks else len(ranks)
 
 
-def _same_scheme(subject: Subject, member: str, path: str) -> bool:
-    return subject.place(member).root == subject.place(path).root
+def _same_scheme(wheel: Wheel, member: str, path: str) -> bool:
+    return wheel.place(member).root == wheel.place(path).root
 
 
-def far(subject: Subject, member: str, after: Mapping[str, Elf]) -> Iterator[tuple[str, str]]:
+def far(wheel: Wheel, member: str, after: Mapping[str, Elf]) -> Iterator[tuple[str, str]]:
     """Return each needed library that only another scheme has: its name and where it is."""
     own = {posixpath.basename(name): name for name in sorted(after, reverse=True)}
-    for name in filterfalse(subject.is_system, after[member].needed):
-        if name in own and nearest(subject, member, name, after) is None:
+    for name in filterfalse(wheel.is_system, after[member].needed):
+        if name in own and nearest(wheel, member, name, after) is None:
             yield name, own[name]
 
 

@@ -14,18 +14,27 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from wheelkit.base import pinned_tools
-from wheelkit.checks import grafts, loader, rpaths
+from wheelkit.checks import (
+    loader,
+    names_and_tags,
+    needed_libraries,
+    no_driver,
+    record,
+    rpath_entries,
+    rpath_targets,
+    single_libraries,
+)
 from wheelkit.repair import auditwheel_sbom, colocate, rpath_list
 from wheelkit.repair.plan import Plan, apply
 from wheelkit.target.report import Fault, FaultyError, LackingError
 from wheelkit.wheel import archive, identity, integrity, platforms, reading, settings
 from wheelkit.wheel.archive import SIGNATURES
 from wheelkit.wheel.layouts import VENV, Installation
-from wheelkit.wheel.reading import Subject, refuse
+from wheelkit.wheel.reading import Wheel, refuse
 from wheelkit.wheel.settings import Settings
 
 # How displaced libraries find their grafts.
-STRATEGIES: Mapping[str, Callable[[Subject], Plan]] = {
+STRATEGIES: Mapping[str, Callable[[Wheel], Plan]] = {
     "colocate": colocate.plan,
     "rpath": rpath_list.plan,
 }
@@ -84,30 +93,30 @@ def repair(wish: Wish) -> Repaired:
     # What a killed process leaves behind can be told by its name.
     with tempfile.TemporaryDirectory(prefix="repair_wheel-") as folder:
         private = Path(folder)
-        given = reading.study(wish.wheel, private / "given", wish.settings.exclude)
+        given = reading.read_wheel(wish.wheel, private / "given", wish.settings.exclude)
         refuse(_preflight(given, wish))
         grafted = (
             _copy(given, private) if _is_grafted(given, wish) else _graft(given, wish, private)
         )
         apply(STRATEGIES[wish.strategy](grafted), grafted)
         _keep_sbom_true(given, grafted)
-        repaired = reading.reread(grafted.wheel, grafted.identity, grafted.excluded)
-        result = private / repaired.wheel.path.name
-        date = archive.build_date(given.wheel.latest)
+        repaired = reading.reread(grafted.archive, grafted.identity, grafted.excluded)
+        result = private / repaired.archive.path.name
+        date = archive.build_date(given.archive.latest)
         found = loader.failures(repaired, wish.settings.preloaded)
         loads = {where: not failed for where, failed in found.items()}
         refuse(_postflight(given, repaired, wish, loads))
-        archive.pack(repaired.wheel.root, result, date)
+        archive.pack(repaired.archive.root, result, date)
         return Repaired(_hand_over(result, wish), loads)
 
 
-def _preflight(given: Subject, wish: Wish) -> Iterator[Fault]:
-    yield from archive.record_faults(given.wheel)
-    yield from identity.metadata_faults(given.wheel, given.identity)
+def _preflight(given: Wheel, wish: Wish) -> Iterator[Fault]:
+    yield from record.faults(given)
+    yield from names_and_tags.faults(given)
     yield from given.unreadable
     for name in SIGNATURES:
-        member = f"{given.wheel.dist_info}/{name}"
-        if member in given.wheel.members:
+        member = f"{given.archive.dist_info}/{name}"
+        if member in given.archive.members:
             found, expected = "a signature of RECORD", "none: a repair changes RECORD"
             yield Fault("signed-record", member, found, expected, "sign after the repair")
     beside = colocate.colocated(given)
@@ -118,7 +127,7 @@ def _preflight(given: Subject, wish: Wish) -> Iterator[Fault]:
         yield Fault("already-colocated", beside[0], found, expected, remedy)
 
 
-def _is_grafted(given: Subject, wish: Wish) -> bool:
+def _is_grafted(given: Wheel, wish: Wish) -> bool:
     """Whether the wheel has its platform tag and its grafts already.
 
     auditwheel, run once more, could choose another tag for it.
@@ -133,7 +142,7 @@ def _is_grafted(given: Subject, wish: Wish) -> bool:
     return all(name in own or given.is_system(name) for name in every)
 
 
-def _graft(given: Subject, wish: Wish, private: Path) -> Subject:
+def _graft(given: Wheel, wish: Wish, private: Path) -> Wheel:
     output = private / "auditwheel"
     plat = ["--plat", str(wish.plat), "--only-plat"] if wish.plat else []
     leave = [
@@ -149,10 +158,10 @@ def _graft(given: Subject, wish: Wish, private: Path) -> Subject:
         remedy = "see the message; LD_LIBRARY_PATH tells auditwheel where libraries are"
         found = pinned_tools.last_words(answer)
         raise FaultyError([Fault("auditwheel-refused", wish.wheel.name, found, expected, remedy)])
-    return reading.study(made[0], private / "grafted", given.excluded)
+    return reading.read_wheel(made[0], private / "grafted", given.excluded)
 
 
-def _own(given: Subject) -> Iterator[str]:
+def _own(given: Wheel) -> Iterator[str]:
     """Return the names of the displaced libraries of the wheel itself, which need no graft.
 
     auditwheel could not find them: their place in the archive is not the installed one.
@@ -163,53 +172,53 @@ def _own(given: Subject) -> Iterator[str]:
             yield from sorted({glob.escape(name), glob.escape(file.soname or name)})
 
 
-def _copy(given: Subject, private: Path) -> Subject:
+def _copy(given: Wheel, private: Path) -> Wheel:
     """Return a wheel that needs no grafting, to be changed while the given one stays as it is."""
-    return reading.study(given.wheel.path, private / "grafted", given.excluded)
+    return reading.read_wheel(given.archive.path, private / "grafted", given.excluded)
 
 
-def _keep_sbom_true(given: Subject, grafted: Subject) -> None:
-    before = given.wheel.metadata(auditwheel_sbom.NAME)
+def _keep_sbom_true(given: Wheel, grafted: Wheel) -> None:
+    before = given.archive.metadata(auditwheel_sbom.NAME)
     earlier = before.read_bytes() if before.exists() else None
     auditwheel_sbom.settle(
-        grafted.wheel.metadata(auditwheel_sbom.NAME), earlier, grafted.wheel.path.name
+        grafted.archive.metadata(auditwheel_sbom.NAME), earlier, grafted.archive.path.name
     )
 
 
 def _postflight(
-    given: Subject, repaired: Subject, wish: Wish, loads: Mapping[Installation, bool]
+    given: Wheel, repaired: Wheel, wish: Wish, loads: Mapping[Installation, bool]
 ) -> Iterator[Fault]:
     yield from repaired.unreadable
-    yield from rpaths.form(repaired)
-    yield from rpaths.targets(repaired, Settings())
+    yield from rpath_entries.faults(repaired)
+    yield from rpath_targets.faults(repaired, Settings())
     if not all(loads.values()):
-        yield from rpaths.needed(repaired, wish.settings)
-    yield from grafts.driver(repaired)
-    yield from grafts.singletons(repaired)
+        yield from needed_libraries.faults(repaired, wish.settings)
+    yield from no_driver.faults(repaired)
+    yield from single_libraries.faults(repaired)
     yield from _damage(given, repaired)
     yield from _unmatched(repaired)
 
 
-def _damage(given: Subject, repaired: Subject) -> Iterator[Fault]:
+def _damage(given: Wheel, repaired: Wheel) -> Iterator[Fault]:
     """Compare each file with what it was; auditwheel has patched it as well.
 
     Of a new graft it is not known where it comes from, so that it must be right in itself.
     """
     for member in repaired.elves:
-        after = repaired.wheel.file(member)
-        before = given.wheel.file(member) if member in given.elves else after
+        after = repaired.archive.file(member)
+        before = given.archive.file(member) if member in given.elves else after
         if before == after or not filecmp.cmp(before, after, shallow=False):
             yield from integrity.damage(before, after, member)
 
 
-def _unmatched(repaired: Subject) -> Iterator[Fault]:
+def _unmatched(repaired: Wheel) -> Iterator[Fault]:
     names = {name for file in repaired.elves.values() for name in file.needed}
     for pattern in repaired.excluded:
         if not any(fnmatchcase(name, pattern) for name in names):
             found = f"exclude {pattern} matches no NEEDED of {', '.join(sorted(names))}"
             expected = "a glob of SONAMEs, as in libcudart.so.*"
             remedy = "correct --exclude, or the key of [tool.wheelkit], or leave it out"
-            yield Fault("exclude-unmatched", repaired.wheel.path.name, found, expected, remedy)
+            yield Fault("exclude-unmatched", repaired.archive.path.name, found, expected, remedy)
 
 
 def summary(loads: Mapping[Installation, bool]) -> Iterator[str]:

@@ -11,47 +11,47 @@ import posixpath
 
 from wheelkit.repair.plan import Plan, changed, crossing, entries, far
 from wheelkit.wheel.layouts import VENV, Installation
-from wheelkit.wheel.reading import Subject, entry_to, resolve
+from wheelkit.wheel.reading import Wheel, entry_to, resolve
 
 
-def plan(subject: Subject) -> Plan:
+def plan(wheel: Wheel) -> Plan:
     """Work out every rpath; no file is copied or moved."""
-    elves = subject.elves
-    rpaths = {m: (*entries(subject, m, elves), *reaching(subject, m)) for m in elves}
+    elves = wheel.elves
+    rpaths = {m: (*entries(wheel, m, elves), *reaching(wheel, m)) for m in elves}
     faults = (
         crossing(member, name, place)
         for member in elves
-        for name, place in far(subject, member, elves)
-        if not _is_reached(subject, member, posixpath.dirname(place), rpaths[member])
+        for name, place in far(wheel, member, elves)
+        if not _is_reached(wheel, member, posixpath.dirname(place), rpaths[member])
     )
     return Plan({}, changed(rpaths, elves), (), tuple(faults))
 
 
-def reaching(subject: Subject, member: str) -> list[str]:
+def reaching(wheel: Wheel, member: str) -> list[str]:
     """Return the entries by which a file reaches what only other schemes have."""
-    found = far(subject, member, subject.elves)
+    found = far(wheel, member, wheel.elves)
     directories = dict.fromkeys(posixpath.dirname(place) for _, place in found)
-    ways = (way for directory in directories for way in _ways(subject, member, directory))
+    ways = (way for directory in directories for way in _ways(wheel, member, directory))
     return list(dict.fromkeys(ways))
 
 
-def _ways(subject: Subject, member: str, directory: str) -> list[str]:
+def _ways(wheel: Wheel, member: str, directory: str) -> list[str]:
     """Return an entry from a file to a directory of the archive for each layout, if it is safe."""
-    pairs = [_ends(subject, member, directory, where) for where in subject.installations()]
+    pairs = [_ends(wheel, member, directory, where) for where in wheel.installations()]
     every = dict.fromkeys(entry_to(end, start) for start, end in pairs)
     return [way for way in every if not any(_leaves(way, start) for start, _ in pairs)]
 
 
-def _ends(subject: Subject, member: str, directory: str, where: Installation) -> tuple[str, str]:
+def _ends(wheel: Wheel, member: str, directory: str, where: Installation) -> tuple[str, str]:
     """Return where a file's directory and another directory of the archive are installed."""
-    scheme = subject.root_scheme
+    scheme = wheel.root_scheme
     return posixpath.dirname(where.path(member, scheme)), where.path(directory, scheme)
 
 
-def _is_reached(subject: Subject, member: str, directory: str, rpath: tuple[str, ...]) -> bool:
+def _is_reached(wheel: Wheel, member: str, directory: str, rpath: tuple[str, ...]) -> bool:
     """Whether a virtual environment, of every Python, is among the layouts that are reached."""
-    venvs = [where for where in subject.installations() if where.layout is VENV]
-    pairs = [_ends(subject, member, directory, where) for where in venvs]
+    venvs = [where for where in wheel.installations() if where.layout is VENV]
+    pairs = [_ends(wheel, member, directory, where) for where in venvs]
     return all(end in [resolve(entry, start) for entry in rpath] for start, end in pairs)
 
 

@@ -18,7 +18,7 @@ from elftools.elf.elffile import ELFFile
 from wheelkit.target.report import MisusedError, sha256
 from wheelkit.wheel import platforms
 from wheelkit.wheel.grafts import is_graft
-from wheelkit.wheel.reading import Subject
+from wheelkit.wheel.reading import Wheel
 
 Component = dict[str, Any]
 
@@ -56,25 +56,25 @@ def toolkit(home: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
         ) from None
 
 
-def document(subject: Subject, around: Surroundings) -> dict[str, Any]:
+def document(wheel: Wheel, around: Surroundings) -> dict[str, Any]:
     """Return the bill of materials of a wheel."""
-    identity = subject.identity
-    wheel = {
+    identity = wheel.identity
+    itself = {
         **_component("library", identity.name, str(identity.version)),
-        "bom-ref": subject.wheel.path.name,
+        "bom-ref": wheel.archive.path.name,
         "purl": f"pkg:pypi/{identity.name}@{identity.version}",
     }
-    inside = [_graft(subject, member) for member in subject.elves if is_graft(member)]
-    outside = [*_tools(around), *_compilers(subject)]
+    inside = [_graft(wheel, member) for member in wheel.elves if is_graft(member)]
+    outside = [*_tools(around), *_compilers(wheel)]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
-        "metadata": {"component": wheel},
+        "metadata": {"component": itself},
         "components": [*inside, *outside],
         "dependencies": [
-            {"ref": wheel["bom-ref"], "dependsOn": [item["bom-ref"] for item in inside]},
+            {"ref": itself["bom-ref"], "dependsOn": [item["bom-ref"] for item in inside]},
             *({"ref": item["bom-ref"]} for item in inside),
         ],
     }
@@ -86,8 +86,8 @@ def _component(kind: str, name: str, version: str = "") -> Component:
     return {"type": kind, "bom-ref": f"{kind}:{name}:{version}", "name": name, **known}
 
 
-def _graft(subject: Subject, member: str) -> Component:
-    path = subject.wheel.file(member)
+def _graft(wheel: Wheel, member: str) -> Component:
+    path = wheel.archive.file(member)
     return {
         **_component("library", platforms.stem(posixpath.basename(member))),
         "bom-ref": member,
@@ -115,9 +115,9 @@ def _tools(around: Surroundings) -> Iterator[Component]:
         yield {**_component("operating-system", around.system), "scope": "excluded"}
 
 
-def _compilers(subject: Subject) -> Iterator[Component]:
+def _compilers(wheel: Wheel) -> Iterator[Component]:
     """Return the compilers that the wheel's own libraries name."""
-    own = [subject.wheel.file(m) for m in subject.elves if not is_graft(m)]
+    own = [wheel.archive.file(m) for m in wheel.elves if not is_graft(m)]
     for name in sorted({name for path in own for name in compilers(path)}):
         yield {**_component("application", name), "scope": "excluded"}
 

@@ -1,4 +1,4 @@
-"""Wheels as archives: opening one safely, checking its RECORD, writing one reproducibly."""
+"""Wheels as archives: unpacking one safely, writing one reproducibly."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import contextlib
 import csv
 import errno
 import hashlib
-import io
 import os
 import shutil
 import stat
@@ -30,9 +29,6 @@ from wheelkit.wheel.zip_writer import DateTime
 # Signatures of RECORD itself; they cannot be listed in it.
 SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 
-# What the binary distribution format accepts: sha256 or better.
-HASHES = ("sha256", "sha384", "sha512")
-
 # NAME_MAX of every common Linux file system, in bytes.
 LONGEST_NAME = 255
 
@@ -41,8 +37,8 @@ ZIP_YEARS = range(1980, 2108)
 
 
 @dataclass(frozen=True)
-class Wheel:
-    """A wheel whose members are known to be safe, unpacked into `root`."""
+class UnpackedArchive:
+    """The archive of a wheel, unpacked into `root`; its members are known to be safe."""
 
     path: Path
     root: Path
@@ -62,7 +58,7 @@ class Wheel:
 # ----------------------------------------------------------------------------------- opening
 
 
-def open_wheel(path: Path, folder: Path) -> Wheel:
+def unpack(path: Path, folder: Path) -> UnpackedArchive:
     """Unpack the wheel at `path` into the empty `folder`.
 
     Raises
@@ -76,7 +72,7 @@ def open_wheel(path: Path, folder: Path) -> Wheel:
             infos = archive.infolist()
             _refuse(_surplus_bytes(path, archive))
             _refuse(_member_faults(infos))
-            _refuse(_unpack(archive, infos, folder))
+            _refuse(_extract(archive, infos, folder))
     except (zipfile.BadZipFile, EOFError) as error:
         fault = Fault("not-a-zip", path.name, str(error), "a zip archive", REBUILD)
         raise FaultyError([fault]) from error
@@ -84,7 +80,9 @@ def open_wheel(path: Path, folder: Path) -> Wheel:
     _refuse(_structure_faults(path, members))
     # RECORD's own name marks the one .dist-info directory of the archive.
     dist_info = next(m.partition("/")[0] for m in members if _is_record(m))
-    return Wheel(path, folder, members, dist_info, max(_date(info.date_time) for info in infos))
+    return UnpackedArchive(
+        path, folder, members, dist_info, max(_date(info.date_time) for info in infos)
+    )
 
 
 def _refuse(faults: Iterable[Fault]) -> None:
@@ -146,7 +144,7 @@ def is_safe(name: str) -> bool:
     return short and not ({"", ".", ".."} & set(parts)) and not (set("\\\0\r\n") & set(name))
 
 
-def _unpack(
+def _extract(
     archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo], folder: Path
 ) -> Iterator[Fault]:
     for info in infos:
@@ -192,54 +190,6 @@ def _structure_faults(path: Path, members: tuple[str, ...]) -> Iterator[Fault]:
 
 def _date(date_time: DateTime) -> DateTime:
     return max(date_time, (ZIP_YEARS[0], 1, 1, 0, 0, 0))
-
-
-# ------------------------------------------------------------------------------------ RECORD
-
-
-def record_faults(wheel: Wheel) -> Iterator[Fault]:
-    """Find every way in which RECORD and the members of the wheel disagree."""
-    record = f"{wheel.dist_info}/RECORD"
-    try:
-        text = wheel.metadata("RECORD").read_bytes().decode("utf-8")
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        yield Fault("record-malformed", record, str(error), "UTF-8 text, comma separated", REBUILD)
-        return
-    names = Counter(row[0] for row in rows if row)
-    yield from _row_name_faults(wheel, names)
-    for row in rows:
-        if len(row) != 3:
-            yield Fault("record-malformed", record, repr(row), "path, hash, size", REBUILD)
-        elif row[0] in wheel.members and row[0] != record:
-            yield from _row_faults(wheel, *row)
-
-
-def _row_name_faults(wheel: Wheel, names: Counter[str]) -> Iterator[Fault]:
-    unlisted = {f"{wheel.dist_info}/{signature}" for signature in SIGNATURES}
-    for name, count in names.items():
-        if not is_safe(name):
-            expected = "a path below the root of the archive"
-            yield Fault("record-unsafe-path", name, "a path outside the wheel", expected, REBUILD)
-        elif name not in wheel.members:
-            yield Fault("record-extra", name, "a row without a file", "a row per file", REBUILD)
-        if count > 1:
-            yield Fault("record-duplicate", name, f"{count} rows", "one", REBUILD)
-    for name in sorted(set(wheel.members) - set(names) - unlisted):
-        yield Fault("record-missing", name, "a file without a row", "a row per file", REBUILD)
-
-
-def _row_faults(wheel: Wheel, name: str, digest: str, size: str) -> Iterator[Fault]:
-    path = wheel.file(name)
-    algorithm = digest.partition("=")[0]
-    if algorithm not in HASHES:
-        found = digest or "no hash"
-        yield Fault("record-hash", name, found, f"one of {', '.join(HASHES)}", REBUILD)
-    elif digest != (actual := file_hash(path, algorithm)):
-        yield Fault("record-hash", name, f"{digest} in RECORD", f"{actual}, as the file", REBUILD)
-    if size and size != str(path.stat().st_size):
-        expected = f"{path.stat().st_size}, as the file"
-        yield Fault("record-size", name, f"{size} in RECORD", expected, REBUILD)
 
 
 def file_hash(path: Path, algorithm: str = "sha256") -> str:

@@ -1,4 +1,4 @@
-"""What a wheel says of itself: its file name, WHEEL and METADATA, and whether they agree."""
+"""What a wheel says of itself in its file name and in WHEEL."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesParser
 
-from packaging.tags import Tag, parse_tag
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.tags import Tag
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from wheelkit.base.cpythons import CPYTHONS, FREE_THREADED
-from wheelkit.base.remedies import REBUILD
 from wheelkit.target.report import Fault, FaultyError
 from wheelkit.wheel import platforms
-from wheelkit.wheel.archive import Wheel
+from wheelkit.wheel.archive import UnpackedArchive
 
 # The versions of CPython that a tag for several of them (abi3, py3) stands for.
 PYTHONS = (*CPYTHONS, *FREE_THREADED)
@@ -107,55 +106,13 @@ def identify(file_name: str) -> Identity:
     return Identity(file_name.partition("-")[0], name, version, number, tags)
 
 
-def root_scheme(wheel: Wheel) -> str:
+def root_scheme(archive: UnpackedArchive) -> str:
     """Return the scheme of the members outside the .data directory."""
-    pure = str(_headers(wheel, "WHEEL").get("Root-Is-Purelib", "false"))
+    pure = str(headers(archive, "WHEEL").get("Root-Is-Purelib", "false"))
     return "purelib" if pure.lower() == "true" else "platlib"
 
 
-def _headers(wheel: Wheel, name: str) -> Message:
-    with wheel.metadata(name).open("rb") as stream:
+def headers(archive: UnpackedArchive, name: str) -> Message:
+    """Return the fields of a file of the .dist-info directory, such as WHEEL."""
+    with archive.metadata(name).open("rb") as stream:
         return BytesParser().parse(stream, headersonly=True)
-
-
-def metadata_faults(wheel: Wheel, identity: Identity) -> Iterator[Fault]:
-    """Find where file name, .dist-info, WHEEL and METADATA contradict each other."""
-    declared = _headers(wheel, "WHEEL")
-    stated = _headers(wheel, "METADATA")
-    spelled, _, version = wheel.dist_info.removesuffix(".dist-info").partition("-")
-    yield from _same(identity, wheel.dist_info, spelled, version)
-    yield from _same(
-        identity, f"{wheel.dist_info}/METADATA", str(stated["Name"]), str(stated["Version"])
-    )
-    file = f"{wheel.dist_info}/WHEEL"
-    if str(declared["Wheel-Version"]).partition(".")[0] != "1":
-        found = f"Wheel-Version: {declared['Wheel-Version']}"
-        yield Fault("wheel-version", file, found, "1.x", REBUILD)
-    if (build := str(declared.get("Build", ""))) != identity.build:
-        found, expected = f"build tag {build!r}", f"{identity.build!r}, as in the file name"
-        yield Fault("tag-mismatch", file, found, expected, REBUILD)
-    lines = list(map(str, declared.get_all("Tag", [])))
-    try:
-        tags = frozenset(tag for line in lines for tag in parse_tag(line))
-    except ValueError as error:
-        # packaging's InvalidTag is one.
-        expected = "lines such as Tag: cp310-cp310-linux_x86_64"
-        yield Fault("tag-mismatch", file, f"Tag: {lines}: {error}", expected, REBUILD)
-        return
-    if tags != identity.tags:
-        found, expected = _sorted(tags), f"{_sorted(identity.tags)}, as in the file name"
-        yield Fault("tag-mismatch", file, found, expected, "rename with `wheel tags`, not by hand")
-
-
-def _sorted(tags: frozenset[Tag]) -> str:
-    return ", ".join(sorted(map(str, tags))) or "no tag"
-
-
-def _same(identity: Identity, file: str, name: str, version: str) -> Iterator[Fault]:
-    try:
-        same = canonicalize_name(name) == identity.name and Version(version) == identity.version
-    except InvalidVersion:
-        same = False
-    if not same:
-        expected = f"{identity.name} {identity.version}, as in the file name"
-        yield Fault("name-mismatch", file, f"{name} {version}", expected, REBUILD)

@@ -5,9 +5,9 @@ All paths are POSIX paths: archive names, or installed paths relative to the ins
 
 `LAYOUTS` is the table of every layout that is known. To look at a wheel in each of them::
 
-    for installation in subject.installations():
-        tree = loader.plant(subject, installation)
-        opened = installation.places(subject.wheel.members, subject.root_scheme)
+    for installation in wheel.installations():
+        tree = loader.plant(wheel, installation)
+        opened = installation.places(wheel.archive.members, wheel.root_scheme)
 """
 
 from __future__ import annotations

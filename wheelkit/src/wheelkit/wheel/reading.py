@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wheelkit.target.report import Fault, FaultyError
 from wheelkit.wheel import elf, layouts, platforms
-from wheelkit.wheel.archive import Wheel, open_wheel
+from wheelkit.wheel.archive import UnpackedArchive, unpack
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.identity import Identity, identify, root_scheme
 
@@ -18,7 +18,7 @@ ORIGIN = "$ORIGIN"
 
 
 @dataclass(frozen=True)
-class Subject:
+class Wheel:
     """An unpacked wheel and what was read from it.
 
     `installed` maps each member to its path in a virtual environment, relative to the prefix.
@@ -26,7 +26,7 @@ class Subject:
     globs of SONAMEs that the caller expects outside the wheel.
     """
 
-    wheel: Wheel
+    archive: UnpackedArchive
     identity: Identity
     root_scheme: str
     elves: dict[str, Elf]
@@ -38,8 +38,8 @@ class Subject:
         """Return the scheme of a member and its path there."""
         return layouts.place(member, root_scheme=self.root_scheme)
 
-    def installed_for(self, python: str) -> Subject:
-        """Return the subject with the installed paths of another version of Python."""
+    def installed_for(self, python: str) -> Wheel:
+        """Return the wheel with the installed paths of another version of Python."""
         return replace(self, installed=self.places(layouts.venv(python, self.identity.spelling)))
 
     def installations(self) -> tuple[layouts.Installation, ...]:
@@ -48,7 +48,7 @@ class Subject:
 
     def places(self, installation: layouts.Installation) -> dict[str, str]:
         """Return the path of each member that is installed there, relative to the prefix."""
-        return installation.places(self.wheel.members, self.root_scheme)
+        return installation.places(self.archive.members, self.root_scheme)
 
     def is_system(self, name: str) -> bool:
         """Whether the NEEDED entry `name` is expected outside the wheel."""
@@ -61,7 +61,7 @@ class Subject:
         return functools.cache(lambda name: platforms.is_system(name, tags, excluded))
 
 
-def study(path: Path, folder: Path, excluded: Iterable[str] = ()) -> Subject:
+def read_wheel(path: Path, folder: Path, excluded: Iterable[str] = ()) -> Wheel:
     """Unpack the wheel at `path` into the empty `folder` and read it.
 
     Raises
@@ -69,25 +69,25 @@ def study(path: Path, folder: Path, excluded: Iterable[str] = ()) -> Subject:
     FaultyError
         It cannot be unpacked, or its file name is not one of a wheel.
     """
-    return reread(open_wheel(path, folder), identify(path.name), excluded)
+    return reread(unpack(path, folder), identify(path.name), excluded)
 
 
-def reread(wheel: Wheel, identity: Identity, excluded: Iterable[str] = ()) -> Subject:
+def reread(archive: UnpackedArchive, identity: Identity, excluded: Iterable[str] = ()) -> Wheel:
     """Read the unpacked wheel again, after its files have changed."""
-    files = (p.relative_to(wheel.root).as_posix() for p in wheel.root.rglob("*") if p.is_file())
+    files = (p.relative_to(archive.root).as_posix() for p in archive.root.rglob("*") if p.is_file())
     members = tuple(sorted(files))
-    wheel = Wheel(wheel.path, wheel.root, members, wheel.dist_info, wheel.latest)
-    scheme = root_scheme(wheel)
-    subject = Subject(wheel, identity, scheme, *_read_elves(wheel), {}, tuple(excluded))
-    return subject.installed_for(identity.python)
+    archive = replace(archive, members=members)
+    scheme = root_scheme(archive)
+    wheel = Wheel(archive, identity, scheme, *_read_elves(archive), {}, tuple(excluded))
+    return wheel.installed_for(identity.python)
 
 
-def _read_elves(wheel: Wheel) -> tuple[dict[str, Elf], tuple[Fault, ...]]:
+def _read_elves(archive: UnpackedArchive) -> tuple[dict[str, Elf], tuple[Fault, ...]]:
     elves: dict[str, Elf] = {}
     faults: list[Fault] = []
-    for member in wheel.members:
+    for member in archive.members:
         try:
-            found = elf.read(wheel.file(member))
+            found = elf.read(archive.file(member))
         except elf.UnreadableElfError as error:
             remedy = "link the library again; the file is truncated or damaged"
             faults.append(Fault("elf-unreadable", member, str(error), "an ELF file", remedy))
