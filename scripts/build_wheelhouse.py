@@ -21,7 +21,7 @@ import standin_image
 from ledger import BUILD, PROJECT
 from wheelkit.base.cpythons import CPYTHONS, python_tag, tag_of
 from wheelkit.base.pinned_tools import last_words
-from wheelkit.containers import engines
+from wheelkit.containers import engines, images
 from wheelkit.containers.cibuildwheel import (
     BUILDERS,
     Builder,
@@ -37,7 +37,7 @@ from wheelkit.wheel import symbol_versions
 
 WORK = BUILD / "wheelhouse"
 # No manylinux2014 wheel of NumPy is there for these.
-WITHOUT_NUMPY = ("3.14", "3.15")
+WITHOUT_NUMPY = [v for v in CPYTHONS if not images.verifying(v).smoke_tests(v)]
 FAMILIES = {"GLIBC", "GLIBCXX"}
 
 

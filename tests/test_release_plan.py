@@ -23,11 +23,12 @@ NAMES = ("cuda-wheel", "nightly", "tests", "wheels")
 
 # What prepares a machine of GitHub's, or talks to GitHub alone.
 NOT_REHEARSED = {"checkout", "setup-python", "attest-build-provenance"}
-# Jobs that repeat another one elsewhere, or talk to GitHub alone.
-JOBS_NOT_REHEARSED = {"wheels", "rehearsal", "release"}
+# Jobs that repeat another one elsewhere, that list what the rehearsal takes from its command line,
+# or that talk to GitHub alone.
+JOBS_NOT_REHEARSED = {"pythons", "wheels", "rehearsal", "release"}
 EXPRESSIONS = {"${{ matrix.python }}": "$PYTHON", "${{ matrix.gpu }}": "$PLACE"}
-# A `run:` is one command: a verb of wheelkit, a nox session, .ci/run, or pip on pinned hashes or on
-# wheelkit alone.
+# A `run:` is one command: a verb of wheelkit, a nox session, .ci/run, or pip on pinned hashes or
+# on wheelkit alone.
 COMMANDS = re.compile(
     r"(python -m )?wheelkit [a-z-]+( [^;|&<>`]*)?|\$BUILD --python [^;|&<>`]*"
     r"|nox --session \w+( -- [^;|&<>`]*)?|bash \.ci/run"
@@ -162,8 +163,11 @@ def test_the_gates_expect_what_is_built() -> None:
     for name in ("rehearsal", "publish"):
         (gates,) = (step for step in jobs[name]["steps"] if step.get("id") == "gates")
         assert gates["env"]["PYTHONS"] == built
-    nightly = WORKFLOWS["nightly"]["jobs"]["matrix"]["strategy"]["matrix"]["python"]
-    assert nightly == yaml.safe_load(built)
+    assert built == "${{ needs.pythons.outputs.pythons }}"
+    for name, job in (("nightly", "matrix"), ("tests", "tests")):
+        matrix = WORKFLOWS[name]["jobs"][job]["strategy"]["matrix"]["python"]
+        assert matrix == "${{ fromJSON(needs.pythons.outputs.pythons) }}"
+        assert "pythons" in needs_of(WORKFLOWS[name]["jobs"][job])
 
 
 def test_no_stranger_runs_code_on_a_gpu_runner() -> None:
@@ -183,7 +187,7 @@ def test_only_a_tag_publishes() -> None:
         assert "startsWith(github.ref, 'refs/tags/v')" in jobs[name]["if"]
         assert jobs[name]["environment"] in ("rehearsal", "release")
     assert "vars.REHEARSAL_UPLOAD != ''" in jobs["rehearsal"]["if"]
-    assert needs_of(jobs["publish"]) == ["wheels", "rehearsal"]
+    assert needs_of(jobs["publish"]) == ["pythons", "wheels", "rehearsal"]
     assert "needs.wheels.result == 'success'" in jobs["publish"]["if"]
 
 

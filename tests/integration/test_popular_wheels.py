@@ -36,7 +36,7 @@ def download(name: str, folder: Path) -> Path:
 def broken(path: Path, folder: Path) -> dict[str, bool]:
     """Install a wheel and load its libraries; return which of the wheel's own do not load."""
     opened = read_wheel(path, folder)
-    choice = trial.Choice(
+    choice = trial.TrialOptions(
         installers=("pip",), ways=("venv",), pythons=(pythons.found()[0].version,)
     )
     found = []

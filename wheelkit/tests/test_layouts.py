@@ -38,9 +38,9 @@ def test_the_venv_layout_is_that_of_the_running_interpreter() -> None:
 
 
 def test_only_members_of_the_data_directory_are_displaced() -> None:
-    assert not layouts.place("tiny/a.so").displaced
-    assert layouts.place("t-1.data/data/tiny/a.so").displaced
-    assert layouts.place("a.py", root_scheme="purelib").scheme == "purelib"
+    assert not layouts.scheme_path("tiny/a.so").displaced
+    assert layouts.scheme_path("t-1.data/data/tiny/a.so").displaced
+    assert layouts.scheme_path("a.py", root_scheme="purelib").scheme == "purelib"
 
 
 ENTRIES = [

@@ -28,7 +28,7 @@ def test_the_text_has_a_line_for_each_check_and_each_way() -> None:
     lines = summary.text([BAD]).splitlines()
     assert [line.split() for line in lines] == [
         ["w.whl"],
-        ["declared", "policy:", "pyproject.toml"],
+        ["declared", "in:", "pyproject.toml"],
         ["first", "ok"],
         ["second", "some-id"],
         ["third", "not", "run"],

@@ -1,4 +1,4 @@
-"""What a job of GitHub Actions is told by files: its summary, and the outputs of a step.
+"""Writing the summary of a job of GitHub Actions, and the outputs of a step.
 
 Elsewhere, where the variables that name those files are not set, nothing is written.
 """

@@ -1,8 +1,9 @@
 """The checks of a finished wheel, as far as reading it can tell: every one, in one list.
 
-A check is a module of this folder with its TITLE, a row of the table that is printed at the end, the
-IDS of the faults that it finds, and a function `faults` that yields them. All checks run, whatever
-they find. To add one: write the module, add it below, and add a wheel that it refuses to the tests.
+A check is a module of this folder with its TITLE, a row of the table that is printed at the end,
+the IDS of the faults that it finds, and a function `faults` that yields them. All checks run,
+whatever they find. To add one: write the module, add it below, and add a wheel that it refuses to
+the tests.
 """
 
 from __future__ import annotations

@@ -14,6 +14,6 @@ IDS = ("elf-in-purelib",)
 def faults(wheel: Wheel) -> Iterator[Fault]:
     """Machine code is in a scheme for machine code."""
     for member in wheel.elves:
-        if wheel.place(member).scheme == "purelib":
+        if wheel.scheme_path(member).scheme == "purelib":
             remedy = "build it as a platform wheel: Root-Is-Purelib: false"
             yield Fault("elf-in-purelib", member, "machine code in purelib", "platlib", remedy)

@@ -16,5 +16,5 @@ def chosen(wheel: Wheel, settings: Settings) -> tuple[Installation, ...]:
 
 
 def names_of(where: Iterable[Installation]) -> str:
-    """Return the layouts, each once, with a Python that stands for all that the wheel is for."""
+    """Return the layouts, each once, without the versions of Python."""
     return ", ".join(dict.fromkeys(installation.layout.name for installation in where))

@@ -33,4 +33,4 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
 
 def _is_run(wheel: Wheel, member: str) -> bool:
     """Whether a member is a program of the scripts scheme, where others look for programs."""
-    return wheel.place(member).scheme == "scripts"
+    return wheel.scheme_path(member).scheme == "scripts"

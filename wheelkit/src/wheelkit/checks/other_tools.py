@@ -16,7 +16,7 @@ from wheelkit.wheel.reading import Wheel
 def run(
     distribution: str, module: str, *arguments: str, wheel: Wheel
 ) -> subprocess.CompletedProcess[str]:
-    """Run a pinned tool on the wheel, far from any configuration.
+    """Run a pinned tool on the wheel, in an empty folder, where it finds no configuration.
 
     Raises
     ------

@@ -67,12 +67,12 @@ def _show(wheel: Wheel, folder: Path) -> str:
 
 
 def _left_aside(wheel: Wheel) -> list[str]:
-    """Return globs of the NEEDED libraries that ``auditwheel show`` cannot be told to allow.
+    """Return globs of the NEEDED libraries that ``auditwheel show`` has no option to allow.
 
     They are the driver, what the project excludes, and the wheel's own libraries outside of
     site-packages, which auditwheel does not find.
     """
-    displaced = {m: file for m, file in wheel.elves.items() if wheel.place(m).displaced}
+    displaced = {m: file for m, file in wheel.elves.items() if wheel.scheme_path(m).displaced}
     own = {posixpath.basename(member) for member in displaced}
     own |= {file.soname for file in displaced.values() if file.soname}
     globs = (*platforms.DRIVER_GLOBS, *wheel.excluded, *map(glob.escape, sorted(own)))

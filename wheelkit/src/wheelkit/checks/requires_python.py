@@ -29,7 +29,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     except InvalidSpecifier:
         return  # valid() has said so
     pythons = [python.rstrip("t") for python in wheel.identity.pythons]
-    # A release in the midst of the series stands for all of it.
+    # A specifier admits releases and no series: 3.10.50 is taken for any release of 3.10.
     if not any(wanted.contains(f"{python}.50") for python in pythons if python[0].isdigit()):
         expected = f"a range that has {', '.join(pythons)}, as the tags"
         yield Fault("requires-python", file, stated, expected, remedy)

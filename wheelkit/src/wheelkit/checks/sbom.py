@@ -1,4 +1,4 @@
-"""Whether the bill of materials that `wheelkit sbom` has written into a wheel is true."""
+"""The bill of materials of `wheelkit sbom`, if there is one, lists the grafts of the wheel."""
 
 from __future__ import annotations
 

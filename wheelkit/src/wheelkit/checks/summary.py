@@ -15,7 +15,7 @@ def text(verdicts: Iterable[Verdict]) -> str:
     """Return a table of the checks, and of the trial installations, for each wheel."""
     lines: list[str] = []
     for verdict in verdicts:
-        lines += [verdict.wheel.name, f"  {_policy(verdict)}"]
+        lines += [verdict.wheel.name, f"  {_declaration(verdict)}"]
         lines += _columns([(title, word(faults)) for title, faults in verdict.rows.items()])
         if verdict.trials:
             lines += ["", *_columns([HEADER, *(result.row for result in verdict.trials)])]
@@ -29,10 +29,10 @@ def word(faults: Sequence[Fault] | None) -> str:
     return ", ".join(sorted({fault.id for fault in faults})) or "ok"
 
 
-def _policy(verdict: Verdict) -> str:
+def _declaration(verdict: Verdict) -> str:
     accepted = ", ".join(sorted({fault.id for fault in verdict.accepted}))
     source = verdict.settings.source or "none"
-    return f"declared policy: {source}" + (f"; accepted: {accepted}" if accepted else "")
+    return f"declared in: {source}" + (f"; accepted: {accepted}" if accepted else "")
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -45,7 +45,7 @@ def markdown(verdicts: Iterable[Verdict]) -> str:
     lines: list[str] = []
     for verdict in verdicts:
         mark = "❌" if verdict.faults or verdict.lacking else "✅"
-        lines += [f"### {mark} `{verdict.wheel.name}`", "", _policy(verdict), ""]
+        lines += [f"### {mark} `{verdict.wheel.name}`", "", _declaration(verdict), ""]
         rows = [(title, word(faults)) for title, faults in verdict.rows.items()]
         lines += [*table(("check", "result"), rows), ""]
         if verdict.trials:

@@ -1,4 +1,4 @@
-"""Verifying wheels: every check runs, and what was looked at is kept for table and summary."""
+"""Verifying wheels: every check runs, and the result of each is kept for table and summary."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Rows = dict[str, tuple[Fault, ...] | None]
 
 
 @dataclass(frozen=True)
-class Order:
+class VerifyOptions:
     """What the caller wants to have verified.
 
     Attributes
@@ -33,7 +33,7 @@ class Order:
     layouts
         ``"none"``: the archive and the ELF files only; ``"static"``: also emulate the loader in
         every install layout; ``"install"``: also install the wheel and load every library.
-    policy
+    settings_file
         A file with the settings; None for those of the project in the working directory.
     options
         Settings that take the place of those of the file, by field; None where not given.
@@ -43,15 +43,15 @@ class Order:
 
     plat: platforms.Platform | None = None
     layouts: str = "static"
-    policy: Path | None = None
+    settings_file: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    trials: trial.Choice = field(default_factory=trial.Choice)
+    trials: trial.TrialOptions = field(default_factory=trial.TrialOptions)
 
     def settings(self, distribution: str) -> Settings:
         """Return the settings for the wheels of a distribution."""
         declared = (
-            settings.from_file(self.policy)
-            if self.policy
+            settings.from_file(self.settings_file)
+            if self.settings_file
             else settings.of_project(Path.cwd(), distribution)
         )
         return settings.overridden(declared, self.options)
@@ -79,7 +79,7 @@ class Verdict:
         return tuple(fault for faults in self.rows.values() for fault in faults or ())
 
 
-def verify(wheel: Path, order: Order) -> Verdict:
+def verify(wheel: Path, wanted: VerifyOptions) -> Verdict:
     """Run every check on a wheel.
 
     Raises
@@ -89,11 +89,11 @@ def verify(wheel: Path, order: Order) -> Verdict:
     """
     trials: list[trial.Result] = []
     try:
-        chosen = order.settings(identify(wheel.name).name)
+        chosen = wanted.settings(identify(wheel.name).name)
     except FaultyError as error:
         return Verdict(wheel, Settings(), {OPENING: error.faults})
-    choice = replace(order.trials, preloaded=chosen.preloaded)
-    every = (*catalogue.checks(chosen, order.plat), trial_check(choice, trials))
+    trial_options = replace(wanted.trials, preloaded=chosen.preloaded)
+    every = (*catalogue.checks(chosen, wanted.plat), trial_check(trial_options, trials))
     _refuse_unknown_ids(chosen, every)
     rows: Rows = dict.fromkeys([OPENING, *(check.title for check in every)])
     verdict = Verdict(wheel, chosen, rows)
@@ -105,21 +105,24 @@ def verify(wheel: Path, order: Order) -> Verdict:
             rows[OPENING] = error.faults
             return verdict
         rows[OPENING] = ()
-        wanted = [check for check in every if check.title not in _left_out(order)]
-        missing = [_run(check, opened, rows, n / len(wanted)) for n, check in enumerate(wanted)]
+        chosen_checks = [check for check in every if check.title not in _left_out(wanted)]
+        missing = [
+            _run(check, opened, rows, n / len(chosen_checks))
+            for n, check in enumerate(chosen_checks)
+        ]
     lacking = "; ".join(filter(None, missing)) or None
     return _accept(replace(verdict, trials=tuple(trials), lacking=lacking))
 
 
-def trial_check(choice: trial.Choice, results: list[trial.Result]) -> Check:
+def trial_check(options: trial.TrialOptions, results: list[trial.Result]) -> Check:
     """Return the check that installs the wheel; the matrix is appended to `results`."""
-    return Check(trial.TITLE, trial.IDS, partial(trial.faults, choice=choice, results=results))
+    return Check(trial.TITLE, trial.IDS, partial(trial.faults, options=options, results=results))
 
 
-def _left_out(order: Order) -> set[str]:
+def _left_out(wanted: VerifyOptions) -> set[str]:
     loading = {check.title for check in catalogue.layout_checks(Settings())}
     return {"none": {*loading, trial.TITLE}, "static": {trial.TITLE}, "install": set()}[
-        order.layouts
+        wanted.layouts
     ]
 
 

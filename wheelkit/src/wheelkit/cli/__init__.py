@@ -65,6 +65,6 @@ def dispatch(arguments: list[str]) -> int:
 
 def main() -> int:
     """Run the command with the arguments of this process."""
-    # A polite request to end, as from a job scheduler, must not leave temporary files.
+    # SIGTERM, as a job scheduler sends it, must leave no temporary files behind.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     return run(lambda: dispatch(sys.argv[1:]))

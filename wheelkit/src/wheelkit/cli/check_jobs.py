@@ -22,7 +22,7 @@ def results(text: str) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] = ()) -> int:
-    """List the jobs and judge."""
+    """List the jobs; the status says whether all succeeded."""
     parser = argparse.ArgumentParser(prog="wheelkit check-jobs", description=__doc__)
     parser.parse_args(arguments)
     found = results(os.environ.get("NEEDS", ""))

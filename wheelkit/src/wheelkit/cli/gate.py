@@ -73,27 +73,27 @@ def words(text: str) -> tuple[str, ...]:
 
 
 def check_all(asked: argparse.Namespace) -> Release:
-    """Ask every gate; without the sealed bytes, the others have nothing to judge."""
+    """Ask every gate; if the files are not the sealed ones, the others are not asked."""
     from wheelkit.release import distributions, reports, seal
 
     release = Release()
     try:
         release.hashes = dict(seal.opened(asked.folder, asked.seal))
-        found = distributions.members(release.hashes)
+        found = distributions.parse_all(release.hashes)
     except FaultyError as error:
         release.faults += error.faults
         return release
     release.faults += distributions.faults_of(found, asked.project, asked.tag, asked.pythons)
     entries, unreadable = reports.read(asked.reports)
-    demand = reports.Demand(asked.device, asked.places)
-    release.faults += [*unreadable, *reports.faults_of(entries, release.hashes, demand)]
+    required = reports.RequiredRuns(asked.device, asked.places)
+    release.faults += [*unreadable, *reports.faults_of(entries, release.hashes, required)]
     release.faults += check_changelog(release, asked)
     release.faults += check_index(release, asked)
     return release
 
 
 def version_of(tag: str) -> str:
-    """Return the version that a tag names; that it is one is the roster's to judge."""
+    """Return the version that a tag names; another gate says whether it is that of the files."""
     return tag.removeprefix("v")
 
 

@@ -44,7 +44,7 @@ def supported(project: Path) -> list[str]:
         wanted = SpecifierSet(tomli.loads(path.read_text("utf-8"))["project"]["requires-python"])
     except (OSError, ValueError, LookupError, TypeError, InvalidSpecifier) as error:
         raise MisusedError(f"{path} has no [project] requires-python: {error!r}; add it") from None
-    # A release in the midst of a series stands for all of it.
+    # A specifier admits releases and no series: 3.10.50 is taken for any release of 3.10.
     found = [version for version in CPYTHONS if wanted.contains(f"{version}.50")]
     if not found:
         known = f"{CPYTHONS[0]} to {CPYTHONS[-1]}"

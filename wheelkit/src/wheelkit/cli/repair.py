@@ -11,9 +11,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wheelkit.target.report import FaultyError, Outcome, conclude
+
+if TYPE_CHECKING:
+    from wheelkit.repair.repair import Step
 
 TOOL = "repair_wheel"
 
@@ -48,7 +53,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="SONAMEs not to graft, as in libfoo.so.*; may be repeated",
     )
     parser.add_argument(
-        "--policy",
+        "--settings",
         type=Path,
         metavar="FILE",
         help="the TOML file with [tool.wheelkit]: exclude, preloaded, layouts (default: "
@@ -63,18 +68,24 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return chosen
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Repair one wheel and report."""
+def main(arguments: list[str] | None = None, steps: Sequence[Step] | None = None) -> int:
+    """Repair one wheel and report; `steps` are those of a project, if it has its own."""
     chosen = parse(arguments)
     # Only now, so that --help works and a missing dependency is reported as such.
-    from wheelkit.repair.repair import Wish, repair, summary
+    from wheelkit.repair.options import RepairOptions
+    from wheelkit.repair.repair import STEPS, repair, summary
     from wheelkit.wheel import platforms
 
-    plat = platforms.wanted(None if chosen.plat == "auto" else chosen.plat)
-    exclude = tuple(chosen.exclude)
-    wish = Wish(chosen.wheel, chosen.destination, plat, exclude, chosen.strategy, chosen.policy)
+    options = RepairOptions(
+        wheel=chosen.wheel,
+        destination=chosen.destination,
+        plat=platforms.wanted(None if chosen.plat == "auto" else chosen.plat),
+        exclude=tuple(chosen.exclude),
+        strategy=chosen.strategy,
+        settings_file=chosen.settings,
+    )
     try:
-        repaired = repair(wish)
+        repaired = repair(options, steps or STEPS)
     except FaultyError as error:
         return conclude(TOOL, [Outcome(chosen.wheel, error.faults)], chosen.report)
     status = conclude(TOOL, [Outcome(repaired.path, ())], chosen.report)

@@ -81,13 +81,13 @@ def write(wheel: Path, cuda_home: Path | None, image: str | None) -> None:
     from wheelkit.wheel import archive, reading
 
     version, parts = sbom.toolkit(cuda_home) if cuda_home else (None, {})
-    around = sbom.Surroundings(version, parts, image, system())
+    environment = sbom.BuildEnvironment(version, parts, image, system())
     with tempfile.TemporaryDirectory(prefix=".wheelkit-sbom-", dir=wheel.parent) as folder:
         given = reading.read_wheel(wheel, Path(folder) / "wheel")
         reading.refuse([*record.faults(given), *given.unreadable, *signed(given)])
         path = given.archive.metadata(NAME)
         path.parent.mkdir(exist_ok=True)
-        text = json.dumps(sbom.document(given, around), indent=1, ensure_ascii=False)
+        text = json.dumps(sbom.document(given, environment), indent=1, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
         # The members keep the date that the repair gave them.
         result = Path(folder) / wheel.name

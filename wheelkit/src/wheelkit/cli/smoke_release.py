@@ -33,7 +33,7 @@ class Trial:
     image: TestImage | None
 
     def title(self, name: str) -> str:
-        """Return what a person is told of it."""
+        """Return the trial in words."""
         return f"{self.file} on CPython {self.version}, {name}"
 
 
@@ -107,7 +107,7 @@ def as_options(files: dict[str, str]) -> Iterator[str]:
 
 
 def run_all(todo: list[Trial], asked: argparse.Namespace) -> list[tuple[str, int]]:
-    """Run every trial, whatever the others come to; return each one's title and status."""
+    """Run every trial, also after one has failed; return the title and status of each."""
     results = []
     for trial in todo:
         title = trial.title(trial.image.name if trial.image else "this machine")

@@ -12,7 +12,7 @@ from wheelkit.target.report import FaultyError, Status
 
 HEADER = ("file", "sha256", "verified", "on the CPU in", "on a GPU")
 NO_RUNNER = (
-    "**No GPU runner is named** (the repository variable `GPU_RUNNERS`), so that nothing ran on a "
+    "**No GPU runner is named** (`--places`), so that nothing ran on a "
     "GPU, and a tag would not be published."
 )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from wheelkit.target.report import Outcome, conclude
 
 if TYPE_CHECKING:
-    from wheelkit.checks.verify import Order, Verdict
+    from wheelkit.checks.verify import Verdict, VerifyOptions
 
 TOOL = "verify_wheel"
 
@@ -64,13 +64,13 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
-        "policy",
+        "settings",
         "What the wheel is declared to be. Each option replaces a key of [tool.wheelkit]; lists "
         "are separated by commas.",
     )
     add = group.add_argument
     add(
-        "--policy",
+        "--settings",
         type=Path,
         metavar="FILE",
         help="the TOML file with [tool.wheelkit] (default: ./pyproject.toml, for wheels of the "
@@ -95,17 +95,17 @@ def _add_trials(parser: argparse.ArgumentParser) -> None:
     add("--ways", type=_words, metavar="NAMES", help="as in venv,user,prefix,root,target")
 
 
-def order(chosen: argparse.Namespace) -> Order:
+def options_of(chosen: argparse.Namespace) -> VerifyOptions:
     """Return what the command line asks for."""
-    from wheelkit.checks.verify import Order
+    from wheelkit.checks.verify import VerifyOptions
     from wheelkit.install import trial
     from wheelkit.wheel import platforms
 
     options = {name: getattr(chosen, name) for name in SETTINGS}
-    return Order(
+    return VerifyOptions(
         plat=platforms.wanted(chosen.plat),
         layouts=chosen.layouts,
-        policy=chosen.policy,
+        settings_file=chosen.settings,
         options={**options, "layouts": chosen.for_layouts},
         trials=trial.chosen(chosen.pythons, chosen.installers, chosen.ways),
     )
@@ -128,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     from wheelkit.checks import summary
     from wheelkit.checks.verify import verify
 
-    wanted = order(chosen)
+    wanted = options_of(chosen)
     verdicts = [verify(wheel, wanted) for wheel in chosen.wheels]
     status = conclude(TOOL, [outcome(verdict) for verdict in verdicts], chosen.report)
     print(summary.text(verdicts))

@@ -35,7 +35,7 @@ CHILD = str(load_library.__file__)
 
 
 @dataclass(frozen=True)
-class Choice:
+class TrialOptions:
     """What to install with; None for everything that there is.
 
     `preloaded` are SONAMEs that the package loads before its libraries.
@@ -59,8 +59,8 @@ def chosen(
     versions: tuple[str, ...] | None,
     names: tuple[str, ...] | None,
     layouts: tuple[str, ...] | None,
-) -> Choice:
-    """Return the choice of a caller.
+) -> TrialOptions:
+    """Return the options of a caller.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def chosen(
         for name in given or ():
             if name not in every:
                 raise MisusedError(f"{option}: no {name!r}; expected {', '.join(sorted(every))}")
-    return Choice(versions, names, layouts)
+    return TrialOptions(versions, names, layouts)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Undone:
+class Omissions:
     """What could not be done: for something that this machine lacks, or that was waived.
 
     A library is waived that needs one which the project declares not to be in the wheel.
@@ -118,7 +118,7 @@ class Installed:
         return self.site.venv if self.way.in_venv else str(self.site.python.path)
 
 
-def faults(wheel: Wheel, choice: Choice, results: list[Result]) -> Iterator[Fault]:
+def faults(wheel: Wheel, options: TrialOptions, results: list[Result]) -> Iterator[Fault]:
     """Install the wheel in every chosen way and load each of its libraries there.
 
     The matrix is appended to `results`.
@@ -133,29 +133,29 @@ def faults(wheel: Wheel, choice: Choice, results: list[Result]) -> Iterator[Faul
     with tempfile.TemporaryDirectory() as folder:
         # Resolved, because the loader reports real paths.
         scratch = Path(folder).resolve()
-        for python in fitting(wheel, choice):
-            for number, way in enumerate(choice.ways_for(python)):
+        for python in fitting(wheel, options):
+            for number, way in enumerate(options.ways_for(python)):
                 cell = (python.name, way.installer, way.layout)
                 progress.show(f"{wheel.archive.path.name}: {' '.join(cell)}")
                 site = Site(python, scratch / f"{python.name}-{number}", scratch / "tools")
-                undone = Undone()
-                found = list(_try(wheel, site, way, choice, undone))
+                omissions = Omissions()
+                found = list(_try(wheel, site, way, options, omissions))
                 # A large wheel in every way would fill the disk.
                 shutil.rmtree(site.root, ignore_errors=True)
-                results.append(Result(*cell, _word(found, undone)))
-                lacking += undone.lacking
+                results.append(Result(*cell, _word(found, omissions)))
+                lacking += omissions.lacking
                 yield from found
     if lacking:
         raise LackingError("; ".join(dict.fromkeys(lacking)))
 
 
-def _word(found: list[Fault], undone: Undone) -> str:
+def _word(found: list[Fault], omissions: Omissions) -> str:
     parts = sorted({fault.id for fault in found})
-    parts += [f"not done: {text}" for text in undone.lacking]
-    return ", ".join([*(parts or ["ok"]), *dict.fromkeys(undone.waived)])
+    parts += [f"not done: {text}" for text in omissions.lacking]
+    return ", ".join([*(parts or ["ok"]), *dict.fromkeys(omissions.waived)])
 
 
-def fitting(wheel: Wheel, choice: Choice) -> list[Python]:
+def fitting(wheel: Wheel, options: TrialOptions) -> list[Python]:
     """Return the interpreters that the wheel is for.
 
     Raises
@@ -164,7 +164,7 @@ def fitting(wheel: Wheel, choice: Choice) -> list[Python]:
         There is none, or one that was asked for is not among them.
     """
     every = [p for p in pythons.found() if not p.tags.isdisjoint(wheel.identity.tags)]
-    wanted = choice.pythons or tuple(dict.fromkeys(python.version for python in every))
+    wanted = options.pythons or tuple(dict.fromkeys(python.version for python in every))
     here = {python.version for python in every}
     if missing := [version for version in wanted if version not in here] or not every:
         asked = f" {', '.join(missing)}" if isinstance(missing, list) else ""
@@ -174,14 +174,16 @@ def fitting(wheel: Wheel, choice: Choice) -> list[Python]:
     return [python for python in every if python.version in wanted]
 
 
-def _try(wheel: Wheel, site: Site, way: Way, choice: Choice, undone: Undone) -> Iterator[Fault]:
-    """Go one way; what the machine lacks for it is appended to `undone`."""
+def _try(
+    wheel: Wheel, site: Site, way: Way, options: TrialOptions, omissions: Omissions
+) -> Iterator[Fault]:
+    """Go one way; what the machine lacks for it is appended to `omissions`."""
     try:
         installers.prepare(way, site)
         before = entries(site.root)
         answer = installers.install(way, site, wheel.archive.path)
     except LackingError as error:
-        undone.lacking.append(str(error))
+        omissions.lacking.append(str(error))
         return
     if answer.returncode != 0:
         found = f"{_named(site, way)}: {pinned_tools.last_words(answer)}"
@@ -191,7 +193,7 @@ def _try(wheel: Wheel, site: Site, way: Way, choice: Choice, undone: Undone) -> 
         return
     installed = Installed(wheel, site, way, find(wheel, site.root, before))
     yield from misplaced(installed)
-    yield from _loading(installed, choice, undone)
+    yield from _loading(installed, options, omissions)
     if way.removable:
         yield from _uninstall(installed, before)
 
@@ -206,7 +208,7 @@ def entries(root: Path) -> frozenset[str]:
 
 
 def find(wheel: Wheel, root: Path, before: frozenset[str]) -> dict[str, Path]:
-    """Find where each member was installed: no table of layouts is believed here.
+    """Find where each member was installed, without using the table of layouts.
 
     It is the new file with the member's path below its scheme at the end and, for machine code,
     the member's bytes; installers may rewrite scripts.
@@ -217,7 +219,7 @@ def find(wheel: Wheel, root: Path, before: frozenset[str]) -> dict[str, Path]:
             by_name[path.name].append(path)
     paths: dict[str, Path] = {}
     for member in wheel.archive.members:
-        tail = f"/{wheel.place(member).path}"
+        tail = f"/{wheel.scheme_path(member).path}"
         for path in by_name[posixpath.basename(member)]:
             if str(path).endswith(tail) and _same(wheel, member, path):
                 paths[member] = path
@@ -241,19 +243,21 @@ def misplaced(installed: Installed) -> Iterator[Fault]:
     for member in missing:
         found = f"nothing at its place ({_named(installed.site, installed.way)})"
         remedy = "see whether two schemes of the wheel share a directory"
-        yield Fault("not-installed", member, found, wheel.place(member).path, remedy)
+        yield Fault("not-installed", member, found, wheel.scheme_path(member).path, remedy)
 
 
-def _loading(installed: Installed, choice: Choice, undone: Undone) -> Iterator[Fault]:
+def _loading(installed: Installed, options: TrialOptions, omissions: Omissions) -> Iterator[Fault]:
     host = elf.read(installed.site.python.path)
     for member, file in installed.wheel.elves.items():
         # Programs are no libraries, and code of another machine is data here.
         loadable = not file.is_program and host is not None and file.machine == host.machine
         if loadable and member in installed.paths:
-            yield from _load(installed, member, choice, undone)
+            yield from _load(installed, member, options, omissions)
 
 
-def _load(installed: Installed, member: str, choice: Choice, undone: Undone) -> Iterator[Fault]:
+def _load(
+    installed: Installed, member: str, options: TrialOptions, omissions: Omissions
+) -> Iterator[Fault]:
     child = [installed.python, "-I", CHILD, str(installed.paths[member])]
     answer = subprocess.run(child, env={}, capture_output=True, text=True, check=False)
     where = _named(installed.site, installed.way)
@@ -268,12 +272,12 @@ def _load(installed: Installed, member: str, choice: Choice, undone: Undone) -> 
         return
     absent = result["error"].partition(":")[0]
     waived = any(fnmatchcase(absent, pattern) for pattern in installed.wheel.excluded)
-    if waived or absent in choice.preloaded:
-        undone.waived.append(f"{posixpath.basename(member)} not loaded without {absent}")
+    if waived or absent in options.preloaded:
+        omissions.waived.append(f"{posixpath.basename(member)} not loaded without {absent}")
         return
     if installed.wheel.is_system(absent):
         name = posixpath.basename(member)
-        undone.lacking.append(f"{absent}, which {name} needs, is not installed here")
+        omissions.lacking.append(f"{absent}, which {name} needs, is not installed here")
         return
     expected = "loads in a fresh process with an empty environment"
     remedy = f"if a library was not found, {REPAIR}; else see the loader's message"

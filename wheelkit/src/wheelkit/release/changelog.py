@@ -8,7 +8,7 @@ import re
 from wheelkit.target.report import Fault, FaultyError
 
 HEADING = re.compile(r"^## \[(?P<version>[^\]\n]+)\](?: - (?P<date>\S+))?[ \t]*$", re.M)
-REMEDY = "give the changes of [Unreleased] a heading of their own, as RELEASING.md says"
+REMEDY = "give the changes of [Unreleased] a heading of their own, with a date"
 
 
 def section(text: str, version: str) -> str:

@@ -43,7 +43,7 @@ def application(packages: Path) -> Application:
 
     app: Application = pypiserver.app(
         roots=[packages],
-        # "." stands for: no password for any of no actions.
+        # pypiserver reads "." as: there is no file of passwords. No action needs one.
         password_file=".",  # noqa: S106
         authenticate=[],
         hash_algo="sha256",

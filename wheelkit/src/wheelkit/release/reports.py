@@ -18,7 +18,7 @@ Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Demand:
+class RequiredRuns:
     """Where the kernels of every wheel must have run: a kind of device, and the named places."""
 
     device: str
@@ -61,18 +61,18 @@ def _entry(content: Any) -> Entry:
 
 
 def faults_of(
-    entries: Sequence[Entry], hashes: Mapping[str, str], demand: Demand
+    entries: Sequence[Entry], hashes: Mapping[str, str], required: RequiredRuns
 ) -> Iterator[Fault]:
-    """Find what is red, what is for other bytes, and what was never shown."""
-    if not demand.places:
-        remedy = "set the repository variable GPU_RUNNERS; see RELEASING.md"
-        expected = f"a runner on which {demand.device} is tried"
-        yield Fault("no-place", demand.device, "none is named", expected, remedy)
+    """Find reports with faults, reports on other bytes, and what no report shows."""
+    if not required.places:
+        remedy = "name the runners, in --places; a project has them in a variable of its repository"
+        expected = f"a runner on which {required.device} is tried"
+        yield Fault("no-place", required.device, "none is named", expected, remedy)
     for entry in entries:
         yield from _entry_faults(entry, hashes)
     for name, sha256 in hashes.items():
         own = [entry for entry in entries if entry["ok"] and entry["wheel"]["sha256"] == sha256]
-        yield from _gaps(name, own, demand)
+        yield from _gaps(name, own, required)
 
 
 def _entry_faults(entry: Entry, hashes: Mapping[str, str]) -> Iterator[Fault]:
@@ -84,10 +84,10 @@ def _entry_faults(entry: Entry, hashes: Mapping[str, str]) -> Iterator[Fault]:
     if not entry["ok"] or entry["faults"]:
         ids = sorted({str(fault.get("id")) for fault in entry["faults"]})
         found = ", ".join(ids) or str(entry.get("lacking", "not ok"))
-        yield Fault("report-red", title, found, "no faults", "mend what the report names")
+        yield Fault("report-red", title, found, "no faults", "correct what the report names")
 
 
-def _gaps(name: str, entries: Sequence[Entry], demand: Demand) -> Iterator[Fault]:
+def _gaps(name: str, entries: Sequence[Entry], required: RequiredRuns) -> Iterator[Fault]:
     """Find what no green report says of one file."""
     if name.endswith(".whl") and not any(entry["tool"] == VERIFIED for entry in entries):
         expected = f"a green report of {VERIFIED} for its hash"
@@ -98,11 +98,11 @@ def _gaps(name: str, entries: Sequence[Entry], demand: Demand) -> Iterator[Fault
         yield Fault("not-run-on-cpu", name, "none", expected, AGAIN)
     if not name.endswith(".whl"):
         return
-    for place in demand.places:
-        there = [r for r in runs if r.get("place") == place and device_of(r) == demand.device]
-        expected = f"a green report of kernels that ran on {demand.device}, from {place}"
+    for place in required.places:
+        there = [r for r in runs if r.get("place") == place and device_of(r) == required.device]
+        expected = f"a green report of kernels that ran on {required.device}, from {place}"
         if not there:
-            yield Fault(f"not-run-on-{demand.device}", name, "none", expected, AGAIN)
+            yield Fault(f"not-run-on-{required.device}", name, "none", expected, AGAIN)
         elif not any(kernels_of(run) for run in there):
             yield Fault("no-kernels-run", name, "a report with no kernels", expected, AGAIN)
 

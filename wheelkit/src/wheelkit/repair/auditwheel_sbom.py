@@ -1,4 +1,4 @@
-"""Keeping auditwheel's software bill of materials true: it names the wheel's file and its grafts.
+"""Correcting auditwheel's bill of materials, which names the file of the wheel and its grafts.
 
 auditwheel writes it anew whenever it grafts something that a package of the system owns: what an
 earlier run had listed is lost then. And it leaves the old file name in it when nothing is new.

@@ -42,7 +42,7 @@ def colocated(wheel: Wheel) -> tuple[str, ...]:
     return tuple(
         member
         for member in sorted(wheel.elves)
-        if wheel.place(member).displaced
+        if wheel.scheme_path(member).displaced
         and posixpath.basename(posixpath.dirname(member)) == DIRECTORY
         and _has_hash(posixpath.basename(member))
     )
@@ -55,7 +55,7 @@ def _has_hash(name: str) -> bool:
 
 def _copies(wheel: Wheel, grafted: dict[str, str]) -> Iterator[tuple[str, str]]:
     for member, file in wheel.elves.items():
-        if wheel.place(member).displaced:
+        if wheel.scheme_path(member).displaced:
             missing = (n for n in file.needed if not nearest(wheel, member, n, wheel.elves))
             for name in _reached(wheel, grafted, missing):
                 yield posixpath.join(graft_directory(member), name), grafted[name]
@@ -78,7 +78,7 @@ def _removals(wheel: Wheel, grafted: dict[str, str], copied: set[str]) -> tuple[
     others = (
         name
         for member, file in wheel.elves.items()
-        if not wheel.place(member).displaced and member not in copied
+        if not wheel.scheme_path(member).displaced and member not in copied
         for name in file.needed
     )
     fixed = {grafted[name] for name in _reached(wheel, grafted, others)}

@@ -106,7 +106,7 @@ def _rank(directory: str, ranks: list[str]) -> int:
 
 
 def _same_scheme(wheel: Wheel, member: str, path: str) -> bool:
-    return wheel.place(member).root == wheel.place(path).root
+    return wheel.scheme_path(member).root == wheel.scheme_path(path).root
 
 
 def far(wheel: Wheel, member: str, after: Mapping[str, Elf]) -> Iterator[tuple[str, str]]:

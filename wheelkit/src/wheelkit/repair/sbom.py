@@ -24,7 +24,7 @@ Component = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class BuildEnvironment:
     """What the wheel was built with, as far as the wheel itself does not say.
 
     `toolkit` is the version of the CUDA toolkit and `parts` the packages that it was made of, each
@@ -56,7 +56,7 @@ def toolkit(home: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
         ) from None
 
 
-def document(wheel: Wheel, around: Surroundings) -> dict[str, Any]:
+def document(wheel: Wheel, environment: BuildEnvironment) -> dict[str, Any]:
     """Return the bill of materials of a wheel."""
     identity = wheel.identity
     itself = {
@@ -65,7 +65,7 @@ def document(wheel: Wheel, around: Surroundings) -> dict[str, Any]:
         "purl": f"pkg:pypi/{identity.name}@{identity.version}",
     }
     inside = [_graft(wheel, member) for member in wheel.elves if is_graft(member)]
-    outside = [*_tools(around), *_compilers(wheel)]
+    outside = [*_tools(environment), *_compilers(wheel)]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
         "bomFormat": "CycloneDX",
@@ -97,22 +97,25 @@ def _graft(wheel: Wheel, member: str) -> Component:
     }
 
 
-def _tools(around: Surroundings) -> Iterator[Component]:
+def _tools(environment: BuildEnvironment) -> Iterator[Component]:
     """Return what was used and is not distributed: CycloneDX says ``excluded`` of it."""
-    if around.toolkit:
-        yield {**_component("application", "CUDA toolkit", around.toolkit), "scope": "excluded"}
-    for name, pin in sorted(around.parts.items()):
+    if environment.toolkit:
+        yield {
+            **_component("application", "CUDA toolkit", environment.toolkit),
+            "scope": "excluded",
+        }
+    for name, pin in sorted(environment.parts.items()):
         yield {
             **_component("application", name, pin["version"]),
             "scope": "excluded",
             "purl": f"pkg:pypi/{name}@{pin['version']}",
             "hashes": [{"alg": "SHA-256", "content": pin["sha256"]}],
         }
-    if around.image:
-        name, at, digest = around.image.partition("@")
+    if environment.image:
+        name, at, digest = environment.image.partition("@")
         yield {**_component("container", name, digest if at else ""), "scope": "excluded"}
-    elif around.system:
-        yield {**_component("operating-system", around.system), "scope": "excluded"}
+    elif environment.system:
+        yield {**_component("operating-system", environment.system), "scope": "excluded"}
 
 
 def _compilers(wheel: Wheel) -> Iterator[Component]:

@@ -25,7 +25,7 @@ PROGRAMS = Path(__file__).resolve().parent
 
 Command = List[Union[str, Path]]
 # The distribution must find its modules and libraries without these.
-CRUTCHES = frozenset({"LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME"})
+SEARCH_VARIABLES = frozenset({"LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME"})
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -70,7 +70,7 @@ def built(python: Path, distribution: Path, folder: Path) -> Path | None:
 
 
 def smoke(python: Path, wheel: Path, asked: argparse.Namespace, report: Path) -> int:
-    """Install the wheel and run the smoke test far from any sources; return its status."""
+    """Install the wheel and run the smoke test outside of the sources; return its status."""
     install: Command = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
     if subprocess.run([*install, wheel], check=False, stdout=sys.stderr).returncode:
         return Status.FAULTY
@@ -80,7 +80,7 @@ def smoke(python: Path, wheel: Path, asked: argparse.Namespace, report: Path) ->
     if wheel != asked.distribution.resolve():
         # Built from the sources a moment ago, and not repaired.
         command.append("--built-here")
-    clean = {name: value for name, value in os.environ.items() if name not in CRUTCHES}
+    clean = {name: value for name, value in os.environ.items() if name not in SEARCH_VARIABLES}
     return subprocess.run(command, check=False, cwd=str(python.parent), env=clean).returncode
 
 

@@ -1,4 +1,4 @@
-"""The CUDA device code in a file, read from its bytes: what a manifest says is not believed.
+"""The CUDA device code in a file, read from its bytes and not from any list of it.
 
 Device code is machine code (SASS) for one architecture or PTX for a virtual one. It is found as
 cubins (ELF files for CUDA), as PTX text, and in fatbins, the containers that nvcc embeds, where

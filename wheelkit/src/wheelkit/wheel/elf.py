@@ -61,7 +61,7 @@ def read(path: Path) -> Elf | None:
         try:
             return _dynamic(ELFFile(stream))
         except Exception as error:
-            # The parser raises whatever a malformed file makes it stumble upon.
+            # A malformed file can make the parser raise any exception.
             raise UnreadableElfError(f"{type(error).__name__}: {error}") from error
 
 

@@ -139,7 +139,7 @@ def _read(path: Path) -> Shape:
             headers = [segment.header for segment in file.iter_segments()]
             return _shape(headers, list(file.iter_sections()), content)
         except Exception as error:
-            # The parser raises whatever a malformed file makes it stumble upon.
+            # A malformed file can make the parser raise any exception.
             raise UnreadableElfError(f"{type(error).__name__}: {error}") from error
 
 

@@ -32,7 +32,7 @@ class Clash(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Place:
+class SchemePath:
     """The scheme of a member, the archive directory that is its root, and the path below it."""
 
     scheme: str
@@ -50,7 +50,7 @@ class Place:
         return self.path.partition("/")[0]
 
 
-def place(member: str, *, root_scheme: str = "platlib") -> Place:
+def scheme_path(member: str, *, root_scheme: str = "platlib") -> SchemePath:
     """Return where `member` (a file or a directory) belongs.
 
     Parameters
@@ -63,9 +63,9 @@ def place(member: str, *, root_scheme: str = "platlib") -> Place:
     """
     top, _, rest = member.partition("/")
     if not top.endswith(".data"):
-        return Place(root_scheme, "", member)
+        return SchemePath(root_scheme, "", member)
     scheme, _, path = rest.partition("/")
-    return Place(scheme, f"{top}/{scheme}", path)
+    return SchemePath(scheme, f"{top}/{scheme}", path)
 
 
 # -------------------------------------------------------------------------------------- layouts
@@ -240,16 +240,16 @@ class Installation:
         """Return the path by which `member`, a file or a directory, is opened."""
         if self.layout.unpacked:
             return member
-        where = place(member, root_scheme=root_scheme)
+        where = scheme_path(member, root_scheme=root_scheme)
         return posixpath.normpath(posixpath.join(self.directories[where.scheme], where.path))
 
     def places(self, members: Iterable[str], root_scheme: str) -> dict[str, str]:
         """Return the path of each member that is installed; some installers lose members."""
-        every = {member: place(member, root_scheme=root_scheme) for member in members}
+        every = {member: scheme_path(member, root_scheme=root_scheme) for member in members}
         lost = self._lost(every)
         return {member: self.path(member, root_scheme) for member in every if member not in lost}
 
-    def _lost(self, every: Mapping[str, Place]) -> set[str]:
+    def _lost(self, every: Mapping[str, SchemePath]) -> set[str]:
         if self.layout.clash is Clash.MERGED:
             return set()
         data = {m: where.top for m, where in every.items() if where.scheme == "data"}
@@ -266,7 +266,7 @@ class Installation:
         """Return every directory that is a symbolic link, and the directory it stands for."""
         if self.layout.linked_to is None:
             return {}
-        data = (place(member, root_scheme=root_scheme) for member in members)
+        data = (scheme_path(member, root_scheme=root_scheme) for member in members)
         tops = {where.top for where in data if where.scheme == "data" and "/" in where.path}
         # A directory that holds the packages themselves is not moved.
         tops -= {directory.partition("/")[0] for directory in self.directories.values()}

@@ -34,9 +34,9 @@ class Wheel:
     installed: dict[str, str]
     excluded: tuple[str, ...] = ()
 
-    def place(self, member: str) -> layouts.Place:
+    def scheme_path(self, member: str) -> layouts.SchemePath:
         """Return the scheme of a member and its path there."""
-        return layouts.place(member, root_scheme=self.root_scheme)
+        return layouts.scheme_path(member, root_scheme=self.root_scheme)
 
     def installed_for(self, python: str) -> Wheel:
         """Return the wheel with the installed paths of another version of Python."""

@@ -23,7 +23,7 @@ TABLE = "[tool.wheelkit]"
 
 @dataclass(frozen=True)
 class Settings:
-    """The declared policy of a wheel; None where nothing was declared and so nothing is checked.
+    """What is declared of a wheel; None where nothing was declared and so nothing is checked.
 
     Attributes
     ----------

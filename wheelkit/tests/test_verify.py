@@ -687,7 +687,7 @@ def test_what_we_repair_installs_loads_and_uninstalls_in_every_way(
     assert faults(path, *HERE_ALONE) == []
     result = json.loads((tmp_path / "out" / "report.json").read_text())
     cells = {(cell["installer"], cell["layout"]): cell["result"] for cell in result["trials"]}
-    ways = trial.Choice().ways_for(HERE)
+    ways = trial.TrialOptions().ways_for(HERE)
     assert cells == {(way.installer, way.layout): "ok" for way in ways}
     matrix = [line.split() for line in capsys.readouterr().out.splitlines()[-len(cells) :]]
     assert {(row[-3], row[-2]) for row in matrix} == set(cells)
@@ -764,7 +764,7 @@ def test_each_way_to_fail_when_installed_is_found_out(
     monkeypatch.setenv("LD_LIBRARY_PATH", str(elsewhere))
     opened = read_wheel(wheel(tmp_path / "in", {**GOOD, **wrong}), tmp_path / "read")
     results: list[trial.Result] = []
-    choice = trial.Choice(installers=("pip",), ways=("venv", "target"))
+    choice = trial.TrialOptions(installers=("pip",), ways=("venv", "target"))
     found = {(fault.id, fault.file) for fault in trial.faults(opened, choice, results)}
     assert found == {
         ("load-crashed", "tiny/crash.so"),
@@ -784,7 +784,7 @@ def test_a_wheel_that_pip_refuses_is_a_fault(tmp_path: Path) -> None:
     opened = read_wheel(
         wheel(tmp_path / "in", GOOD, metadata={"METADATA": text}), tmp_path / "read"
     )
-    choice = trial.Choice(installers=("pip",), ways=("venv",))
+    choice = trial.TrialOptions(installers=("pip",), ways=("venv",))
     found = list(trial.faults(opened, choice, []))
     assert [fault.id for fault in found] == ["install-failed"]
     assert "requires a different Python" in found[0].found
@@ -795,7 +795,7 @@ def test_what_the_system_lacks_is_no_fault(tmp_path: Path) -> None:
     # Promised by the platform tag, and never installed: it is the driver.
     driven = library("driven.so", "libnvidia-ml.so.1")
     opened = read_wheel(wheel(tmp_path / "in", {"tiny/driven.so": driven}), tmp_path / "read")
-    choice = trial.Choice(installers=("pip",), ways=("venv",))
+    choice = trial.TrialOptions(installers=("pip",), ways=("venv",))
     results: list[trial.Result] = []
     with pytest.raises(LackingError, match=r"libnvidia-ml\.so\.1"):
         list(trial.faults(opened, choice, results))
@@ -859,7 +859,7 @@ def test_an_unknown_way_is_wrong_usage(tmp_path: Path, option: tuple[str, str]) 
 
 def test_only_debians_python_is_installed_to_in_debians_ways() -> None:
     debian = dataclasses.replace(HERE, debian=True)
-    extra = set(trial.Choice().ways_for(debian)) - set(trial.Choice().ways_for(HERE))
+    extra = set(trial.TrialOptions().ways_for(debian)) - set(trial.TrialOptions().ways_for(HERE))
     assert {way.layout for way in extra} == {"root-deb"}
     assert isinstance(next(iter(extra)), Way)
 

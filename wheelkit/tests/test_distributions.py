@@ -13,7 +13,7 @@ def test_each_file_has_a_purpose() -> None:
         "a_b-1.0-cp37-cp37m-manylinux_2_17_x86_64.whl",
         "a_b-1.0-cp313-cp313t-manylinux_2_17_x86_64.whl",
     ]
-    found = {member.purpose: member.project for member in distributions.members(files)}
+    found = {member.purpose: member.project for member in distributions.parse_all(files)}
     assert found == {"source distribution": "a-b", "3.7": "a-b", "3.13t": "a-b"}
 
 
@@ -22,4 +22,4 @@ def test_each_file_has_a_purpose() -> None:
 )
 def test_another_name_is_a_fault(file: str, fault: str) -> None:
     with pytest.raises(FaultyError, match=fault):
-        distributions.members([file])
+        distributions.parse_all([file])

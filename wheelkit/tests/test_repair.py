@@ -280,7 +280,7 @@ def test_a_project_declares_what_stays_outside(
     declared = '[tool.wheelkit]\nexclude = ["libtinyrt.so.*"]\n'
     policy = tmp_path / "policy.toml"
     policy.write_text(declared)
-    path = repaired(tmp_path, PLAIN, "--policy", str(policy))
+    path = repaired(tmp_path, PLAIN, "--settings", str(policy))
     assert set(members(path)) == {*PLAIN, *METADATA}
     (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "Tiny"\n{declared}')
     monkeypatch.chdir(tmp_path)
@@ -294,7 +294,7 @@ def test_a_project_declares_what_stays_outside(
 
 def test_a_wrong_policy_is_wrong_usage(tmp_path: Path) -> None:
     path = wheel(tmp_path / "in", PLAIN, tag=LINUX)
-    assert repair(path, tmp_path / "out", "--policy", str(tmp_path / "none.toml")) == (
+    assert repair(path, tmp_path / "out", "--settings", str(tmp_path / "none.toml")) == (
         report.Status.MISUSED
     )
     assert not (tmp_path / "out").exists()
