@@ -24,11 +24,28 @@ def install(python: Path, *requirements: Path) -> None:
     LackingError
         pip could not install something, or what is installed does not fit together.
     """
-    pip: list[str | Path] = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    hashed = ["install", "--require-hashes", "--only-binary=:all:"]
     listed = [f"--requirement={file}" for file in requirements]
+    hashed = ["install", "--require-hashes", "--only-binary=:all:", *listed]
+    if subprocess.run([*pip(python), *hashed], check=False).returncode:
+        names = " and ".join(str(file.relative_to(PROJECT)) for file in requirements)
+        raise LackingError(f"pip could not install {names}; its messages are above")
+    install_folder(python)
+
+
+def install_folder(python: Path) -> None:
+    """Install wheelkit alone, where everything that it needs is there already.
+
+    Raises
+    ------
+    LackingError
+        pip could not, or what is installed does not fit together.
+    """
     alone = ["install", "--no-deps", "--no-build-isolation", WHEELKIT]
-    for arguments in ([*hashed, *listed], alone, ["check"]):
-        if subprocess.run([*pip, *arguments], check=False).returncode:
-            names = " and ".join(str(file.relative_to(PROJECT)) for file in requirements)
-            raise LackingError(f"pip could not install {names}, then wheelkit; see its messages")
+    for arguments in (alone, ["check"]):
+        if subprocess.run([*pip(python), *arguments], check=False).returncode:
+            raise LackingError(f"pip could not install {WHEELKIT}; its messages are above")
+
+
+def pip(python: Path) -> list[str | Path]:
+    """Return the beginning of a command of pip."""
+    return [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]

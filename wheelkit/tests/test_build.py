@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_the_repair_is_ours(
     assert build(tmp_path, monkeypatch) == Status.DONE
     identifier, _, repair = (tmp_path / "notes").read_text().strip().partition(" | ")
     assert identifier == "cp37-manylinux_x86_64"
-    assert repair.split()[2:] == ["bootstrap", "repair", "{wheel}", "{dest_dir}"]
+    assert shlex.split(repair)[2:] == ["bootstrap", "repair", "{wheel}", "{dest_dir}"]
     (wheel,) = (tmp_path / "dist").iterdir()
     assert capsys.readouterr().out.splitlines()[-1] == f"dist/{wheel.name}"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -38,12 +39,13 @@ def environment(version: str, wheelkit: Path) -> dict[str, str]:
     from wheelkit.containers.cibuildwheel import identifier
     from wheelkit.containers.engines import HOST
 
-    program = f"{HOST}{wheelkit.resolve()}/wheelkit/target bootstrap"
+    # A shell reads the command, and the path may have a space.
+    program = shlex.quote(f"{HOST}{wheelkit.resolve()}/wheelkit/target")
     return {
         **os.environ,
         "CIBW_BUILD": identifier(version),
         "CIBW_REPAIR_WHEEL_COMMAND_LINUX": (
-            f"{TOOLS_PYTHON} {program} repair {{wheel}} {{dest_dir}}"
+            f"{TOOLS_PYTHON} {program} bootstrap repair {{wheel}} {{dest_dir}}"
         ),
     }
 
