@@ -20,7 +20,7 @@ from pathlib import Path
 import standin_image
 from ledger import BUILD, PROJECT
 from wheelkit.base.cpythons import CPYTHONS, python_tag, tag_of
-from wheelkit.base.pinned_tools import last_words
+from wheelkit.base.programs import last_words
 from wheelkit.containers import engines, images
 from wheelkit.containers.cibuildwheel import (
     BUILDERS,

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import install_cuda
 import steps
-from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import PROJECT
+from wheelkit.base.cpythons import parse_version
+from wheelkit.install.pythons import find_python, make_venv, version_of
 from wheelkit.target.report import LackingError, MisusedError, Status, run
 
 # The repair grafts libcudart into the wheel; the build must not copy it in as well.

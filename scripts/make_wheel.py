@@ -19,8 +19,9 @@ from pathlib import Path
 import ledger
 import steps
 from build_wheels import check_compiler, cuda_home
-from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import BUILD, PROJECT, Product
+from wheelkit.base.cpythons import parse_version
+from wheelkit.install.pythons import find_python, make_venv, version_of
 from wheelkit.target.report import Status, run
 
 SCRIPTS = PROJECT / "scripts"

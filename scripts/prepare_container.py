@@ -11,11 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+# The first of ours: it offers the wheelkit of the checkout, because none is installed yet.
 import install_cuda
 import install_wheelkit
 from build_wheels import CMAKE_DEFINE
-from interpreters import make_venv
 from ledger import PROJECT
+from wheelkit.install.pythons import make_venv
 from wheelkit.target.report import Status, run
 
 # Where pyproject.toml looks for all this.

@@ -24,12 +24,12 @@ from pathlib import Path
 
 import standin_image
 from build_wheels import source_date
-from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import BUILD, PROJECT
 from release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
 from wheelkit.base import source_files
-from wheelkit.base.cpythons import tag_of
+from wheelkit.base.cpythons import parse_version, tag_of
 from wheelkit.containers import engines, images
+from wheelkit.install.pythons import find_python, make_venv, version_of
 from wheelkit.release.loopback_index import serving
 from wheelkit.target.report import MisusedError, Status, run, write_whole
 

@@ -18,9 +18,10 @@ from pathlib import Path
 import install_wheelkit
 import ledger
 import steps
-from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import BUILD, PROJECT, Product
 from make_wheel import CRUTCHES, Command
+from wheelkit.base.cpythons import parse_version
+from wheelkit.install.pythons import find_python, make_venv, version_of
 from wheelkit.target.report import LackingError, run
 
 # wheelkit and the scripts, but for those of the package's own interpreters, need these.

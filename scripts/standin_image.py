@@ -20,12 +20,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import interpreters
-from interpreters import parse_version
 from ledger import PROJECT
 from wheelkit.base import pinned_tools
-from wheelkit.base.cpythons import tag_of
+from wheelkit.base.cpythons import parse_version, tag_of
+from wheelkit.base.programs import last_words
 from wheelkit.containers.engines import Engine, find_engine, make_runnable
+from wheelkit.install import pythons
 from wheelkit.target.report import LackingError, Status, run
 
 NAME = "localhost/cyfes-standin"
@@ -83,7 +83,7 @@ def call(command: Command, what: str) -> str:
         )
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
-        raise LackingError(f"{what} failed: {pinned_tools.last_words(done)}")
+        raise LackingError(f"{what} failed: {last_words(done)}")
     return done.stdout
 
 
@@ -102,8 +102,8 @@ def find_interpreter(version: str) -> Interpreter:
     LackingError
         Neither this machine nor Debian has it.
     """
-    for python in interpreters.candidates(version):
-        if interpreters.version_of(python) == version and prefix_of(python) != SYSTEM:
+    for python in pythons.candidates(version):
+        if pythons.version_of(python) == version and prefix_of(python) != SYSTEM:
             return Interpreter(version, prefix_of(python))
     if version in UNSTABLE:
         return Interpreter(version, None)
@@ -242,7 +242,7 @@ def build(engine: Engine, versions: Sequence[str]) -> str:
         plat = ["--change", "ENV AUDITWHEEL_PLAT=manylinux2014_x86_64"]
         done = engine.run("import", *plat, archive, image)
     if done.returncode:
-        raise LackingError(f"{engine.name} cannot import an image: {pinned_tools.last_words(done)}")
+        raise LackingError(f"{engine.name} cannot import an image: {last_words(done)}")
     return image
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wheelkit.base.pinned_tools import last_words
+from wheelkit.base.programs import last_words
 from wheelkit.containers import engines
 
 # Each with the Debian package that has it.

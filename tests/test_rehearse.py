@@ -12,15 +12,15 @@ import sys
 import time
 from pathlib import Path
 
-import interpreters
 import pytest
 import rehearse
 import releases
 from release_plan import BUILD_AND_PROVE, HandOn, Job, Publish, Run, Take
+from wheelkit.install import pythons
 from wheelkit.target.report import MisusedError, Status, sha256
 
 SCRIPT = Path(rehearse.__file__)
-RUNNING = str(interpreters.version_of(Path(sys.executable)))
+RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 
 def proven(folder: Path, wheel: Path) -> releases.Release:

@@ -51,6 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr(run_tests, "requirements", lambda _: project.files)
     monkeypatch.setattr(run_tests, "make_venv", make_venv)
     monkeypatch.setattr("steps.run", project.run)
+    monkeypatch.setattr("install_wheelkit.install_folder", lambda _: None)
     return project
 
 

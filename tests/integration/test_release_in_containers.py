@@ -9,16 +9,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-import interpreters
 import pytest
 import releases
 import standin_image
 import test_smoke_release
 import tiny_wheels
 from wheelkit.containers import engines, images
+from wheelkit.install import pythons
 from wheelkit.target.report import Status
 
-RUNNING = str(interpreters.version_of(Path(sys.executable)))
+RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 
 @pytest.fixture(scope="module")

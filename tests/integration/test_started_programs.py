@@ -114,7 +114,6 @@ EXPRESSIONS = {
         f"{WHEELKIT}/containers/engines.py",
         "self.name",
     ): "one of ENGINES, which find_engine() has tried",
-    ("scripts/interpreters.py", "f'python{version}'"): "it says which interpreters it looked for",
     (
         f"{WHEELKIT}/containers/images.py",
         "engine.name",
@@ -122,13 +121,7 @@ EXPRESSIONS = {
     ("scripts/standin_image.py", "command[0]"): "it says how to install what is not there",
     ("scripts/standin_linker.py", "command[0]"): "within the stand-in image, which has it",
     (f"{WHEELKIT}/cli/smoke.py", "asked.python"): "an option: the Python that has the wheel",
-    (f"{WHEELKIT}/cli/smoke_release.py", "find_python(trial.version)"): "it has tried it",
-    (
-        f"{WHEELKIT}/containers/cibuildwheel.py",
-        "make_venv(Path(sys.executable), work / Path(builder.pins).stem)",
-    ): "an environment that was just made",
     (f"{WHEELKIT}/install/pythons.py", "f'python{version}'"): "it says which it looked for",
-    (f"{WHEELKIT}/install/pythons.py", "python"): "an interpreter that the caller has found",
     (f"{WHEELKIT}/install/installers.py", "site.python.path"): "an interpreter that was found",
     (f"{WHEELKIT}/install/installers.py", "site.venv"): "an environment that was just made",
     (f"{WHEELKIT}/install/pythons.py", "_candidates()"): "it passes over what does not run",
@@ -141,8 +134,8 @@ EXPRESSIONS = {
     ("tests/integration/test_wheelhouse.py", "builder[1]"): "an environment of a fixture",
     ("tests/integration/test_wheelhouse.py", "python"): "an environment of a fixture",
     ("tests/test_install_cuda.py", "python"): "the interpreter of the tests or one made by them",
-    ("tests/test_interpreters.py", "f'python{VERSION}'"): "written by the test",
-    ("tests/test_interpreters.py", "tmp_path"): "a folder, which is no program",
+    ("wheelkit/tests/test_find_python.py", "f'python{VERSION}'"): "written by the test",
+    ("wheelkit/tests/test_find_python.py", "tmp_path"): "a folder, which is no program",
     ("wheelkit/tests/test_rpath_list.py", "subprocess.run"): "it counts what wheelkit starts",
 }
 ADVICE = (

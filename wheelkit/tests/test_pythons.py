@@ -45,7 +45,7 @@ def test_its_tags_are_those_that_packaging_knows() -> None:
 def test_a_wheel_is_for_some_versions(
     monkeypatch: pytest.MonkeyPatch, version: str, tag: str, *, fits: bool
 ) -> None:
-    monkeypatch.setattr(pythons, "platform_tags", lambda: iter(["linux_x86_64"]))
+    monkeypatch.setattr("packaging.tags.platform_tags", lambda: iter(["linux_x86_64"]))
     named = identity.identify(f"tiny-1.0-{tag}.whl")
     python = Python(Path("python"), version, debian=False, pip=None)
     assert (not python.tags.isdisjoint(named.tags)) is fits

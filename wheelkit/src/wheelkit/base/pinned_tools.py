@@ -13,6 +13,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from wheelkit.base.programs import last_words
 from wheelkit.target.report import INSTALL, LackingError
 
 # Not resolved: the tools of a virtual environment lie beside the link to its interpreter.
@@ -111,9 +112,3 @@ def refuse_full_disk(answer: subprocess.CompletedProcess[str]) -> None:
         raise LackingError(
             f"{last_words(answer)}; make room, or set TMPDIR to a folder that has it"
         )
-
-
-def last_words(answer: subprocess.CompletedProcess[str]) -> str:
-    """Return the last thing that a tool said, which is why it failed."""
-    lines = (answer.stderr or answer.stdout).strip().splitlines()
-    return lines[-1].strip() if lines else f"exit status {answer.returncode}, without a word"

@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from wheelkit.base import pinned_tools
+from wheelkit.base.programs import last_words
 from wheelkit.target.report import Fault
 from wheelkit.wheel import platforms
 from wheelkit.wheel.reading import Wheel
@@ -62,7 +63,7 @@ def _show(wheel: Wheel, folder: Path) -> str:
     try:
         shown = json.loads(answer.stdout)
     except json.JSONDecodeError:
-        return pinned_tools.last_words(answer)
+        return last_words(answer)
     return str(shown.get("overall_tag") or shown.get("error"))
 
 
@@ -90,4 +91,4 @@ def _refusal(wheel: Wheel, tag: str, aside: list[str], folder: Path) -> str | No
     options = ("--plat", tag, "--only-plat", "--wheel-dir", str(folder / "certified"))
     leave = (f"--exclude={pattern}" for pattern in aside)
     answer = pinned_tools.auditwheel("repair", file, *options, *leave, folder=folder)
-    return None if answer.returncode == 0 else pinned_tools.last_words(answer)
+    return None if answer.returncode == 0 else last_words(answer)

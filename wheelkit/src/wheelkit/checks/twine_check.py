@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from wheelkit.base import pinned_tools
+from wheelkit.base.programs import last_words
 from wheelkit.checks import other_tools
 from wheelkit.target.report import Fault, LackingError
 from wheelkit.wheel.reading import Wheel
@@ -25,7 +25,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     text = _COLOUR.sub("", answer.stdout)
     _, error, message = " ".join(text.split()).partition("ERROR ")
     if not error:
-        raise LackingError(f"twine check failed: {pinned_tools.last_words(answer)}")
+        raise LackingError(f"twine check failed: {last_words(answer)}")
     file = f"{wheel.archive.dist_info}/METADATA"
     remedy = "correct the readme that pyproject.toml names, or the field"
     yield Fault("twine-check", file, message, "twine check passes", remedy)

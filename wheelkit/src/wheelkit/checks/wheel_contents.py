@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from wheelkit.base import pinned_tools
+from wheelkit.base.programs import last_words
 from wheelkit.checks import other_tools
 from wheelkit.target.report import Fault, LackingError
 from wheelkit.wheel.grafts import is_graft
@@ -30,7 +30,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     )
     findings = _findings(answer.stdout.splitlines())
     if answer.returncode != (1 if findings else 0):
-        raise LackingError(f"check-wheel-contents failed: {pinned_tools.last_words(answer)}")
+        raise LackingError(f"check-wheel-contents failed: {last_words(answer)}")
     for code, text, files in findings:
         own = [file for file in files if not is_graft(file)]
         if files and len(own) < LEAST_FILES.get(code, 1):

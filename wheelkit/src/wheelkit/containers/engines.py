@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from wheelkit.base.pinned_tools import last_words
+from wheelkit.base.programs import last_words
 from wheelkit.target.report import LackingError, MisusedError
 
 ENGINES = ("docker", "podman")

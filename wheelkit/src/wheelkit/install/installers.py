@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wheelkit.base import pinned_tools
+from wheelkit.base.programs import last_words
 from wheelkit.install.pythons import Python
 from wheelkit.target.report import INSTALL, LackingError
 
@@ -106,9 +107,7 @@ def prepare(way: Way, site: Site) -> None:
         check=False,
     )
     if made.returncode != 0:
-        raise LackingError(
-            f"{site.python.path} cannot make a venv: {pinned_tools.last_words(made)}"
-        )
+        raise LackingError(f"{site.python.path} cannot make a venv: {last_words(made)}")
 
 
 def install(way: Way, site: Site, wheel: Path) -> Answer:

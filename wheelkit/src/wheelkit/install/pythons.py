@@ -11,12 +11,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from packaging.tags import Tag, compatible_tags, cpython_tags, platform_tags
+from typing import TYPE_CHECKING
 
 from wheelkit.base.cpythons import CPYTHONS, numbers, tag_of
-from wheelkit.base.pinned_tools import last_words
+from wheelkit.base.programs import last_words
 from wheelkit.target.report import LackingError
+
+if TYPE_CHECKING:
+    from packaging.tags import Tag
 
 # Runs on any Python 3; the real path leads out of virtual environments and past shims.
 PROBE = """
@@ -69,13 +71,16 @@ class Python:
     @property
     def tags(self) -> frozenset[Tag]:
         """Every tag of a wheel that it can install."""
+        # Only here: the rest is used where nothing but the standard library is installed.
+        from packaging import tags
+
         version = numbers(self.version)
         interpreter, _, abi = tag_of(self.version).partition("-")
-        platforms = list(platform_tags())
+        platforms = list(tags.platform_tags())
         return frozenset(
             (
-                *cpython_tags(version, [abi], platforms),
-                *compatible_tags(version, interpreter, platforms),
+                *tags.cpython_tags(version, [abi], platforms),
+                *tags.compatible_tags(version, interpreter, platforms),
             )
         )
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from wheelkit.base import pinned_tools, progress
+from wheelkit.base import progress
+from wheelkit.base.programs import last_words
 from wheelkit.base.remedies import REPAIR
 from wheelkit.install import installers, pythons
 from wheelkit.install.installers import Site, Way
@@ -186,7 +187,7 @@ def _try(
         omissions.lacking.append(str(error))
         return
     if answer.returncode != 0:
-        found = f"{_named(site, way)}: {pinned_tools.last_words(answer)}"
+        found = f"{_named(site, way)}: {last_words(answer)}"
         expected = f"{way.installer} installs it for {site.python.name}"
         remedy = f"see the message of {way.installer}"
         yield Fault("install-failed", wheel.archive.path.name, found, expected, remedy)
@@ -262,7 +263,7 @@ def _load(
     answer = subprocess.run(child, env={}, capture_output=True, text=True, check=False)
     where = _named(installed.site, installed.way)
     if answer.returncode != 0:
-        found = f"{where}: {pinned_tools.last_words(answer)}"
+        found = f"{where}: {last_words(answer)}"
         expected = "loads without crashing"
         yield Fault("load-crashed", member, found, expected, "debug its constructors")
         return
@@ -318,7 +319,7 @@ def _uninstall(installed: Installed, before: frozenset[str]) -> Iterator[Fault]:
     answer = installers.uninstall(way, site, wheel.identity.name)
     left = sorted(entry for entry in entries(site.root) - before if _is_remnant(site, way, entry))
     if answer.returncode != 0 or left:
-        found = f"{_named(site, way)}: {', '.join(left) or pinned_tools.last_words(answer)}"
+        found = f"{_named(site, way)}: {', '.join(left) or last_words(answer)}"
         expected = f"{way.installer} uninstall leaves nothing"
         remedy = "list every file in RECORD, and write none at run time"
         yield Fault("left-behind", wheel.archive.path.name, found, expected, remedy)

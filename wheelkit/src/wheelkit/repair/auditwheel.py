@@ -7,6 +7,7 @@ import posixpath
 from collections.abc import Iterator
 
 from wheelkit.base import pinned_tools
+from wheelkit.base.programs import last_words
 from wheelkit.repair import auditwheel_sbom
 from wheelkit.repair.options import RepairedWheel, RepairOptions
 from wheelkit.target.report import Fault, FaultyError
@@ -63,7 +64,7 @@ def _graft(repaired: RepairedWheel) -> Wheel:
     if len(made) != 1:
         expected = "a wheel that auditwheel can repair"
         remedy = "see the message; LD_LIBRARY_PATH tells auditwheel where libraries are"
-        found = pinned_tools.last_words(answer)
+        found = last_words(answer)
         fault = Fault("auditwheel-refused", options.wheel.name, found, expected, remedy)
         raise FaultyError([fault])
     return read_wheel(made[0], folder / "grafted", given.excluded)

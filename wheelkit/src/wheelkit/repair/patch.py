@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from wheelkit.base import pinned_tools
+from wheelkit.base.programs import last_words
 from wheelkit.target.report import Fault, FaultyError
 from wheelkit.wheel import elf, integrity
 
@@ -65,5 +66,5 @@ class Patcher:
         pinned_tools.refuse_full_disk(answer)
         if answer.returncode != 0:
             remedy = "link the library again with an rpath, so that the string has room"
-            found, expected = pinned_tools.last_words(answer), "a file that patchelf can patch"
+            found, expected = last_words(answer), "a file that patchelf can patch"
             raise FaultyError([Fault("patchelf", member, found, expected, remedy)])
