@@ -12,7 +12,9 @@ import nox
 ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "requirements"
 SCRIPTS = ROOT / "scripts"
-TOOLS = SCRIPTS / "requirements.txt"
+WHEELKIT = ROOT / "wheelkit"
+# Everything that wheelkit needs, with the build back end of its own distribution.
+TOOLS = WHEELKIT / "src" / "wheelkit" / "requirements.txt"
 
 nox.options.sessions = ["lint", "wheel", "tests"]
 # An environment is made once; pip brings it up to date where pins have changed.
@@ -31,6 +33,16 @@ def step(session: nox.Session, title: str, *command: str | Path) -> None:
     session.run("python", SCRIPTS / "steps.py", "--quiet", title, "--", *command)
 
 
+def install_wheelkit(session: nox.Session, *files: Path) -> None:
+    """Install wheelkit from its folder, and requirements that hold everything that it needs.
+
+    pip compares no folder with a hash, so the requirements come first and the folder alone.
+    """
+    install(session, *files)
+    session.install("--no-deps", "--no-build-isolation", str(WHEELKIT))
+    session.run("python", "-m", "pip", "--quiet", "check")
+
+
 def sources(*patterns: str) -> list[str]:
     """Return the files that match; a pattern that matches nothing is a mistake here."""
     found = {pattern: sorted(map(str, ROOT.glob(pattern))) for pattern in patterns}
@@ -43,28 +55,28 @@ def sources(*patterns: str) -> list[str]:
 @nox.session
 def wheel(session: nox.Session) -> None:
     """Build, repair, verify and smoke-test wheels: -- --python 3.7 --python 3.10."""
-    install(session, TOOLS)
+    install_wheelkit(session, TOOLS)
     session.run("python", SCRIPTS / "make_wheel.py", *session.posargs)
 
 
 @nox.session(default=False)
 def wheelhouse(session: nox.Session) -> None:
     """Build the release wheels with cibuildwheel in a container: -- --python 3.7 --out DIR."""
-    install(session, TOOLS)
+    install_wheelkit(session, TOOLS)
     session.run("python", SCRIPTS / "build_wheelhouse.py", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Test the repaired wheel of this interpreter; arguments after -- go to pytest."""
-    install(session, TOOLS)
+    install_wheelkit(session, TOOLS)
     session.run("python", SCRIPTS / "run_tests.py", *session.posargs)
 
 
 @nox.session(default=False)
 def compat(session: nox.Session) -> None:
     """Test the wheels of other interpreters with the tests that run there: -- 3.7 3.13."""
-    install(session, TOOLS)
+    install_wheelkit(session, TOOLS)
     if not session.posargs:
         session.error("name the interpreters: nox -s compat -- 3.7 3.13")
     for version in session.posargs:
@@ -74,7 +86,7 @@ def compat(session: nox.Session) -> None:
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Build the documentation into build/docs; its own code blocks make its pictures."""
-    install(session, REQUIREMENTS / "docs.txt")
+    install_wheelkit(session, REQUIREMENTS / "docs.txt")
     session.run("python", SCRIPTS / "build_docs.py", *session.posargs)
 
 
@@ -123,7 +135,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Read the sources: style, types, Cython, C++ layout, shell and workflows."""
-    install(session, TOOLS, REQUIREMENTS / "lint.txt")
+    install(session, REQUIREMENTS / "lint.txt")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     step(session, "check the types", "mypy")
@@ -158,7 +170,7 @@ def lint_workflows(session: nox.Session) -> None:
 @nox.session(default=False)
 def rehearse(session: nox.Session) -> None:
     """Rehearse a release up to an index on loopback: -- --python 3.10 --containers."""
-    install(session, REQUIREMENTS / "rehearse.txt")
+    install_wheelkit(session, REQUIREMENTS / "rehearse.txt")
     session.run("python", SCRIPTS / "rehearse.py", *session.posargs)
 
 
@@ -168,18 +180,24 @@ def pins(session: nox.Session) -> None:
     install(session, REQUIREMENTS / "pins.txt")
     # The package's own environments serve every CPython, the developer's only newer ones.
     oldest = {"numpy": "3.7", "tests": "3.7"}
-    for name in ("nox", "release", "rehearse", "lint", "pins", "docs"):
+    for name in ("nox", "wheelkit", "rehearse", "lint", "pins", "docs"):
         oldest[name] = "3.10"
     oldest |= {"build": "3.7", "cibuildwheel": "3.11", "cibuildwheel-2": "3.11", "standin": "3.12"}
     # Of these only the files themselves are wanted.
-    alone = {"standin": ["--no-deps"]}
+    more = {"standin": ["--no-deps"]}
+    # These environments hold wheelkit with all of its extras.
+    for name in ("wheelkit", "rehearse", "lint", "docs"):
+        more[name] = [str(WHEELKIT / "pyproject.toml"), "--all-extras"]
+    # Part of the distribution, so that whoever has installed wheelkit can install by hash.
+    target = {"wheelkit": TOOLS}
     for name, python in oldest.items():
         session.run(
             *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
             # Each CPython gets the newest version that it can have.
             *("--no-annotate", "--upgrade", "--fork-strategy=requires-python"),
             f"--python-version={python}",
-            *alone.get(name, []),
-            *(f"requirements/{name}.in", f"--output-file=requirements/{name}.txt"),
+            f"requirements/{name}.in",
+            *more.get(name, []),
+            f"--output-file={target.get(name, REQUIREMENTS / f'{name}.txt')}",
             env={"UV_CUSTOM_COMPILE_COMMAND": "nox -s pins"},
         )

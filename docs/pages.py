@@ -1,7 +1,7 @@
 """Runs the code blocks of the documentation's pages, in order, each page in a folder of its own.
 
 A ``python`` block is executed; a ``console`` block's lines that begin with ``$`` are commands of
-``cyfes``, or run a script of the project. What a block prints is kept as ``1.txt``, ``2.txt`` and
+``cyfes`` or ``wheelkit``. What a block prints is kept as ``1.txt``, ``2.txt`` and
 so on beside the pictures that it writes, for the page to include. A page that begins with
 ``needs: NAME`` finds the files of that page in its folder.
 """
@@ -33,9 +33,6 @@ NOT_RUN = ("pip", "python3", ".")
 SILENCE = 5.0
 
 _FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 class Block(NamedTuple):
@@ -102,9 +99,6 @@ def run_page(
     for file in given.iterdir() if given else ():
         if file.suffix not in (".txt", ".svg", ".png"):
             shutil.copy(file, folder)
-    # The pages on the pipeline show what its scripts know.
-    if str(ROOT / "scripts") not in sys.path:
-        sys.path.append(str(ROOT / "scripts"))
     names: dict[str, Any] = {"__name__": "__main__"}
     blocks = blocks_of(page)
     for number, block in enumerate(blocks, 1):
@@ -175,12 +169,9 @@ def _run_console(body: str, _: dict[str, Any], where: str) -> str:
         program, *arguments = shlex.split(line[2:], comments=True)
         if program in NOT_RUN:
             continue
-        if program == "cyfes":
-            command = [sys.executable, "-m", "cyfes", *arguments]
-        elif program == "python" and arguments[0].startswith("scripts/"):
-            command = [sys.executable, str(ROOT / arguments[0]), *arguments[1:]]
-        else:
-            raise PageError(f"{where}: found {line!r}, expected a command of cyfes or a script")
+        if program not in ("cyfes", "wheelkit"):
+            raise PageError(f"{where}: found {line!r}, expected a command of cyfes or wheelkit")
+        command = [sys.executable, "-m", program, *arguments]
         done = subprocess.run(
             command, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

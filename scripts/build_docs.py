@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ledger import BUILD, PROJECT
 from run_tests import wheel_for
-from wheelkit.report import LackingError, run
+from wheelkit.target.report import LackingError, run
 
 # README's picture, and where the page makes it.
 PICTURE = PROJECT / "docs" / "readme.png"

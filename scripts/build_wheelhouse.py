@@ -17,28 +17,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import containers
 import standin_image
-from cibuildwheels import (
+from ledger import BUILD, PROJECT
+from wheelkit.base.cpythons import CPYTHONS, python_tag, tag_of
+from wheelkit.base.programs import last_words
+from wheelkit.containers import engines, images
+from wheelkit.containers.cibuildwheel import (
     BUILDERS,
-    WORK,
     Builder,
-    BuildError,
+    WheelBuildError,
     build_wheels,
     check_python,
     environment,
     pinned_image,
 )
-from containers import Engine
-from ledger import PROJECT
-from places import tag_of
-from wheelkit import symbol_versions
-from wheelkit.report import LackingError, MisusedError, Status, run
-from wheelkit.tools import last_words
+from wheelkit.containers.engines import Engine
+from wheelkit.target.report import LackingError, MisusedError, Status, run
+from wheelkit.wheel import symbol_versions
 
-VERSIONS = ("3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
+WORK = BUILD / "wheelhouse"
 # No manylinux2014 wheel of NumPy is there for these.
-WITHOUT_NUMPY = ("3.14", "3.15")
+WITHOUT_NUMPY = [v for v in CPYTHONS if not images.verifying(v).smoke_tests(v)]
 FAMILIES = {"GLIBC", "GLIBCXX"}
 
 
@@ -58,7 +57,7 @@ def say(message: str) -> None:
 
 def choose_image(engine: Engine, versions: Sequence[str], every: Sequence[str]) -> str:
     """Return the pinned image if it is here or can be pulled, else the stand-in, for `every`."""
-    image = pinned_image(versions[0])
+    image = pinned_image(versions[0], PROJECT)
     reason = engine.why_not_pulled(image)
     if not reason:
         say(f"CPython {', '.join(versions)}: in {image}")
@@ -113,11 +112,13 @@ def collect(out: Path, versions: Sequence[str], times: dict[str, list[float]]) -
     """Return one product a version."""
     products = []
     for version in versions:
-        tag = "cp" + version.replace(".", "")
+        tag = python_tag(version)
         found = list(out.glob(f"*-{tag}-*.whl"))
         if len(found) != 1 or "manylinux2014_x86_64" not in found[0].name:
             names = ", ".join(path.name for path in found) or "none"
-            raise BuildError(f"CPython {version}: expected one manylinux2014 wheel, found {names}")
+            raise WheelBuildError(
+                f"CPython {version}: expected one manylinux2014 wheel, found {names}"
+            )
         libcufes = member_sha256(found[0], "libcufes.so")
         products.append(Product(version, found[0], times.get(tag, []), libcufes))
     return products
@@ -128,7 +129,7 @@ def check_same_library(products: Sequence[Product]) -> None:
     hashes = {product.libcufes for product in products}
     if len(hashes) > 1:
         listed = "; ".join(f"{p.version}: {p.libcufes[:12]}" for p in products)
-        raise BuildError(f"the wheels hold different libcufes.so: {listed}")
+        raise WheelBuildError(f"the wheels hold different libcufes.so: {listed}")
 
 
 def member_sha256(wheel: Path, name: str) -> str:
@@ -144,15 +145,16 @@ def try_out(engine: Engine, image: str, product: Product) -> None:
         product.trial = "not run: no NumPy for manylinux2014"
         return
     say(f"CPython {product.version}: trying {product.wheel.name} in a new container")
-    mounts = {PROJECT: "/project", product.wheel.parent: "/wheels", Path("/"): containers.HOST}
-    words = [f"/opt/python/{tag_of(product.version)}/bin/python", "/project/scripts/try_wheel.py"]
-    words += [f"/wheels/{product.wheel.name}", "--smoke", "/project/scripts/smoke_test.py"]
+    mounts = {PROJECT: "/project", product.wheel.parent: "/wheels", Path("/"): engines.HOST}
+    words = [f"/opt/python/{tag_of(product.version)}/bin/python"]
+    words += ["/project/wheelkit/src/wheelkit/target", "trial", f"/wheels/{product.wheel.name}"]
+    words += ["--kernels", "/project/scripts/smoke_test.py"]
     words += ["--requirements", "/project/requirements/numpy.txt", "--device", "cpu"]
     words += ["--place", "new container", "--report", "/report.json"]
-    done = engine.run_container(image, mounts, containers.pip_environment(), words)
+    done = engine.run_container(image, mounts, engines.pip_environment(), words)
     if done.returncode:
         sys.stderr.write(done.stderr)
-        raise BuildError(f"{product.wheel.name} fails in a new container: {last_words(done)}")
+        raise WheelBuildError(f"{product.wheel.name} fails in a new container: {last_words(done)}")
     product.trial = done.stdout.strip().splitlines()[-1].removeprefix("smoke test: ")
 
 
@@ -171,10 +173,11 @@ def fill(out: Path, products: Sequence[Product]) -> None:
 
 def build_group(engine: Engine, group: Group, out: Path) -> list[Product]:
     """Build the wheels of one cibuildwheel, and try each out."""
-    engine = containers.make_runnable(engine, group.image)
+    engine = engines.make_runnable(engine, group.image)
     check_interpreters(engine, group.image, group.versions)
-    settings = environment(engine, group.image, group.versions)
-    products = collect(out, group.versions, build_wheels(group.builder, settings, out))
+    settings = environment(engine, group.image, group.versions, PROJECT)
+    times = build_wheels(group.builder, settings, PROJECT, out, WORK)
+    products = collect(out, group.versions, times)
     check_same_library(products)
     for product in products:
         try_out(engine, group.image, product)
@@ -205,7 +208,7 @@ def parse_arguments() -> argparse.Namespace:
         "--python",
         metavar="X.Y",
         action="append",
-        help=f"build for this CPython (may be repeated; default: {VERSIONS[0]} to {VERSIONS[-1]})",
+        help=f"build for this CPython (may be repeated; default: {CPYTHONS[0]} to {CPYTHONS[-1]})",
     )
     add(
         "--out",
@@ -227,9 +230,9 @@ def parse_arguments() -> argparse.Namespace:
 def chosen_versions(wanted: Sequence[str] | None) -> list[str]:
     """Return the versions in order, each once."""
     for version in wanted or ():
-        if version not in VERSIONS:
-            raise MisusedError(f"--python {version}: expected one of {', '.join(VERSIONS)}")
-    return [version for version in VERSIONS if version in (wanted or VERSIONS)]
+        if version not in CPYTHONS:
+            raise MisusedError(f"--python {version}: expected one of {', '.join(CPYTHONS)}")
+    return [version for version in CPYTHONS if version in (wanted or CPYTHONS)]
 
 
 def table(products: Sequence[Product]) -> str:
@@ -254,7 +257,7 @@ def main() -> int:
     arguments = parse_arguments()
     versions = chosen_versions(arguments.python)
     try:
-        engine = containers.find_engine()
+        engine = engines.find_engine()
         check_python()
         products = build_all(engine, versions, arguments.image, arguments.out.resolve())
     except LackingError as error:
@@ -262,7 +265,7 @@ def main() -> int:
             raise
         say(f"left out: the wheels of {len(versions)} CPythons ({', '.join(versions)}); {error}")
         return Status.DONE
-    except BuildError as error:
+    except WheelBuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return Status.FAULTY
     print(table(products))

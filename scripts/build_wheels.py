@@ -16,9 +16,10 @@ from pathlib import Path
 
 import install_cuda
 import steps
-from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import PROJECT
-from wheelkit.report import LackingError, MisusedError, Status, run
+from wheelkit.base.cpythons import parse_version
+from wheelkit.install.pythons import find_python, make_venv, version_of
+from wheelkit.target.report import LackingError, MisusedError, Status, run
 
 # The repair grafts libcudart into the wheel; the build must not copy it in as well.
 CMAKE_DEFINE = "CUFES_BUNDLE_RUNTIME=OFF"

@@ -19,7 +19,9 @@ import zipfile
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
-from wheelkit.report import LackingError, MisusedError, Status, run
+# Nothing but the standard library is installed where this runs: wheelkit is the checkout's own.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "wheelkit" / "src"))
+from wheelkit.target.report import LackingError, MisusedError, Status, run
 
 PINS = Path(__file__).with_name("cuda-toolkit.txt")
 STAMP = "version.json"

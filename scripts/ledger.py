@@ -19,7 +19,16 @@ WHEELHOUSE = PROJECT / "wheelhouse"
 LEDGER = BUILD / "wheelhouse.json"
 
 # Everything that a wheel is made from. A file elsewhere cannot change it.
-SOURCES = ("CMakeLists.txt", "LICENSE", "README.md", "cmake", "cyfes", "pyproject.toml", "scripts")
+SOURCES = (
+    "CMakeLists.txt",
+    "LICENSE",
+    "README.md",
+    "cmake",
+    "cyfes",
+    "pyproject.toml",
+    "scripts",
+    "wheelkit/src",
+)
 # Prefixes of the environment variables that steer a build.
 SETTINGS = ("CC", "CFLAGS", "CMAKE_", "CPPFLAGS", "CUDA_HOME", "CXX", "LDFLAGS", "SKBUILD_")
 

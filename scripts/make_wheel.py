@@ -19,9 +19,10 @@ from pathlib import Path
 import ledger
 import steps
 from build_wheels import check_compiler, cuda_home
-from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import BUILD, PROJECT, Product
-from wheelkit.report import Status, run
+from wheelkit.base.cpythons import parse_version
+from wheelkit.install.pythons import find_python, make_venv, version_of
+from wheelkit.target.report import Status, run
 
 SCRIPTS = PROJECT / "scripts"
 NUMPY = PROJECT / "requirements" / "numpy.txt"
@@ -88,7 +89,7 @@ def repair(product: Product, unrepaired: Path, home: Path) -> Path:
     command += ["--report", report("repair", unrepaired)]
     environment = {**os.environ, "LD_LIBRARY_PATH": search}
     repaired = stage(product, "repair", command, environment=environment)
-    bill: Command = [sys.executable, SCRIPTS / "write_sbom.py", repaired, "--cuda-home", home]
+    bill: Command = [sys.executable, "-m", "wheelkit", "sbom", repaired, "--cuda-home", home]
     product.wheel = stage(product, "bill of materials", bill)
     return Path(product.wheel)
 

@@ -11,16 +11,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+# The first of ours: it offers the wheelkit of the checkout, because none is installed yet.
 import install_cuda
+import install_wheelkit
 from build_wheels import CMAKE_DEFINE
-from interpreters import make_venv
 from ledger import PROJECT
-from wheelkit.report import LackingError, Status, run
+from wheelkit.install.pythons import make_venv
+from wheelkit.target.report import Status, run
 
 # Where pyproject.toml looks for all this.
 ROOT = Path("/opt/cyfes")
-# The repair's tools, and the CMake and Ninja that the wheels are built with.
-PINNED = (PROJECT / "scripts" / "requirements.txt", PROJECT / "requirements" / "build.txt")
+# What wheelkit needs, and the CMake and Ninja that the wheels are built with.
+PINNED = (install_wheelkit.REQUIREMENTS, PROJECT / "requirements" / "build.txt")
 
 Command = list[str | Path]
 
@@ -37,13 +39,7 @@ def say(message: str) -> None:
 def install_tools(folder: Path) -> Path:
     """Make the environment of the repair and the build; return its bin folder."""
     python = make_venv(Path(sys.executable), folder)
-    command: Command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    command += ["--require-hashes", "--only-binary=:all:"]
-    for file in PINNED:
-        command += ["--requirement", file]
-    if subprocess.run(command, check=False).returncode:
-        names = " and ".join(str(file.relative_to(PROJECT)) for file in PINNED)
-        raise LackingError(f"pip could not install {names}; its messages are above")
+    install_wheelkit.install(python, *PINNED)
     return python.parent
 
 

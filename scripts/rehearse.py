@@ -22,16 +22,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-import containers
-import places
-import source_files
 import standin_image
 from build_wheels import source_date
-from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import BUILD, PROJECT
-from loopback_index import serving
 from release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
-from wheelkit.report import MisusedError, Status, run, write_whole
+from wheelkit.base import source_files
+from wheelkit.base.cpythons import parse_version, tag_of
+from wheelkit.containers import engines, images
+from wheelkit.install.pythons import find_python, make_venv, version_of
+from wheelkit.release.loopback_index import serving
+from wheelkit.target.report import MisusedError, Status, run, write_whole
 
 PLACE = "here"
 NAME = "cyfes"
@@ -93,26 +93,29 @@ def version() -> str:
 def variables(asked: argparse.Namespace, pythons: list[str]) -> dict[str, str]:
     """Return what the workflows set from inputs, for this machine."""
     builder = "build_wheelhouse" if asked.containers else "make_wheel"
+    # This checkout's own, which has the CUDA toolkit already.
+    script = os.path.relpath(PROJECT / "scripts" / f"{builder}.py", asked.folder / "jobs" / "build")
     return {
-        "BUILD_SCRIPT": f"../tools/scripts/{builder}.py",
+        "BUILD": f"python {script}",
         "ENGINE": "any" if asked.containers else "none",
         "DEVICE": "cpu",
+        "KERNELS": "scripts/smoke_test.py",
         # Without containers the wheel has the tag of this machine's C library.
         "PLAT": "manylinux2014_x86_64" if asked.containers else "",
         "PLACES": json.dumps([PLACE]),
         "PYTHONS": json.dumps(pythons),
         "REQUIREMENTS": "requirements/numpy.txt",
-        "SMOKE": "scripts/smoke_test.py",
         "TAG": f"v{version()}",
+        "WHEELKIT": "./wheelkit",
     }
 
 
 def stand_in(pythons: list[str]) -> dict[str, str]:
-    """Name a stand-in for the images of places.py where those cannot be pulled."""
-    engine = containers.find_engine()
-    if not any(engine.why_not_pulled(places.verifying(python).image) for python in pythons):
+    """Name a stand-in for the images of wheelkit where those cannot be pulled."""
+    engine = engines.find_engine()
+    if not any(engine.why_not_pulled(images.verifying(python).reference) for python in pythons):
         return {}
-    return {places.IMAGE_VARIABLE: standin_image.build(engine, pythons)}
+    return {images.IMAGE_VARIABLE: standin_image.build(engine, pythons)}
 
 
 def check_out(folder: Path) -> None:
@@ -131,11 +134,7 @@ def workspace(job: Job, stage: Stage) -> Path:
     """Return an empty workspace for a job, with the sources checked out."""
     folder = stage.root / "jobs" / job.name
     shutil.rmtree(folder, ignore_errors=True)
-    if job.beside:
-        check_out(folder / "project")
-        (folder / "tools").symlink_to(PROJECT)
-    else:
-        check_out(folder)
+    check_out(folder)
     return folder
 
 
@@ -161,13 +160,13 @@ def expand(text: str, setting: Mapping[str, str]) -> str:
 def run_line(line: str, job: Job, folder: Path, stage: Stage, setting: Mapping[str, str]) -> None:
     """Run a command line as a runner does, and read the outputs that it sets."""
     print(f"\nrehearse.py: {job.name}: {line}", file=sys.stderr, flush=True)
-    outputs = folder / "outputs"
-    outputs.touch()
+    # Beside the checkout, of which it is no part.
+    outputs = folder.with_name(f"{job.name}.outputs")
+    outputs.write_text("", encoding="utf-8")
     search = os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
     environment = {**os.environ, **setting, "PATH": search, "GITHUB_OUTPUT": str(outputs)}
-    where = folder / "project" if job.beside else folder
     command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", line]
-    status = subprocess.run(command, check=False, cwd=where, env=environment).returncode
+    status = subprocess.run(command, check=False, cwd=folder, env=environment).returncode
     if status:
         raise StepError(job, line, status)
     said = (entry.partition("=") for entry in outputs.read_text(encoding="utf-8").splitlines())
@@ -231,7 +230,7 @@ def compute(stage: Stage, python: str, simple: str) -> str:
         alone["PIP_CONFIG_FILE"] = os.devnull
         install = [*pip, "--no-deps", "--index-url", simple, f"{NAME}=={version()}"]
         subprocess.run(install, check=True, env=alone)
-        tag = places.tag_of(python)
+        tag = tag_of(python)
         (wheel,) = stage.artifact("sealed").glob(f"*-{tag}-*.whl")
         smoke: list[str | Path] = [
             own,

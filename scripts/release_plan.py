@@ -45,29 +45,18 @@ Step = Run | Take | HandOn | Publish
 
 @dataclass(frozen=True)
 class Job:
-    """A job: its steps, and the variable that its matrix sets.
-
-    `beside` tells where the sources are: in ``project``, with the tools beside them, or in the
-    workspace itself.
-    """
+    """A job: its steps, and the variable that its matrix sets."""
 
     name: str
     steps: tuple[Step, ...]
     matrix: str = ""
-    beside: bool = True
 
 
-def _pins(tools: str) -> Run:
-    return Run(
-        "python -m pip install --quiet --require-hashes --only-binary=:all: "
-        f"--requirement {tools}requirements/release.txt"
-    )
-
-
-SEALED = Take("sealed", "project/dist")
+INSTALL = (Run('python -m pip install --quiet --no-deps "$WHEELKIT"'), Run("wheelkit setup"))
+SEALED = Take("sealed", "dist")
 _SMOKE = (
-    'python ../tools/scripts/smoke_release.py dist --seal "$SEAL" --engine "$ENGINE" '
-    '--device {device} --smoke "$SMOKE" --requirements "$REQUIREMENTS" --reports reports'
+    'wheelkit smoke-release dist --seal "$SEAL" --engine "$ENGINE" '
+    '--device {device} --kernels "$KERNELS" --requirements "$REQUIREMENTS" --reports reports'
 )
 
 # .github/workflows/cuda-wheel.yml
@@ -75,62 +64,59 @@ BUILD_AND_PROVE = (
     Job(
         "sdist",
         (
-            _pins("../tools/"),
-            Run("python ../tools/scripts/build_sdist.py --out dist"),
-            HandOn("built-sdist", "project/dist"),
+            *INSTALL,
+            Run("wheelkit sdist --out dist"),
+            HandOn("built-sdist", "dist"),
         ),
     ),
     Job(
         "build",
         (
-            _pins("../tools/"),
-            Run('python "$BUILD_SCRIPT" --python "$PYTHON" --out dist'),
-            HandOn("built-$PYTHON", "project/dist"),
+            *INSTALL,
+            Run('$BUILD --python "$PYTHON" --out dist'),
+            HandOn("built-$PYTHON", "dist"),
         ),
         matrix="PYTHON",
     ),
     Job(
         "seal",
         (
-            _pins("../tools/"),
-            Take("built-*", "project/dist"),
-            Run("python ../tools/scripts/seal_release.py dist"),
-            HandOn("sealed", "project/dist"),
+            *INSTALL,
+            Take("built-*", "dist"),
+            Run("wheelkit seal dist"),
+            HandOn("sealed", "dist"),
         ),
     ),
     Job(
         "verify",
         (
-            _pins("../tools/"),
+            *INSTALL,
             SEALED,
             Run(
-                'python ../tools/scripts/verify_release.py dist --seal "$SEAL" '
+                'wheelkit verify-release dist --seal "$SEAL" '
                 '--engine "$ENGINE" --plat "$PLAT" --reports reports'
             ),
             Run(_SMOKE.format(device="cpu")),
-            HandOn("reports-verify", "project/reports"),
+            HandOn("reports-verify", "reports"),
         ),
     ),
     Job(
         "smoke-gpu",
         (
-            _pins("../tools/"),
+            *INSTALL,
             SEALED,
             Run(_SMOKE.format(device='"$DEVICE" --place "$PLACE"')),
-            HandOn("reports-gpu-$PLACE", "project/reports"),
+            HandOn("reports-gpu-$PLACE", "reports"),
         ),
         matrix="PLACE",
     ),
     Job(
         "summary",
         (
-            _pins("../tools/"),
+            *INSTALL,
             SEALED,
-            Take("reports-*", "project/reports", merge=False),
-            Run(
-                'python ../tools/scripts/summarize_release.py dist --seal "$SEAL" '
-                '--reports reports --places "$PLACES"'
-            ),
+            Take("reports-*", "reports", merge=False),
+            Run('wheelkit summary dist --seal "$SEAL" --reports reports --places "$PLACES"'),
         ),
     ),
 )
@@ -140,17 +126,16 @@ PUBLISH = (
     Job(
         "publish",
         (
-            _pins(""),
+            *INSTALL,
             Take("sealed", "dist"),
             Take("reports-*", "reports", merge=False),
             Run(
-                'python scripts/check_release.py dist --seal "$SEAL" --reports reports '
+                'wheelkit gate dist --seal "$SEAL" --reports reports '
                 '--project cyfes --tag "$TAG" --pythons "$PYTHONS" --device "$DEVICE" '
                 '--places "$PLACES" --index "$INDEX" --upload upload --notes notes.md '
                 "--report gates.json"
             ),
             Publish("upload"),
         ),
-        beside=False,
     ),
 )

@@ -15,16 +15,20 @@ import sys
 import tempfile
 from pathlib import Path
 
+import install_wheelkit
 import ledger
 import steps
-from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import BUILD, PROJECT, Product
 from make_wheel import CRUTCHES, Command
-from wheelkit.report import LackingError, run
+from wheelkit.base.cpythons import parse_version
+from wheelkit.install.pythons import find_python, make_venv, version_of
+from wheelkit.target.report import LackingError, run
 
-# The scripts under test, but for those of the package's own interpreters, need these.
+# wheelkit and the scripts, but for those of the package's own interpreters, need these.
 TOOLS = PROJECT / "requirements" / "rehearse.txt"
 TESTS = PROJECT / "requirements" / "tests.txt"
+# The tests of the package and of the scripts, and those of wheelkit.
+TREES = ("tests", "wheelkit/tests")
 # The pinned auditwheel runs on no older interpreter.
 TOOLS_SINCE = (3, 10)
 
@@ -41,13 +45,13 @@ def wheel_for(version: str) -> Product:
 
 def requirements(version: str) -> list[Path]:
     """Return the files with what the tests need on a CPython."""
-    numbers = tuple(map(int, version.rstrip("t").split(".")))
-    return [TESTS, TOOLS] if numbers >= TOOLS_SINCE else [TESTS]
+    return [TESTS, TOOLS] if runs_wheelkit(version) else [TESTS]
 
 
 def state_of(interpreter: Path, files: list[Path], wheel: Path) -> dict[str, str]:
     """Return what an environment is made from: where this changes, it is made anew."""
-    hashes = {str(path): ledger.sha256(path) for path in (*files, wheel)}
+    sources = (install_wheelkit.WHEELKIT / "src").rglob("*.py") if TOOLS in files else ()
+    hashes = {str(path): ledger.sha256(path) for path in (*files, wheel, *sources)}
     return {"interpreter": str(interpreter.resolve()), **hashes}
 
 
@@ -72,27 +76,45 @@ def make_environment(version: str, product: Product) -> Path:
     ):
         if steps.run(what, [*pip, *words], shown=False).status:
             raise LackingError(f"pip could not {what}; its messages are above")
+    if runs_wheelkit(version):
+        install_wheelkit.install_folder(python)
     # The last thing: an environment that is only half made has none.
     stamp.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     return python
 
 
+def runs_wheelkit(version: str) -> bool:
+    """Tell whether wheelkit runs on a CPython."""
+    return tuple(map(int, version.rstrip("t").split("."))) >= TOOLS_SINCE
+
+
 def from_root(argument: str) -> str:
     """Let ``tests/...`` mean the project's, although pytest starts elsewhere."""
-    if argument == "tests" or argument.startswith("tests/"):
+    if argument.startswith(("tests/", "wheelkit/tests/")) or argument in TREES:
         return str(PROJECT / argument)
     return argument
+
+
+def options_of_ours(chosen: list[str], product: Product) -> Command:
+    """Return the options of tests/conftest.py; pytest knows none where it runs other tests only."""
+    own = str(PROJECT / "tests")
+    if not any(argument.startswith(own) for argument in chosen):
+        return []
+    return [f"--wheel={product.wheel}", f"--unrepaired-wheel={product.unrepaired}"]
 
 
 def run_pytest(python: Path, product: Product, arguments: list[str]) -> int:
     """Run pytest in an empty folder, with temporary files of its own; return its exit status."""
     chosen = [from_root(argument) for argument in arguments]
     if chosen == arguments:
-        chosen = [str(PROJECT / "tests"), *arguments]
+        trees = TREES if runs_wheelkit(product.python) else TREES[:1]
+        chosen = [*(str(PROJECT / tree) for tree in trees), *arguments]
     command: Command = [python.with_name("pytest"), "-c", PROJECT / "pyproject.toml"]
     # Written with "=": before it has read conftest.py, pytest takes a bare path for a test.
-    command += [f"--rootdir={PROJECT}", f"--wheel={product.wheel}"]
-    command += [f"--unrepaired-wheel={product.unrepaired}"]
+    command += [f"--rootdir={PROJECT}", *options_of_ours(chosen, product)]
+    if runs_wheelkit(product.python):
+        # Imported first: pytest would take the folder wheelkit/ for a package of that name.
+        command += ["-p", "wheelkit"]
     clean = {key: value for key, value in os.environ.items() if key not in CRUTCHES}
     scratch = Path(tempfile.mkdtemp(prefix="tests-"))
     folder, temporary = scratch / "run", scratch / "tmp"

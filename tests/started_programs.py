@@ -58,8 +58,8 @@ class Module:
     """A parsed source."""
 
     def __init__(self, path: str, text: str) -> None:
-        # As the others import it: scripts/ and tests/ are on Python's search path.
-        parts = PurePath(path).with_suffix("").parts
+        # As the others import it: scripts/, tests/ and wheelkit/src/ are on Python's search path.
+        parts = PurePath(path.removeprefix("wheelkit/src/")).with_suffix("").parts
         self.name = ".".join(part for part in parts if part not in ("scripts", "tests", "docs"))
         self.path = path
         self.tree = ast.parse(text, path)

@@ -11,7 +11,7 @@ import build_docs
 import numpy as np
 import pytest
 from ledger import BUILD
-from wheelkit.report import Status, run
+from wheelkit.target.report import Status, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""build_wheelhouse.py: what it asks of engine, image and wheels before it delivers any."""
+"""build_wheelhouse.py: what it asks of engine, image and wheels; and pyproject.toml's settings."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ import zipfile
 from pathlib import Path
 
 import build_wheelhouse
-import containers
 import pytest
+import tomli
 from build_wheelhouse import Product
-from cibuildwheels import BuildError
-from containers import Engine
-from wheelkit.report import LackingError, MisusedError
+from ledger import PROJECT
+from wheelkit.base import source_files
+from wheelkit.base.cpythons import CPYTHONS
+from wheelkit.containers import cibuildwheel, engines, images
+from wheelkit.containers.cibuildwheel import IMAGE_KEY, WheelBuildError
+from wheelkit.containers.engines import Engine
+from wheelkit.target.report import LackingError, MisusedError
 
 SCRIPT = Path(build_wheelhouse.__file__)
 TAGS = "manylinux2014_x86_64.manylinux_2_17_x86_64"
@@ -69,7 +73,7 @@ def test_an_image_that_cannot_be_had_is_left_out_only_if_optional(
 
     options = ["--optional"] if optional else []
     monkeypatch.setattr(sys, "argv", ["build_wheelhouse.py", "--python", "3.12", *options])
-    monkeypatch.setattr(containers, "find_engine", lambda: "podman")
+    monkeypatch.setattr(engines, "find_engine", lambda: "podman")
     monkeypatch.setattr(build_wheelhouse, "build_all", lacking)
     if optional:
         assert build_wheelhouse.main() == 0
@@ -89,7 +93,7 @@ def test_version_that_is_not_built_is_wrong_usage(version: str) -> None:
 
 def test_versions_come_once_and_in_order() -> None:
     assert build_wheelhouse.chosen_versions(["3.10", "3.7", "3.10"]) == ["3.7", "3.10"]
-    assert build_wheelhouse.chosen_versions(None) == list(build_wheelhouse.VERSIONS)
+    assert build_wheelhouse.chosen_versions(None) == list(CPYTHONS)
 
 
 def test_image_without_the_wanted_python_is_refused(tmp_path: Path) -> None:
@@ -123,10 +127,10 @@ def test_one_manylinux2014_wheel_is_expected_for_each_version(tmp_path: Path) ->
     write_wheel(tmp_path, "cp310")
     (made,) = build_wheelhouse.collect(tmp_path, ["3.10"], {"cp310": [1.0, 2.0]})
     assert made.seconds == [1.0, 2.0]
-    with pytest.raises(BuildError, match=r"CPython 3\.11: expected one .* found none"):
+    with pytest.raises(WheelBuildError, match=r"CPython 3\.11: expected one .* found none"):
         build_wheelhouse.collect(tmp_path, ["3.10", "3.11"], {})
     write_wheel(tmp_path, "cp311", platform="linux_x86_64")
-    with pytest.raises(BuildError, match=r"found cyfes-5\.0-cp311-cp311-linux_x86_64"):
+    with pytest.raises(WheelBuildError, match=r"found cyfes-5\.0-cp311-cp311-linux_x86_64"):
         build_wheelhouse.collect(tmp_path, ["3.11"], {})
 
 
@@ -136,13 +140,13 @@ def test_wheels_with_different_libraries_are_refused(tmp_path: Path) -> None:
     made = build_wheelhouse.collect(tmp_path, ["3.10", "3.11"], {})
     build_wheelhouse.check_same_library(made)
     made = build_wheelhouse.collect(tmp_path, ["3.10", "3.12"], {})
-    with pytest.raises(BuildError, match=r"different libcufes\.so: 3\.10: .*; 3\.12: "):
+    with pytest.raises(WheelBuildError, match=r"different libcufes\.so: 3\.10: .*; 3\.12: "):
         build_wheelhouse.check_same_library(made)
 
 
 def test_wheel_that_fails_in_a_new_container_is_not_delivered(tmp_path: Path) -> None:
     failing = engine(tmp_path, "echo kernel-wrong >&2; exit 1")
-    with pytest.raises(BuildError, match=r"fails in a new container: kernel-wrong"):
+    with pytest.raises(WheelBuildError, match=r"fails in a new container: kernel-wrong"):
         build_wheelhouse.try_out(failing, "image", product(write_wheel(tmp_path, "cp310")))
 
 
@@ -164,3 +168,36 @@ def test_delivery_replaces_the_projects_wheels_and_nothing_else(tmp_path: Path) 
     assert not old.exists()
     assert sorted(out.iterdir()) == sorted([foreign, new.wheel])
     assert new.wheel.parent == out
+
+
+def test_the_oldest_systems_are_the_images_that_build() -> None:
+    table = tomli.loads((PROJECT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
+    built_in = {table[IMAGE_KEY], *(override[IMAGE_KEY] for override in table["overrides"])}
+    assert {images.verifying(version).reference for version in CPYTHONS} == built_in
+
+
+@pytest.mark.parametrize("version", CPYTHONS)
+def test_wheels_are_built_where_they_are_verified(version: str) -> None:
+    assert cibuildwheel.pinned_image(version, PROJECT) == images.verifying(version).reference
+
+
+def test_images_are_pinned_by_digest_or_date() -> None:
+    for version in CPYTHONS:
+        _, _, pin = cibuildwheel.pinned_image(version, PROJECT).rpartition("/")
+        assert "@sha256:" in pin or pin.endswith(":2025.05.03-1")
+
+
+def test_builds_are_made_with_what_pyproject_requires(project_root: Path) -> None:
+    table = tomli.loads((project_root / "pyproject.toml").read_text())["build-system"]
+    lines = (project_root / "requirements" / "build.in").read_text().splitlines()
+    pinned = {line for line in lines if "==" in line and not line.startswith("#")}
+    # The interpreters of the images have their own pip.
+    assert pinned == {line for line in table["requires"] if not line.startswith("pip")}
+
+
+def test_sources_are_what_git_would_commit(tmp_path: Path) -> None:
+    source_files.export(PROJECT, tmp_path)
+    assert (tmp_path / "pyproject.toml").is_file()
+    assert (tmp_path / "scripts" / "prepare_container.py").is_file()
+    assert not (tmp_path / ".git").exists()
+    assert not (tmp_path / "build").exists()

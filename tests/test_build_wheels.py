@@ -11,9 +11,9 @@ import zipfile
 from pathlib import Path
 
 import build_wheels
-import interpreters
 import pytest
-from wheelkit.report import LackingError
+from wheelkit.install import pythons
+from wheelkit.target.report import LackingError
 
 SCRIPTS = Path(build_wheels.__file__).parent
 
@@ -89,7 +89,7 @@ def test_wheel_is_built_for_the_running_interpreter_by_default(project: Path) ->
         "SKBUILD_CMAKE_DEFINE": "CUFES_BUNDLE_RUNTIME=OFF",
         "SOURCE_DATE_EPOCH": build_wheels.ZIP_EPOCH,
         "PIP_FROM_USER": "kept",
-        "python": interpreters.version_of(Path(sys.executable)),
+        "python": pythons.version_of(Path(sys.executable)),
     }
     assert "no git history here" in done.stderr
 
@@ -127,7 +127,7 @@ def test_failing_build_shows_why_and_keeps_an_older_wheel(project: Path) -> None
 
 
 def test_missing_interpreter_is_found_out_before_anything_is_built(project: Path) -> None:
-    version = str(interpreters.version_of(Path(sys.executable)))
+    version = str(pythons.version_of(Path(sys.executable)))
     done = run(project, "--python", version, "--python", "3.98")
     assert (done.returncode, done.stdout) == (3, "")
     assert "no CPython 3.98 runs here" in done.stderr

@@ -18,7 +18,7 @@ from typing import Any
 
 import install_cuda
 import pytest
-from wheelkit.report import LackingError
+from wheelkit.target.report import LackingError
 
 SCRIPTS = Path(install_cuda.__file__).parent
 LARGE = 1 << 20
@@ -68,7 +68,7 @@ class Site:
         self.scripts = root / "scripts"
         self.scripts.mkdir()
         shutil.copy(SCRIPTS / "install_cuda.py", self.scripts)
-        shutil.copytree(SCRIPTS / "wheelkit", self.scripts / "wheelkit")
+        shutil.copytree(SCRIPTS.parent / "wheelkit" / "src", root / "wheelkit" / "src")
         self.pins = self.scripts / "cuda-toolkit.txt"
         self.served = root / "served"
         self.served.mkdir()

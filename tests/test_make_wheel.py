@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import interpreters
 import make_wheel
 import pytest
+from wheelkit.install import pythons
 
 SCRIPTS = Path(make_wheel.__file__).parent
-RUNNING = str(interpreters.version_of(Path(sys.executable)))
+RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 # Each notes its name and the search path that it sees.
 NOTE = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import install_cuda
 import prepare_container
 import pytest
-from wheelkit.report import LackingError, run
+from wheelkit.target.report import LackingError, run
 
 SCRIPTS = Path(prepare_container.__file__).parent
 

@@ -12,15 +12,15 @@ import sys
 import time
 from pathlib import Path
 
-import interpreters
 import pytest
 import rehearse
 import releases
 from release_plan import BUILD_AND_PROVE, HandOn, Job, Publish, Run, Take
-from wheelkit.report import MisusedError, Status, sha256
+from wheelkit.install import pythons
+from wheelkit.target.report import MisusedError, Status, sha256
 
 SCRIPT = Path(rehearse.__file__)
-RUNNING = str(interpreters.version_of(Path(sys.executable)))
+RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 
 def proven(folder: Path, wheel: Path) -> releases.Release:
@@ -81,10 +81,8 @@ def test_artifacts_are_all_that_goes_from_job_to_job(tmp_path: Path) -> None:
     writes = Run('mkdir dist && echo "$PYTHON" > "dist/$PYTHON" && echo "seal=5" >> $GITHUB_OUTPUT')
     reads = Run('test "$(cat dist/3.10) $(cat dist/3.13) $SEAL" = "3.10 3.13 5" && test ! -e left')
     jobs = (
-        Job(
-            "build", (writes, Run("touch left"), HandOn("built-$PYTHON", "project/dist")), "PYTHON"
-        ),
-        Job("verify", (Take("built-*", "project/dist"), reads)),
+        Job("build", (writes, Run("touch left"), HandOn("built-$PYTHON", "dist")), "PYTHON"),
+        Job("verify", (Take("built-*", "dist"), reads)),
     )
     setting = {"PYTHONS": '["3.10", "3.13"]', "PLACES": "[]"}
     rehearse.rehearse(jobs, stage, setting)
@@ -104,7 +102,7 @@ def test_a_failing_step_ends_the_rehearsal(tmp_path: Path) -> None:
 
 def test_nothing_is_uploaded_where_nothing_is_lacking(tmp_path: Path) -> None:
     stage = rehearse.Stage(tmp_path, {"pending": "0"})
-    job = Job("publish", (Publish("upload"),), beside=False)
+    job = Job("publish", (Publish("upload"),))
     rehearse.rehearse((job,), stage, {"PYTHONS": "[]", "PLACES": "[]", "UPLOAD": "nowhere"})
 
 
@@ -115,7 +113,7 @@ def test_nothing_is_uploaded_where_nothing_is_lacking(tmp_path: Path) -> None:
 def test_only_what_the_machine_lacks_is_replaced(
     containers: bool, script: str, engine: str
 ) -> None:
-    found = rehearse.variables(argparse.Namespace(containers=containers), [RUNNING])
-    assert script in found["BUILD_SCRIPT"]
+    found = rehearse.variables(argparse.Namespace(containers=containers, folder=Path()), [RUNNING])
+    assert script in found["BUILD"]
     assert found["ENGINE"] == engine
     assert json.loads(found["PYTHONS"]) == [RUNNING]

@@ -15,22 +15,26 @@ import release_plan
 import yaml
 from release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
 
+from wheelkit import cli
+
 ROOT = Path(release_plan.__file__).resolve().parent.parent
 FOLDER = ROOT / ".github" / "workflows"
 NAMES = ("cuda-wheel", "nightly", "tests", "wheels")
 
 # What prepares a machine of GitHub's, or talks to GitHub alone.
 NOT_REHEARSED = {"checkout", "setup-python", "attest-build-provenance"}
-# Jobs that repeat another one elsewhere, or talk to GitHub alone.
-JOBS_NOT_REHEARSED = {"wheels", "rehearsal", "release"}
+# Jobs that repeat another one elsewhere, that list what the rehearsal takes from its command line,
+# or that talk to GitHub alone.
+JOBS_NOT_REHEARSED = {"pythons", "wheels", "rehearsal", "release"}
 EXPRESSIONS = {"${{ matrix.python }}": "$PYTHON", "${{ matrix.gpu }}": "$PLACE"}
-# A `run:` is one command: a script of ours, a nox session, .ci/run, pip on pinned hashes, or what
-# makes the runner itself fit.
+# A `run:` is one command: a verb of wheelkit, a nox session, .ci/run, pip on pinned hashes or on
+# wheelkit alone, or what makes the runner itself fit.
 COMMANDS = re.compile(
-    r'python (\.\./tools/)?scripts/\w+\.py( [^;|&<>`]*)?|python "\$BUILD_SCRIPT" [^;|&<>`]*'
+    r"(python -m )?wheelkit [a-z-]+( [^;|&<>`]*)?|\$BUILD --python [^;|&<>`]*"
     r"|nox --session \w+( -- [^;|&<>`]*)?|bash \.ci/run"
     r"|python -m pip install --quiet --require-hashes --only-binary=:all: --requirement \S+\.txt"
     r"|sudo (apt-get update|apt-get install|sysctl) [^;|&<>`]*"
+    r'|python -m pip install --quiet --no-deps "\$WHEELKIT"'
 )
 
 Workflow = dict[str, Any]
@@ -99,7 +103,6 @@ def planned(workflow: Workflow) -> list[Job]:
             name,
             tuple(steps_of(workflow["jobs"][name])),
             matrix_of(workflow["jobs"][name]),
-            "defaults" in workflow,
         )
         for name in jobs_in_order(workflow)
         if name not in JOBS_NOT_REHEARSED
@@ -109,7 +112,7 @@ def planned(workflow: Workflow) -> list[Job]:
 def without_the_gates_report(job: Job) -> Job:
     """Leave out what is handed on for the job that talks to GitHub alone."""
     steps = tuple(step for step in job.steps if step != HandOn("gates", "notes.md\ngates.json\n"))
-    return Job(job.name, steps, job.matrix, job.beside)
+    return Job(job.name, steps, job.matrix)
 
 
 def test_the_rehearsal_runs_the_commands_of_the_workflows_in_their_order() -> None:
@@ -122,10 +125,10 @@ def test_the_rehearsal_runs_the_commands_of_the_workflows_in_their_order() -> No
     ("old", "new"),
     [
         ("--device cpu", "--device auto"),
-        ("scripts/seal_release.py", "scripts/build_sdist.py"),
+        ("wheelkit seal", "wheelkit sdist"),
         ("needs: [seal, verify]\n", "needs: [seal, summary]\n"),
         ("name: sealed", "name: built"),
-        ("run: python ../tools/scripts/build_sdist.py", "run: python build_sdist.py"),
+        ("run: wheelkit sdist", "run: python build_sdist.py"),
         ("    steps:\n", "    steps:\n      - run: date\n"),
     ],
 )
@@ -161,8 +164,11 @@ def test_the_gates_expect_what_is_built() -> None:
     for name in ("rehearsal", "publish"):
         (gates,) = (step for step in jobs[name]["steps"] if step.get("id") == "gates")
         assert gates["env"]["PYTHONS"] == built
-    nightly = WORKFLOWS["nightly"]["jobs"]["matrix"]["strategy"]["matrix"]["python"]
-    assert nightly == yaml.safe_load(built)
+    assert built == "${{ needs.pythons.outputs.pythons }}"
+    for name, job in (("nightly", "matrix"), ("tests", "tests")):
+        matrix = WORKFLOWS[name]["jobs"][job]["strategy"]["matrix"]["python"]
+        assert matrix == "${{ fromJSON(needs.pythons.outputs.pythons) }}"
+        assert "pythons" in needs_of(WORKFLOWS[name]["jobs"][job])
 
 
 def test_no_stranger_runs_code_on_a_gpu_runner() -> None:
@@ -182,7 +188,7 @@ def test_only_a_tag_publishes() -> None:
         assert "startsWith(github.ref, 'refs/tags/v')" in jobs[name]["if"]
         assert jobs[name]["environment"] in ("rehearsal", "release")
     assert "vars.REHEARSAL_UPLOAD != ''" in jobs["rehearsal"]["if"]
-    assert needs_of(jobs["publish"]) == ["wheels", "rehearsal"]
+    assert needs_of(jobs["publish"]) == ["pythons", "wheels", "rehearsal"]
     assert "needs.wheels.result == 'success'" in jobs["publish"]["if"]
 
 
@@ -218,8 +224,8 @@ def test_each_command_is_one_of_ours(name: str) -> None:
     assert lines or name == "wheels"
     for line in lines:
         assert COMMANDS.fullmatch(line), line
-        for script in re.findall(r"scripts/(\w+\.py)", line):
-            assert (ROOT / "scripts" / script).is_file(), line
+        for verb in re.findall(r"wheelkit ([a-z-]+)", line):
+            assert verb in [known for known, _, _ in cli.VERBS], line
 
 
 @pytest.mark.parametrize(("name", "job"), ALL_JOBS)
@@ -231,7 +237,7 @@ def test_each_variable_of_a_command_is_set(name: str, job: str) -> None:
 
 
 def test_the_rehearsal_sets_each_variable_of_a_command() -> None:
-    asked = argparse.Namespace(containers=False)
+    asked = argparse.Namespace(containers=False, folder=Path())
     known = {*rehearse.variables(asked, ["3.10"]), "SEAL", "INDEX", "PYTHON", "PLACE"}
     lines = [s.line for j in (*BUILD_AND_PROVE, *PUBLISH) for s in j.steps if isinstance(s, Run)]
     assert {name for line in lines for name in re.findall(r"\$(\w+)", line)} == known
@@ -272,7 +278,7 @@ def test_the_documented_caller_is_one_that_the_workflow_takes() -> None:
     assert required <= given.keys() <= inputs.keys()
     documented = set(re.findall(r"`([\w-]+)`", page.partition("## Inputs")[2]))
     assert inputs.keys() <= documented
-    (gates,) = (s["run"] for s in caller["jobs"]["publish"]["steps"] if "check_release" in str(s))
+    (gates,) = (s["run"] for s in caller["jobs"]["publish"]["steps"] if "wheelkit gate" in str(s))
     options = set(re.findall(r"--[a-z-]+", gates))
     (publish,) = PUBLISH
     known = {

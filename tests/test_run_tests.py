@@ -10,7 +10,7 @@ import pytest
 import run_tests
 from ledger import Product
 from steps import Done
-from wheelkit.report import LackingError
+from wheelkit.target.report import LackingError
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 NOTHING: list[str] = []
@@ -51,6 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr(run_tests, "requirements", lambda _: project.files)
     monkeypatch.setattr(run_tests, "make_venv", make_venv)
     monkeypatch.setattr("steps.run", project.run)
+    monkeypatch.setattr("install_wheelkit.install_folder", lambda _: None)
     return project
 
 

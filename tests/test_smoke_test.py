@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import smoke_kernels
 import smoke_test
+from wheelkit.target import smoke
 
 SCRIPT = Path(smoke_test.__file__)
 
@@ -319,13 +320,13 @@ GOOD = {Path("/site/libgomp-1.so"): "", Path("/site/libgomp-2.so"): ""}
     ],
 )
 def test_exactly_one_copy_of_a_library_is_mapped(mapped: list[str], ids: list[str]) -> None:
-    faults = smoke_test.check_mapped({"libgomp": [Path(path) for path in mapped]}, GOOD)
+    faults = smoke.check_mapped({"libgomp": [Path(path) for path in mapped]}, GOOD)
     assert [fault.id for fault in faults] == ids
 
 
 def test_what_was_built_here_takes_the_grafts_from_this_machine() -> None:
     mapped = {"libcufes": [Path("/site/libcufes.so")], "libgomp": [Path("/usr/lib/libgomp.so.1")]}
-    (fault,) = smoke_test.check_mapped(mapped, GOOD, built_here=True)
+    (fault,) = smoke.check_mapped(mapped, GOOD, smoke_test.GRAFTS)
     assert (fault.id, fault.file) == ("library-not-from-wheel", "libcufes")
 
 

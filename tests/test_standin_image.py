@@ -6,14 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import interpreters
 import pytest
 import standin_image
-from containers import Engine
 from standin_image import Interpreter
-from wheelkit.report import LackingError
+from wheelkit.containers.engines import Engine
+from wheelkit.install import pythons
+from wheelkit.target.report import LackingError
 
-RUNNING = str(interpreters.version_of(Path(sys.executable)))
+RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 
 def interpreter(prefix: str, version: str = "3.10") -> Interpreter:
@@ -30,7 +30,7 @@ def test_system_python_cannot_be_copied(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(standin_image, "SYSTEM", Path(sys.base_prefix))
     # Whatever runs this, it is one that Debian's unstable suite does not have.
     monkeypatch.setattr(standin_image, "UNSTABLE", ())
-    monkeypatch.setattr(interpreters, "candidates", lambda _: [Path(sys.executable)])
+    monkeypatch.setattr(pythons, "candidates", lambda _: [Path(sys.executable)])
     with pytest.raises(
         LackingError, match=rf"no CPython {RUNNING} for the stand-in image: .*pyenv"
     ):
@@ -40,7 +40,7 @@ def test_system_python_cannot_be_copied(monkeypatch: pytest.MonkeyPatch) -> None
 def test_interpreter_that_only_debian_has_comes_from_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(interpreters, "candidates", lambda _: [])
+    monkeypatch.setattr(pythons, "candidates", lambda _: [])
     assert standin_image.find_interpreter("3.15") == Interpreter("3.15", None)
     with pytest.raises(LackingError, match=r"no CPython 3\.7 for the stand-in image"):
         standin_image.find_interpreter("3.7")

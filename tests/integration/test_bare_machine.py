@@ -11,9 +11,9 @@ from pathlib import Path
 import bare_machine
 import pytest
 import readme_commands
-import source_files
 from bare_machine import BareMachine, BareMachineError
 from readme_commands import ReadmeError
+from wheelkit.base import source_files
 
 SECTION = "Make a wheel"
 # A bare machine is made for each: the oldest Debian that is supported, the present one, the next.

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import verify_wheel
 from build_wheels import cuda_home
-from wheelkit import images, settings
-from wheelkit.report import Status
+from wheelkit.cli import verify as verify_wheel
+from wheelkit.target.report import Status
+from wheelkit.wheel import device_images, settings
 
 KERNEL = 'extern "C" __global__ void twice(double *x) { x[threadIdx.x] *= 2; }\n'
 
@@ -29,10 +29,10 @@ def test_each_architecture_that_we_build_for_is_told(project_root: Path, tmp_pat
     subprocess.run(command, check=True)
     for arch in declared.sass:
         (cubin,) = tmp_path.glob(f"*.sm_{arch}.cubin")
-        assert images.read(cubin) == images.Images(sass=frozenset({arch}))
+        assert device_images.read(cubin) == device_images.Images(sass=frozenset({arch}))
     for arch in declared.ptx:
         (text,) = tmp_path.glob(f"*.compute_{arch}.ptx")
-        assert images.read(text) == images.Images(ptx=frozenset({arch}))
+        assert device_images.read(text) == device_images.Images(ptx=frozenset({arch}))
 
 
 @pytest.mark.slow
@@ -46,15 +46,15 @@ def test_what_nvcc_embeds_is_told(tmp_path: Path, option: str) -> None:
     command = [nvcc, "-shared", "-Xcompiler", "-fPIC", "kernel.cu", "-o", "library.so"]
     command += [option, *(f"-gencode={code}" for code in codes)]
     subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
-    found = images.read(tmp_path / "library.so")
-    assert found == images.Images(sass=frozenset({80, 90}), ptx=frozenset({90}))
+    found = device_images.read(tmp_path / "library.so")
+    assert found == device_images.Images(sass=frozenset({80, 90}), ptx=frozenset({90}))
 
 
 def test_our_own_wheel_has_what_we_declare(project_root: Path, wheel: Path) -> None:
     policy = str(project_root / "pyproject.toml")
-    assert verify_wheel.main([str(wheel), "--policy", policy]) == Status.DONE
+    assert verify_wheel.main([str(wheel), "--settings", policy]) == Status.DONE
     # Read for sure: one architecture less, and it is a fault.
     declared = settings.from_file(project_root / "pyproject.toml")
     fewer = ",".join(map(str, (declared.sass or ())[1:]))
-    options = ["--policy", policy, "--sass", fewer, "--layouts", "none"]
+    options = ["--settings", policy, "--sass", fewer, "--layouts", "none"]
     assert verify_wheel.main([str(wheel), *options]) == Status.FAULTY

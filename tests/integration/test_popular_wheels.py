@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-import repair_wheel
-import verify_wheel
-from wheelkit import pythons, report, trial
-from wheelkit.grafts import is_graft
-from wheelkit.report import LackingError
-from wheelkit.subject import study
+from wheelkit.cli import repair as repair_wheel
+from wheelkit.cli import verify as verify_wheel
+from wheelkit.install import pythons, trial
+from wheelkit.target import report
+from wheelkit.target.report import LackingError
+from wheelkit.wheel.grafts import is_graft
+from wheelkit.wheel.reading import read_wheel
 
 # Cython, C++ and CUDA; NVIDIA's own; with grafts, without, and with libraries of other wheels.
 POPULAR = (
@@ -34,19 +35,19 @@ def download(name: str, folder: Path) -> Path:
 
 def broken(path: Path, folder: Path) -> dict[str, bool]:
     """Install a wheel and load its libraries; return which of the wheel's own do not load."""
-    subject = study(path, folder)
-    choice = trial.Choice(
+    opened = read_wheel(path, folder)
+    choice = trial.TrialOptions(
         installers=("pip",), ways=("venv",), pythons=(pythons.found()[0].version,)
     )
     found = []
     try:
-        for fault in trial.faults(subject, choice, []):
+        for fault in trial.faults(opened, choice, []):
             found.append(fault)
     except LackingError as error:
         # What the system lacks, it lacks before and after.
         print(error)
     bad = {fault.file for fault in found if fault.id in BROKEN}
-    return {member: member in bad for member in subject.elves if not is_graft(member)}
+    return {member: member in bad for member in opened.elves if not is_graft(member)}
 
 
 def verified(path: Path, file: Path) -> dict[str, int]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from wheelkit.tools import TOOL_DIRECTORY
+from wheelkit.base.pinned_tools import TOOL_DIRECTORY
 
 SOURCES = ("CMakeLists.txt", "cmake", "cyfes/_version.py", "cyfes/kernels")
 SCRIPT = "scripts/compile_kernels.py"

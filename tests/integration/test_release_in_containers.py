@@ -9,27 +9,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-import containers
-import interpreters
-import places
 import pytest
 import releases
 import standin_image
 import test_smoke_release
 import tiny_wheels
-from wheelkit.report import Status
+from wheelkit.containers import engines, images
+from wheelkit.install import pythons
+from wheelkit.target.report import Status
 
-SCRIPTS = Path(places.__file__).resolve().parent
-RUNNING = str(interpreters.version_of(Path(sys.executable)))
+RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
     """The environment in which the stages find a container, a stand-in if need be."""
-    engine = containers.find_engine()
-    if not engine.why_not_pulled(places.verifying(RUNNING).image):
+    engine = engines.find_engine()
+    if not engine.why_not_pulled(images.verifying(RUNNING).reference):
         return dict(os.environ)
-    return {**os.environ, places.IMAGE_VARIABLE: standin_image.build(engine, [RUNNING])}
+    return {**os.environ, images.IMAGE_VARIABLE: standin_image.build(engine, [RUNNING])}
 
 
 @pytest.mark.container
@@ -45,7 +43,7 @@ def test_a_release_is_proven_in_a_container(tmp_path: Path, environment: dict[st
     shutil.rmtree(release.reports)
     release.prove()
     shutil.rmtree(release.reports)
-    test_smoke_release.smoke_script(release.root)
+    test_smoke_release.write_kernels(release.root)
     policy = '[project]\nname = "tiny"\n[tool.wheelkit]\nmax-size = 1_000_000\n'
     (release.root / "pyproject.toml").write_text(policy)
     common: list[str | Path] = [
@@ -57,9 +55,9 @@ def test_a_release_is_proven_in_a_container(tmp_path: Path, environment: dict[st
         "--reports",
         release.reports,
     ]
-    verify = [sys.executable, SCRIPTS / "verify_release.py", *common]
-    smoke = [sys.executable, SCRIPTS / "smoke_release.py", *common]
-    smoke += ["--device", "cpu", "--smoke", "smoke.py"]
+    verify = [sys.executable, "-m", "wheelkit", "verify-release", *common]
+    smoke = [sys.executable, "-m", "wheelkit", "smoke-release", *common]
+    smoke += ["--device", "cpu", "--kernels", "kernels.py"]
     for command in (verify, smoke):
         done = subprocess.run(command, check=False, cwd=release.root, env=environment)
         assert done.returncode == Status.DONE

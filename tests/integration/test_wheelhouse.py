@@ -9,15 +9,15 @@ import sys
 import zipfile
 from pathlib import Path
 
-import cibuildwheels
-import containers
 import pytest
 import tomli
-from build_wheelhouse import VERSIONS
-from cibuildwheels import BUILDERS, Builder
-from wheelkit.report import LackingError
+from ledger import PROJECT
+from wheelkit.base.cpythons import CPYTHONS
+from wheelkit.containers import cibuildwheel, engines
+from wheelkit.containers.cibuildwheel import BUILDERS, Builder
+from wheelkit.target.report import LackingError
 
-SCRIPTS = Path(cibuildwheels.__file__).parent
+SCRIPTS = PROJECT / "scripts"
 # The schema that a cibuildwheel ships, and what it says against a table of its own.
 VALIDATE = """
 import json, sys
@@ -33,9 +33,7 @@ def builder(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Builder, Path]:
     """A cibuildwheel in its own environment."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cibuildwheels, "WORK", tmp_path_factory.mktemp("builders"))
-        python = cibuildwheels.install_builder(request.param)
+    python = cibuildwheel.install_builder(request.param, tmp_path_factory.mktemp("builders"))
     subprocess.run([python, "-m", "pip", "install", "--quiet", "fastjsonschema"], check=True)
     return request.param, python
 
@@ -68,7 +66,7 @@ def test_identifiers_are_those_of_the_matrix(
     done = subprocess.run(
         command, check=True, capture_output=True, text=True, cwd=project_root, env=environment
     )
-    wanted = {cibuildwheels.identifier(version) for version in chosen.selected(VERSIONS)}
+    wanted = {cibuildwheel.identifier(version) for version in chosen.selected(CPYTHONS)}
     found = set(done.stdout.split())
     assert wanted <= found
     # 2.23 could build some of the newer ones too; it is not asked to.
@@ -76,7 +74,9 @@ def test_identifiers_are_those_of_the_matrix(
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("name", ["scripts/requirements.txt", "requirements/build.txt"])
+@pytest.mark.parametrize(
+    "name", ["wheelkit/src/wheelkit/requirements.txt", "requirements/build.txt"]
+)
 def test_tools_are_to_be_had_for_manylinux2014(
     name: str, project_root: Path, tmp_path: Path
 ) -> None:
@@ -92,9 +92,9 @@ def test_tools_are_to_be_had_for_manylinux2014(
 
 
 @pytest.fixture
-def engine() -> containers.Engine:
+def engine() -> engines.Engine:
     try:
-        return containers.find_engine()
+        return engines.find_engine()
     except LackingError as error:
         pytest.skip(f"no container engine: {error}")
 
@@ -122,7 +122,7 @@ def test_one_wheel_is_built_and_delivered(tmp_path: Path) -> None:
 
 @pytest.mark.container
 def test_image_without_the_wanted_interpreter_is_refused(
-    engine: containers.Engine, tmp_path: Path
+    engine: engines.Engine, tmp_path: Path
 ) -> None:
     image = "localhost/cyfes-test-without-python:1"
     root = tmp_path / "root.tar"

@@ -1,0 +1,51 @@
+"""Install wheelkit of this checkout into an environment, and what it needs by hash.
+
+pip compares no folder with a hash, so the requirements come first, with the build back end of
+wheelkit among them, and then the folder alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from ledger import PROJECT
+from wheelkit.target.report import LackingError
+
+WHEELKIT = PROJECT / "wheelkit"
+REQUIREMENTS = WHEELKIT / "src" / "wheelkit" / "requirements.txt"
+
+
+def install(python: Path, *requirements: Path) -> None:
+    """Install requirements, which hold all that wheelkit needs, and wheelkit.
+
+    Raises
+    ------
+    LackingError
+        pip could not install something, or what is installed does not fit together.
+    """
+    listed = [f"--requirement={file}" for file in requirements]
+    hashed = ["install", "--require-hashes", "--only-binary=:all:", *listed]
+    if subprocess.run([*pip(python), *hashed], check=False).returncode:
+        names = " and ".join(str(file.relative_to(PROJECT)) for file in requirements)
+        raise LackingError(f"pip could not install {names}; its messages are above")
+    install_folder(python)
+
+
+def install_folder(python: Path) -> None:
+    """Install wheelkit alone, where everything that it needs is there already.
+
+    Raises
+    ------
+    LackingError
+        pip could not, or what is installed does not fit together.
+    """
+    alone = ["install", "--no-deps", "--no-build-isolation", WHEELKIT]
+    for arguments in (alone, ["check"]):
+        if subprocess.run([*pip(python), *arguments], check=False).returncode:
+            raise LackingError(f"pip could not install {WHEELKIT}; its messages are above")
+
+
+def pip(python: Path) -> list[str | Path]:
+    """Return the beginning of a command of pip."""
+    return [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]

@@ -1,0 +1,1 @@
+"""What every stage uses: pinned tools, progress, jobs of GitHub Actions."""

@@ -1,0 +1,27 @@
+"""METADATA follows its specification, as the package index and installers read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.errors import ExceptionGroup
+from packaging.metadata import InvalidMetadata, Metadata
+
+from wheelkit.base.remedies import REBUILD
+from wheelkit.target.report import Fault
+from wheelkit.wheel.reading import Wheel
+
+TITLE = "METADATA"
+IDS = ("metadata-invalid",)
+
+
+def faults(wheel: Wheel) -> Iterator[Fault]:
+    """METADATA follows its specification."""
+    file = f"{wheel.archive.dist_info}/METADATA"
+    try:
+        Metadata.from_email(wheel.archive.metadata("METADATA").read_bytes())
+    except ExceptionGroup as group:
+        for error in group.exceptions:
+            field = error.field if isinstance(error, InvalidMetadata) else "a field"
+            expected = f"a {field} by the core metadata specification"
+            yield Fault("metadata-invalid", file, str(error), expected, REBUILD)

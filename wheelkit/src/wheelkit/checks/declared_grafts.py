@@ -1,0 +1,32 @@
+"""The grafts are those that the project declares."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from wheelkit.target.report import Fault
+from wheelkit.wheel import platforms
+from wheelkit.wheel.grafts import is_graft
+from wheelkit.wheel.reading import Wheel
+from wheelkit.wheel.settings import Settings
+
+TITLE = "declared grafts"
+IDS = ("graft-unexpected", "graft-missing")
+
+
+def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
+    """Check that the grafts are those that the project declares."""
+    if settings.grafts is None:
+        return
+    grafts = {m: platforms.stem(posixpath.basename(m)) for m in wheel.elves if is_graft(m)}
+    expected = ", ".join(settings.grafts) or "none"
+    for member, stem in grafts.items():
+        if stem not in settings.grafts:
+            remedy = "see which library needs it; declare it, exclude it, or link without it"
+            yield Fault("graft-unexpected", member, f"a graft, {stem}", expected, remedy)
+    for stem in settings.grafts:
+        if stem not in grafts.values():
+            found = f"no {stem} among {', '.join(sorted(set(grafts.values()))) or 'no grafts'}"
+            remedy = "see whether it was linked statically or excluded; repair or declare anew"
+            yield Fault("graft-missing", wheel.archive.path.name, found, expected, remedy)

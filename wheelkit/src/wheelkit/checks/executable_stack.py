@@ -1,0 +1,20 @@
+"""No library asks for an executable stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wheelkit.target.report import Fault
+from wheelkit.wheel.reading import Wheel
+
+TITLE = "executable stack"
+IDS = ("executable-stack",)
+
+
+def faults(wheel: Wheel) -> Iterator[Fault]:
+    """No library asks for an executable stack."""
+    for member, file in wheel.elves.items():
+        if file.executable_stack:
+            remedy = "link with -z noexecstack; in assembler, add a .note.GNU-stack section"
+            expected = "PT_GNU_STACK without PF_X: newer glibc refuses to load it"
+            yield Fault("executable-stack", member, "an executable stack", expected, remedy)

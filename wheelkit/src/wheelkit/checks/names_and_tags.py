@@ -1,0 +1,61 @@
+"""File name, .dist-info, WHEEL and METADATA name the same distribution, version and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from packaging.tags import Tag, parse_tag
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from wheelkit.base.remedies import REBUILD
+from wheelkit.target.report import Fault
+from wheelkit.wheel.identity import Identity, headers
+from wheelkit.wheel.reading import Wheel
+
+TITLE = "names and tags"
+IDS = ("name-mismatch", "tag-mismatch", "wheel-version")
+
+
+def faults(wheel: Wheel) -> Iterator[Fault]:
+    """Find where file name, .dist-info, WHEEL and METADATA contradict each other."""
+    archive, identity = wheel.archive, wheel.identity
+    declared = headers(archive, "WHEEL")
+    stated = headers(archive, "METADATA")
+    spelled, _, version = archive.dist_info.removesuffix(".dist-info").partition("-")
+    yield from _same(identity, archive.dist_info, spelled, version)
+    yield from _same(
+        identity, f"{archive.dist_info}/METADATA", str(stated["Name"]), str(stated["Version"])
+    )
+    file = f"{archive.dist_info}/WHEEL"
+    if str(declared["Wheel-Version"]).partition(".")[0] != "1":
+        found = f"Wheel-Version: {declared['Wheel-Version']}"
+        yield Fault("wheel-version", file, found, "1.x", REBUILD)
+    if (build := str(declared.get("Build", ""))) != identity.build:
+        found, expected = f"build tag {build!r}", f"{identity.build!r}, as in the file name"
+        yield Fault("tag-mismatch", file, found, expected, REBUILD)
+    lines = list(map(str, declared.get_all("Tag", [])))
+    try:
+        tags = frozenset(tag for line in lines for tag in parse_tag(line))
+    except ValueError as error:
+        # packaging's InvalidTag is one.
+        expected = "lines such as Tag: cp310-cp310-linux_x86_64"
+        yield Fault("tag-mismatch", file, f"Tag: {lines}: {error}", expected, REBUILD)
+        return
+    if tags != identity.tags:
+        found, expected = _sorted(tags), f"{_sorted(identity.tags)}, as in the file name"
+        yield Fault("tag-mismatch", file, found, expected, "rename with `wheel tags`, not by hand")
+
+
+def _sorted(tags: frozenset[Tag]) -> str:
+    return ", ".join(sorted(map(str, tags))) or "no tag"
+
+
+def _same(identity: Identity, file: str, name: str, version: str) -> Iterator[Fault]:
+    try:
+        same = canonicalize_name(name) == identity.name and Version(version) == identity.version
+    except InvalidVersion:
+        same = False
+    if not same:
+        expected = f"{identity.name} {identity.version}, as in the file name"
+        yield Fault("name-mismatch", file, f"{name} {version}", expected, REBUILD)

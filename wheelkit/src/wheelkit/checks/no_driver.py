@@ -1,0 +1,29 @@
+"""No part of the NVIDIA driver is in the wheel, nor a stub of one."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+
+from wheelkit.target.report import Fault
+from wheelkit.wheel import platforms
+from wheelkit.wheel.elf import Elf
+from wheelkit.wheel.reading import Wheel
+
+TITLE = "no driver"
+IDS = ("driver-library-grafted",)
+
+
+def faults(wheel: Wheel) -> Iterator[Fault]:
+    """No part of the driver is in the wheel, nor a stub of one."""
+    for member, file in wheel.elves.items():
+        stems = {platforms.stem(name) for name in _names(member, file)}
+        if stems & set(platforms.DRIVER_STEMS):
+            remedy = "repair with --exclude for it; never link a stub by its path"
+            expected = "not in a wheel: it is part of the NVIDIA driver"
+            found = f"a driver library or its stub, SONAME {file.soname}"
+            yield Fault("driver-library-grafted", member, found, expected, remedy)
+
+
+def _names(member: str, file: Elf) -> set[str]:
+    return {posixpath.basename(member), file.soname or ""}

@@ -1,0 +1,50 @@
+"""Every rpath entry leads to a directory of the wheel, and never above the prefix."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterator
+
+from wheelkit.base.remedies import REPAIR
+from wheelkit.checks import layouts
+from wheelkit.target.report import Fault
+from wheelkit.wheel.layouts import Installation
+from wheelkit.wheel.reading import Wheel, resolve
+from wheelkit.wheel.settings import Settings
+
+TITLE = "rpaths in every layout"
+IDS = ("rpath-escapes", "rpath-dangling")
+
+
+def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
+    """Every rpath entry leads to a directory of the wheel, and never above the prefix."""
+    reached: dict[tuple[str, str], dict[Installation, str]] = defaultdict(dict)
+    directories: dict[Installation, frozenset[str]] = {}
+    for installation in layouts.chosen(wheel, settings):
+        places = wheel.places(installation)
+        directories[installation] = frozenset(map(posixpath.dirname, places.values()))
+        for member in wheel.elves.keys() & places.keys():
+            for entry in wheel.elves[member].search_path:
+                target = resolve(entry, posixpath.dirname(places[member]))
+                if target is not None:  # None is the matter of form()
+                    reached[member, entry][installation] = target
+    for (member, entry), ends in sorted(reached.items()):
+        yield from _target_faults(member, entry, ends, directories)
+
+
+def _target_faults(
+    member: str,
+    entry: str,
+    ends: dict[Installation, str],
+    directories: dict[Installation, frozenset[str]],
+) -> Iterator[Fault]:
+    above = [where for where, target in ends.items() if target.partition("/")[0] == ".."]
+    if above:
+        found = f"{entry}, above the prefix in {layouts.names_of(above)}"
+        expected = "a directory below the install prefix: others may plant a library there"
+        yield Fault("rpath-escapes", member, found, expected, REPAIR)
+    # One that leads nowhere here may be meant for another layout.
+    elif not any(target in directories[where] for where, target in ends.items()):
+        expected = "a directory that the wheel installs, in one layout at least"
+        yield Fault("rpath-dangling", member, entry, expected, REPAIR)

@@ -1,0 +1,22 @@
+"""SONAME and NEEDED are file names; a path in them is one of the build machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wheelkit.target.report import Fault
+from wheelkit.wheel.reading import Wheel
+
+TITLE = "SONAME and NEEDED"
+IDS = ("path-as-name",)
+
+
+def faults(wheel: Wheel) -> Iterator[Fault]:
+    """SONAME and NEEDED are file names; a path in them is one of the build machine."""
+    for member, file in wheel.elves.items():
+        for name in (*file.needed, file.soname or ""):
+            if "/" in name:
+                kind = "SONAME" if name == file.soname else "NEEDED"
+                remedy = "link with -L and -l, and give the other library a SONAME"
+                expected = "a file name: the loader would look nowhere but at this path"
+                yield Fault("path-as-name", member, f"{kind} {name}", expected, remedy)

@@ -1,0 +1,95 @@
+"""Repair a wheel: graft the libraries it needs, then make every rpath right once installed.
+
+auditwheel grafts external libraries and chooses the platform tag. What it leaves wrong are
+libraries outside of site-packages (the wheel's data scheme): their rpaths hold in the archive and
+not after installation. Such a library gets its grafts beside it, in `.libs`, which is the same
+way in every install layout; or, by --strategy rpath, an rpath entry for each layout that entries
+can reach. The path of the repaired wheel is the last line printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheelkit.target.report import FaultyError, Outcome, conclude
+
+if TYPE_CHECKING:
+    from wheelkit.repair.repair import Step
+
+TOOL = "repair_wheel"
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="wheelkit repair", description=__doc__)
+    parser.add_argument("wheel", type=Path, metavar="WHEEL", help="the wheel to repair")
+    parser.add_argument("destination", type=Path, metavar="DEST_DIR", help="made if missing")
+    # The manylinux images name their platform in this variable.
+    default = os.environ.get("AUDITWHEEL_PLAT", "auto")
+    parser.add_argument(
+        "--plat",
+        default=default,
+        metavar="P",
+        help="platform tag to give; auto: the best that auditwheel finds (default: "
+        f"$AUDITWHEEL_PLAT or auto, here {default})",
+    )
+    parser.add_argument(
+        "--strategy",
+        choices=["colocate", "rpath"],
+        default="colocate",
+        help="how displaced libraries find their grafts: colocate (default) puts them beside; "
+        "rpath leaves them in site-packages and writes an entry for each install layout, which "
+        "cannot reach all",
+    )
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="SONAMEs not to graft, as in libfoo.so.*; may be repeated",
+    )
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="the TOML file with [tool.wheelkit]: exclude, preloaded, layouts (default: "
+        "./pyproject.toml, for a wheel of the project that it describes)",
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write a JSON report")
+    chosen = parser.parse_args(arguments)
+    if not chosen.wheel.is_file():
+        parser.error(f"no such file: {chosen.wheel}")
+    if chosen.destination.exists() and not chosen.destination.is_dir():
+        parser.error(f"not a folder: {chosen.destination}")
+    return chosen
+
+
+def main(arguments: list[str] | None = None, steps: Sequence[Step] | None = None) -> int:
+    """Repair one wheel and report; `steps` are those of a project, if it has its own."""
+    chosen = parse(arguments)
+    # Only now, so that --help works and a missing dependency is reported as such.
+    from wheelkit.repair.options import RepairOptions
+    from wheelkit.repair.repair import STEPS, repair, summary
+    from wheelkit.wheel import platforms
+
+    options = RepairOptions(
+        wheel=chosen.wheel,
+        destination=chosen.destination,
+        plat=platforms.wanted(None if chosen.plat == "auto" else chosen.plat),
+        exclude=tuple(chosen.exclude),
+        strategy=chosen.strategy,
+        settings_file=chosen.settings,
+    )
+    try:
+        repaired = repair(options, steps or STEPS)
+    except FaultyError as error:
+        return conclude(TOOL, [Outcome(chosen.wheel, error.faults)], chosen.report)
+    status = conclude(TOOL, [Outcome(repaired.path, ())], chosen.report)
+    for line in summary(repaired.loads):
+        print(line)
+    print(repaired.path)
+    return status

@@ -1,0 +1,109 @@
+"""Write a wheel's bill of materials into it: its grafts with their hashes, and its tools.
+
+It names the CUDA toolkit, the container image or operating system, and the compilers that the
+wheel's libraries name themselves. Run it on a repaired wheel, before anything else sees it: the
+wheel is replaced as a whole or not at all, with a new RECORD, and is the same bytes each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheelkit.target.report import Fault, FaultyError, MisusedError, Status
+
+if TYPE_CHECKING:
+    from wheelkit.wheel.reading import Wheel
+
+OS_RELEASE = Path("/etc/os-release")
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="wheelkit sbom", description=__doc__)
+    add = parser.add_argument
+    add("wheel", metavar="WHEEL", type=Path, help="a repaired wheel, which is replaced")
+    add(
+        "--cuda-home",
+        metavar="DIR",
+        type=Path,
+        default=os.environ.get("CUDA_HOME") or None,
+        help="the CUDA toolkit that it was built with (default: $CUDA_HOME)",
+    )
+    add(
+        "--image",
+        metavar="REF",
+        default=os.environ.get("WHEELKIT_IMAGE") or None,
+        help="the container image that it was built in, by digest (default: $WHEELKIT_IMAGE)",
+    )
+    return parser.parse_args(arguments)
+
+
+def system() -> str | None:
+    """Return the name of this operating system."""
+    if not OS_RELEASE.is_file():
+        return None
+    for line in OS_RELEASE.read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition("=")
+        if name == "PRETTY_NAME":
+            return value.strip('"')
+    return None
+
+
+def signed(given: Wheel) -> Iterator[Fault]:
+    """Find a signature of RECORD, which a new member makes invalid."""
+    from wheelkit.wheel import archive
+
+    for name in archive.SIGNATURES:
+        if given.archive.metadata(name).is_file():
+            remedy = "sign the wheel after this"
+            yield Fault("signed-record", name, "a signature of RECORD", "none", remedy)
+
+
+def write(wheel: Path, cuda_home: Path | None, image: str | None) -> None:
+    """Add the document to the wheel.
+
+    Raises
+    ------
+    FaultyError
+        It is no wheel that can be opened, or it is signed.
+    """
+    import json
+
+    from wheelkit.checks import record
+    from wheelkit.checks.sbom import NAME
+    from wheelkit.repair import sbom
+    from wheelkit.wheel import archive, reading
+
+    version, parts = sbom.toolkit(cuda_home) if cuda_home else (None, {})
+    environment = sbom.BuildEnvironment(version, parts, image, system())
+    with tempfile.TemporaryDirectory(prefix=".wheelkit-sbom-", dir=wheel.parent) as folder:
+        given = reading.read_wheel(wheel, Path(folder) / "wheel")
+        reading.refuse([*record.faults(given), *given.unreadable, *signed(given)])
+        path = given.archive.metadata(NAME)
+        path.parent.mkdir(exist_ok=True)
+        text = json.dumps(sbom.document(given, environment), indent=1, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
+        # The members keep the date that the repair gave them.
+        result = Path(folder) / wheel.name
+        archive.pack(given.archive.root, result, given.archive.latest)
+        result.replace(wheel)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write it; the wheel's path is the last line."""
+    asked = parse(arguments)
+    if not asked.wheel.is_file():
+        raise MisusedError(f"no such file: {asked.wheel}")
+    try:
+        write(asked.wheel, asked.cuda_home, asked.image)
+    except FaultyError as error:
+        print(error, file=sys.stderr)
+        return Status.FAULTY
+    print(asked.wheel)
+    return Status.DONE

@@ -1,0 +1,135 @@
+"""Run the kernels of a project from every sealed distribution, in clean containers or here.
+
+Each wheel is installed in a container of every image that has its interpreter, or, with
+--engine none, in an environment of this machine's interpreter. No distribution is left out: where
+nothing can run one, that is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wheelkit.containers import copy_of_wheelkit, engines, images
+from wheelkit.containers.images import TestImage
+from wheelkit.install.pythons import find_python, version_of
+from wheelkit.release import seal
+from wheelkit.target.report import FaultyError, MisusedError, Status
+from wheelkit.target.trial import PROGRAMS
+from wheelkit.wheel.identity import identify
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One distribution in a container of one image; `image` is None for this machine itself."""
+
+    file: str
+    version: str
+    image: TestImage | None
+
+    def title(self, name: str) -> str:
+        """Return the trial in words."""
+        return f"{self.file} on CPython {self.version}, {name}"
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="wheelkit smoke-release", description=__doc__)
+    images.add_options(parser)
+    add = parser.add_argument
+    add("--device", choices=("cpu", "cuda"), required=True, help="where the kernels must run")
+    add("--place", metavar="NAME", default="", help="the name of this GPU runner")
+    add("--kernels", type=Path, metavar="FILE", required=True, help="what runs the kernels")
+    add("--requirements", type=Path, metavar="FILE", help="what it needs at run time, by hash")
+    add("--reports", type=Path, metavar="DIR", required=True, help="where the reports go")
+    asked = parser.parse_args(arguments)
+    for path in filter(None, (asked.kernels, asked.requirements)):
+        # The containers see this folder, and no other of the project's.
+        if not path.resolve().is_relative_to(Path.cwd()) or not path.is_file():
+            raise MisusedError(f"{path} is no file below {Path.cwd()}; run this in the project")
+    return asked
+
+
+def trials(files: list[str], asked: argparse.Namespace) -> Iterator[Trial]:
+    """Yield what must be tried; on a GPU runner each wheel once, for its driver is the host's."""
+    for file in files:
+        if file.endswith(".whl"):
+            for version in identify(file).pythons:
+                yield from (Trial(file, version, image) for image in images_for(version, asked))
+        elif not asked.place:
+            # The compiler and headers that it needs are this machine's; no container has them. A
+            # runner that has a name is there for its GPU, and the sources were tried before.
+            yield Trial(file, str(version_of(Path(sys.executable))), None)
+
+
+def images_for(version: str, asked: argparse.Namespace) -> Sequence[TestImage | None]:
+    """Return where the wheel for an interpreter is tried."""
+    if asked.engine == "none":
+        return [None]
+    if asked.image:
+        return [images.of_image(asked.image)]
+    return images.smoking(version)[: 1 if asked.device == "cuda" else None]
+
+
+def perform(trial: Trial, asked: argparse.Namespace) -> int:
+    """Run a trial; return its exit status."""
+    name = asked.place or (trial.image.name if trial.image else "here")
+    report = f"smoke.{asked.device}.{name}.{trial.version}.{trial.file}.json"
+    options = ["--device", asked.device, "--place", name]
+    if trial.image is None:
+        files = {"kernels": str(asked.kernels), "requirements": str(asked.requirements or "")}
+        words = [str(PROGRAMS), "trial", str(asked.folder / trial.file), *options]
+        words += [*as_options(files), "--report", str(asked.reports / report)]
+        return subprocess.run([find_python(trial.version), *words], check=False).returncode
+    files = {"kernels": within(asked.kernels), "requirements": within(asked.requirements)}
+    words = [images.PROGRAMS, "trial", f"/dist/{trial.file}", *options]
+    words += [*as_options(files), "--report", f"/reports/{report}"]
+    with tempfile.TemporaryDirectory(prefix="wheelkit-") as folder:
+        mounts = images.mounts(copy_of_wheelkit.write(Path(folder)), asked.folder, asked.reports)
+        return images.run(trial.image, trial.version, mounts, words, gpu=asked.device == "cuda")
+
+
+def within(path: Path | None) -> str:
+    """Return where a container has a file of the project; nothing for no file."""
+    return f"{images.PROJECT}/{path.resolve().relative_to(Path.cwd())}" if path else ""
+
+
+def as_options(files: dict[str, str]) -> Iterator[str]:
+    """Yield the options of the files that there are."""
+    for name, path in files.items():
+        if path:
+            yield from (f"--{name}", path)
+
+
+def run_all(todo: list[Trial], asked: argparse.Namespace) -> list[tuple[str, int]]:
+    """Run every trial, also after one has failed; return the title and status of each."""
+    results = []
+    for trial in todo:
+        title = trial.title(trial.image.name if trial.image else "this machine")
+        print(f"wheelkit smoke-release: {title}", file=sys.stderr, flush=True)
+        results.append((title, perform(trial, asked)))
+    return results
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Try everything; the table comes last."""
+    asked = parse(arguments)
+    try:
+        hashes = seal.opened(asked.folder, asked.seal)
+    except FaultyError as error:
+        print(error, file=sys.stderr)
+        return Status.FAULTY
+    if asked.engine != "none":
+        # Before anything is tried: without an engine, nothing can be.
+        engines.find_engine()
+    todo = list(trials(list(hashes), asked))
+    asked.reports.mkdir(parents=True, exist_ok=True)
+    results = run_all(todo, asked)
+    for title, status in results:
+        print(f"{'ok' if status == 0 else f'FAILED (status {status})'}: {title}")
+    return images.verdict(status for _, status in results)

@@ -1,0 +1,88 @@
+"""Show what the reports of all stages say of a release: a table, also in the summary of the job."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from wheelkit.cli.gate import words
+from wheelkit.target.report import FaultyError, Status
+
+HEADER = ("file", "sha256", "verified", "on the CPU in", "on a GPU")
+NO_RUNNER = (
+    "**No GPU runner is named** (`--places`), so that nothing ran on a "
+    "GPU, and a tag would not be published."
+)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="wheelkit summary", description=__doc__)
+    add = parser.add_argument
+    add("folder", metavar="DIR", type=Path, help="the sealed distributions")
+    add("--seal", required=True, metavar="SHA256", help="what `wheelkit seal` printed")
+    add("--reports", type=Path, metavar="DIR", required=True, help="the reports of all stages")
+    add("--places", type=words, metavar="JSON", required=True, help="the GPU runners, as a list")
+    return parser.parse_args(arguments)
+
+
+def row(name: str, sha256: str, entries: Sequence[Mapping[str, object]]) -> tuple[str, ...]:
+    """Return the row of a file."""
+    from wheelkit.release import reports
+
+    own = [entry for entry in entries if entry["wheel"] == {"name": name, "sha256": sha256}]
+    verified = [entry for entry in own if entry["tool"] == reports.VERIFIED]
+    runs = [entry for entry in own if entry["tool"] == reports.SMOKED]
+    return (
+        f"`{name}`",
+        f"`{sha256}`",
+        ", ".join(_mark(entry) for entry in verified) or "no report",
+        ", ".join(
+            f"{run.get('place')} {_mark(run)}" for run in runs if reports.device_of(run) == "cpu"
+        ),
+        ", ".join(_gpu(run) for run in runs if reports.device_of(run) == "cuda"),
+    )
+
+
+def _mark(entry: Mapping[str, object]) -> str:
+    return "✅" if entry["ok"] else "❌"
+
+
+def _gpu(run: Mapping[str, object]) -> str:
+    from wheelkit.release import reports
+
+    device = run["device"]
+    name = device.get("name") if isinstance(device, dict) else device
+    ran = f"{reports.kernels_of(run)} kernels on {name}, driver {run.get('driver')}"
+    return f"{run.get('place')} ({ran}) {_mark(run)}"
+
+
+def markdown(asked: argparse.Namespace) -> str:
+    """Return the summary."""
+    from wheelkit.checks import summary
+    from wheelkit.release import reports, seal
+
+    hashes = seal.opened(asked.folder, asked.seal)
+    entries, unreadable = reports.read(asked.reports)
+    rows = [row(name, sha256, entries) for name, sha256 in hashes.items()]
+    lines = ["## Release", "", f"Seal: `{asked.seal}`", "", *summary.table(HEADER, rows)]
+    lines += [f"\n❌ {fault.file}: {fault.found}" for fault in unreadable]
+    lines += [] if asked.places else ["", NO_RUNNER]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the summary; what is red in it has failed the stage that reported it."""
+    asked = parse(arguments)
+    from wheelkit.base import github
+
+    try:
+        text = markdown(asked)
+    except FaultyError as error:
+        print(error, file=sys.stderr)
+        return Status.FAULTY
+    github.add_summary(text)
+    print(text)
+    return Status.DONE

@@ -1,0 +1,136 @@
+"""Verify finished wheels: the archive, its ELF files, its platform tag, and where it loads.
+
+Every check runs and every fault is listed; a table at the end says what was verified. The wheel
+is never changed. What a project declares about its wheels is the table [tool.wheelkit] of its
+pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wheelkit.target.report import Outcome, conclude
+
+if TYPE_CHECKING:
+    from wheelkit.checks.verify import Verdict, VerifyOptions
+
+TOOL = "verify_wheel"
+
+# Options that take the place of a key of [tool.wheelkit].
+SETTINGS = ("grafts", "sass", "ptx", "max_size", "exclude", "preloaded", "ignore", "build_paths")
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="wheelkit verify", description=__doc__)
+    parser.add_argument("wheels", type=Path, nargs="+", metavar="WHEEL", help="a finished wheel")
+    parser.add_argument(
+        "--plat", metavar="P", help="the platform tag that the wheel must have, or a better one"
+    )
+    parser.add_argument(
+        "--layouts",
+        choices=["static", "install", "none"],
+        # It needs neither an interpreter for the wheel's tag nor the time of an installation.
+        default="static",
+        help="static (default): emulate the loader in every install layout; install: also install "
+        "the wheel in every way and load each library; none: neither",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write a JSON report: an object, or for several wheels a list of objects",
+    )
+    _add_settings(parser)
+    _add_trials(parser)
+    chosen = parser.parse_args(arguments)
+    for wheel in chosen.wheels:
+        if not wheel.is_file():
+            parser.error(f"no such file: {wheel}")
+    return chosen
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Take a list apart; the empty text is an empty list."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, _words(text)))
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "settings",
+        "What the wheel is declared to be. Each option replaces a key of [tool.wheelkit]; lists "
+        "are separated by commas.",
+    )
+    add = group.add_argument
+    add(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="the TOML file with [tool.wheelkit] (default: ./pyproject.toml, for wheels of the "
+        "project that it describes)",
+    )
+    add("--grafts", type=_words, metavar="STEMS", help="the grafted libraries, as in libcudart")
+    add("--sass", type=_numbers, metavar="ARCHS", help="the machine code, as in 80,90")
+    add("--ptx", type=_numbers, metavar="ARCHS", help="the PTX, as in 90")
+    add("--max-size", type=int, metavar="BYTES", help="the largest size of the wheel")
+    add("--exclude", type=_words, metavar="GLOBS", help="SONAMEs that the wheel does not bring")
+    add("--build-paths", type=_words, metavar="PATHS", help="folders that no ELF file may mention")
+    add("--preloaded", type=_words, metavar="SONAMES", help="what the package loads beforehand")
+    add("--for-layouts", type=_words, metavar="NAMES", help="the layouts that the wheel is for")
+    add("--ignore", type=_words, metavar="IDS", help="faults that are known and accepted")
+
+
+def _add_trials(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("--layouts install", "The default is all that there is.")
+    add = group.add_argument
+    add("--pythons", type=_words, metavar="VERSIONS", help="interpreters, as in 3.11,3.13t")
+    add("--installers", type=_words, metavar="NAMES", help="pip, uv")
+    add("--ways", type=_words, metavar="NAMES", help="as in venv,user,prefix,root,target")
+
+
+def options_of(chosen: argparse.Namespace) -> VerifyOptions:
+    """Return what the command line asks for."""
+    from wheelkit.checks.verify import VerifyOptions
+    from wheelkit.install import trial
+    from wheelkit.wheel import platforms
+
+    options = {name: getattr(chosen, name) for name in SETTINGS}
+    return VerifyOptions(
+        plat=platforms.wanted(chosen.plat),
+        layouts=chosen.layouts,
+        settings_file=chosen.settings,
+        options={**options, "layouts": chosen.for_layouts},
+        trials=trial.chosen(chosen.pythons, chosen.installers, chosen.ways),
+    )
+
+
+def outcome(verdict: Verdict) -> Outcome:
+    """Return what the report says of a wheel."""
+    more: dict[str, object] = {"checks": {t: f is not None for t, f in verdict.rows.items()}}
+    if verdict.accepted:
+        more["accepted"] = [asdict(fault) for fault in verdict.accepted]
+    if verdict.trials:
+        more["trials"] = [asdict(result) for result in verdict.trials]
+    return Outcome(verdict.wheel, verdict.faults, verdict.lacking, more)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Verify each wheel and report."""
+    chosen = parse(arguments)
+    # Only now, so that --help works and a missing dependency is reported as such.
+    from wheelkit.checks import summary
+    from wheelkit.checks.verify import verify
+
+    wanted = options_of(chosen)
+    verdicts = [verify(wheel, wanted) for wheel in chosen.wheels]
+    status = conclude(TOOL, [outcome(verdict) for verdict in verdicts], chosen.report)
+    print(summary.text(verdicts))
+    summary.append_to_job(verdicts)
+    return status

@@ -1,0 +1,1 @@
+"""Containers in which wheels are built and tried."""

@@ -1,0 +1,1 @@
+"""Installing a wheel for real, under the interpreters of this machine."""

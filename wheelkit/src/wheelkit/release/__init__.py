@@ -1,0 +1,1 @@
+"""Releasing distributions: the seal, the reports, the gates."""

@@ -1,0 +1,62 @@
+"""Which files of a version a package index has already, and whether they are ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pypi_simple
+import requests
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from wheelkit.target.report import Fault, LackingError
+
+# Seconds; an index that says nothing for so long is taken for unreachable.
+PATIENCE = 60
+# What pypi_simple takes for the package index where no other is named.
+DEFAULT = pypi_simple.PYPI_SIMPLE_ENDPOINT
+
+
+def published(url: str, name: str, version: str) -> dict[str, str | None]:
+    """Return the files of a version on the index at `url`, each with the hash it is listed with.
+
+    Raises
+    ------
+    LackingError
+        The index cannot be asked, or answers with something else.
+    """
+    try:
+        with pypi_simple.PyPISimple(url) as index:
+            page = index.get_project_page(canonicalize_name(name), timeout=PATIENCE)
+    except pypi_simple.NoSuchProjectError:
+        return {}
+    except (requests.RequestException, pypi_simple.UnsupportedContentTypeError) as error:
+        raise LackingError(f"the index {url} cannot be asked: {error}") from error
+    return {
+        package.filename: package.digests.get("sha256")
+        for package in page.packages
+        if _same(package.version, version)
+    }
+
+
+def _same(found: str | None, version: str) -> bool:
+    """Whether two spellings are of one version; a file that names none is of no version."""
+    try:
+        return found is not None and Version(found) == Version(version)
+    except InvalidVersion:
+        return False
+
+
+def conflicts(listed: Mapping[str, str | None], ours: Mapping[str, str]) -> Iterator[Fault]:
+    """Find files of the version on the index that are not byte for byte ours."""
+    remedy = "a version is published once: give this release another one"
+    for name, sha256 in listed.items():
+        if name not in ours:
+            expected = "only files of this release"
+            yield Fault("version-published", name, "on the index", expected, remedy)
+        elif sha256 is None:
+            expected = f"sha256 {ours[name]}"
+            yield Fault("index-without-hash", name, "no sha256 on the index", expected, remedy)
+        elif sha256 != ours[name]:
+            found, expected = f"sha256 {sha256} on the index", f"sha256 {ours[name]}"
+            yield Fault("version-published", name, found, expected, remedy)

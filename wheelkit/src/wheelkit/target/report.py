@@ -1,0 +1,184 @@
+"""Faults, exit statuses and the JSON report: one place for how a script ends.
+
+Only the standard library is imported here, and the syntax is that of CPython 3.7, so that a
+missing dependency and a too old interpreter can be reported too.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import hashlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from wheelkit import __version__
+
+# The oldest that the pinned auditwheel runs on.
+OLDEST_PYTHON = (3, 10)
+
+# Import names of the packages that wheelkit depends on.
+DEPENDENCIES = frozenset(
+    [
+        "auditwheel",
+        "build",
+        "deflate",
+        "elftools",
+        "packaging",
+        "pypi_simple",
+        "pypiserver",
+        "requests",
+        "tomli",
+    ]
+)
+# Every dependency with its hashes, and the command that installs them.
+REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
+INSTALL = f"{sys.executable} -m pip install --require-hashes -r {REQUIREMENTS}"
+
+# The machine's doing, not a bug of ours: full disk, exceeded quota, missing rights.
+MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+class Status(enum.IntEnum):
+    """Exit statuses of every script."""
+
+    DONE = 0
+    FAULTY = 1
+    MISUSED = 2
+    LACKING = 3
+    INTERNAL = 70
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong with a wheel; `id` never changes its meaning."""
+
+    id: str
+    file: str
+    found: str
+    expected: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """Four lines for a person."""
+        return (
+            f"fault {self.id}: {self.file}\n"
+            f"  found:    {self.found}\n"
+            f"  expected: {self.expected}\n"
+            f"  remedy:   {self.remedy}"
+        )
+
+
+class FaultyError(Exception):
+    """The input is at fault; carries every fault found before work had to stop."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(map(str, self.faults)))
+
+
+class MisusedError(Exception):
+    """Wrong usage: an option or an environment variable makes no sense."""
+
+
+class LackingError(Exception):
+    """The environment lacks something: a tool, an interpreter, a driver."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one wheel; `lacking` says what could not be done here, if anything.
+
+    `more` are further keys of the report.
+    """
+
+    wheel: Path
+    faults: tuple[Fault, ...]
+    lacking: str | None = None
+    more: Mapping[str, object] = field(default_factory=dict)
+
+    def as_json(self, tool: str) -> dict[str, object]:
+        """Return the report; the key ``lacking`` is there only if something was."""
+        return {
+            "tool": tool,
+            "version": __version__,
+            "wheel": {"name": self.wheel.name, "sha256": sha256(self.wheel)},
+            "ok": not self.faults and self.lacking is None,
+            "faults": [asdict(fault) for fault in self.faults],
+            **({} if self.lacking is None else {"lacking": self.lacking}),
+            **self.more,
+        }
+
+
+def sha256(path: Path) -> str:
+    """Return the hash of a file's bytes, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def conclude(tool: str, outcomes: Sequence[Outcome], report: Path | None) -> Status:
+    """Print every fault, write the report, and return the exit status.
+
+    One wheel is reported as an object, several as a list of such objects.
+    """
+    faults = [fault for outcome in outcomes for fault in outcome.faults]
+    lacking = [outcome.lacking for outcome in outcomes if outcome.lacking is not None]
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    for message in lacking:
+        print(f"error: {message}", file=sys.stderr)
+    if report is not None:
+        entries = [outcome.as_json(tool) for outcome in outcomes]
+        write_whole(report, json.dumps(entries[0] if len(entries) == 1 else entries, indent=2))
+    if faults:
+        return Status.FAULTY
+    return Status.LACKING if lacking else Status.DONE
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file, complete or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.replace(path)
+    finally:
+        # Not missing_ok, which CPython 3.7 does not know.
+        if partial.exists():
+            partial.unlink()
+
+
+def run(main: Callable[[], int], oldest: tuple[int, int] = OLDEST_PYTHON) -> int:
+    """Call `main` and turn what it raises into an exit status; a crash is never a verdict."""
+    try:
+        if sys.version_info < oldest:
+            # Inside of a wheel build, `python` is often the wheel's interpreter, not the tools'.
+            wanted = ".".join(map(str, oldest))
+            raise LackingError(f"Python {wanted} or newer runs this; {sys.executable} is older")
+        return main()
+    except Exception as error:
+        status, message = _explain(error)
+        if status is Status.INTERNAL:
+            traceback.print_exc()
+        print(f"error: {message}", file=sys.stderr)
+        return status
+
+
+def _explain(error: Exception) -> tuple[Status, str]:
+    if isinstance(error, MisusedError):
+        return Status.MISUSED, str(error)
+    if isinstance(error, LackingError):
+        return Status.LACKING, str(error)
+    if isinstance(error, ModuleNotFoundError):
+        if (error.name or "").partition(".")[0] in DEPENDENCIES:
+            return Status.LACKING, f"{error} in {sys.executable}; run: {INSTALL}"
+    elif isinstance(error, OSError) and error.errno in MACHINE_ERRORS:
+        return Status.LACKING, str(error)
+    return Status.INTERNAL, "internal error; please report it with the traceback above"

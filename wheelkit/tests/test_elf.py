@@ -1,0 +1,82 @@
+"""Reading the dynamic section of ELF files, right ones and damaged ones."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_wheels import library, with_second_rpath
+from wheelkit.wheel import elf
+
+
+def read(tmp_path: Path, data: bytes) -> elf.Elf | None:
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    return elf.read(path)
+
+
+def test_names_and_rpath_are_read(tmp_path: Path) -> None:
+    found = read(tmp_path, library("liba.so.1", "libb.so.2", rpath="$ORIGIN/x::/abs"))
+    assert found is not None
+    assert found.soname == "liba.so.1"
+    assert found.needed[0] == "libb.so.2"
+    assert found.rpath == ("$ORIGIN/x", "", "/abs")
+    assert found.runpath is None
+    assert not found.executable_stack
+    assert not found.is_program
+
+
+def test_runpath_takes_the_place_of_rpath(tmp_path: Path) -> None:
+    flags = ("-Wl,--enable-new-dtags", "-Wl,-rpath,$ORIGIN")
+    found = read(tmp_path, library("liba.so", flags=flags))
+    assert found is not None
+    assert (found.rpath, found.runpath, found.search_path) == (None, ("$ORIGIN",), ("$ORIGIN",))
+    both = read(tmp_path, with_second_rpath(library("liba.so", rpath="$ORIGIN/y")))
+    assert both is not None
+    assert both.rpath == both.runpath == ("$ORIGIN/y",)
+
+
+def test_an_empty_rpath_has_no_entry(tmp_path: Path) -> None:
+    found = read(tmp_path, library("liba.so", rpath="$ORIGIN/zz").replace(b"$ORIGIN/zz", bytes(10)))
+    assert found is not None
+    assert found.rpath == ()
+
+
+def test_sections_are_not_needed(tmp_path: Path) -> None:
+    data = bytearray(library("liba.so", "libb.so", rpath="$ORIGIN"))
+    data[0x28:0x30] = bytes(8)  # e_shoff
+    data[0x3C:0x40] = bytes(4)  # e_shnum, e_shstrndx
+    found = read(tmp_path, bytes(data))
+    assert found is not None
+    assert (found.needed[0], found.rpath) == ("libb.so", ("$ORIGIN",))
+
+
+def test_an_executable_stack_is_seen(tmp_path: Path) -> None:
+    found = read(tmp_path, library("liba.so", flags=("-Wl,-z,execstack",)))
+    assert found is not None
+    assert found.executable_stack
+
+
+@pytest.mark.parametrize("data", [b"", b"\x7fEL", b"INPUT(libc.so.6)\n", b"PK\x03\x04"])
+def test_other_files_are_no_elf_files(tmp_path: Path, data: bytes) -> None:
+    assert read(tmp_path, data) is None
+
+
+def test_an_object_file_is_never_loaded(tmp_path: Path) -> None:
+    command = ["cc", "-c", "-x", "c", "/dev/null", "-o", "file"]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    assert elf.read(tmp_path / "file") is None
+
+
+def test_a_program_is_told_from_a_library() -> None:
+    found = elf.read(Path(sys.executable).resolve())
+    assert found is not None
+    assert found.is_program
+
+
+@pytest.mark.parametrize("size", [4, 20, 64, 700])
+def test_a_truncated_file_is_unreadable(tmp_path: Path, size: int) -> None:
+    with pytest.raises(elf.UnreadableElfError):
+        read(tmp_path, library("liba.so")[:size])

@@ -1,0 +1,95 @@
+"""Platform tags, policies, and names of libraries."""
+
+from __future__ import annotations
+
+import pytest
+from wheelkit.target.report import MisusedError
+from wheelkit.wheel import platforms
+from wheelkit.wheel.platforms import Platform
+
+
+@pytest.mark.parametrize(
+    ("tag", "platform"),
+    [
+        ("manylinux2014_x86_64", Platform("manylinux", (2, 17), "x86_64")),
+        ("manylinux1_i686", Platform("manylinux", (2, 5), "i686")),
+        ("manylinux_2_28_aarch64", Platform("manylinux", (2, 28), "aarch64")),
+        ("musllinux_1_2_x86_64", Platform("musllinux", (1, 2), "x86_64")),
+        ("linux_x86_64", Platform("linux", None, "x86_64")),
+        ("win_amd64", None),
+        ("any", None),
+        ("manylinux_2_x86_64", None),
+    ],
+)
+def test_tags_are_taken_apart(tag: str, platform: Platform | None) -> None:
+    assert platforms.parse(tag) == platform
+
+
+def tag(text: str) -> Platform:
+    platform = platforms.parse(text)
+    assert platform is not None
+    return platform
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "covers"),
+    [
+        ("manylinux2014_x86_64", "manylinux_2_17_x86_64", True),
+        ("manylinux_2_5_x86_64", "manylinux_2_17_x86_64", True),
+        ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", False),
+        ("manylinux_2_5_x86_64", "manylinux_2_17_aarch64", False),
+        ("musllinux_1_1_x86_64", "manylinux_2_17_x86_64", False),
+        ("linux_x86_64", "linux_x86_64", False),
+    ],
+)
+def test_an_older_tag_covers_a_newer_one(mine: str, other: str, *, covers: bool) -> None:
+    assert tag(mine).covers(tag(other)) is covers
+
+
+def test_the_system_has_what_the_oldest_tag_promises() -> None:
+    old, new = tag("manylinux_2_5_x86_64"), tag("manylinux_2_28_x86_64")
+    assert platforms.is_system("libexpat.so.1", [new])
+    assert not platforms.is_system("libexpat.so.1", [old, new])
+    assert platforms.is_system("libc.so.6", [old])
+    # Between two policies the older one holds.
+    between = Platform("manylinux", (2, 18), "x86_64")
+    assert platforms.allowed([between]) == platforms.allowed([tag("manylinux2014_x86_64")])
+    assert platforms.allowed([Platform("manylinux", (2, 3), "x86_64")]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("libcuda.so.1", True),
+        ("libnvidia-ml.so.1", True),
+        ("ld-linux-x86-64.so.2", True),
+        ("libc.musl-x86_64.so.1", True),
+        ("libcudart.so.12", False),
+        ("libgomp.so.1", False),
+    ],
+)
+def test_the_driver_and_the_loader_are_always_of_the_system(name: str, *, expected: bool) -> None:
+    assert platforms.is_system(name, [tag("manylinux2014_x86_64")]) is expected
+    assert platforms.is_system(name, [tag("manylinux2014_x86_64")], [name])
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("libcudart-80664282.so.10.2.89", "libcudart"),
+        ("libcudart.so.12", "libcudart"),
+        ("libstdc++.so.6", "libstdc++"),
+        ("libgomp-a34b3233.so", "libgomp"),
+        ("libfoo-bar.so.1", "libfoo-bar"),
+        ("README", "README"),
+    ],
+)
+def test_the_stem_has_neither_hash_nor_version(name: str, stem: str) -> None:
+    assert platforms.stem(name) == stem
+
+
+@pytest.mark.parametrize("plat", ["linux_x86_64", "manylinux", "win32", ""])
+def test_a_wish_for_no_platform_is_refused(plat: str) -> None:
+    with pytest.raises(MisusedError, match="--plat"):
+        platforms.wanted(plat)
+    assert platforms.wanted(None) is None

@@ -1,0 +1,129 @@
+"""Exit statuses, reports, and that no fault is without a test."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from wheelkit.target import report
+from wheelkit.target.report import Fault, LackingError, MisusedError, Outcome, Status
+
+import wheelkit
+
+FAULT = Fault("some-id", "a.so", "this", "that", "do it")
+
+
+def raising(error: Exception) -> Callable[[], int]:
+    def main() -> int:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (MisusedError("x"), Status.MISUSED),
+        (LackingError("x"), Status.LACKING),
+        (ModuleNotFoundError("x", name="elftools.elf"), Status.LACKING),
+        (ModuleNotFoundError("x", name="wheelkit.typo"), Status.INTERNAL),
+        (OSError(28, "No space left on device"), Status.LACKING),
+        (OSError(2, "No such file"), Status.INTERNAL),
+        (RuntimeError("x"), Status.INTERNAL),
+    ],
+)
+def test_each_error_has_its_exit_status(
+    error: Exception, status: Status, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report.run(raising(error)) == status
+    traced = "Traceback" in capsys.readouterr().err
+    assert traced == (status is Status.INTERNAL)
+
+
+def test_a_return_value_is_passed_on() -> None:
+    assert report.run(lambda: 1) == 1
+
+
+def test_an_old_interpreter_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 18))
+    assert report.run(lambda: 0) == Status.LACKING
+    assert "3.10" in capsys.readouterr().err
+    assert report.run(lambda: 0, oldest=(3, 7)) == Status.DONE
+
+
+def test_the_report_has_the_agreed_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wheel, file = tmp_path / "w.whl", tmp_path / "report.json"
+    wheel.write_bytes(b"")
+    assert report.conclude("tool", [Outcome(wheel, (FAULT,))], file) == Status.FAULTY
+    assert json.loads(file.read_text()) == {
+        "tool": "tool",
+        "version": wheelkit.__version__,
+        "wheel": {
+            "name": "w.whl",
+            "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        },
+        "ok": False,
+        "faults": [
+            {
+                "id": "some-id",
+                "file": "a.so",
+                "found": "this",
+                "expected": "that",
+                "remedy": "do it",
+            }
+        ],
+    }
+    printed = capsys.readouterr().err
+    assert all(word in printed for word in ("some-id", "this", "that", "do it"))
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_several_wheels_make_a_list_and_what_is_lacking_a_status(tmp_path: Path) -> None:
+    wheel, file = tmp_path / "w.whl", tmp_path / "report.json"
+    wheel.write_bytes(b"")
+    right, lacking = Outcome(wheel, ()), Outcome(wheel, (), "no interpreter")
+    assert report.conclude("tool", [right, right], file) == Status.DONE
+    assert [one["ok"] for one in json.loads(file.read_text())] == [True, True]
+    assert report.conclude("tool", [right, lacking], file) == Status.LACKING
+    assert [one["ok"] for one in json.loads(file.read_text())] == [True, False]
+    assert report.conclude("tool", [lacking, Outcome(wheel, (FAULT,))], None) == Status.FAULTY
+
+
+@pytest.mark.parametrize("verb", ["repair", "verify"])
+def test_the_verbs_start_without_their_dependencies(verb: str, tmp_path: Path) -> None:
+    package = Path(wheelkit.__file__).parent
+    # wheelkit alone, beside none of its dependencies; -S: no site-packages.
+    (tmp_path / "wheelkit").symlink_to(package)
+    bare = [sys.executable, "-I", "-S", "-c", STARTER, str(tmp_path), verb]
+    path = package / "__init__.py"
+    usage = subprocess.run([*bare, "--help"], capture_output=True, text=True, check=False)
+    assert usage.returncode == Status.DONE
+    assert "usage:" in usage.stdout
+    wheels = [str(path), str(path.parent)] if verb == "repair" else [str(path)]
+    work = subprocess.run([*bare, *wheels], capture_output=True, text=True, check=False)
+    assert work.returncode == Status.LACKING
+    assert "--require-hashes" in work.stderr
+
+
+STARTER = """
+import sys
+sys.path.insert(0, sys.argv.pop(1))
+from wheelkit.cli import main
+sys.exit(main())
+"""
+
+
+def test_every_fault_is_provoked_by_a_test() -> None:
+    sources = Path(wheelkit.__file__).parent.rglob("*.py")
+    ids = {i for path in sources for i in re.findall(r'Fault\(\s*"([^"]+)"', path.read_text())}
+    tests = Path(__file__).parent.glob("test_*.py")
+    asserted = "\n".join(path.read_text() for path in tests if path.name != "test_report.py")
+    assert len(ids) > 30
+    assert {i for i in ids if f'"{i}"' not in asserted} == set()
