@@ -30,17 +30,13 @@ def install(session: nox.Session, *files: Path) -> None:
 
 def step(session: nox.Session, title: str, *command: str | Path) -> None:
     """Run a command that takes long and says little: its title and seconds are shown instead."""
-    session.run("python", SCRIPTS / "steps.py", "--quiet", title, "--", *command)
+    session.run("python", SCRIPTS / "shared" / "steps.py", "--quiet", title, "--", *command)
 
 
 def install_wheelkit(session: nox.Session, *files: Path) -> None:
-    """Install wheelkit from its folder, and requirements that hold everything that it needs.
-
-    pip compares no folder with a hash, so the requirements come first and the folder alone.
-    """
-    install(session, *files)
-    session.install("--no-deps", "--no-build-isolation", str(WHEELKIT))
-    session.run("python", "-m", "pip", "--quiet", "check")
+    """Install wheelkit from its folder, and hash-pinned requirements that hold what it needs."""
+    words = ("python", SCRIPTS, "install-wheelkit", *(files or (TOOLS,)))
+    step(session, "install what the session needs", *words)
 
 
 def sources(*patterns: str) -> list[str]:
@@ -56,21 +52,21 @@ def sources(*patterns: str) -> list[str]:
 def wheel(session: nox.Session) -> None:
     """Build, repair, verify and smoke-test wheels: -- --python 3.7 --python 3.10."""
     install_wheelkit(session, TOOLS)
-    session.run("python", SCRIPTS / "make_wheel.py", *session.posargs)
+    session.run("python", SCRIPTS, "wheel", *session.posargs)
 
 
 @nox.session(default=False)
 def wheelhouse(session: nox.Session) -> None:
     """Build the release wheels with cibuildwheel in a container: -- --python 3.7 --out DIR."""
     install_wheelkit(session, TOOLS)
-    session.run("python", SCRIPTS / "build_wheelhouse.py", *session.posargs)
+    session.run("python", SCRIPTS, "wheelhouse", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Test the repaired wheel of this interpreter; arguments after -- go to pytest."""
     install_wheelkit(session, TOOLS)
-    session.run("python", SCRIPTS / "run_tests.py", *session.posargs)
+    session.run("python", SCRIPTS, "tests", *session.posargs)
 
 
 @nox.session(default=False)
@@ -80,14 +76,14 @@ def compat(session: nox.Session) -> None:
     if not session.posargs:
         session.error("name the interpreters: nox -s compat -- 3.7 3.13")
     for version in session.posargs:
-        session.run("python", SCRIPTS / "run_tests.py", "--python", version)
+        session.run("python", SCRIPTS, "tests", "--python", version)
 
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Build the documentation into build/docs; its own code blocks make its pictures."""
     install_wheelkit(session, REQUIREMENTS / "docs.txt")
-    session.run("python", SCRIPTS / "build_docs.py", *session.posargs)
+    session.run("python", SCRIPTS, "docs", *session.posargs)
 
 
 @nox.session(default=False)
@@ -95,7 +91,7 @@ def sanitize(session: nox.Session) -> None:
     """Test the CPU back end and the text extension under address and undefined-behaviour checks."""
     install(session, REQUIREMENTS / "numpy.txt", REQUIREMENTS / "tests.txt")
     toolkit = ROOT / "build" / "cuda"
-    session.run("python", SCRIPTS / "install_cuda.py", toolkit)
+    session.run("python", SCRIPTS / "kernels" / "install_cuda.py", toolkit)
     flags = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
     # The device code is not what is examined; one architecture of it will do.
     options = ("-C", "cmake.define.CUFES_SASS=90", "-C", "install.strip=false")
@@ -118,7 +114,7 @@ def sanitize(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Time sums against the peers that can be had, and how they grow: -- --long --repeats 5."""
     toolkit = ROOT / "build" / "cuda"
-    session.run("python", SCRIPTS / "install_cuda.py", toolkit)
+    session.run("python", SCRIPTS / "kernels" / "install_cuda.py", toolkit)
     # The CPU is what is timed; one architecture of device code will do.
     options = ("-C", "cmake.define.CUFES_SASS=90")
     session.install(*options, ".", env={"CUDA_HOME": str(toolkit)})
@@ -159,7 +155,7 @@ def lint_workflows(session: nox.Session) -> None:
     npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", modules)
     step(session, "install the linters of the workflows", *npm)
     node = {"NODE_PATH": str(modules / "node_modules")}
-    session.run("node", SCRIPTS / "lint_workflows.cjs", *workflows, env=node)
+    session.run("node", SCRIPTS / "develop" / "lint_workflows.cjs", *workflows, env=node)
     session.run("zizmor", "--offline", "--pedantic", "--strict-collection", ROOT / ".github")
     schema = ("check-jsonschema", "--builtin-schema")
     session.run(*schema, "vendor.github-workflows", *workflows)
@@ -171,7 +167,7 @@ def lint_workflows(session: nox.Session) -> None:
 def rehearse(session: nox.Session) -> None:
     """Rehearse a release up to an index on loopback: -- --python 3.10 --containers."""
     install_wheelkit(session, REQUIREMENTS / "rehearse.txt")
-    session.run("python", SCRIPTS / "rehearse.py", *session.posargs)
+    session.run("python", SCRIPTS, "rehearse", *session.posargs)
 
 
 @nox.session(default=False)

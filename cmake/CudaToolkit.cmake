@@ -1,4 +1,4 @@
-# A CUDA toolkit: CUDA_HOME if it is set, else one that scripts/install_cuda.py brings from PyPI.
+# A CUDA toolkit: CUDA_HOME if it is set, else one that scripts/kernels/install_cuda.py brings from PyPI.
 # Sets CUDA_HOME, CUDA_INCLUDE, CUDA_RUNTIME and CUDA_NVRTC.
 
 if(NOT CUDA_HOME AND DEFINED ENV{CUDA_HOME})
@@ -9,10 +9,10 @@ if(NOT CUDA_HOME)
   set(CUDA_HOME "${CMAKE_BINARY_DIR}/cuda")
   message(STATUS "CUDA_HOME is not set: installing the CUDA toolkit from PyPI")
   execute_process(
-    COMMAND "${Python_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/scripts/install_cuda.py" "${CUDA_HOME}"
+    COMMAND "${Python_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/scripts/kernels/install_cuda.py" "${CUDA_HOME}"
     RESULT_VARIABLE status)
   if(NOT status EQUAL 0)
-    message(FATAL_ERROR "No CUDA toolkit: run `python scripts/install_cuda.py DIR` where there is a "
+    message(FATAL_ERROR "No CUDA toolkit: run `python scripts/kernels/install_cuda.py DIR` where there is a "
                         "network, then set CUDA_HOME=DIR")
   endif()
 endif()

@@ -13,7 +13,7 @@ endif()
 
 file(GLOB_RECURSE inputs CONFIGURE_DEPENDS "${kernels}/*" "${PROJECT_SOURCE_DIR}/cmake/*.cmake")
 list(APPEND inputs "${PROJECT_SOURCE_DIR}/CMakeLists.txt"
-                   "${PROJECT_SOURCE_DIR}/scripts/compile_kernels.py")
+                   "${PROJECT_SOURCE_DIR}/scripts/kernels/compile_kernels.py")
 # A source that changes between configuration and build would otherwise leave an old fingerprint.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${inputs})
 

@@ -9,7 +9,7 @@ else()
   set(device_compiler --nvrtc "${CUDA_NVRTC}")
 endif()
 set(embedded "${CMAKE_CURRENT_BINARY_DIR}/embedded_images.cpp")
-set(compile_kernels "${PROJECT_SOURCE_DIR}/scripts/compile_kernels.py")
+set(compile_kernels "${PROJECT_SOURCE_DIR}/scripts/kernels/compile_kernels.py")
 add_custom_command(
   OUTPUT "${embedded}"
   COMMAND

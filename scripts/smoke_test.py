@@ -54,7 +54,7 @@ def why_no_gpu(cyfes: Any) -> str:
 
 def run_kernels(cyfes: Any, wanted: str) -> dict[str, Any]:
     """Run every kernel on a device; return what ran where, and each kernel's error."""
-    import smoke_kernels
+    from kernels import smoke_kernels
 
     device = choose_device(cyfes, wanted)
     kernels = []

@@ -33,16 +33,15 @@ NO_EXTRAS = "no optional packages for this CPython"
 # Optional packages, as requirements/tests.in has them: a prerelease of CPython has none yet.
 EXTRAS_BEFORE = (3, 14)
 
-# These scripts run on every CPython of the package; all others need a newer one.
-SCRIPTS_FOR_ALL = ("install_cuda", "smoke_kernels", "smoke_test")
+TESTS = Path(__file__).resolve().parent
+# What scripts/kernels/ has runs on every CPython of the package; all other scripts need this one.
 SCRIPTS_SINCE = (3, 10)
 
 
 def for_newer_pythons() -> list[str]:
-    """Return the tests of scripts that this interpreter cannot run."""
-    scripts = (PROJECT / "scripts").glob("*.py")
-    names = {script.stem for script in scripts} - set(SCRIPTS_FOR_ALL)
-    return ["integration", "wheelkit", *(f"test_{name}.py" for name in sorted(names))]
+    """Return the tests of scripts that an older interpreter cannot run."""
+    scripts = (path for path in (TESTS / "scripts").iterdir() if path.name != "kernels")
+    return [str(TESTS / "integration"), *sorted(map(str, scripts))]
 
 
 collect_ignore = for_newer_pythons() if sys.version_info < SCRIPTS_SINCE else []
@@ -64,10 +63,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    scripts = [*for_newer_pythons(), *(f"test_{name}.py" for name in SCRIPTS_FOR_ALL)]
-    if config.getoption("--package-only") and collection_path.name in scripts:
-        return True
-    return None
+    of_scripts = collection_path in (TESTS / "scripts", TESTS / "integration")
+    return True if of_scripts and config.getoption("--package-only") else None
 
 
 def pytest_configure(config: pytest.Config) -> None:

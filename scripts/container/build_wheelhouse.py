@@ -1,7 +1,7 @@
 """Build the release wheels with cibuildwheel in a manylinux2014 container: fill dist/.
 
 The configuration is that of pyproject.toml. CPython 3.7 and 3.8 take cibuildwheel 2.23, all newer
-ones 4.3. Where the pinned image cannot be pulled, scripts/standin_image.py builds a stand-in.
+ones 4.3. Where the pinned image cannot be pulled, standin_image.py builds a stand-in.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import shutil
-import signal
 import sys
 import tempfile
 import zipfile
@@ -17,8 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import standin_image
-from ledger import BUILD, PROJECT
+from container import standin_image
+from shared.ledger import BUILD, PROJECT
 from wheelkit.base.cpythons import CPYTHONS, python_tag, tag_of
 from wheelkit.base.programs import last_words
 from wheelkit.containers import engines, images
@@ -32,7 +31,7 @@ from wheelkit.containers.cibuildwheel import (
     pinned_image,
 )
 from wheelkit.containers.engines import Engine
-from wheelkit.target.report import LackingError, MisusedError, Status, run
+from wheelkit.target.report import LackingError, MisusedError, Status
 from wheelkit.wheel import symbol_versions
 
 WORK = BUILD / "wheelhouse"
@@ -273,9 +272,3 @@ def main() -> int:
         versions = [product.version for product in products if product.libcufes == library]
         print(f"libcufes.so of {', '.join(versions)}: sha256 {library}")
     return Status.DONE
-
-
-if __name__ == "__main__":
-    # A polite request to end must not leave temporary folders either.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    sys.exit(run(main))

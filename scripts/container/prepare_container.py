@@ -12,12 +12,12 @@ import sys
 from pathlib import Path
 
 # The first of ours: it offers the wheelkit of the checkout, because none is installed yet.
-import install_cuda
-import install_wheelkit
-from build_wheels import CMAKE_DEFINE
-from ledger import PROJECT
+from kernels import install_cuda
+from shared import install_wheelkit
+from shared.ledger import PROJECT
 from wheelkit.install.pythons import make_venv
-from wheelkit.target.report import Status, run
+from wheelkit.target.report import Status
+from wheels.build_wheels import CMAKE_DEFINE
 
 # Where pyproject.toml looks for all this.
 ROOT = Path("/opt/cyfes")
@@ -91,7 +91,3 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return Status.FAULTY
     return Status.DONE
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))

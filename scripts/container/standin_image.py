@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,13 +19,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ledger import PROJECT
+from shared.ledger import PROJECT
 from wheelkit.base import pinned_tools
 from wheelkit.base.cpythons import parse_version, tag_of
 from wheelkit.base.programs import last_words
 from wheelkit.containers.engines import Engine, find_engine, make_runnable
 from wheelkit.install import pythons
-from wheelkit.target.report import LackingError, Status, run
+from wheelkit.target.report import LackingError, Status
 
 NAME = "localhost/cyfes-standin"
 SUITE = "bookworm"
@@ -262,9 +261,3 @@ def main() -> int:
     make_runnable(engine, image)
     print(image)
     return Status.DONE
-
-
-if __name__ == "__main__":
-    # A polite request to end must not leave temporary folders either.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    sys.exit(run(main))

@@ -14,9 +14,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ledger import BUILD, PROJECT
-from run_tests import wheel_for
-from wheelkit.target.report import LackingError, run
+from develop.run_tests import wheel_for
+from shared.ledger import BUILD, PROJECT
+from wheelkit.target.report import LackingError
 
 # README's picture, and where the page makes it.
 PICTURE = PROJECT / "docs" / "readme.png"
@@ -73,7 +73,3 @@ def main() -> int:
             print(f"{PICTURE} was another picture and has been replaced; commit it")
         print(target / "index.html")
     return int(bool(status))
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))

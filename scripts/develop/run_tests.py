@@ -15,14 +15,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import install_wheelkit
-import ledger
-import steps
-from ledger import BUILD, PROJECT, Product
-from make_wheel import CRUTCHES, Command
+from shared import install_wheelkit, ledger, steps
+from shared.ledger import BUILD, PROJECT, Product
 from wheelkit.base.cpythons import parse_version
 from wheelkit.install.pythons import find_python, make_venv, version_of
-from wheelkit.target.report import LackingError, run
+from wheelkit.target.report import LackingError
+from wheels.make_wheel import CRUTCHES, Command
 
 # wheelkit and the scripts, but for those of the package's own interpreters, need these.
 TOOLS = PROJECT / "requirements" / "rehearse.txt"
@@ -35,7 +33,7 @@ TOOLS_SINCE = (3, 10)
 
 def wheel_for(version: str) -> Product:
     """Return the wheel of the present sources, made now if need be."""
-    command: Command = [sys.executable, PROJECT / "scripts" / "make_wheel.py"]
+    command: Command = [sys.executable, PROJECT / "scripts", "wheel"]
     done = subprocess.run([*command, "--reuse", "--python", version], check=False)
     if done.returncode:
         # Its messages are on the screen, and its verdict is this script's.
@@ -146,7 +144,3 @@ def main() -> int:
     version = parse_version(arguments.python)
     product = wheel_for(version)
     return run_pytest(make_environment(version, product), product, for_pytest)
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))

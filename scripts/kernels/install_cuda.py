@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator
 
 # Nothing but the standard library is installed where this runs: wheelkit is the checkout's own.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "wheelkit" / "src"))
+sys.path.append(str(Path(__file__).resolve().parents[2] / "wheelkit" / "src"))
 from wheelkit.target.report import LackingError, MisusedError, Status, run
 
 PINS = Path(__file__).with_name("cuda-toolkit.txt")

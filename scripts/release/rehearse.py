@@ -22,16 +22,16 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-import standin_image
-from build_wheels import source_date
-from ledger import BUILD, PROJECT
-from release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
+from container import standin_image
+from release.release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
+from shared.ledger import BUILD, PROJECT
 from wheelkit.base import source_files
 from wheelkit.base.cpythons import parse_version, tag_of
 from wheelkit.containers import engines, images
 from wheelkit.install.pythons import find_python, make_venv, version_of
 from wheelkit.release.loopback_index import serving
-from wheelkit.target.report import MisusedError, Status, run, write_whole
+from wheelkit.target.report import MisusedError, Status, write_whole
+from wheels.build_wheels import source_date
 
 PLACE = "here"
 NAME = "cyfes"
@@ -278,7 +278,3 @@ def main() -> int:
     for python, verdict in zip(pythons, verdicts, strict=True):
         print(f"installed from the index, CPython {python}: {verdict}")
     return Status.DONE
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))

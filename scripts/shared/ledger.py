@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parents[2]
 BUILD = PROJECT / "build"
 WHEELHOUSE = PROJECT / "wheelhouse"
 LEDGER = BUILD / "wheelhouse.json"

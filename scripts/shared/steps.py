@@ -23,6 +23,8 @@ from typing import IO
 
 # Nobody should have to wonder for longer than this whether a step still runs.
 LONGEST_SILENCE = 10.0
+# The characters of the newest line that are shown: some programs print very long ones.
+NEWEST = 100
 # Removes the last line of a terminal, to write it anew.
 ERASE = "\r\x1b[K"
 # Begins a line with the state of an inner step, which is news and not output.
@@ -115,7 +117,7 @@ class Display:
 
     def _state(self) -> str:
         state = f"{self.title}: {self._seconds:.0f} s"
-        return f"{state}: {self.newest}" if self.newest else state
+        return f"{state}: {self.newest[:NEWEST]}" if self.newest else state
 
     def _write(self, text: str, *, last: bool = False) -> None:
         """Write lines that stay; on a terminal, the state of the step below them."""

@@ -14,12 +14,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import install_cuda
-import steps
-from ledger import PROJECT
+from kernels import install_cuda
+from shared import steps
+from shared.ledger import PROJECT
 from wheelkit.base.cpythons import parse_version
 from wheelkit.install.pythons import find_python, make_venv, version_of
-from wheelkit.target.report import LackingError, MisusedError, Status, run
+from wheelkit.target.report import LackingError, MisusedError, Status
 
 # The repair grafts libcudart into the wheel; the build must not copy it in as well.
 CMAKE_DEFINE = "CUFES_BUNDLE_RUNTIME=OFF"
@@ -162,7 +162,3 @@ def main() -> int:
         say(f"error: {error}")
         return Status.FAULTY
     return Status.DONE
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))

@@ -16,13 +16,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-import ledger
-import steps
-from build_wheels import check_compiler, cuda_home
-from ledger import BUILD, PROJECT, Product
+from shared import ledger, steps
+from shared.ledger import BUILD, PROJECT, Product
 from wheelkit.base.cpythons import parse_version
 from wheelkit.install.pythons import find_python, make_venv, version_of
-from wheelkit.target.report import Status, run
+from wheelkit.target.report import Status
+from wheels.build_wheels import check_compiler, cuda_home
 
 SCRIPTS = PROJECT / "scripts"
 NUMPY = PROJECT / "requirements" / "numpy.txt"
@@ -73,7 +72,7 @@ def remove_reports(kept: Iterable[Product]) -> None:
 
 def build(product: Product, home: Path) -> Path:
     """Build the unrepaired wheel."""
-    command: Command = [sys.executable, SCRIPTS / "build_wheels.py", "--python", product.python]
+    command: Command = [sys.executable, SCRIPTS, "build", "--python", product.python]
     environment = {**os.environ, "CUDA_HOME": str(home)}
     product.unrepaired = stage(product, "build", command, environment=environment)
     return Path(product.unrepaired)
@@ -237,7 +236,3 @@ def main() -> int:
     if arguments.out and status == Status.DONE:
         hand_out(products, arguments.out)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from build_wheels import cuda_home
+from wheels.build_wheels import cuda_home
 
 KERNEL = """
 #include "cufes.h"
@@ -22,7 +22,11 @@ def compile_kernels(
 ) -> subprocess.CompletedProcess[str]:
     kernel = tmp_path / "kernel.cu"
     kernel.write_text(source)
-    command = [sys.executable, str(project_root / "scripts" / "compile_kernels.py"), *arguments]
+    command = [
+        sys.executable,
+        str(project_root / "scripts" / "kernels" / "compile_kernels.py"),
+        *arguments,
+    ]
     command += ["--include", str(project_root / "cyfes/kernels/include"), "--out", str(tmp_path)]
     command += ["--embed", str(tmp_path / "embedded.cpp"), str(kernel)]
     return subprocess.run(command, capture_output=True, text=True, check=False)

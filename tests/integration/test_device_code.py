@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from build_wheels import cuda_home
 from wheelkit.cli import verify as verify_wheel
 from wheelkit.target.report import Status
 from wheelkit.wheel import device_images, settings
+from wheels.build_wheels import cuda_home
 
 KERNEL = 'extern "C" __global__ void twice(double *x) { x[threadIdx.x] *= 2; }\n'
 
@@ -22,7 +22,7 @@ def test_each_architecture_that_we_build_for_is_told(project_root: Path, tmp_pat
     assert declared.ptx is not None
     kernel, embedded = tmp_path / "kernel.cu", tmp_path / "embedded.cpp"
     kernel.write_text(KERNEL)
-    command = [sys.executable, str(project_root / "scripts" / "compile_kernels.py")]
+    command = [sys.executable, str(project_root / "scripts" / "kernels" / "compile_kernels.py")]
     command += ["--nvrtc", str(cuda_home() / "lib64" / "libnvrtc.so")]
     command += ["--sass", *map(str, declared.sass), "--ptx", *map(str, declared.ptx)]
     command += ["--out", str(tmp_path), "--embed", str(embedded), str(kernel)]

@@ -12,7 +12,7 @@ import pytest
 from wheelkit.base.pinned_tools import TOOL_DIRECTORY
 
 SOURCES = ("CMakeLists.txt", "cmake", "cyfes/_version.py", "cyfes/kernels")
-SCRIPT = "scripts/compile_kernels.py"
+SCRIPT = "scripts/kernels/compile_kernels.py"
 # What the tests set on CMake's command line.
 OPTIONS = ("CUFES_SASS", "CUFES_PTX", "CMAKE_CXX_FLAGS", "CMAKE_BUILD_TYPE")
 

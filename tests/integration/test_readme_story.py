@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from build_wheels import cuda_home
+from wheels.build_wheels import cuda_home
 
 SECTION = "### Why `auditwheel repair` is not enough"
 # A line of README that stands for any number of lines.

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import releases
-import standin_image
 import test_smoke_release
 import tiny_wheels
+from container import standin_image
 from wheelkit.containers import engines, images
 from wheelkit.install import pythons
 from wheelkit.target.report import Status

@@ -25,7 +25,7 @@ def test_two_builds_are_the_same(project_root: Path, tmp_path: Path) -> None:
     assert sha256(paths[0]) == sha256(paths[1])
     with tarfile.open(paths[0]) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {"CMakeLists.txt", "cyfes/kernels/FES.cu", "scripts/install_cuda.py"} <= names
+    assert {"CMakeLists.txt", "cyfes/kernels/FES.cu", "scripts/kernels/install_cuda.py"} <= names
     assert not [name for name in names if name.endswith((".so", ".whl"))]
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from build_wheels import cuda_home
 from wheelkit.base import pinned_tools
+from wheels.build_wheels import cuda_home
 
 SUM = (
     "import cyfes; print(cyfes.bias([[0.0]], "

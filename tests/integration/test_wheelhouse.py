@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import tomli
-from ledger import PROJECT
+from shared.ledger import PROJECT
 from wheelkit.base.cpythons import CPYTHONS
 from wheelkit.containers import cibuildwheel, engines
 from wheelkit.containers.cibuildwheel import BUILDERS, Builder
@@ -104,7 +104,7 @@ def engine() -> engines.Engine:
 @pytest.mark.usefixtures("engine")
 def test_one_wheel_is_built_and_delivered(tmp_path: Path) -> None:
     version = "3.12"
-    command = [sys.executable, str(SCRIPTS / "build_wheelhouse.py"), "--python", version]
+    command = [sys.executable, str(SCRIPTS), "wheelhouse", "--python", version]
     done = subprocess.run(
         [*command, "--out", str(tmp_path)], check=False, capture_output=True, text=True
     )
@@ -132,7 +132,7 @@ def test_image_without_the_wanted_interpreter_is_refused(
     subprocess.run(command, check=True)
     assert engine.run("import", root, image).returncode == 0
     try:
-        command = [sys.executable, str(SCRIPTS / "build_wheelhouse.py"), "--python", "3.8"]
+        command = [sys.executable, str(SCRIPTS), "wheelhouse", "--python", "3.8"]
         command += ["--image", image, "--out", str(tmp_path / "dist")]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
     finally:

@@ -8,11 +8,11 @@ import sys
 import zipfile
 from pathlib import Path
 
-import build_wheelhouse
 import pytest
 import tomli
-from build_wheelhouse import Product
-from ledger import PROJECT
+from container import build_wheelhouse, standin_image
+from container.build_wheelhouse import Product
+from shared.ledger import PROJECT
 from wheelkit.base import source_files
 from wheelkit.base.cpythons import CPYTHONS
 from wheelkit.containers import cibuildwheel, engines, images
@@ -109,7 +109,9 @@ def test_image_without_the_wanted_python_is_refused(tmp_path: Path) -> None:
 def test_image_that_cannot_be_pulled_is_named_and_a_stand_in_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("standin_image.build", lambda _, versions: f"standin:{'-'.join(versions)}")
+    monkeypatch.setattr(
+        "container.standin_image.build", lambda _, versions: f"standin:{'-'.join(versions)}"
+    )
     offline = engine(tmp_path, "echo no such host >&2; exit 125")
     image = build_wheelhouse.choose_image(offline, ["3.7"], ["3.7", "3.9"])
     assert image == "standin:3.7-3.9"
@@ -198,6 +200,6 @@ def test_builds_are_made_with_what_pyproject_requires(project_root: Path) -> Non
 def test_sources_are_what_git_would_commit(tmp_path: Path) -> None:
     source_files.export(PROJECT, tmp_path)
     assert (tmp_path / "pyproject.toml").is_file()
-    assert (tmp_path / "scripts" / "prepare_container.py").is_file()
+    assert (tmp_path / "scripts" / "container" / "prepare_container.py").is_file()
     assert not (tmp_path / ".git").exists()
     assert not (tmp_path / "build").exists()

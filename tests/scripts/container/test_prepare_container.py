@@ -7,9 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import install_cuda
-import prepare_container
 import pytest
+from container import prepare_container
+from kernels import install_cuda
 from wheelkit.target.report import LackingError, run
 
 SCRIPTS = Path(prepare_container.__file__).parent

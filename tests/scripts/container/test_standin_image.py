@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import standin_image
-from standin_image import Interpreter
+from container import standin_image
+from container.standin_image import Interpreter
 from wheelkit.containers.engines import Engine
 from wheelkit.install import pythons
 from wheelkit.target.report import LackingError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-import standin_linker
+from container import standin_linker
 
 
 @pytest.mark.parametrize(

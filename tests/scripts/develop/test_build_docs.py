@@ -7,10 +7,10 @@ import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-import build_docs
 import numpy as np
 import pytest
-from ledger import BUILD
+from develop import build_docs
+from shared.ledger import BUILD
 from wheelkit.target.report import Status, run
 
 if TYPE_CHECKING:

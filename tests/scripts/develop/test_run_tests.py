@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import run_tests
-from ledger import Product
-from steps import Done
+from develop import run_tests
+from shared.ledger import Product
+from shared.steps import Done
 from wheelkit.target.report import LackingError
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -50,7 +50,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr(run_tests, "BUILD", tmp_path / "build")
     monkeypatch.setattr(run_tests, "requirements", lambda _: project.files)
     monkeypatch.setattr(run_tests, "make_venv", make_venv)
-    monkeypatch.setattr("steps.run", project.run)
+    monkeypatch.setattr("shared.steps.run", project.run)
     monkeypatch.setattr("install_wheelkit.install_folder", lambda _: None)
     return project
 

@@ -16,8 +16,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import install_cuda
 import pytest
+from kernels import install_cuda
 from wheelkit.target.report import LackingError
 
 SCRIPTS = Path(install_cuda.__file__).parent
@@ -65,10 +65,10 @@ class Site:
     """A copy of the script with pins of its own, and the folder that serves the wheels."""
 
     def __init__(self, root: Path) -> None:
-        self.scripts = root / "scripts"
-        self.scripts.mkdir()
+        self.scripts = root / "scripts" / "kernels"
+        self.scripts.mkdir(parents=True)
         shutil.copy(SCRIPTS / "install_cuda.py", self.scripts)
-        shutil.copytree(SCRIPTS.parent / "wheelkit" / "src", root / "wheelkit" / "src")
+        shutil.copytree(SCRIPTS.parents[1] / "wheelkit" / "src", root / "wheelkit" / "src")
         self.pins = self.scripts / "cuda-toolkit.txt"
         self.served = root / "served"
         self.served.mkdir()

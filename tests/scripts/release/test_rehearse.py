@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-import rehearse
 import releases
-from release_plan import BUILD_AND_PROVE, HandOn, Job, Publish, Run, Take
+from release import rehearse
+from release.release_plan import BUILD_AND_PROVE, HandOn, Job, Publish, Run, Take
 from wheelkit.install import pythons
 from wheelkit.target.report import MisusedError, Status, sha256
 

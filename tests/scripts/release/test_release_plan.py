@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rehearse
-import release_plan
 import yaml
-from release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
+from release import rehearse, release_plan
+from release.release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
 
 from wheelkit import cli
 
-ROOT = Path(release_plan.__file__).resolve().parent.parent
+ROOT = Path(release_plan.__file__).resolve().parents[2]
 FOLDER = ROOT / ".github" / "workflows"
 NAMES = ("cuda-wheel", "nightly", "tests", "wheels")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import ledger
 import pytest
-from ledger import Product
+from shared import ledger
+from shared.ledger import Product
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import steps
+from shared import steps
 
 SCRIPT = Path(steps.__file__)
 # Prints a line to each stream, works silently for a while, and ends with a status.

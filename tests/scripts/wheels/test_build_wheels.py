@@ -10,12 +10,12 @@ import sys
 import zipfile
 from pathlib import Path
 
-import build_wheels
 import pytest
 from wheelkit.install import pythons
 from wheelkit.target.report import LackingError
+from wheels import build_wheels
 
-SCRIPTS = Path(build_wheels.__file__).parent
+SCRIPTS = Path(build_wheels.__file__).parents[1]
 
 PYPROJECT = """
 [build-system]
@@ -63,7 +63,7 @@ def run(
     dropped = ("SKBUILD_CMAKE_DEFINE", "SOURCE_DATE_EPOCH")
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
     return subprocess.run(
-        [sys.executable, project / "scripts" / "build_wheels.py", *arguments],
+        [sys.executable, project / "scripts", "build", *arguments],
         check=False,
         capture_output=True,
         text=True,

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import make_wheel
 import pytest
 from wheelkit.install import pythons
+from wheels import make_wheel
 
-SCRIPTS = Path(make_wheel.__file__).parent
+SCRIPTS = Path(make_wheel.__file__).parents[1]
 RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 # Each notes its name and the search path that it sees.
@@ -29,9 +29,9 @@ import note, zipfile
 CUDA = Path("/cuda")
 def cuda_home(): return CUDA
 def check_compiler(): pass
-if __name__ == "__main__":
+def main():
     note.note("build")
-    folder = Path(__file__).parent.parent / "build" / "wheels"
+    folder = Path(__file__).parents[2] / "build" / "wheels"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "tiny-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
@@ -41,6 +41,7 @@ if __name__ == "__main__":
                        "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
         wheel.writestr(info + "RECORD", info + "METADATA,,\\n" + info + "WHEEL,,\\n")
     print(path)
+    return 0
 """
 REPAIR = """
 import note, pathlib, shutil, sys
@@ -63,7 +64,7 @@ def project(tmp_path: Path) -> Path:
     """A project with our main job and stand-ins for its stages."""
     root = tmp_path / "project"
     shutil.copytree(SCRIPTS, root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
-    stages = {"note": NOTE, "build_wheels": BUILD, "repair_wheel": REPAIR}
+    stages = {"note": NOTE, "wheels/build_wheels": BUILD, "repair_wheel": REPAIR}
     stages |= {"verify_wheel": VERIFY, "smoke_test": SMOKE, "write_sbom": SBOM}
     for name, source in stages.items():
         (root / "scripts" / f"{name}.py").write_text(source)
@@ -84,7 +85,7 @@ def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         "CUDA_VISIBLE_DEVICES": "",
     }
     return subprocess.run(
-        [sys.executable, project / "scripts" / "make_wheel.py", *arguments],
+        [sys.executable, project / "scripts", "wheel", *arguments],
         check=False,
         capture_output=True,
         text=True,
@@ -125,7 +126,7 @@ def make_other(project: Path, state: str | None = None) -> None:
     (project / "build" / "reports" / f"{other.stem}.verify.json").write_text("{}")
     (project / "build" / "reports" / "tiny-0.9.verify.json").write_text("{}")
     code = (
-        "import ledger; from ledger import Product;"
+        "from shared import ledger; from shared.ledger import Product;"
         f"ledger.fill({{'3.7': Product('3.7', {str(other)!r}, {str(other)!r}, 'ok', 'cpu ok')}},"
         f" {state!r} or ledger.source_state())"
     )

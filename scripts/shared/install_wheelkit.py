@@ -6,11 +6,13 @@ wheelkit among them, and then the folder alone.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
+import sys
 from pathlib import Path
 
-from ledger import PROJECT
-from wheelkit.target.report import LackingError
+from shared.ledger import PROJECT
+from wheelkit.target.report import LackingError, Status
 
 WHEELKIT = PROJECT / "wheelkit"
 REQUIREMENTS = WHEELKIT / "src" / "wheelkit" / "requirements.txt"
@@ -48,4 +50,20 @@ def install_folder(python: Path) -> None:
 
 def pip(python: Path) -> list[str | Path]:
     """Return the beginning of a command of pip."""
-    return [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    return [python, "-m", "pip", "--disable-pip-version-check"]
+
+
+def main() -> int:
+    """Install into the environment of the running interpreter."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "requirements",
+        metavar="FILE",
+        type=Path,
+        nargs="*",
+        default=[REQUIREMENTS],
+        help="hashed requirements, which hold all that wheelkit needs (default: %(default)s)",
+    )
+    asked = parser.parse_args().requirements
+    install(Path(sys.executable), *(path.resolve() for path in asked))
+    return Status.DONE

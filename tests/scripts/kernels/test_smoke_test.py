@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import smoke_kernels
 import smoke_test
+from kernels import smoke_kernels
 from wheelkit.target import smoke
 
 SCRIPT = Path(smoke_test.__file__)
