@@ -32,7 +32,7 @@ VARIABLES = {
 }
 # Namespaces in which a user may mount, with a root file system that cannot be written to.
 ENTER = ("bwrap", "--die-with-parent", "--unshare-user", "--unshare-pid", "--unshare-ipc")
-# The line after each command in the log; {} is what a shell replaces.
+# The line that ends the output of each command; the shell fills it in.
 ENDED = "[exit status {status}, {seconds} s]"
 
 

@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
-# These take the program that they start, or look for, as their first argument or within it.
-STARTERS = (
-    *("subprocess.run", "subprocess.Popen", "subprocess.call"),
-    *("subprocess.check_call", "subprocess.check_output"),
-    *("os.execv", "os.execve", "os.execvp", "os.execvpe", "os.posix_spawn", "os.posix_spawnp"),
-    *("shutil.which", "session.run"),
-)
+# These take the program that they start, or look for, as one of their arguments or at its
+# beginning; the number is how many arguments come before it.
+STARTERS = {
+    **dict.fromkeys(["subprocess.run", "subprocess.Popen", "subprocess.call"], 0),
+    **dict.fromkeys(["subprocess.check_call", "subprocess.check_output"], 0),
+    **dict.fromkeys(["os.execv", "os.execve", "os.execvp", "os.execvpe"], 0),
+    **dict.fromkeys(["os.posix_spawn", "os.posix_spawnp", "shutil.which", "session.run"], 0),
+    # noxfile.py hands what comes after the session and the title to scripts/steps.py.
+    "step": 2,
+}
 # These take it through a shell or in another place, so they are reported as they stand.
 OTHERS = re.compile(
     r"os\.(system|popen|execl\w*|spawn\w+)|pty\.spawn|asyncio\.create_subprocess_\w+"
@@ -257,15 +260,18 @@ def parameters(function: Function) -> list[str]:
 
 def named_by(module: Module, call: ast.Call) -> Iterator[Origin]:
     """Yield the expressions by which a call, if it is one of a starter, names its program."""
-    if not isinstance(call.func, ast.Attribute) or ast.unparse(call.func) not in STARTERS:
+    name = ast.unparse(call.func) if called(call) else ""
+    if name not in STARTERS:
         return
     keywords = {item.arg: item.value for item in call.keywords}
     # Where it is searched for in a folder, the call as a whole names the program.
-    if ast.unparse(call.func) == "shutil.which" and "path" in keywords:
+    if name == "shutil.which" and "path" in keywords:
         yield Origin(module, call)
         return
-    named = [keywords[name] for name in ("args", "executable") if name in keywords]
-    yield from (Origin(module, argument) for argument in [*call.args[:1], *named])
+    position = STARTERS[name]
+    named = [keywords[key] for key in ("args", "executable") if key in keywords]
+    for argument in [*call.args[position : position + 1], *named]:
+        yield Origin(module, argument)
 
 
 def is_unreadable(module: Module, node: ast.Attribute) -> bool:
@@ -320,6 +326,8 @@ def within(node: ast.expr, how: How) -> tuple[list[ast.expr], How]:
         case ast.BoolOp(values=values):
             parts = values
         case ast.Call(func=ast.Name(id="str" | "list" | "Path"), args=[first]):
+            parts = [first]
+        case ast.Call(func=ast.Name(id="map"), args=[_, first]):
             parts = [first]
         case ast.Call(func=ast.Attribute(attr="which"), args=[first]):
             parts = [first]

@@ -27,13 +27,14 @@ NOT_REHEARSED = {"checkout", "setup-python", "attest-build-provenance"}
 # or that talk to GitHub alone.
 JOBS_NOT_REHEARSED = {"pythons", "wheels", "rehearsal", "release"}
 EXPRESSIONS = {"${{ matrix.python }}": "$PYTHON", "${{ matrix.gpu }}": "$PLACE"}
-# A `run:` is one command: a verb of wheelkit, a nox session, .ci/run, or pip on pinned hashes or
-# on wheelkit alone.
+# A `run:` is one command: a verb of wheelkit, a nox session, .ci/run, pip on pinned hashes or on
+# wheelkit alone, or what makes the runner itself fit.
 COMMANDS = re.compile(
     r"(python -m )?wheelkit [a-z-]+( [^;|&<>`]*)?|\$BUILD --python [^;|&<>`]*"
     r"|nox --session \w+( -- [^;|&<>`]*)?|bash \.ci/run"
     r"|python -m pip install --quiet --require-hashes --only-binary=:all: --requirement \S+\.txt"
     r'|python -m pip install --quiet --no-deps "\$WHEELKIT"'
+    r"|sudo (apt-get update|apt-get install|sysctl) [^;|&<>`]*"
 )
 
 Workflow = dict[str, Any]

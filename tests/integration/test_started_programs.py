@@ -61,12 +61,12 @@ PROGRAMS = {
     "tar": Origin("essential", "tar"),
     "umount": Origin("essential", "mount"),
     "unshare": Origin("essential", "util-linux"),
-    # The package's own name for its compiler is cc too.
+    # g++ depends on the package of gcc, which brings cc.
     "cc": Origin("listed", "g++"),
     "g++": Origin("listed", "g++"),
     "gcc": Origin("listed", "g++"),
     "git": Origin("listed", "git"),
-    # That of a virtual environment.
+    # The interpreter of a virtual environment.
     "python": Origin("listed", "python3-venv"),
     "check-jsonschema": pinned("check-jsonschema", "lint"),
     "clang-format": pinned("clang-format", "lint"),
@@ -120,6 +120,9 @@ EXPRESSIONS = {
     ): "one of ENGINES, which find_engine() has tried",
     ("scripts/standin_image.py", "command[0]"): "it says how to install what is not there",
     ("scripts/standin_linker.py", "command[0]"): "within the stand-in image, which has it",
+    ("scripts/steps.py", "asked.command"): "read in noxfile.py, which hands it over",
+    ("scripts/steps.py", "asked.command[1:]"): "the same without a leading --",
+    ("scripts/steps.py", "command[0]"): "it says what is not on PATH",
     (f"{WHEELKIT}/cli/smoke.py", "asked.python"): "an option: the Python that has the wheel",
     (f"{WHEELKIT}/install/pythons.py", "f'python{version}'"): "it says which it looked for",
     (f"{WHEELKIT}/install/installers.py", "site.python.path"): "an interpreter that was found",
@@ -244,6 +247,8 @@ def test_each_program_comes_from_where_it_is_said_to(project_root: Path) -> None
         "shutil.which('cmake2')",
         "os.execvp('cmake2', ['cmake2'])",
         "def task(session):\n    session.run('cmake2', external=True)",
+        "def task(session):\n    step(session, 'build', 'cmake2')",
+        "subprocess.run(list(map(str, ['cmake2', 1])))",
     ],
 )
 def test_a_new_program_is_found_however_it_is_started(text: str) -> None:
