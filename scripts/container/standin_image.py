@@ -41,7 +41,7 @@ UNSTABLE = ("3.14", "3.15")
 SYSTEM = Path("/usr")
 # cibuildwheel runs its own helper on 3.9, and before-all is 3.12's (pyproject.toml).
 ALWAYS = ("3.9", "3.12")
-LINKER = PROJECT / "scripts" / "standin_linker.py"
+LINKER = PROJECT / "scripts" / "container" / "standin_linker.py"
 PINS = PROJECT / "requirements" / "standin.txt"
 # glibc has had this since 2.32; static libstdc++ asks it whether locks can be left out.
 SYMBOLS = 'char __libc_single_threaded __attribute__((visibility("hidden"))) = 0;\n'

@@ -121,14 +121,8 @@ EXPRESSIONS = {
         f"{WHEELKIT}/containers/images.py",
         "engine.name",
     ): "one of ENGINES, which find_engine() has tried",
-    (
-        "scripts/container/standin_image.py",
-        "command[0]",
-    ): "it says how to install it",
-    (
-        "scripts/container/standin_linker.py",
-        "command[0]",
-    ): "within the stand-in image",
+    ("scripts/container/standin_image.py", "command[0]"): "it says how to install it",
+    ("scripts/container/standin_linker.py", "command[0]"): "within the stand-in image",
     ("scripts/shared/steps.py", "asked.command"): "read in noxfile.py, which hands it over",
     ("scripts/shared/steps.py", "asked.command[1:]"): "the same without a leading --",
     ("scripts/shared/steps.py", "command[0]"): "it says what is not on PATH",

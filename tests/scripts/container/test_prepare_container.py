@@ -12,7 +12,7 @@ from container import prepare_container
 from kernels import install_cuda
 from wheelkit.target.report import LackingError, run
 
-SCRIPTS = Path(prepare_container.__file__).parent
+SCRIPTS = Path(prepare_container.__file__).parents[1]
 
 
 def tool(folder: Path, name: str, script: str) -> None:
@@ -43,7 +43,7 @@ def test_without_a_network_nothing_is_left(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "0"}
     environment["PIP_INDEX_URL"] = "http://127.0.0.1:9/simple"
-    command = [sys.executable, str(SCRIPTS / "prepare_container.py"), str(tmp_path / "opt")]
+    command = [sys.executable, str(SCRIPTS), "prepare-container", str(tmp_path / "opt")]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert done.returncode == 3
     assert done.stderr.startswith("error: pip could not download the CUDA toolkit")

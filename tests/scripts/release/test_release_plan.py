@@ -32,8 +32,8 @@ COMMANDS = re.compile(
     r"(python -m )?wheelkit [a-z-]+( [^;|&<>`]*)?|\$BUILD --python [^;|&<>`]*"
     r"|nox --session \w+( -- [^;|&<>`]*)?|bash \.ci/run"
     r"|python -m pip install --quiet --require-hashes --only-binary=:all: --requirement \S+\.txt"
-    r"|sudo (apt-get update|apt-get install|sysctl) [^;|&<>`]*"
     r'|python -m pip install --quiet --no-deps "\$WHEELKIT"'
+    r"|sudo (apt-get update|apt-get install|sysctl) [^;|&<>`]*"
 )
 
 Workflow = dict[str, Any]

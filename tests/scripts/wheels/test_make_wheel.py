@@ -50,7 +50,14 @@ wheel, out = map(pathlib.Path, sys.argv[1:3])
 out.mkdir(parents=True)
 print(shutil.copy(wheel, out / wheel.name))
 """
-SBOM = "import note, sys; note.note('sbom'); print(sys.argv[1])\n"
+# In place of the installed wheelkit, of which this is the only verb that the main job calls itself.
+WHEELKIT = """
+import sys
+sys.path.insert(0, "scripts")
+import note
+note.note(sys.argv[1])
+print(sys.argv[2])
+"""
 VERIFY = "import note; note.note('verify')\n"
 SMOKE = """
 import note, sys
@@ -65,9 +72,12 @@ def project(tmp_path: Path) -> Path:
     root = tmp_path / "project"
     shutil.copytree(SCRIPTS, root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     stages = {"note": NOTE, "wheels/build_wheels": BUILD, "repair_wheel": REPAIR}
-    stages |= {"verify_wheel": VERIFY, "smoke_test": SMOKE, "write_sbom": SBOM}
+    stages |= {"verify_wheel": VERIFY, "smoke_test": SMOKE}
     for name, source in stages.items():
         (root / "scripts" / f"{name}.py").write_text(source)
+    (root / "wheelkit").mkdir()
+    (root / "wheelkit" / "__init__.py").touch()
+    (root / "wheelkit" / "__main__.py").write_text(WHEELKIT)
     (root / "requirements").mkdir()
     (root / "requirements" / "numpy.txt").write_text("# nothing\n")
     for name in ("CMakeLists.txt", "LICENSE", "README.md", "pyproject.toml"):
