@@ -15,12 +15,20 @@ SCRIPTS = ROOT / "scripts"
 TOOLS = SCRIPTS / "requirements.txt"
 
 nox.options.sessions = ["lint", "wheel", "tests"]
+# An environment is made once; pip brings it up to date where pins have changed.
+nox.options.reuse_venv = "yes"
 
 
 def install(session: nox.Session, *files: Path) -> None:
     """Install hash-pinned requirements."""
     listed = [f"--requirement={file}" for file in files]
-    session.install("--require-hashes", "--only-binary=:all:", *listed)
+    pip = ("python", "-m", "pip", "install", "--require-hashes", "--only-binary=:all:", *listed)
+    step(session, "install what the session needs", *pip)
+
+
+def step(session: nox.Session, title: str, *command: str | Path) -> None:
+    """Run a command that takes long and says little: its title and seconds are shown instead."""
+    session.run("python", SCRIPTS / "steps.py", "--quiet", title, "--", *command)
 
 
 def sources(*patterns: str) -> list[str]:
@@ -118,8 +126,8 @@ def lint(session: nox.Session) -> None:
     install(session, TOOLS, REQUIREMENTS / "lint.txt")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
-    session.run("mypy")
-    session.run("lint-imports", "--no-cache")
+    step(session, "check the types", "mypy")
+    step(session, "check the order of imports", "lint-imports", "--no-cache")
     cython = [f"cyfes/native/*.{suffix}" for suffix in ("pyx", "pxd", "pxi")]
     session.run("cython-lint", *sources(*cython))
     kernels = ("cyfes/kernels/*.c*", "cyfes/kernels/*.h*", "cyfes/kernels/include/*.*h")
@@ -136,7 +144,8 @@ def lint_workflows(session: nox.Session) -> None:
     modules.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(REQUIREMENTS / "node" / name, modules)
-    session.run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", modules)
+    npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", modules)
+    step(session, "install the linters of the workflows", *npm)
     node = {"NODE_PATH": str(modules / "node_modules")}
     session.run("node", SCRIPTS / "lint_workflows.cjs", *workflows, env=node)
     session.run("zizmor", "--offline", "--pedantic", "--strict-collection", ROOT / ".github")

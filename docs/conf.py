@@ -8,6 +8,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import pages  # noqa: E402 - found by the line above
+from sphinx.util.logging import getLogger  # noqa: E402
 
 import cyfes  # noqa: E402
 
@@ -45,9 +46,14 @@ def drop_links_to_readme(*event):
     source[0] = re.sub(r"\[([^\]]*)\]\(\.\./README\.md[^)]*\)", r"\1", source[0])
 
 
+def run_pages(_):
+    """Run the code of all pages, and say so as Sphinx says what it does itself."""
+    pages.run_all(HERE, HERE / "run", getLogger("pages").info)
+
+
 def setup(app):
     """Run the pages before Sphinx reads them."""
-    app.connect("builder-inited", lambda _: pages.run_all(HERE, HERE / "run"))
+    app.connect("builder-inited", run_pages)
     # Before numpydoc, which makes tables of its own.
     app.connect("autodoc-process-docstring", escape_formulas, priority=100)
     app.connect("source-read", drop_links_to_readme)

@@ -14,7 +14,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +28,9 @@ SHOWN = ("text", "toml", "yaml", "json", "{literalinclude}", "{toctree}", "{eval
 
 # Commands that a page may show although the docs cannot run them: they install cyfes.
 NOT_RUN = ("pip", "python3", ".")
+
+# A block that runs for longer says so, again and again, after this many seconds.
+SILENCE = 5.0
 
 _FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -68,7 +73,12 @@ def needed_by(page: Path) -> str | None:
     return match[1] if match else None
 
 
-def run_page(page: Path, folder: Path, given: Path | None = None) -> None:
+def run_page(
+    page: Path,
+    folder: Path,
+    given: Path | None = None,
+    say: Callable[[str], object] = lambda _: None,
+) -> None:
     """Run the blocks of a page.
 
     Parameters
@@ -79,6 +89,8 @@ def run_page(page: Path, folder: Path, given: Path | None = None) -> None:
         Where; made anew.
     given : Path, optional
         The folder of the page whose files this one needs.
+    say : callable
+        Takes a line that says which block runs or has run, and its seconds.
 
     Raises
     ------
@@ -94,22 +106,43 @@ def run_page(page: Path, folder: Path, given: Path | None = None) -> None:
     if str(ROOT / "scripts") not in sys.path:
         sys.path.append(str(ROOT / "scripts"))
     names: dict[str, Any] = {"__name__": "__main__"}
-    for number, block in enumerate(blocks_of(page), 1):
+    blocks = blocks_of(page)
+    for number, block in enumerate(blocks, 1):
         where = f"{page.name}:{block.line}"
-        with _inside(folder):
+        with _inside(folder), _timed(f"{where}: block {number} of {len(blocks)}", say):
             run = _run_python if block.language == "python" else _run_console
             output = run(block.body, names, where)
         (folder / f"{number}.txt").write_text(output, encoding="utf-8")
 
 
-def run_all(pages: Path, folder: Path) -> None:
-    """Run all pages, those first that others need."""
-    found = sorted(pages.rglob("*.md"), key=lambda page: needed_by(page) is not None)
-    for page in found:
-        if folder in page.parents:
-            continue
+def run_all(pages: Path, folder: Path, say: Callable[[str], object]) -> None:
+    """Run all pages, those first that others need; `say` takes a line for each page and block."""
+    found = [page for page in sorted(pages.rglob("*.md")) if folder not in page.parents]
+    found.sort(key=lambda page: needed_by(page) is not None)
+    for number, page in enumerate(found, 1):
+        say(f"running the code of {page.name}, page {number} of {len(found)}")
         need = needed_by(page)
-        run_page(page, folder / page.stem, folder / need if need else None)
+        run_page(page, folder / page.stem, folder / need if need else None, say)
+
+
+@contextlib.contextmanager
+def _timed(what: str, say: Callable[[str], object]) -> Iterator[None]:
+    """Say while a block runs that it still does, and how many seconds it took."""
+    started = time.monotonic()
+    ended = threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(SILENCE):
+            say(f"{what} has been running for {time.monotonic() - started:.0f} s")
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+    say(f"{what}: {time.monotonic() - started:.1f} s")
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -42,7 +43,9 @@ def builder_for(version: str) -> Builder:
 
 def environment(version: str) -> dict[str, str]:
     """Return the environment in which cibuildwheel builds for one interpreter."""
-    repair = f"{TOOLS_PYTHON} /host{SCRIPTS}/with_tools.py repair_wheel.py {{wheel}} {{dest_dir}}"
+    # A shell reads the command, and the path may have a space.
+    script = shlex.quote(f"/host{SCRIPTS}/with_tools.py")
+    repair = f"{TOOLS_PYTHON} {script} repair_wheel.py {{wheel}} {{dest_dir}}"
     return {
         **os.environ,
         "CIBW_BUILD": identifier(version),

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import install_cuda
+import steps
 from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import PROJECT
 from wheelkit.report import LackingError, MisusedError, Status, run
@@ -42,6 +43,8 @@ def cuda_home() -> Path:
             raise MisusedError(f"CUDA_HOME={home} is no directory; correct it or unset it")
         return home
     home = PROJECT / "build" / "cuda"
+    if not install_cuda.is_complete(home, install_cuda.read_pins(install_cuda.PINS)):
+        say(f"downloading the CUDA toolkit to {home}")
     say(f"CUDA toolkit {install_cuda.install(home)}: {home}")
     return home
 
@@ -96,12 +99,13 @@ def build_wheel(python: Path, environment: dict[str, str], work: Path) -> Path:
     venv_python = make_venv(python, work / "venv")
     command: list[str | Path] = [venv_python, "-m", "pip", "wheel", "--no-deps"]
     command += ["--wheel-dir", work / "out", PROJECT]
-    # pip's chatter and the compiler's errors go where the user sees them, not among the paths.
-    done = subprocess.run(command, check=False, env=environment, stdout=sys.stderr)
+    # --verbose: so that each file is named as it is compiled.
+    title = f"pip wheel for CPython {version_of(python)}"
+    done = steps.run(title, [*command, "--verbose"], environment=environment, shown=False)
     wheels = list((work / "out").glob("*.whl"))
-    if done.returncode or len(wheels) != 1:
+    if done.status or len(wheels) != 1:
         raise BuildError(
-            f"pip wheel with {python} ended with status {done.returncode} and {len(wheels)} "
+            f"pip wheel with {python} ended with status {done.status} and {len(wheels)} "
             "wheels instead of one; its messages are above"
         )
     return wheels[0]
@@ -151,7 +155,7 @@ def main() -> int:
     environment = build_environment(cuda_home())
     try:
         for python in pythons:
-            say(f"building for CPython {version_of(python)} with {python}")
+            say(f"building with {python}")
             print(build_into(arguments.out.resolve(), python, environment), flush=True)
     except BuildError as error:
         say(f"error: {error}")

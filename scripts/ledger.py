@@ -80,15 +80,15 @@ def read(state: str) -> dict[str, Product]:
     return {python: product for python, product in found.items() if product.has(hashes)}
 
 
-def fill(products: dict[str, Product], state: str) -> None:
-    """Leave exactly these wheels in wheelhouse/ and write the ledger."""
+def fill(products: dict[str, Product], state: str) -> list[str]:
+    """Leave exactly these wheels in wheelhouse/ and write the ledger; return what was removed."""
     # While the folder changes, an old ledger would describe what is no longer there.
     LEDGER.unlink(missing_ok=True)
     WHEELHOUSE.mkdir(exist_ok=True)
     names = {Path(product.wheel).name for product in products.values()}
-    for wheel in WHEELHOUSE.glob("*.whl"):
-        if wheel.name not in names:
-            wheel.unlink()
+    removed = sorted(path.name for path in WHEELHOUSE.glob("*.whl") if path.name not in names)
+    for name in removed:
+        (WHEELHOUSE / name).unlink()
     for product in products.values():
         product.wheel = str(_bring(Path(product.wheel)))
     content = {
@@ -99,6 +99,7 @@ def fill(products: dict[str, Product], state: str) -> None:
     partial = LEDGER.with_suffix(".part")
     partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     partial.replace(LEDGER)
+    return removed
 
 
 def _bring(wheel: Path) -> Path:

@@ -1,7 +1,8 @@
 """The main job: build, repair, verify and smoke-test a wheel for each interpreter.
 
 Each stage is the command that one would type by hand. Only when every wheel has passed
-every stage do they go to wheelhouse/; reports are in build/reports/ either way.
+every stage do they go to wheelhouse/, beside those of other interpreters that were made from the
+same sources; reports are in build/reports/ either way.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import ledger
+import steps
 from build_wheels import check_compiler, cuda_home
 from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import BUILD, PROJECT, Product
 from wheelkit.report import Status, run
 
 SCRIPTS = PROJECT / "scripts"
+NUMPY = PROJECT / "requirements" / "numpy.txt"
+REPORTS = BUILD / "reports"
 Command = list[str | Path]
 # A wheel must find its libraries and modules without these.
 CRUTCHES = frozenset({"LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME"})
@@ -36,35 +40,41 @@ class StageError(Exception):
 
 
 def stage(
+    product: Product,
     name: str,
     command: Command,
     *,
     environment: Mapping[str, str] = os.environ,
     folder: Path = PROJECT,
+    shown: bool = True,
 ) -> str:
     """Run one command; return the last line that it printed, where a script says its result."""
-    print(f"make_wheel.py: {name}", file=sys.stderr, flush=True)
-    done = subprocess.run(
-        command, check=False, stdout=subprocess.PIPE, text=True, env=environment, cwd=folder
-    )
-    sys.stderr.write(done.stdout)
-    if done.returncode:
-        raise StageError(name, done.returncode)
-    return (done.stdout.strip().splitlines() or [""])[-1]
+    title = f"CPython {product.python}: {name}"
+    done = steps.run(title, command, environment=environment, folder=folder, shown=shown)
+    if done.status:
+        raise StageError(name, done.status)
+    return done.result
 
 
 def report(name: str, wheel: Path) -> Path:
     """Return where the report of a stage goes."""
-    folder = BUILD / "reports"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{wheel.stem}.{name}.json"
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    return REPORTS / f"{wheel.stem}.{name}.json"
+
+
+def remove_reports(kept: Iterable[Product]) -> None:
+    """Remove all reports but those of wheels that are kept: none may pass for one of this run."""
+    stems = {Path(path).stem for product in kept for path in product.files()}
+    for path in REPORTS.glob("*.json"):
+        if path.name.removesuffix(".json").rpartition(".")[0] not in stems:
+            path.unlink()
 
 
 def build(product: Product, home: Path) -> Path:
     """Build the unrepaired wheel."""
     command: Command = [sys.executable, SCRIPTS / "build_wheels.py", "--python", product.python]
     environment = {**os.environ, "CUDA_HOME": str(home)}
-    product.unrepaired = stage("build", command, environment=environment)
+    product.unrepaired = stage(product, "build", command, environment=environment)
     return Path(product.unrepaired)
 
 
@@ -77,9 +87,9 @@ def repair(product: Product, unrepaired: Path, home: Path) -> Path:
     command: Command = [sys.executable, SCRIPTS / "repair_wheel.py", unrepaired, out]
     command += ["--report", report("repair", unrepaired)]
     environment = {**os.environ, "LD_LIBRARY_PATH": search}
-    repaired = stage("repair", command, environment=environment)
+    repaired = stage(product, "repair", command, environment=environment)
     bill: Command = [sys.executable, SCRIPTS / "write_sbom.py", repaired, "--cuda-home", home]
-    product.wheel = stage("bill of materials", bill)
+    product.wheel = stage(product, "bill of materials", bill)
     return Path(product.wheel)
 
 
@@ -90,7 +100,8 @@ def verify(product: Product, wheel: Path) -> None:
     # It takes the wheel's interpreter from the path, where a pyenv shim may refuse to run.
     search = os.pathsep.join([str(find_python(product.python).parent), *os.get_exec_path()])
     environment = {**os.environ, "PATH": search}
-    stage("verify", [*command, "--report", report("verify", wheel)], environment=environment)
+    command += ["--report", report("verify", wheel)]
+    stage(product, "verify", command, environment=environment)
     product.verified = "ok"
 
 
@@ -99,11 +110,11 @@ def smoke_test(product: Product, wheel: Path) -> None:
     product.smoke = "FAILED"
     with tempfile.TemporaryDirectory(prefix="smoke-") as scratch:
         python = make_venv(find_python(product.python), Path(scratch) / "venv")
-        pip: Command = [python, "-m", "pip", "install", "--quiet"]
-        numpy = PROJECT / "requirements" / "numpy.txt"
-        stage("install NumPy", [*pip, "--only-binary=:all:", "--require-hashes", "-r", numpy])
-        stage("install the wheel", [*pip, "--no-index", "--no-deps", wheel])
-        results = [smoke_on(device, python, wheel) for device in devices()]
+        pip: Command = [python, "-m", "pip", "install"]
+        pins: Command = ["--only-binary=:all:", "--require-hashes", "-r", NUMPY]
+        stage(product, "install NumPy", [*pip, *pins], shown=False)
+        stage(product, "install the wheel", [*pip, "--no-index", "--no-deps", wheel], shown=False)
+        results = [smoke_on(device, product, python, wheel) for device in devices()]
     product.smoke = ", ".join(results)
 
 
@@ -122,14 +133,13 @@ def gpu_is_here() -> bool:
     return done.returncode == 0 and done.stdout.startswith("GPU ")
 
 
-def smoke_on(device: str, python: Path, wheel: Path) -> str:
+def smoke_on(device: str, product: Product, python: Path, wheel: Path) -> str:
     """Run the smoke test on one device; return what it says of it."""
     name = f"smoke-{device}"
     command: Command = [python, SCRIPTS / "smoke_test.py", "--wheel", wheel, "--device", device]
     clean = {key: value for key, value in os.environ.items() if key not in CRUTCHES}
-    result = stage(
-        name, [*command, "--report", report(name, wheel)], environment=clean, folder=python.parent
-    )
+    command += ["--report", report(name, wheel)]
+    result = stage(product, name, command, environment=clean, folder=python.parent)
     return result.removeprefix("smoke test: ")
 
 
@@ -169,7 +179,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--reuse",
         action="store_true",
-        help="keep the wheels in wheelhouse/ that were made from the present sources",
+        help="make no wheel anew that wheelhouse/ has of the present sources",
     )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="put copies of the wheels there too"
@@ -192,14 +202,11 @@ def chosen_versions(versions: list[str] | None) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def make_all(versions: list[str], kept: dict[str, Product], state: str) -> dict[str, Product]:
-    """Make a wheel for each version; fill the wheelhouse if all came through."""
+def make_all(versions: list[str]) -> dict[str, Product]:
+    """Make a wheel for each version, as far as each gets."""
     check_compiler()
     home = cuda_home()
-    made = {version: make(version, home) for version in versions}
-    if not any(product.status for product in made.values()):
-        ledger.fill({**kept, **made}, state)
-    return made
+    return {version: make(version, home) for version in versions}
 
 
 def main() -> int:
@@ -207,15 +214,22 @@ def main() -> int:
     arguments = parse_arguments()
     versions = chosen_versions(arguments.python)
     state = ledger.source_state()
-    known = ledger.read(state) if arguments.reuse else {}
-    if not known:
-        # A report of an older run must not pass for one of this run's.
-        shutil.rmtree(BUILD / "reports", ignore_errors=True)
-    missing = [version for version in versions if version not in known]
+    # Wheels of the same sources stay in wheelhouse/; those of other sources would be stale there.
+    known = ledger.read(state)
+    missing = [version for version in versions if version not in known or not arguments.reuse]
+    kept = {version: product for version, product in known.items() if version not in missing}
     if missing:
-        known |= make_all(missing, known, state)
+        remove_reports(kept.values())
+        made = make_all(missing)
+        known = {**kept, **made}
+        if not any(product.status for product in made.values()):
+            for name in ledger.fill(known, state):
+                print(f"removed wheelhouse/{name}, which was made from other sources")
     products = [known[version] for version in versions]
     print(table(products))
+    others = sorted(set(kept) - set(versions))
+    if others:
+        print(f"kept in wheelhouse/, of the same sources: CPython {', '.join(others)}")
     for product in products:
         print(f"smoke test: {product.smoke}")
     status = next((product.status for product in products if product.status), Status.DONE)

@@ -7,13 +7,16 @@ pytest, and its exit status comes back.
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import ledger
+import steps
 from interpreters import find_python, make_venv, parse_version, version_of
 from ledger import BUILD, PROJECT, Product
 from make_wheel import CRUTCHES, Command
@@ -36,19 +39,41 @@ def wheel_for(version: str) -> Product:
     return ledger.read(ledger.source_state())[version]
 
 
+def requirements(version: str) -> list[Path]:
+    """Return the files with what the tests need on a CPython."""
+    numbers = tuple(map(int, version.rstrip("t").split(".")))
+    return [TESTS, TOOLS] if numbers >= TOOLS_SINCE else [TESTS]
+
+
+def state_of(interpreter: Path, files: list[Path], wheel: Path) -> dict[str, str]:
+    """Return what an environment is made from: where this changes, it is made anew."""
+    hashes = {str(path): ledger.sha256(path) for path in (*files, wheel)}
+    return {"interpreter": str(interpreter.resolve()), **hashes}
+
+
 def make_environment(version: str, product: Product) -> Path:
-    """Install the wheel and what the tests need in a new environment; return its Python."""
-    python = make_venv(find_python(version), BUILD / "tests" / version)
-    pip: Command = [python, "-m", "pip", "install", "--quiet"]
-    files: Command = ["-r", TESTS]
-    if tuple(map(int, version.rstrip("t").split("."))) >= TOOLS_SINCE:
-        files += ["-r", TOOLS]
-    for command in (
-        [*pip, "--only-binary=:all:", "--require-hashes", *files],
-        [*pip, "--no-index", "--no-deps", product.wheel],
+    """Return the Python of an environment with the wheel and what the tests need.
+
+    The one of the last run is taken if nothing that it was made from has changed.
+    """
+    folder, files = BUILD / "tests" / version, requirements(version)
+    interpreter = find_python(version)
+    state = state_of(interpreter, files, Path(product.wheel))
+    stamp = folder / "made-from.json"
+    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == state:
+        return folder / "bin" / "python"
+    python = make_venv(interpreter, folder)
+    pip: Command = [python, "-m", "pip", "install"]
+    listed = [word for path in files for word in ("-r", path)]
+    pins: Command = ["--only-binary=:all:", "--require-hashes", *listed]
+    for what, words in (
+        (f"install what the tests need on CPython {version}", pins),
+        ("install the wheel", ["--no-index", "--no-deps", product.wheel]),
     ):
-        if subprocess.run(command, check=False).returncode:
-            raise LackingError(f"pip could not install what CPython {version} needs for the tests")
+        if steps.run(what, [*pip, *words], shown=False).status:
+            raise LackingError(f"pip could not {what}; its messages are above")
+    # The last thing: an environment that is only half made has none.
+    stamp.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     return python
 
 
@@ -60,7 +85,7 @@ def from_root(argument: str) -> str:
 
 
 def run_pytest(python: Path, product: Product, arguments: list[str]) -> int:
-    """Run pytest in an empty folder; return its exit status."""
+    """Run pytest in an empty folder, with temporary files of its own; return its exit status."""
     chosen = [from_root(argument) for argument in arguments]
     if chosen == arguments:
         chosen = [str(PROJECT / "tests"), *arguments]
@@ -69,8 +94,21 @@ def run_pytest(python: Path, product: Product, arguments: list[str]) -> int:
     command += [f"--rootdir={PROJECT}", f"--wheel={product.wheel}"]
     command += [f"--unrepaired-wheel={product.unrepaired}"]
     clean = {key: value for key, value in os.environ.items() if key not in CRUTCHES}
-    with tempfile.TemporaryDirectory(prefix="tests-") as folder:
-        return subprocess.run([*command, *chosen], check=False, env=clean, cwd=folder).returncode
+    scratch = Path(tempfile.mkdtemp(prefix="tests-"))
+    folder, temporary = scratch / "run", scratch / "tmp"
+    folder.mkdir()
+    temporary.mkdir()
+    environment = {**clean, "TMPDIR": str(temporary)}
+    status = 0
+    try:
+        done = subprocess.run([*command, *chosen], check=False, env=environment, cwd=folder)
+        status = done.returncode
+    finally:
+        if status == 0:
+            shutil.rmtree(scratch)
+        else:
+            print(f"for a look at what failed, the tests' files stay in {scratch}", file=sys.stderr)
+    return status
 
 
 def main() -> int:

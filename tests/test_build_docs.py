@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import build_docs
+import numpy as np
 import pytest
 from ledger import BUILD
 from wheelkit.report import Status, run
@@ -33,6 +34,8 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], list[lis
             seen.append(words)
             return subprocess.CompletedProcess(words, int(failing in words))
 
+        # The picture is a matter of tests of its own.
+        monkeypatch.setattr(build_docs, "bring_picture", lambda *_: False)
         monkeypatch.setattr(build_docs, "wheel_for", lambda _: SimpleNamespace(wheel="a.whl"))
         monkeypatch.setattr(subprocess, "run", fake_run)
         monkeypatch.setattr(sys, "argv", ["build_docs.py", "-q"])
@@ -50,7 +53,9 @@ def test_the_wheel_is_installed_and_sphinx_takes_warnings_for_errors(
     assert pip[1:4] == ["-m", "pip", "install"]
     assert pip[-1] == "a.whl"
     assert sphinx[1:6] == ["-m", "sphinx", "-W", "--keep-going", "-q"]
-    assert capsys.readouterr().out.strip().endswith("build/docs/index.html")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "install a.whl"
+    assert said[-1].endswith("build/docs/index.html")
 
 
 @pytest.mark.parametrize(
@@ -62,3 +67,38 @@ def test_failures(
     seen = commands(failing)
     assert run(build_docs.main) == status
     assert len(seen) == (1 if failing == "pip" else 2)
+
+
+@pytest.fixture
+def picture(tmp_path: Path, extra: Callable[[str], Any]) -> Callable[..., Path]:
+    """A function that writes a picture of a black square on white, so many pixels to the right."""
+    image = extra("matplotlib.image")
+
+    def write(name: str, shift: int = 0, height: int = 60) -> Path:
+        pixels = np.ones((height, 100, 3))
+        pixels[20:40, 30 + shift : 60 + shift] = 0.0
+        image.imsave(tmp_path / name, pixels)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("other", "replaced"),
+    [({}, False), ({"shift": 10}, True), ({"height": 70}, True)],
+    ids=["same", "moved", "another size"],
+)
+def test_a_picture_that_is_another_one_is_replaced(
+    picture: Callable[..., Path], other: dict[str, int], replaced: bool
+) -> None:
+    made, shown = picture("made.png"), picture("shown.png", **other)
+    before = shown.read_bytes()
+    assert build_docs.bring_picture(made, shown) is replaced
+    assert shown.read_bytes() == (made.read_bytes() if replaced else before)
+
+
+def test_a_picture_that_is_not_there_is_brought(picture: Callable[..., Path]) -> None:
+    made = picture("made.png")
+    shown = made.with_name("shown.png")
+    assert build_docs.bring_picture(made, shown)
+    assert build_docs.difference(made, shown) == 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import build_project
@@ -34,9 +35,10 @@ def test_the_repair_is_ours(
     assert build(tmp_path, monkeypatch) == Status.DONE
     identifier, _, repair = (tmp_path / "notes").read_text().strip().partition(" | ")
     assert identifier == "cp37-manylinux_x86_64"
-    script = Path(repair.split()[1].removeprefix("/host"))
+    words = shlex.split(repair)
+    script = Path(words[1].removeprefix("/host"))
     assert script.is_file()
-    assert repair.split()[2:] == ["repair_wheel.py", "{wheel}", "{dest_dir}"]
+    assert words[2:] == ["repair_wheel.py", "{wheel}", "{dest_dir}"]
     (wheel,) = (tmp_path / "dist").iterdir()
     assert capsys.readouterr().out.splitlines()[-1] == f"dist/{wheel.name}"
 

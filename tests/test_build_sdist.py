@@ -54,3 +54,58 @@ def test_a_folder_without_git_is_reported(tmp_path: Path) -> None:
     done = build(tmp_path / "out", tmp_path)
     assert done.returncode == Status.LACKING
     assert list((tmp_path / "out").iterdir()) == []
+
+
+# Hidden files serve who changes the project, not who builds it.
+HIDDEN = "."
+# What README's commands, and people, leave in a checkout.
+LITTER = (
+    *("venv/lib/python3.11/site-packages/pip/__init__.py", ".venv/bin/python", "env/pyvenv.cfg"),
+    *("my-venv/pyvenv.cfg", "wheelhouse/cyfes.whl", "build/cuda/version.json", "dist/old.tar.gz"),
+    *("HILLS", "fes.dat", "notes.md", "secret.env", "cyfes/fes.dat", "cyfes/wrapper.c"),
+    *("cyfes/wrapper.cpython-311-x86_64-linux-gnu.so", "scripts/__pycache__/x.cpython-311.py"),
+    *("tests/core", "docs/run/1.txt", "node_modules/left/index.js", "project.egg-info/PKG-INFO"),
+)
+
+
+def checkout(project: Path, folder: Path) -> set[str]:
+    """Copy the sources as git sees them, and litter beside them; return their names."""
+    source_files.export(project, folder)
+    for name in LITTER:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("litter")
+    return set(source_files.listed(project))
+
+
+def sdist_of(folder: Path, out: Path) -> set[str]:
+    """Have the build back end make a source distribution; return the files in it."""
+    call = f"from scikit_build_core.build import build_sdist; build_sdist({str(out)!r})"
+    subprocess.run([sys.executable, "-c", call], check=True, cwd=folder, capture_output=True)
+    (made,) = out.glob("*.tar.gz")
+    with tarfile.open(made) as archive:
+        return {member.name.partition("/")[2] for member in archive if member.isfile()}
+
+
+def test_only_sources_enter_it_whatever_lies_around(project_root: Path, tmp_path: Path) -> None:
+    """As by ``python -m build`` in a checkout in which somebody works."""
+    sources = checkout(project_root, tmp_path / "checkout")
+    found = sdist_of(tmp_path / "checkout", tmp_path / "out")
+    expected = {name for name in sources if not name.startswith(HIDDEN)} | {"PKG-INFO"}
+    assert found == expected
+
+
+def test_litter_enters_where_nothing_keeps_it_out(project_root: Path, tmp_path: Path) -> None:
+    """The comparison above can fail: without the project's list, it does."""
+    folder = tmp_path / "checkout"
+    sources = checkout(project_root, folder)
+    settings = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    (folder / "pyproject.toml").write_text(settings.replace('sdist.exclude = ["*"]', ""))
+    found = sdist_of(folder, tmp_path / "out")
+    assert {"HILLS", "cyfes/fes.dat"} <= found - sources
+
+
+def test_environments_that_readme_makes_are_ignored_by_git(project_root: Path) -> None:
+    names = ("venv/pyvenv.cfg", ".venv/pyvenv.cfg", "env/pyvenv.cfg", "build/x", "wheelhouse/x")
+    command = ["git", "-C", str(project_root), "check-ignore", "--no-index", *names]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.stdout.splitlines() == list(names)

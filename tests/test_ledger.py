@@ -47,7 +47,7 @@ def test_filling_removes_other_wheels_and_nothing_else(project: Path) -> None:
     (project / "wheelhouse").mkdir()
     (project / "wheelhouse" / "stale.whl").write_text("")
     (project / "wheelhouse" / "notes.txt").write_text("")
-    ledger.fill({"3.7": product(project, "3.7")}, "state")
+    assert ledger.fill({"3.7": product(project, "3.7")}, "state") == ["stale.whl"]
     assert names(project) == {"fixed-3.7.whl", "notes.txt"}
 
 

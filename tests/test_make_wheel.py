@@ -116,6 +116,49 @@ def test_proven_wheel_goes_to_the_wheelhouse_and_is_reused(project: Path) -> Non
     assert [path.name for path in (project / "dist").iterdir()] == ["tiny-1.0-py3-none-any.whl"]
 
 
+def make_other(project: Path, state: str | None = None) -> None:
+    """Put the wheel of another interpreter into the wheelhouse, of these or other sources."""
+    (project / "wheelhouse").mkdir()
+    (project / "build" / "reports").mkdir(parents=True)
+    other = project / "wheelhouse" / "tiny-1.0-cp37-none-any.whl"
+    other.write_text("another wheel")
+    (project / "build" / "reports" / f"{other.stem}.verify.json").write_text("{}")
+    (project / "build" / "reports" / "tiny-0.9.verify.json").write_text("{}")
+    code = (
+        "import ledger; from ledger import Product;"
+        f"ledger.fill({{'3.7': Product('3.7', {str(other)!r}, {str(other)!r}, 'ok', 'cpu ok')}},"
+        f" {state!r} or ledger.source_state())"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=project / "scripts")
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_wheel_of_another_interpreter_stays_if_its_sources_are_the_same(project: Path) -> None:
+    make_other(project)
+    done = run(project)
+    assert done.returncode == 0, done.stderr
+    assert names(project / "wheelhouse") == {
+        *("tiny-1.0-cp37-none-any.whl", "tiny-1.0-py3-none-any.whl")
+    }
+    assert "kept in wheelhouse/, of the same sources: CPython 3.7\n" in done.stdout
+    reports = names(project / "build" / "reports")
+    assert "tiny-1.0-cp37-none-any.verify.json" in reports
+    assert "tiny-0.9.verify.json" not in reports
+
+
+def test_wheel_of_other_sources_is_removed_and_named(project: Path) -> None:
+    make_other(project, "other sources")
+    done = run(project)
+    assert done.returncode == 0, done.stderr
+    assert names(project / "wheelhouse") == {"tiny-1.0-py3-none-any.whl"}
+    removed = "removed wheelhouse/tiny-1.0-cp37-none-any.whl, which was made from other sources"
+    assert removed in done.stdout
+    assert "kept in" not in done.stdout
+
+
 @pytest.mark.parametrize(
     ("stage", "status", "shown"),
     [("repair", 3, "not run   not run"), ("verify", 1, "FAILED    not run")],

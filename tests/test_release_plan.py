@@ -24,11 +24,13 @@ NOT_REHEARSED = {"checkout", "setup-python", "attest-build-provenance"}
 # Jobs that repeat another one elsewhere, or talk to GitHub alone.
 JOBS_NOT_REHEARSED = {"wheels", "rehearsal", "release"}
 EXPRESSIONS = {"${{ matrix.python }}": "$PYTHON", "${{ matrix.gpu }}": "$PLACE"}
-# A `run:` is one command: a script of ours, a nox session, .ci/run, or pip on pinned hashes.
+# A `run:` is one command: a script of ours, a nox session, .ci/run, pip on pinned hashes, or what
+# makes the runner itself fit.
 COMMANDS = re.compile(
     r'python (\.\./tools/)?scripts/\w+\.py( [^;|&<>`]*)?|python "\$BUILD_SCRIPT" [^;|&<>`]*'
     r"|nox --session \w+( -- [^;|&<>`]*)?|bash \.ci/run"
     r"|python -m pip install --quiet --require-hashes --only-binary=:all: --requirement \S+\.txt"
+    r"|sudo (apt-get update|apt-get install|sysctl) [^;|&<>`]*"
 )
 
 Workflow = dict[str, Any]

@@ -28,6 +28,8 @@ def test_interpreter_of_this_machine_is_taken(monkeypatch: pytest.MonkeyPatch) -
 
 def test_system_python_cannot_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standin_image, "SYSTEM", Path(sys.base_prefix))
+    # Whatever runs this, it is one that Debian's unstable suite does not have.
+    monkeypatch.setattr(standin_image, "UNSTABLE", ())
     monkeypatch.setattr(interpreters, "candidates", lambda _: [Path(sys.executable)])
     with pytest.raises(
         LackingError, match=rf"no CPython {RUNNING} for the stand-in image: .*pyenv"

@@ -162,9 +162,11 @@ def uv() -> str:
     """
     wanted = tools.pinned("uv")
     path = shutil.which("uv", path=str(tools.TOOL_DIRECTORY))
-    command = [path or "uv", "--version"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False) if path else None
-    found = answer.stdout.split()[1:2] if answer else []
+    found: list[str] = []
+    if path:
+        command = [path, "--version"]
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+        found = answer.stdout.split()[1:2]
     if found != [wanted]:
         have = f"uv {found[0]}" if found else "no uv"
         raise LackingError(f"{have} in {tools.TOOL_DIRECTORY}, not {wanted}; run: {tools.INSTALL}")

@@ -1,20 +1,29 @@
-"""Saying on a terminal what is being done: one line, which is gone at the end."""
+"""Say what is being done: on a terminal one line, gone at the end; in a log a line now and then."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 
 CLEAR = "\r\x1b[K"
+# The seconds that a log is left in silence.
+SILENCE = 8.0
+
+_spoken = time.monotonic()
 
 
 def show(message: str) -> None:
-    """Replace the line; nothing at all where standard error is no terminal."""
+    """Replace the line; where standard error is no terminal, add a line if it is time for one."""
+    global _spoken  # noqa: PLW0603 - there is one standard error
     if sys.stderr.isatty():
         width = shutil.get_terminal_size().columns - 1
         print(f"{CLEAR}{message[:width]}", end="", file=sys.stderr, flush=True)
+    elif message and time.monotonic() - _spoken > SILENCE:
+        _spoken = time.monotonic()
+        print(message, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,10 @@ except ImportError:
     home = None
 try:
     import ensurepip
-    bundled = glob.glob(os.path.dirname(ensurepip.__file__) + "/_bundled/pip-*.whl")
+    # A distribution may keep the wheel of pip in a folder of its own.
+    folders = [os.path.dirname(ensurepip.__file__) + "/_bundled"]
+    folders += filter(None, [sysconfig.get_config_var("WHEEL_PKG_DIR")])
+    bundled = [path for folder in folders for path in glob.glob(folder + "/pip-*.whl")]
 except ImportError:
     bundled = []
 print(json.dumps({

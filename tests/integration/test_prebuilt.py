@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from wheelkit.tools import TOOL_DIRECTORY
 
 SOURCES = ("CMakeLists.txt", "cmake", "cyfes/_version.py", "cyfes/kernels")
 SCRIPT = "scripts/compile_kernels.py"
@@ -42,12 +43,14 @@ class Site:
 
     def cmake(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("CUDA_", "CMAKE_"))}
-        command = ["cmake", *words]
+        command = [TOOL_DIRECTORY / "cmake", *words]
         return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
 
     def configure(self, name: str, *options: str) -> subprocess.CompletedProcess[str]:
         off = ("-DCUFES_BUNDLE_RUNTIME=OFF", f"-DCUDA_HOME={self.toolkit}")
-        return self.cmake("-S", self.source, "-B", self.root / name, *off, *options)
+        # Pinned like cmake itself: a bare machine has neither Ninja nor make.
+        ninja = ("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={TOOL_DIRECTORY / 'ninja'}")
+        return self.cmake("-S", self.source, "-B", self.root / name, *ninja, *off, *options)
 
     def install(self, name: str, prefix: Path) -> None:
         done = self.cmake("--install", self.root / name, "--prefix", prefix)

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from build_wheels import cuda_home
+from wheelkit import tools
 
 SUM = (
     "import cyfes; print(cyfes.bias([[0.0]], "
@@ -48,7 +49,7 @@ def install(wheel: Path, folder: Path) -> Path:
 def rpath(wheel: Path, tmp_path: Path) -> tuple[str, str]:
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith("/libcufes.so"))
-        return name, run("patchelf", "--print-rpath", archive.extract(name, tmp_path)).strip()
+        return name, run(tools.patchelf(), "--print-rpath", archive.extract(name, tmp_path)).strip()
 
 
 def grafts(wheel: Path) -> set[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import struct
 import sys
 import zipfile
@@ -163,8 +164,7 @@ def test_a_graft_that_the_host_has_and_the_wheel_has_not_is_no_graft(
     assert repair(again, tmp_path / "out2") == report.Status.FAULTY
 
 
-DAMAGING = """#!{python}
-import subprocess, sys
+DAMAGING = """import subprocess, sys
 subprocess.run([{patchelf!r}, *sys.argv[1:]], check=True)
 with open(sys.argv[-1], "r+b") as file:
     data = file.read()
@@ -176,8 +176,11 @@ with open(sys.argv[-1], "r+b") as file:
 def test_a_patch_that_damages_a_library_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    program = tmp_path / "patchelf.py"
+    program.write_text(DAMAGING.format(patchelf=tools.patchelf()))
     fake = tmp_path / "patchelf"
-    fake.write_text(DAMAGING.format(python=sys.executable, patchelf=tools.patchelf()))
+    # Not by the first line of the program: there a path with spaces cannot be written.
+    fake.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {program} "$@"\n')
     fake.chmod(0o755)
     monkeypatch.setattr("wheelkit.tools.patchelf", lambda: str(fake))
     assert refused(tmp_path, wheel(tmp_path / "in", grafted())) == {"patch-damage"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,27 @@ def test_what_is_no_cpython_is_passed_over(tmp_path: Path, answer: str) -> None:
     fake.chmod(0o755)
     assert pythons.probe(fake) is None
     assert pythons.probe(tmp_path / "gone") is None
+
+
+@pytest.mark.parametrize("own_folder", [True, False])
+def test_the_pip_that_a_new_venv_would_get_is_found(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    own_folder: bool,
+) -> None:
+    """CPython has pip's wheel in ensurepip; Debian has it in a folder of its own."""
+    distribution = tmp_path / "wheels"
+    folder = distribution if own_folder else tmp_path / "ensurepip" / "_bundled"
+    folder.mkdir(parents=True)
+    (folder / "pip-99.0-py3-none-any.whl").touch()
+    ensurepip = types.ModuleType("ensurepip")
+    ensurepip.__file__ = str(tmp_path / "ensurepip" / "__init__.py")
+    monkeypatch.setitem(sys.modules, "ensurepip", ensurepip)
+    # As in an interpreter without packages.
+    monkeypatch.setitem(sys.modules, "pip", None)
+    known = {"WHEEL_PKG_DIR": str(distribution)} if own_folder else {}
+    monkeypatch.setattr("sysconfig.get_config_var", known.get)
+    exec(pythons.PROBE, {})  # noqa: S102 - it is what an interpreter is asked
+    assert json.loads(capsys.readouterr().out)["pip"] == str(folder / "pip-99.0-py3-none-any.whl")

@@ -1,0 +1,122 @@
+"""README's story of a repair, typed word by word: each command prints what README shows."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from build_wheels import cuda_home
+
+SECTION = "### Why `auditwheel repair` is not enough"
+# A line of README that stands for any number of lines.
+LEFT_OUT = "..."
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of README and the lines that README shows below it."""
+
+    command: str
+    shown: tuple[str, ...]
+
+
+def steps_of(page: str, section: str) -> list[Step]:
+    """Return the commands in the console blocks of a section."""
+    (text,) = re.findall(rf"^{re.escape(section)}\n(.*?)^#", page, re.MULTILINE | re.DOTALL)
+    found = []
+    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, *shown = part.splitlines()
+            found.append(Step(command, tuple(shown)))
+    return found
+
+
+def without_variables(line: str) -> str:
+    """Replace what differs between builds: the package's version, and the hashes of grafts."""
+    line = re.sub(r"cyfes-\d[\w.]*?(?=\.data|-cp)", "cyfes-VERSION", line)
+    return re.sub(r"-[0-9a-f]{8}(?=\.so)", "-HASH", line)
+
+
+def matches(shown: tuple[str, ...], printed: list[str]) -> bool:
+    """Tell whether a command printed what README shows."""
+    parts = [".*" if line == LEFT_OUT else re.escape(without_variables(line)) for line in shown]
+    text = "\n".join(map(without_variables, printed))
+    return re.fullmatch("\n".join(parts), text, re.DOTALL) is not None
+
+
+def type_all(steps: list[Step], folder: Path, environment: dict[str, str]) -> list[list[str]]:
+    """Type commands into one shell; return the lines that each printed, errors included."""
+    ended = "-- end of a step --"
+    script = "".join(f"{step.command}\necho; echo '{ended}'\n" for step in steps)
+    done = subprocess.run(
+        ["bash", "-c", script],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+        cwd=folder,
+        env=environment,
+    )
+    # The line break before the mark is not the command's.
+    outputs = done.stdout.split(f"\n{ended}\n")[:-1]
+    return [output.removesuffix("\n").splitlines() for output in outputs]
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        (("a",), ["a"], True),
+        (("a",), ["b"], False),
+        (("a",), [], False),
+        ((), ["an error"], False),
+        (("a",), ["a", "b"], False),
+        (("...", "b"), ["x", "y", "b"], True),
+        (("...", "b"), ["x", "b", "c"], False),
+        (("./cyfes.libs/libx-0123abcd.so.1",), ["./cyfes.libs/libx-ffffffff.so.1"], True),
+        (("./cyfes.libs/libx-0123abcd.so.1",), ["./cyfes.libs/libx-ffffffff.so.2"], False),
+        (("./cyfes-5.0.0.dev0.data/x",), ["./cyfes-6.1.data/x"], True),
+        (("$ORIGIN/.libs",), ["$ORIGIN/.lib"], False),
+    ],
+)
+def test_output_is_compared_but_for_versions_and_hashes(
+    shown: tuple[str, ...], printed: list[str], *, same: bool
+) -> None:
+    assert matches(shown, printed) is same
+
+
+def test_every_command_of_the_story_is_read(project_root: Path) -> None:
+    steps = steps_of((project_root / "README.md").read_text(encoding="utf-8"), SECTION)
+    programs = {shlex.split(step.command)[0].rpartition("/")[2] for step in steps}
+    assert {"auditwheel", "patchelf", "pip", "python", "python3", "cd"} <= programs
+    assert steps[0].shown == ()
+    assert steps[-1].shown == ("[1.]",)
+
+
+@pytest.mark.network
+def test_the_story_prints_what_readme_shows(
+    project_root: Path, unrepaired_wheel: Path, tmp_path: Path
+) -> None:
+    """In a folder as ``nox -s wheel`` leaves the checkout, with README's virtual environment."""
+    for name in ("scripts", "requirements", "pyproject.toml"):
+        (tmp_path / name).symlink_to(project_root / name)
+    (tmp_path / "build" / "wheels").mkdir(parents=True)
+    (tmp_path / "build" / "wheels" / unrepaired_wheel.name).symlink_to(unrepaired_wheel)
+    (tmp_path / "build" / "cuda").symlink_to(cuda_home())
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    kept = {key: os.environ[key] for key in os.environ if key.startswith(("PIP_", "HOME"))}
+    path = f"{tmp_path}/venv/bin:/usr/bin:/bin"
+    steps = steps_of((project_root / "README.md").read_text(encoding="utf-8"), SECTION)
+    # pip's warnings are about this machine's settings.
+    environment = {**kept, "PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    outputs = type_all(steps, tmp_path, environment)
+    assert len(outputs) == len(steps)
+    for step, printed in zip(steps, outputs, strict=True):
+        lines = [line for line in printed if not line.startswith("WARNING: Location ")]
+        assert matches(step.shown, lines), f"$ {step.command}\n" + "\n".join(lines)

