@@ -135,7 +135,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     step(session, "check the types", "mypy")
-    session.run("lint-imports", "--no-cache")
+    step(session, "check the order of imports", "lint-imports", "--no-cache")
     cython = [f"cyfes/native/*.{suffix}" for suffix in ("pyx", "pxd", "pxi")]
     session.run("cython-lint", *sources(*cython))
     kernels = ("cyfes/kernels/*.c*", "cyfes/kernels/*.h*", "cyfes/kernels/include/*.*h")

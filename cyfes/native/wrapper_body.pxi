@@ -41,7 +41,7 @@ cdef const cufes_api *load_api() except NULL:
     return table
 
 
-# For the life of the process: the table belongs to the library, which is never unloaded.
+# Valid until the process ends, because the library is never unloaded.
 cdef const cufes_api *api = load_api()
 
 
@@ -62,7 +62,7 @@ cdef int check(cufes_status status) except -1:
 
 
 cdef class Watcher:
-    """Lets Python look in on a sum: its signal handlers, and a caller's `progress`."""
+    """Runs Python's signal handlers and the caller's `progress` during a sum."""
 
     cdef cufes_run c
     cdef object progress
@@ -74,12 +74,12 @@ cdef class Watcher:
         self.c.device_memory = 0
         self.c.stream = NULL
         self.c.proceed = proceed
-        # Not owned: the call that this watches ends before the watcher does.
+        # A borrowed reference: the call ends before this object is deleted.
         self.c.context = <void *>self
         self.c.plan[0] = 0
 
     cdef conclude(self, cufes_status status):
-        """Return the path taken and the plan in words, or raise what went wrong."""
+        """Return the number of the path and the plan as text, or raise the error."""
         if self.error is not None:
             raise self.error
         check(status)
@@ -93,7 +93,7 @@ cdef int32_t proceed(void *context, double done) noexcept with gil:
         if watcher.progress is not None:
             watcher.progress(done)
     except BaseException as error:
-        # Raised again once the sum has stopped and freed what it holds.
+        # It is raised again after the sum has stopped and has freed its memory.
         watcher.error = error
         return 0
     return 1

@@ -48,7 +48,7 @@ def requirements(version: str) -> list[Path]:
 
 def state_of(interpreter: Path, files: list[Path], wheel: Path) -> dict[str, str]:
     """Return what an environment is made from: where this changes, it is made anew."""
-    sources = (install_wheelkit.WHEELKIT / "src").rglob("*.py") if TOOLS in files else ()
+    sources = install_wheelkit.sources() if TOOLS in files else []
     hashes = {str(path): ledger.sha256(path) for path in (*files, wheel, *sources)}
     return {"interpreter": str(interpreter.resolve()), **hashes}
 

@@ -18,6 +18,12 @@ WHEELKIT = PROJECT / "wheelkit"
 REQUIREMENTS = WHEELKIT / "src" / "wheelkit" / "requirements.txt"
 
 
+def sources() -> list[Path]:
+    """Return the files that wheelkit's distribution is made from."""
+    found = [path for path in (WHEELKIT / "src").rglob("*") if path.is_file()]
+    return [WHEELKIT / "pyproject.toml", *(path for path in found if path.suffix != ".pyc")]
+
+
 def install(python: Path, *requirements: Path) -> None:
     """Install requirements, which hold all that wheelkit needs, and wheelkit.
 

@@ -20,7 +20,7 @@ from wheelkit.containers.cibuildwheel import IMAGE_KEY, WheelBuildError
 from wheelkit.containers.engines import Engine
 from wheelkit.target.report import LackingError, MisusedError
 
-SCRIPT = Path(build_wheelhouse.__file__)
+SCRIPTS = Path(build_wheelhouse.__file__).parents[1]
 TAGS = "manylinux2014_x86_64.manylinux_2_17_x86_64"
 
 
@@ -45,7 +45,7 @@ def engine(folder: Path, script: str) -> Engine:
 
 def run_without_engine(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PATH": str(folder)}
-    command = [sys.executable, str(SCRIPT), "--out", str(folder / "dist"), *options]
+    command = [sys.executable, str(SCRIPTS), "wheelhouse", "--out", str(folder / "dist"), *options]
     return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
 
 

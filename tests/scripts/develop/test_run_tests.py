@@ -51,7 +51,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setattr(run_tests, "requirements", lambda _: project.files)
     monkeypatch.setattr(run_tests, "make_venv", make_venv)
     monkeypatch.setattr("shared.steps.run", project.run)
-    monkeypatch.setattr("install_wheelkit.install_folder", lambda _: None)
+    monkeypatch.setattr("shared.install_wheelkit.install_folder", lambda _: None)
     return project
 
 
