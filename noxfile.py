@@ -35,8 +35,8 @@ def step(session: nox.Session, title: str, *command: str | Path) -> None:
 
 def install_wheelkit(session: nox.Session, *files: Path) -> None:
     """Install wheelkit from its folder, and hash-pinned requirements that hold what it needs."""
-    words = ("python", SCRIPTS, "install-wheelkit", *(files or (TOOLS,)))
-    step(session, "install what the session needs", *words)
+    words = (SCRIPTS, "install-wheelkit", *(files or (TOOLS,)))
+    step(session, "install what the session needs", "python", *map(str, words))
 
 
 def sources(*patterns: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import tomli
-from container import build_wheelhouse, standin_image
+from container import build_wheelhouse
 from container.build_wheelhouse import Product
 from shared.ledger import PROJECT
 from wheelkit.base import source_files
