@@ -70,6 +70,8 @@ def test_progress_is_one_line_on_a_terminal_and_nothing_elsewhere(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     terminal, pipe = Terminal(), io.StringIO()
+    # However long ago the last line of this process was.
+    monkeypatch.setattr(progress, "SILENCE", 3600.0)
     for stream in (terminal, pipe):
         monkeypatch.setattr(sys, "stderr", stream)
         with progress.line():
