@@ -18,6 +18,7 @@ from pathlib import Path
 
 from container import standin_image
 from shared.ledger import BUILD, PROJECT
+from shared.steps import say
 from wheelkit.base.cpythons import CPYTHONS, python_tag, tag_of
 from wheelkit.base.programs import last_words
 from wheelkit.containers import engines, images
@@ -49,11 +50,6 @@ class Group:
     image: str
 
 
-def say(message: str) -> None:
-    """Report progress on standard error."""
-    print(f"build_wheelhouse.py: {message}", file=sys.stderr, flush=True)
-
-
 def choose_image(engine: Engine, versions: Sequence[str], every: Sequence[str]) -> str:
     """Return the pinned image if it is here or can be pulled, else the stand-in, for `every`."""
     image = pinned_image(versions[0], PROJECT)
@@ -83,7 +79,7 @@ def check_interpreters(engine: Engine, image: str, versions: Sequence[str]) -> N
 
 
 @dataclass
-class Product:
+class ReleaseWheel:
     """A finished wheel and what is known of it."""
 
     version: str
@@ -107,7 +103,9 @@ class Product:
         )
 
 
-def collect(out: Path, versions: Sequence[str], times: dict[str, list[float]]) -> list[Product]:
+def collect(
+    out: Path, versions: Sequence[str], times: dict[str, list[float]]
+) -> list[ReleaseWheel]:
     """Return one product a version."""
     products = []
     for version in versions:
@@ -119,11 +117,11 @@ def collect(out: Path, versions: Sequence[str], times: dict[str, list[float]]) -
                 f"CPython {version}: expected one manylinux2014 wheel, found {names}"
             )
         libcufes = member_sha256(found[0], "libcufes.so")
-        products.append(Product(version, found[0], times.get(tag, []), libcufes))
+        products.append(ReleaseWheel(version, found[0], times.get(tag, []), libcufes))
     return products
 
 
-def check_same_library(products: Sequence[Product]) -> None:
+def check_same_library(products: Sequence[ReleaseWheel]) -> None:
     """Refuse wheels of one container of which one has another libcufes: it is built once."""
     hashes = {product.libcufes for product in products}
     if len(hashes) > 1:
@@ -138,7 +136,7 @@ def member_sha256(wheel: Path, name: str) -> str:
         return hashlib.sha256(archive.read(member)).hexdigest()
 
 
-def try_out(engine: Engine, image: str, product: Product) -> None:
+def try_out(engine: Engine, image: str, product: ReleaseWheel) -> None:
     """Install the wheel and run its kernels in a new container, which has no CUDA toolkit."""
     if not standin_image.is_standin(image) and product.version in WITHOUT_NUMPY:
         product.trial = "not run: no NumPy for manylinux2014"
@@ -157,7 +155,7 @@ def try_out(engine: Engine, image: str, product: Product) -> None:
     product.trial = done.stdout.strip().splitlines()[-1].removeprefix("smoke test: ")
 
 
-def fill(out: Path, products: Sequence[Product]) -> None:
+def fill(out: Path, products: Sequence[ReleaseWheel]) -> None:
     """Leave exactly these wheels of the project in `out`."""
     out.mkdir(parents=True, exist_ok=True)
     names = {product.wheel.name for product in products}
@@ -170,7 +168,7 @@ def fill(out: Path, products: Sequence[Product]) -> None:
             old.unlink()
 
 
-def build_group(engine: Engine, group: Group, out: Path) -> list[Product]:
+def build_group(engine: Engine, group: Group, out: Path) -> list[ReleaseWheel]:
     """Build the wheels of one cibuildwheel, and try each out."""
     engine = engines.make_runnable(engine, group.image)
     check_interpreters(engine, group.image, group.versions)
@@ -185,7 +183,7 @@ def build_group(engine: Engine, group: Group, out: Path) -> list[Product]:
 
 def build_all(
     engine: Engine, versions: Sequence[str], image: str | None, out: Path
-) -> list[Product]:
+) -> list[ReleaseWheel]:
     """Build, try out and deliver the wheels of these CPythons."""
     WORK.mkdir(parents=True, exist_ok=True)
     groups = []
@@ -234,7 +232,7 @@ def chosen_versions(wanted: Sequence[str] | None) -> list[str]:
     return [version for version in CPYTHONS if version in (wanted or CPYTHONS)]
 
 
-def table(products: Sequence[Product]) -> str:
+def table(products: Sequence[ReleaseWheel]) -> str:
     """Return one line a wheel."""
     rows: list[tuple[str, ...]] = [
         (

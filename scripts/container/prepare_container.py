@@ -15,6 +15,7 @@ from pathlib import Path
 from kernels import install_cuda
 from shared import install_wheelkit
 from shared.ledger import PROJECT
+from shared.steps import say
 from wheelkit.install.pythons import make_venv
 from wheelkit.target.report import Status
 from wheels.build_wheels import CMAKE_DEFINE
@@ -27,13 +28,8 @@ PINNED = (install_wheelkit.REQUIREMENTS, PROJECT / "requirements" / "build.txt")
 Command = list[str | Path]
 
 
-class BuildError(Exception):
+class LibraryBuildError(Exception):
     """The sources of libcufes do not build."""
-
-
-def say(message: str) -> None:
-    """Report progress."""
-    print(f"prepare_container.py: {message}", flush=True)
 
 
 def install_tools(folder: Path) -> Path:
@@ -59,7 +55,9 @@ def build_libcufes(tools: Path, toolkit: Path, folder: Path) -> Path:
     for command in commands:
         status = subprocess.run(command, check=False).returncode
         if status:
-            raise BuildError(f"{' '.join(map(str, command[:3]))} … ended with status {status}")
+            raise LibraryBuildError(
+                f"{' '.join(map(str, command[:3]))} … ended with status {status}"
+            )
     return folder / "cufes" / "libcufes.so"
 
 
@@ -87,7 +85,7 @@ def main() -> int:
     root = parser.parse_args().directory.resolve()
     try:
         prepare(root)
-    except BuildError as error:
+    except LibraryBuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return Status.FAULTY
     return Status.DONE

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.ledger import PROJECT
+from shared.steps import say
 from wheelkit.base import pinned_tools
 from wheelkit.base.cpythons import parse_version, tag_of
 from wheelkit.base.programs import last_words
@@ -67,11 +68,6 @@ class Interpreter:
 def is_standin(image: str) -> bool:
     """Tell whether an image is one of ours."""
     return image.startswith(f"{NAME}:")
-
-
-def say(message: str) -> None:
-    """Report progress on standard error."""
-    print(f"standin_image.py: {message}", file=sys.stderr, flush=True)
 
 
 def call(command: Command, what: str) -> str:

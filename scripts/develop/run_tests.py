@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from shared import install_wheelkit, ledger, steps
-from shared.ledger import BUILD, PROJECT, Product
+from shared.ledger import BUILD, PROJECT, LocalWheel
 from wheelkit.base.cpythons import parse_version
 from wheelkit.install.pythons import find_python, make_venv, version_of
 from wheelkit.target.report import LackingError
@@ -31,7 +31,7 @@ TREES = ("tests", "wheelkit/tests")
 TOOLS_SINCE = (3, 10)
 
 
-def wheel_for(version: str) -> Product:
+def wheel_for(version: str) -> LocalWheel:
     """Return the wheel of the present sources, made now if need be."""
     command: Command = [sys.executable, PROJECT / "scripts", "wheel"]
     done = subprocess.run([*command, "--reuse", "--python", version], check=False)
@@ -53,7 +53,7 @@ def state_of(interpreter: Path, files: list[Path], wheel: Path) -> dict[str, str
     return {"interpreter": str(interpreter.resolve()), **hashes}
 
 
-def make_environment(version: str, product: Product) -> Path:
+def make_environment(version: str, product: LocalWheel) -> Path:
     """Return the Python of an environment with the wheel and what the tests need.
 
     The one of the last run is taken if nothing that it was made from has changed.
@@ -93,7 +93,7 @@ def from_root(argument: str) -> str:
     return argument
 
 
-def options_of_ours(chosen: list[str], product: Product) -> Command:
+def options_of_ours(chosen: list[str], product: LocalWheel) -> Command:
     """Return the options of tests/conftest.py; pytest knows none where it runs other tests only."""
     own = str(PROJECT / "tests")
     if not any(argument.startswith(own) for argument in chosen):
@@ -101,7 +101,7 @@ def options_of_ours(chosen: list[str], product: Product) -> Command:
     return [f"--wheel={product.wheel}", f"--unrepaired-wheel={product.unrepaired}"]
 
 
-def run_pytest(python: Path, product: Product, arguments: list[str]) -> int:
+def run_pytest(python: Path, product: LocalWheel, arguments: list[str]) -> int:
     """Run pytest in an empty folder, with temporary files of its own; return its exit status."""
     chosen = [from_root(argument) for argument in arguments]
     if chosen == arguments:

@@ -34,7 +34,7 @@ SETTINGS = ("CC", "CFLAGS", "CMAKE_", "CPPFLAGS", "CUDA_HOME", "CXX", "LDFLAGS",
 
 
 @dataclass
-class Product:
+class LocalWheel:
     """One interpreter's wheel: the paths it has got so far, and how each stage went."""
 
     python: str
@@ -76,7 +76,7 @@ def source_state() -> str:
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
-def read(state: str) -> dict[str, Product]:
+def read(state: str) -> dict[str, LocalWheel]:
     """Return the proven wheels of this state, by interpreter; changed or lost ones are left out."""
     try:
         content = json.loads(LEDGER.read_text(encoding="utf-8"))
@@ -84,12 +84,12 @@ def read(state: str) -> dict[str, Product]:
         return {}
     if content["state"] != state:
         return {}
-    found = {python: Product(**entry) for python, entry in content["products"].items()}
+    found = {python: LocalWheel(**entry) for python, entry in content["products"].items()}
     hashes = content["sha256"]
     return {python: product for python, product in found.items() if product.has(hashes)}
 
 
-def fill(products: dict[str, Product], state: str) -> list[str]:
+def fill(products: dict[str, LocalWheel], state: str) -> list[str]:
     """Leave exactly these wheels in wheelhouse/ and write the ledger; return what was removed."""
     # While the folder changes, an old ledger would describe what is no longer there.
     LEDGER.unlink(missing_ok=True)

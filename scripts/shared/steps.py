@@ -35,6 +35,11 @@ INNER = "STEPS_INNER"
 Command = Sequence[str | Path]
 
 
+def say(message: str) -> None:
+    """Say on standard error what a script does now; standard output is for its results."""
+    print(message, file=sys.stderr, flush=True)
+
+
 @dataclass
 class Done:
     """How a step ended: its exit status, and what it has printed.

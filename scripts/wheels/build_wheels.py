@@ -17,6 +17,7 @@ from pathlib import Path
 from kernels import install_cuda
 from shared import steps
 from shared.ledger import PROJECT
+from shared.steps import say
 from wheelkit.base.cpythons import parse_version
 from wheelkit.install.pythons import find_python, make_venv, version_of
 from wheelkit.target.report import LackingError, MisusedError, Status
@@ -29,11 +30,6 @@ ZIP_EPOCH = "315532800"
 
 class BuildError(Exception):
     """The sources do not build."""
-
-
-def say(message: str) -> None:
-    """Report progress on standard error; standard output has the wheels' paths only."""
-    print(f"build_wheels.py: {message}", file=sys.stderr, flush=True)
 
 
 def cuda_home() -> Path:

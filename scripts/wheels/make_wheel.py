@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from shared import ledger, steps
-from shared.ledger import BUILD, PROJECT, Product
+from shared.ledger import BUILD, PROJECT, LocalWheel
 from wheelkit.base.cpythons import parse_version
 from wheelkit.install.pythons import find_python, make_venv, version_of
 from wheelkit.target.report import Status
@@ -40,7 +40,7 @@ class StageError(Exception):
 
 
 def stage(
-    product: Product,
+    product: LocalWheel,
     name: str,
     command: Command,
     *,
@@ -62,7 +62,7 @@ def report(name: str, wheel: Path) -> Path:
     return REPORTS / f"{wheel.stem}.{name}.json"
 
 
-def remove_reports(kept: Iterable[Product]) -> None:
+def remove_reports(kept: Iterable[LocalWheel]) -> None:
     """Remove all reports but those of wheels that are kept: none may pass for one of this run."""
     stems = {Path(path).stem for product in kept for path in product.files()}
     for path in REPORTS.glob("*.json"):
@@ -70,7 +70,7 @@ def remove_reports(kept: Iterable[Product]) -> None:
             path.unlink()
 
 
-def build(product: Product, home: Path) -> Path:
+def build(product: LocalWheel, home: Path) -> Path:
     """Build the unrepaired wheel."""
     command: Command = [sys.executable, SCRIPTS, "build", "--python", product.python]
     environment = {**os.environ, "CUDA_HOME": str(home)}
@@ -78,7 +78,7 @@ def build(product: Product, home: Path) -> Path:
     return Path(product.unrepaired)
 
 
-def repair(product: Product, unrepaired: Path, home: Path) -> Path:
+def repair(product: LocalWheel, unrepaired: Path, home: Path) -> Path:
     """Repair the wheel into a folder of its own, not yet the wheelhouse."""
     out = BUILD / "repaired" / unrepaired.stem
     shutil.rmtree(out, ignore_errors=True)
@@ -93,7 +93,7 @@ def repair(product: Product, unrepaired: Path, home: Path) -> Path:
     return Path(product.wheel)
 
 
-def verify(product: Product, wheel: Path) -> None:
+def verify(product: LocalWheel, wheel: Path) -> None:
     """Check the ELF and archive contract, and a real installation."""
     product.verified = "FAILED"
     command: Command = [sys.executable, SCRIPTS / "verify_wheel.py", wheel, "--layouts", "install"]
@@ -105,7 +105,7 @@ def verify(product: Product, wheel: Path) -> None:
     product.verified = "ok"
 
 
-def smoke_test(product: Product, wheel: Path) -> None:
+def smoke_test(product: LocalWheel, wheel: Path) -> None:
     """Run the kernels from the wheel in a clean environment, far from the sources."""
     product.smoke = "FAILED"
     with tempfile.TemporaryDirectory(prefix="smoke-") as scratch:
@@ -133,7 +133,7 @@ def gpu_is_here() -> bool:
     return done.returncode == 0 and done.stdout.startswith("GPU ")
 
 
-def smoke_on(device: str, product: Product, python: Path, wheel: Path) -> str:
+def smoke_on(device: str, product: LocalWheel, python: Path, wheel: Path) -> str:
     """Run the smoke test on one device; return what it says of it."""
     name = f"smoke-{device}"
     command: Command = [python, SCRIPTS / "smoke_test.py", "--wheel", wheel, "--device", device]
@@ -143,9 +143,9 @@ def smoke_on(device: str, product: Product, python: Path, wheel: Path) -> str:
     return result.removeprefix("smoke test: ")
 
 
-def make(python: str, home: Path) -> Product:
+def make(python: str, home: Path) -> LocalWheel:
     """Take one interpreter's wheel through all stages, as far as it gets."""
-    product = Product(python)
+    product = LocalWheel(python)
     try:
         wheel = repair(product, build(product, home), home)
         verify(product, wheel)
@@ -156,7 +156,7 @@ def make(python: str, home: Path) -> Product:
     return product
 
 
-def table(products: list[Product]) -> str:
+def table(products: list[LocalWheel]) -> str:
     """Return one line a wheel: what it is and what was verified."""
     rows = [("CPython", "wheel", "size", "verified", "smoke test")]
     for product in products:
@@ -187,7 +187,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def hand_out(products: list[Product], out: Path) -> None:
+def hand_out(products: list[LocalWheel], out: Path) -> None:
     """Copy the finished wheels to a folder."""
     out.mkdir(parents=True, exist_ok=True)
     for product in products:
@@ -202,7 +202,7 @@ def chosen_versions(versions: list[str] | None) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def make_all(versions: list[str]) -> dict[str, Product]:
+def make_all(versions: list[str]) -> dict[str, LocalWheel]:
     """Make a wheel for each version, as far as each gets."""
     check_compiler()
     home = cuda_home()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tomli
 from container import build_wheelhouse
-from container.build_wheelhouse import Product
+from container.build_wheelhouse import ReleaseWheel
 from shared.ledger import PROJECT
 from wheelkit.base import source_files
 from wheelkit.base.cpythons import CPYTHONS
@@ -31,8 +31,8 @@ def write_wheel(folder: Path, tag: str, libcufes: bytes = b"", platform: str = T
     return path
 
 
-def product(wheel: Path, version: str = "3.10") -> Product:
-    return Product(version, wheel, [], "hash")
+def product(wheel: Path, version: str = "3.10") -> ReleaseWheel:
+    return ReleaseWheel(version, wheel, [], "hash")
 
 
 def engine(folder: Path, script: str) -> Engine:
@@ -68,7 +68,7 @@ def test_what_is_optional_is_counted_and_explained(tmp_path: Path) -> None:
 def test_an_image_that_cannot_be_had_is_left_out_only_if_optional(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], optional: bool
 ) -> None:
-    def lacking(*_: object) -> list[Product]:
+    def lacking(*_: object) -> list[ReleaseWheel]:
         raise LackingError("no CPython 3.9 for the stand-in image")
 
     options = ["--optional"] if optional else []

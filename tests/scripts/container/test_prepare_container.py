@@ -35,7 +35,9 @@ def test_libcufes_is_configured_built_and_stripped(tmp_path: Path) -> None:
 
 def test_sources_that_do_not_build_are_at_fault(tmp_path: Path) -> None:
     tool(tmp_path / "tools", "cmake", '[ "$1" != --build ] || exit 2')
-    with pytest.raises(prepare_container.BuildError, match=r"--build .* ended with status 2"):
+    with pytest.raises(
+        prepare_container.LibraryBuildError, match=r"--build .* ended with status 2"
+    ):
         prepare_container.build_libcufes(tmp_path / "tools", tmp_path, tmp_path / "libcufes")
 
 

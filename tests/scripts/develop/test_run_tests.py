@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from develop import run_tests
-from shared.ledger import Product
+from shared.ledger import LocalWheel
 from shared.steps import Done
 from wheelkit.target.report import LackingError
 
@@ -34,7 +34,7 @@ class Project:
         return Done(self.status)
 
     def environment(self) -> Path:
-        product = Product(VERSION, str(self.wheel), str(self.wheel))
+        product = LocalWheel(VERSION, str(self.wheel), str(self.wheel))
         return run_tests.make_environment(VERSION, product)
 
 
@@ -102,7 +102,7 @@ def test_temporary_files_stay_only_after_a_failure(
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    product = Product(VERSION, "raw.whl", "fixed.whl")
+    product = LocalWheel(VERSION, "raw.whl", "fixed.whl")
     assert run_tests.run_pytest(fake.with_name("python"), product, NOTHING) == status
     left = [path for path in temporary.rglob("*") if path.is_file()]
     assert len(left) == (2 if status else 0)

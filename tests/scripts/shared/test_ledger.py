@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from shared import ledger
-from shared.ledger import Product
+from shared.ledger import LocalWheel
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def product(project: Path, python: str) -> Product:
+def product(project: Path, python: str) -> LocalWheel:
     """Return a wheel that has passed all stages, not yet in the wheelhouse."""
     unrepaired, wheel = (project / "build" / f"{stem}-{python}.whl" for stem in ("raw", "fixed"))
     unrepaired.write_text(f"raw {python}")
     wheel.write_text(f"fixed {python}")
-    return Product(python, str(unrepaired), str(wheel), "ok", "cpu ok")
+    return LocalWheel(python, str(unrepaired), str(wheel), "ok", "cpu ok")
 
 
 def names(project: Path) -> set[str]:

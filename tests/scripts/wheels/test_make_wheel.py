@@ -136,8 +136,8 @@ def make_other(project: Path, state: str | None = None) -> None:
     (project / "build" / "reports" / f"{other.stem}.verify.json").write_text("{}")
     (project / "build" / "reports" / "tiny-0.9.verify.json").write_text("{}")
     code = (
-        "from shared import ledger; from shared.ledger import Product;"
-        f"ledger.fill({{'3.7': Product('3.7', {str(other)!r}, {str(other)!r}, 'ok', 'cpu ok')}},"
+        "from shared import ledger; from shared.ledger import LocalWheel;"
+        f"ledger.fill({{'3.7': LocalWheel('3.7', {str(other)!r}, {str(other)!r}, 'ok', 'cpu ok')}},"
         f" {state!r} or ledger.source_state())"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=project / "scripts")
