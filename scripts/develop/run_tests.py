@@ -38,7 +38,13 @@ def wheel_for(version: str) -> LocalWheel:
     if done.returncode:
         # Its messages are on the screen, and its verdict is this script's.
         sys.exit(done.returncode)
-    return ledger.read(ledger.source_state())[version]
+    made = ledger.read(ledger.source_state()).get(version)
+    if made is None:
+        raise LackingError(
+            f"no wheel of the present sources for CPython {version}, although one was just made: a "
+            "source has changed meanwhile; run this again"
+        )
+    return made
 
 
 def requirements(version: str) -> list[Path]:
