@@ -117,7 +117,7 @@ def test_image_that_cannot_be_pulled_is_named_and_a_stand_in_built(
     assert image == "standin:3.7-3.9"
     said = capsys.readouterr().err
     assert "manylinux2014_x86_64:2025.05.03-1 cannot be pulled (no such host)" in said
-    assert "in the stand-in standin:3.7-3.9" in said
+    assert "in the stand-in image standin:3.7-3.9" in said
 
 
 def test_pinned_image_is_used_where_it_is_to_be_had(tmp_path: Path) -> None:
@@ -149,13 +149,13 @@ def test_wheels_with_different_libraries_are_refused(tmp_path: Path) -> None:
 def test_wheel_that_fails_in_a_new_container_is_not_delivered(tmp_path: Path) -> None:
     failing = engine(tmp_path, "echo kernel-wrong >&2; exit 1")
     with pytest.raises(WheelBuildError, match=r"fails in a new container: kernel-wrong"):
-        build_wheelhouse.try_out(failing, "image", product(write_wheel(tmp_path, "cp310")))
+        build_wheelhouse.smoke_test(failing, "image", product(write_wheel(tmp_path, "cp310")))
 
 
 def test_wheel_without_numpy_in_the_real_image_is_said_to_be_untried(tmp_path: Path) -> None:
     made = product(write_wheel(tmp_path, "cp315"), "3.15")
-    build_wheelhouse.try_out(engine(tmp_path, "exit 1"), "quay.io/image", made)
-    assert made.trial == "not run: no NumPy for manylinux2014"
+    build_wheelhouse.smoke_test(engine(tmp_path, "exit 1"), "quay.io/image", made)
+    assert made.smoke == "not run: no NumPy for manylinux2014"
 
 
 def test_delivery_replaces_the_projects_wheels_and_nothing_else(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_delivery_replaces_the_projects_wheels_and_nothing_else(tmp_path: Path) 
     foreign = out / "other-1.0-py3-none-any.whl"
     foreign.write_text("other")
     new = product(write_wheel(made, "cp310", b"new"))
-    build_wheelhouse.fill(out, [new])
+    build_wheelhouse.replace_wheels(out, [new])
     assert not old.exists()
     assert sorted(out.iterdir()) == sorted([foreign, new.wheel])
     assert new.wheel.parent == out

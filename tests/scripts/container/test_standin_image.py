@@ -29,7 +29,7 @@ def test_interpreter_of_this_machine_is_taken(monkeypatch: pytest.MonkeyPatch) -
 def test_system_python_cannot_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standin_image, "SYSTEM", Path(sys.base_prefix))
     # Whatever runs this, it is one that Debian's unstable suite does not have.
-    monkeypatch.setattr(standin_image, "UNSTABLE", ())
+    monkeypatch.setattr(standin_image, "UNSTABLE_PYTHONS", ())
     monkeypatch.setattr(pythons, "candidates", lambda _: [Path(sys.executable)])
     with pytest.raises(
         LackingError, match=rf"no CPython {RUNNING} for the stand-in image: .*pyenv"
@@ -80,12 +80,12 @@ def test_copy_has_the_interpreter_and_nobodys_packages(tmp_path: Path) -> None:
 def test_absent_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LackingError, match=r"no mmdebstrap here, .*: apt install mmdebstrap"):
-        standin_image.call(["mmdebstrap", "sid"], "unpacking")
+        standin_image.run_command(["mmdebstrap", "sid"], "unpacking")
 
 
 def test_failing_tool_is_reported_with_its_last_words() -> None:
     with pytest.raises(LackingError, match="unpacking failed: no such mirror"):
-        standin_image.call(["sh", "-c", "echo no such mirror >&2; exit 1"], "unpacking")
+        standin_image.run_command(["sh", "-c", "echo no such mirror >&2; exit 1"], "unpacking")
 
 
 def test_image_of_the_same_ingredients_is_not_built_again(tmp_path: Path) -> None:

@@ -18,11 +18,11 @@ from container import standin_linker
     ],
 )
 def test_only_links_of_objects_to_libraries_are_taken(arguments: str, taken: bool) -> None:
-    assert standin_linker.links_alone(arguments.split()) is taken
+    assert standin_linker.links_library_from_objects(arguments.split()) is taken
 
 
 def link(monkeypatch: pytest.MonkeyPatch, arguments: str) -> list[str]:
-    monkeypatch.setattr(standin_linker, "answer", lambda question: question.partition("=")[2])
+    monkeypatch.setattr(standin_linker, "ask_gcc", lambda question: question.partition("=")[2])
     return standin_linker.link_command(arguments.split())
 
 

@@ -35,7 +35,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], list[lis
             return subprocess.CompletedProcess(words, int(failing in words))
 
         # The picture is a matter of tests of its own.
-        monkeypatch.setattr(build_docs, "bring_picture", lambda *_: False)
+        monkeypatch.setattr(build_docs, "update_picture", lambda *_: False)
         monkeypatch.setattr(build_docs, "wheel_for", lambda _: SimpleNamespace(wheel="a.whl"))
         monkeypatch.setattr(subprocess, "run", fake_run)
         monkeypatch.setattr(sys, "argv", ["build_docs.py", "-q"])
@@ -93,12 +93,12 @@ def test_a_picture_that_is_another_one_is_replaced(
 ) -> None:
     made, shown = picture("made.png"), picture("shown.png", **other)
     before = shown.read_bytes()
-    assert build_docs.bring_picture(made, shown) is replaced
+    assert build_docs.update_picture(made, shown) is replaced
     assert shown.read_bytes() == (made.read_bytes() if replaced else before)
 
 
 def test_a_picture_that_is_not_there_is_brought(picture: Callable[..., Path]) -> None:
     made = picture("made.png")
     shown = made.with_name("shown.png")
-    assert build_docs.bring_picture(made, shown)
+    assert build_docs.update_picture(made, shown)
     assert build_docs.difference(made, shown) == 0.0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from develop import run_tests
 from shared.ledger import LocalWheel
-from shared.steps import Done
+from shared.steps import StepResult
 from wheelkit.target.report import LackingError
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -28,10 +28,10 @@ class Project:
         self.installed: list[str] = []
         self.status = 0
 
-    def run(self, what: str, _: object, *, shown: bool) -> Done:
+    def run(self, what: str, _: object, *, shown: bool) -> StepResult:
         assert not shown
         self.installed.append(what)
-        return Done(self.status)
+        return StepResult(self.status)
 
     def environment(self) -> Path:
         product = LocalWheel(VERSION, str(self.wheel), str(self.wheel))

@@ -15,7 +15,14 @@ from pathlib import Path
 import pytest
 import releases
 from release import rehearse
-from release.release_plan import BUILD_AND_PROVE, HandOn, Job, Publish, Run, Take
+from release.release_plan import (
+    BUILD_AND_PROVE,
+    DownloadArtifact,
+    Job,
+    PublishFiles,
+    Run,
+    UploadArtifact,
+)
 from wheelkit.install import pythons
 from wheelkit.target.report import MisusedError, Status, sha256
 
@@ -33,10 +40,12 @@ def proven(folder: Path, wheel: Path) -> releases.Release:
     hashes = {path.name: sha256(path) for path in release.dist.iterdir()}
     cpu = {"device": {"id": "cpu"}, "place": "here"}
     release.report(wheel.name, hashes[wheel.name], "smoke_test", "here", **cpu)
-    stage = rehearse.Stage(folder, {"seal": release.seal}, [job.name for job in BUILD_AND_PROVE])
-    shutil.move(release.dist, stage.artifact("sealed"))
-    shutil.move(release.reports, stage.artifact("reports-verify"))
-    stage.save()
+    rehearsal = rehearse.Rehearsal(
+        folder, {"seal": release.seal}, [job.name for job in BUILD_AND_PROVE]
+    )
+    shutil.move(release.dist, rehearsal.artifact("sealed"))
+    shutil.move(release.reports, rehearsal.artifact("reports-verify"))
+    rehearsal.save()
     return release
 
 
@@ -71,39 +80,41 @@ def test_a_rehearsal_killed_in_the_upload_is_completed(tmp_path: Path, wheel: Pa
 
 
 def test_nothing_is_resumed_where_nothing_began(tmp_path: Path) -> None:
-    stage = rehearse.Stage(tmp_path)
+    rehearsal = rehearse.Rehearsal(tmp_path)
     with pytest.raises(MisusedError, match="no rehearsal"):
-        stage.resume()
+        rehearsal.resume()
 
 
 def test_artifacts_are_all_that_goes_from_job_to_job(tmp_path: Path) -> None:
-    stage = rehearse.Stage(tmp_path)
+    rehearsal = rehearse.Rehearsal(tmp_path)
     writes = Run('mkdir dist && echo "$PYTHON" > "dist/$PYTHON" && echo "seal=5" >> $GITHUB_OUTPUT')
     reads = Run('test "$(cat dist/3.10) $(cat dist/3.13) $SEAL" = "3.10 3.13 5" && test ! -e left')
     jobs = (
-        Job("build", (writes, Run("touch left"), HandOn("built-$PYTHON", "dist")), "PYTHON"),
-        Job("verify", (Take("built-*", "dist"), reads)),
+        Job(
+            "build", (writes, Run("touch left"), UploadArtifact("built-$PYTHON", "dist")), "PYTHON"
+        ),
+        Job("verify", (DownloadArtifact("built-*", "dist"), reads)),
     )
     setting = {"PYTHONS": '["3.10", "3.13"]', "PLACES": "[]"}
-    rehearse.rehearse(jobs, stage, setting)
-    again = rehearse.Stage(tmp_path)
+    rehearse.rehearse(jobs, rehearsal, setting)
+    again = rehearse.Rehearsal(tmp_path)
     again.resume()
     assert (again.done, again.outputs) == (["build", "verify"], {"seal": "5"})
 
 
 def test_a_failing_step_ends_the_rehearsal(tmp_path: Path) -> None:
-    stage = rehearse.Stage(tmp_path)
+    rehearsal = rehearse.Rehearsal(tmp_path)
     job = Job("verify", (Run("(exit 3) | cat"), Run("touch reached")))
     with pytest.raises(rehearse.StepError, match="verify failed") as caught:
-        rehearse.rehearse((job,), stage, {"PYTHONS": "[]", "PLACES": "[]"})
+        rehearse.rehearse((job,), rehearsal, {"PYTHONS": "[]", "PLACES": "[]"})
     assert caught.value.status == 3
     assert not list(tmp_path.rglob("reached"))
 
 
 def test_nothing_is_uploaded_where_nothing_is_lacking(tmp_path: Path) -> None:
-    stage = rehearse.Stage(tmp_path, {"pending": "0"})
-    job = Job("publish", (Publish("upload"),))
-    rehearse.rehearse((job,), stage, {"PYTHONS": "[]", "PLACES": "[]", "UPLOAD": "nowhere"})
+    rehearsal = rehearse.Rehearsal(tmp_path, {"pending": "0"})
+    job = Job("publish", (PublishFiles("upload"),))
+    rehearse.rehearse((job,), rehearsal, {"PYTHONS": "[]", "PLACES": "[]", "UPLOAD": "nowhere"})
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 import yaml
 from release import rehearse, release_plan
-from release.release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
+from release.release_plan import (
+    BUILD_AND_PROVE,
+    PUBLISH,
+    DownloadArtifact,
+    Job,
+    PublishFiles,
+    Run,
+    Step,
+    UploadArtifact,
+)
 
 from wheelkit import cli
 
@@ -72,13 +81,13 @@ def steps_of(job: Workflow) -> Iterator[Step]:
         if "run" in step:
             yield Run(" ".join(step["run"].split()))
         elif action == "upload-artifact":
-            yield HandOn(plain(given["name"]), given["path"])
+            yield UploadArtifact(plain(given["name"]), given["path"])
         elif action == "download-artifact":
             pattern = given.get("pattern")
             merge = pattern is None or given.get("merge-multiple", False)
-            yield Take(plain(pattern or given["name"]), given["path"], merge)
+            yield DownloadArtifact(plain(pattern or given["name"]), given["path"], merge)
         elif action == "gh-action-pypi-publish":
-            yield Publish(given["packages-dir"])
+            yield PublishFiles(given["packages-dir"])
         else:
             assert action in NOT_REHEARSED, f"{step} is neither rehearsed nor known"
 
@@ -110,7 +119,9 @@ def planned(workflow: Workflow) -> list[Job]:
 
 def without_the_gates_report(job: Job) -> Job:
     """Leave out what is handed on for the job that talks to GitHub alone."""
-    steps = tuple(step for step in job.steps if step != HandOn("gates", "notes.md\ngates.json\n"))
+    steps = tuple(
+        step for step in job.steps if step != UploadArtifact("gates", "notes.md\ngates.json\n")
+    )
     return Job(job.name, steps, job.matrix)
 
 

@@ -36,7 +36,7 @@ def names(project: Path) -> set[str]:
 
 
 def test_ledger_gives_back_what_was_filled_in(project: Path) -> None:
-    ledger.fill({"3.7": product(project, "3.7")}, "state")
+    ledger.replace_wheels({"3.7": product(project, "3.7")}, "state")
     (found,) = ledger.read("state").values()
     assert found.wheel == str(project / "wheelhouse" / "fixed-3.7.whl")
     assert Path(found.wheel).read_text() == "fixed 3.7"
@@ -47,14 +47,14 @@ def test_filling_removes_other_wheels_and_nothing_else(project: Path) -> None:
     (project / "wheelhouse").mkdir()
     (project / "wheelhouse" / "stale.whl").write_text("")
     (project / "wheelhouse" / "notes.txt").write_text("")
-    assert ledger.fill({"3.7": product(project, "3.7")}, "state") == ["stale.whl"]
+    assert ledger.replace_wheels({"3.7": product(project, "3.7")}, "state") == ["stale.whl"]
     assert names(project) == {"fixed-3.7.whl", "notes.txt"}
 
 
 def test_kept_wheel_stays_beside_a_new_one(project: Path) -> None:
-    ledger.fill({"3.7": product(project, "3.7")}, "state")
+    ledger.replace_wheels({"3.7": product(project, "3.7")}, "state")
     kept = ledger.read("state")
-    ledger.fill({**kept, "3.8": product(project, "3.8")}, "state")
+    ledger.replace_wheels({**kept, "3.8": product(project, "3.8")}, "state")
     assert names(project) == {"fixed-3.7.whl", "fixed-3.8.whl"}
     assert list(ledger.read("state")) == ["3.7", "3.8"]
 
@@ -65,7 +65,7 @@ def test_no_ledger_means_no_wheels(project: Path) -> None:
 
 
 def test_wheels_of_other_sources_are_not_believed(project: Path) -> None:
-    ledger.fill({"3.7": product(project, "3.7")}, "state")
+    ledger.replace_wheels({"3.7": product(project, "3.7")}, "state")
     assert ledger.read("other state") == {}
 
 
@@ -73,7 +73,7 @@ def test_wheels_of_other_sources_are_not_believed(project: Path) -> None:
 @pytest.mark.parametrize("lost", [True, False])
 def test_changed_or_lost_wheel_is_not_believed(project: Path, which: str, lost: bool) -> None:
     products = {version: product(project, version) for version in ("3.7", "3.8")}
-    ledger.fill(products, "state")
+    ledger.replace_wheels(products, "state")
     victim = Path(getattr(products["3.7"], which))
     if lost:
         victim.unlink()
@@ -83,11 +83,11 @@ def test_changed_or_lost_wheel_is_not_believed(project: Path, which: str, lost: 
 
 
 def test_filling_that_fails_leaves_no_ledger_to_believe(project: Path) -> None:
-    ledger.fill({"3.7": product(project, "3.7")}, "state")
+    ledger.replace_wheels({"3.7": product(project, "3.7")}, "state")
     lost = product(project, "3.8")
     Path(lost.wheel).unlink()
     with pytest.raises(FileNotFoundError):
-        ledger.fill({"3.8": lost}, "state")
+        ledger.replace_wheels({"3.8": lost}, "state")
     assert ledger.read("state") == {}
 
 

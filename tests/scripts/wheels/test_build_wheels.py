@@ -140,7 +140,7 @@ def test_nonsense_version_is_wrong_usage(project: Path) -> None:
 def test_missing_cuda_home_is_wrong_usage(project: Path) -> None:
     done = run(project, CUDA_HOME="absent")
     assert done.returncode == 2
-    assert "absent is no directory" in done.stderr
+    assert "absent is not a directory" in done.stderr
 
 
 def test_missing_toolkit_that_cannot_be_downloaded_is_the_environments_fault(

@@ -137,7 +137,8 @@ def make_other(project: Path, state: str | None = None) -> None:
     (project / "build" / "reports" / "tiny-0.9.verify.json").write_text("{}")
     code = (
         "from shared import ledger; from shared.ledger import LocalWheel;"
-        f"ledger.fill({{'3.7': LocalWheel('3.7', {str(other)!r}, {str(other)!r}, 'ok', 'cpu ok')}},"
+        f"made = LocalWheel('3.7', {str(other)!r}, {str(other)!r}, 'ok', 'cpu ok');"
+        "ledger.replace_wheels({'3.7': made},"
         f" {state!r} or ledger.source_state())"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=project / "scripts")
@@ -154,7 +155,7 @@ def test_wheel_of_another_interpreter_stays_if_its_sources_are_the_same(project:
     assert names(project / "wheelhouse") == {
         *("tiny-1.0-cp37-none-any.whl", "tiny-1.0-py3-none-any.whl")
     }
-    assert "kept in wheelhouse/, of the same sources: CPython 3.7\n" in done.stdout
+    assert "kept in wheelhouse/, from the same sources: CPython 3.7\n" in done.stdout
     reports = names(project / "build" / "reports")
     assert "tiny-1.0-cp37-none-any.verify.json" in reports
     assert "tiny-0.9.verify.json" not in reports
@@ -218,4 +219,4 @@ def test_wheel_must_run_on_a_gpu_that_is_here(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert list(make_wheel.devices()) == tried
+    assert list(make_wheel.devices_to_test()) == tried
