@@ -57,7 +57,7 @@ class StepError(Exception):
 
 @dataclass
 class Rehearsal:
-    """A rehearsal: its folder with artifacts and index, the jobs' outputs, and the finished jobs."""
+    """A rehearsal: its folder with artifacts and index, its outputs, and the finished jobs."""
 
     root: Path
     outputs: dict[str, str] = field(default_factory=dict)
