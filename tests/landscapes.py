@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# K. Müller, L. D. Brown, Theor. Chim. Acta 53, 75 (1979): height, a, b, c and place of each term.
+# K. Müller, L. D. Brown, Theor. Chim. Acta 53, 75 (1979): height, a, b, c and the position of each
+# term.
 _MUELLER_BROWN = (
     (-200.0, -1.0, 0.0, -10.0, 1.0, 0.0),
     (-100.0, -1.0, 0.0, -10.0, 0.0, 0.5),
@@ -22,7 +23,7 @@ _MUELLER_BROWN = (
     (15.0, 0.7, 0.6, 0.7, -1.0, 1.0),
 )
 
-#: Place and value of its minima and saddle points, as published.
+#: The position and the value of its minima and saddle points, as published.
 MB_MINIMA = [((-0.558, 1.442), -146.70), ((0.623, 0.028), -108.17), ((-0.050, 0.467), -80.77)]
 MB_SADDLES = [((-0.822, 0.624), -40.66), ((0.212, 0.293), -72.25)]
 

@@ -68,7 +68,7 @@ def machine(
         packages = readme_commands.packages(commands[0])
         log = log_of(request.param, project_root)
         root = bare_machine.make_root(request.param, packages, folder, log)
-        bare_machine.settle(root)
+        bare_machine.complete_root(root)
         sources = folder / "sources"
         publish_sources(project_root, sources)
         yield BareMachine(root, sources, folder / "writable")

@@ -51,10 +51,10 @@ def test_what_nvcc_embeds_is_told(tmp_path: Path, option: str) -> None:
 
 
 def test_our_own_wheel_has_what_we_declare(project_root: Path, wheel: Path) -> None:
-    policy = str(project_root / "pyproject.toml")
-    assert verify_wheel.main([str(wheel), "--settings", policy]) == Status.DONE
+    project_settings = str(project_root / "pyproject.toml")
+    assert verify_wheel.main([str(wheel), "--settings", project_settings]) == Status.DONE
     # Read for sure: one architecture less, and it is a fault.
     declared = settings.from_file(project_root / "pyproject.toml")
     fewer = ",".join(map(str, (declared.sass or ())[1:]))
-    options = ["--settings", policy, "--sass", fewer, "--layouts", "none"]
+    options = ["--settings", project_settings, "--sass", fewer, "--layouts", "none"]
     assert verify_wheel.main([str(wheel), *options]) == Status.FAULTY

@@ -56,7 +56,7 @@ class Site:
         done = self.cmake("--install", self.root / name, "--prefix", prefix)
         assert done.returncode == 0, done.stderr
 
-    def take(self, *options: str) -> subprocess.CompletedProcess[str]:
+    def reuse(self, *options: str) -> subprocess.CompletedProcess[str]:
         # What an earlier test has set would otherwise stay.
         forget = [word for name in OPTIONS for word in ("-U", name)]
         return self.configure("taker", *forget, f"-DCUFES_PREBUILT={self.prefix}", *options)
@@ -90,7 +90,7 @@ def site(made: Site) -> Iterator[Site]:
 
 
 def test_same_sources_and_options_take_the_very_file(site: Site) -> None:
-    done = site.take()
+    done = site.reuse()
     assert done.returncode == 0, done.stderr
     site.install("taker", site.root / "taken")
     assert (site.root / "taken" / "cufes" / "libcufes.so").read_bytes() == site.library.read_bytes()
@@ -140,7 +140,7 @@ def new_version(site: Site) -> tuple[str, ...]:
     ],
 )
 def test_anything_else_is_refused(site: Site, change: Callable[[Site], tuple[str, ...]]) -> None:
-    done = site.take(*change(site))
+    done = site.reuse(*change(site))
     assert done.returncode != 0
     message = " ".join(done.stderr.split())
     assert "was not built from these sources with these options" in message
@@ -150,7 +150,7 @@ def test_anything_else_is_refused(site: Site, change: Callable[[Site], tuple[str
 @pytest.mark.parametrize("lost", ["library", "fingerprint"])
 def test_an_interrupted_installation_is_none(site: Site, lost: str) -> None:
     getattr(site, lost).unlink()
-    done = site.take()
+    done = site.reuse()
     assert done.returncode != 0
     assert "holds no cufes/libcufes.so with a cufes.fingerprint" in " ".join(done.stderr.split())
 

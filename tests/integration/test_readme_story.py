@@ -50,7 +50,9 @@ def matches(shown: tuple[str, ...], printed: list[str]) -> bool:
     return re.fullmatch("\n".join(parts), text, re.DOTALL) is not None
 
 
-def type_all(steps: list[Step], folder: Path, environment: dict[str, str]) -> list[list[str]]:
+def run_in_one_shell(
+    steps: list[Step], folder: Path, environment: dict[str, str]
+) -> list[list[str]]:
     """Type commands into one shell; return the lines that each printed, errors included."""
     ended = "-- end of a step --"
     script = "".join(f"{step.command}\necho; echo '{ended}'\n" for step in steps)
@@ -115,7 +117,7 @@ def test_the_story_prints_what_readme_shows(
     steps = steps_of((project_root / "README.md").read_text(encoding="utf-8"), SECTION)
     # pip's warnings are about this machine's settings.
     environment = {**kept, "PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    outputs = type_all(steps, tmp_path, environment)
+    outputs = run_in_one_shell(steps, tmp_path, environment)
     assert len(outputs) == len(steps)
     for step, printed in zip(steps, outputs, strict=True):
         lines = [line for line in printed if not line.startswith("WARNING: Location ")]

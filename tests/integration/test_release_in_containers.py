@@ -44,8 +44,8 @@ def test_a_release_is_proven_in_a_container(tmp_path: Path, environment: dict[st
     release.prove()
     shutil.rmtree(release.reports)
     test_smoke_release.write_kernels(release.root)
-    policy = '[project]\nname = "tiny"\n[tool.wheelkit]\nmax-size = 1_000_000\n'
-    (release.root / "pyproject.toml").write_text(policy)
+    project_settings = '[project]\nname = "tiny"\n[tool.wheelkit]\nmax-size = 1_000_000\n'
+    (release.root / "pyproject.toml").write_text(project_settings)
     common: list[str | Path] = [
         release.dist,
         "--seal",
@@ -65,6 +65,6 @@ def test_a_release_is_proven_in_a_container(tmp_path: Path, environment: dict[st
     assert {report["tool"] for report in reports} == {"verify_wheel", "smoke_test"}
     assert all(report["ok"] for report in reports)
     # The project's declaration is seen in the container too.
-    (release.root / "pyproject.toml").write_text(policy.replace("1_000_000", "1"))
+    (release.root / "pyproject.toml").write_text(project_settings.replace("1_000_000", "1"))
     done = subprocess.run(verify, check=False, cwd=release.root, env=environment)
     assert done.returncode == Status.FAULTY

@@ -56,7 +56,7 @@ def test_a_folder_without_git_is_reported(tmp_path: Path) -> None:
 # Hidden files serve who changes the project, not who builds it.
 HIDDEN = "."
 # What README's commands, and people, leave in a checkout.
-LITTER = (
+OTHER_FILES = (
     *("venv/lib/python3.11/site-packages/pip/__init__.py", ".venv/bin/python", "env/pyvenv.cfg"),
     *("my-venv/pyvenv.cfg", "wheelhouse/cyfes.whl", "build/cuda/version.json", "dist/old.tar.gz"),
     *("HILLS", "fes.dat", "notes.md", "secret.env", "cyfes/fes.dat", "cyfes/wrapper.c"),
@@ -68,7 +68,7 @@ LITTER = (
 def checkout(project: Path, folder: Path) -> set[str]:
     """Copy the sources as git sees them, and litter beside them; return their names."""
     source_files.export(project, folder)
-    for name in LITTER:
+    for name in OTHER_FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("litter")
     return set(source_files.listed(project))

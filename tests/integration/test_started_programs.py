@@ -133,7 +133,7 @@ EXPRESSIONS = {
     (f"{WHEELKIT}/install/installers.py", "site.venv"): "an environment that was just made",
     (f"{WHEELKIT}/install/pythons.py", "_candidates()"): "it passes over what does not run",
     (f"{WHEELKIT}/install/trial.py", "installed.python"): "an interpreter that was found",
-    ("tests/bare_machine.py", "program"): "a key of NEEDED; it says what is not installed",
+    ("tests/bare_machine.py", "program"): "a key of PACKAGE_OF; it says what is not installed",
     (
         "tests/integration/test_compile_kernels.py",
         "os.environ.get('NVCC')",
