@@ -42,10 +42,10 @@ def mueller_brown(bins: int = 100) -> FreeEnergySurface:
 
 
 def two_wells_across_the_boundary(bins: int = 60) -> FreeEnergySurface:
-    """Return a periodic surface, high around 0: the way from -2.5 to 2.5 leads over ±pi.
+    """Return a periodic surface with two wells, whose lowest path crosses the boundary ±pi.
 
-    Along phi, -cos(2 phi) / 2 tilted by cos(phi): minima at phi = ±acos(-1/4)…, both saddles on
-    the axis psi = 1, at 0 (high) and pi (low).
+    It is cos(2 phi) + 2 cos(phi) along phi, with minima at phi = ±acos(-1/2). The saddle points are
+    at psi = 1 too: a high one at phi = 0 and a low one at phi = pi.
     """
     grid = Grid(["-pi", "-pi"], ["pi", "pi"], [bins, bins], periodic=True)
     return surface_of(

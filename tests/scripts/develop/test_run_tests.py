@@ -1,4 +1,4 @@
-"""run_tests.py takes the last environment where nothing has changed, and leaves nothing behind."""
+"""run_tests.py uses an unchanged environment again, and removes temporary files after a success."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOTHING: list[str] = []
 
 
 class Project:
-    """A wheel, requirements, and a stand-in for pip that notes what it is asked."""
+    """A wheel, requirements, and a fake pip that records what it is to install."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -79,7 +79,7 @@ def test_environment_is_made_anew_after_a_change(
     assert len(project.installed) == 4
 
 
-def test_environment_that_could_not_be_made_is_not_believed(project: Project) -> None:
+def test_environment_that_could_not_be_made_is_not_used(project: Project) -> None:
     project.status = 1
     with pytest.raises(LackingError, match=f"install what the tests need on CPython {VERSION}"):
         project.environment()

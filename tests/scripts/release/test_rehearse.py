@@ -1,4 +1,4 @@
-"""A release that was killed in the upload is completed by the next run, without a duplicate."""
+"""Rehearsals: a release that was killed during the upload is completed by the next run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 
 def proven(folder: Path, wheel: Path) -> releases.Release:
-    """Lay out a rehearsal in which all is done but the publishing."""
+    """Make a rehearsal in which all jobs are finished except the publishing."""
     release = releases.Release(folder, "cyfes", (RUNNING,))
     release.dist.mkdir(parents=True)
     shutil.copy(wheel, release.dist)
@@ -56,7 +56,7 @@ def command(folder: Path, *options: str) -> list[str]:
 def wait_for(folder: Path, files: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
     while len(list(folder.glob("*"))) < files:
-        assert process.poll() is None, "it ended before the upload"
+        assert process.poll() is None, "the rehearsal ended before the upload"
         assert time.monotonic() < deadline, "nothing was uploaded"
         time.sleep(0.1)
 
@@ -79,13 +79,13 @@ def test_a_rehearsal_killed_in_the_upload_is_completed(tmp_path: Path, wheel: Pa
     assert f"installed from the index, CPython {RUNNING}: smoke test: cpu ok" in done.stdout
 
 
-def test_nothing_is_resumed_where_nothing_began(tmp_path: Path) -> None:
+def test_a_rehearsal_that_was_not_started_cannot_be_resumed(tmp_path: Path) -> None:
     rehearsal = rehearse.Rehearsal(tmp_path)
     with pytest.raises(MisusedError, match="no rehearsal"):
         rehearsal.resume()
 
 
-def test_artifacts_are_all_that_goes_from_job_to_job(tmp_path: Path) -> None:
+def test_only_artifacts_pass_from_job_to_job(tmp_path: Path) -> None:
     rehearsal = rehearse.Rehearsal(tmp_path)
     writes = Run('mkdir dist && echo "$PYTHON" > "dist/$PYTHON" && echo "seal=5" >> $GITHUB_OUTPUT')
     reads = Run('test "$(cat dist/3.10) $(cat dist/3.13) $SEAL" = "3.10 3.13 5" && test ! -e left')
@@ -111,7 +111,7 @@ def test_a_failing_step_ends_the_rehearsal(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob("reached"))
 
 
-def test_nothing_is_uploaded_where_nothing_is_lacking(tmp_path: Path) -> None:
+def test_nothing_is_uploaded_if_the_index_has_all_files(tmp_path: Path) -> None:
     rehearsal = rehearse.Rehearsal(tmp_path, {"pending": "0"})
     job = Job("publish", (PublishFiles("upload"),))
     rehearse.rehearse((job,), rehearsal, {"PYTHONS": "[]", "PLACES": "[]", "UPLOAD": "nowhere"})
