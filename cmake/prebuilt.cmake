@@ -2,7 +2,7 @@
 # compiler and toolkit, and if the library has not changed since.
 
 set(library "${CUFES_PREBUILT}/cufes/libcufes.so")
-set(remedy "build and install it anew (python scripts prepare-container), or unset CUFES_PREBUILT")
+set(remedy "build and install it again (python scripts prepare-container), or unset CUFES_PREBUILT")
 if(NOT EXISTS "${library}" OR NOT EXISTS "${CUFES_PREBUILT}/cufes.fingerprint")
   message(FATAL_ERROR "CUFES_PREBUILT=${CUFES_PREBUILT} holds no cufes/libcufes.so with a "
                       "cufes.fingerprint: ${remedy}")

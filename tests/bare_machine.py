@@ -32,7 +32,7 @@ VARIABLES = {
     "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games",
     "LANG": "C.UTF-8",
 }
-# bubblewrap with namespaces of its own, in which a user may mount folders.
+# bubblewrap with separate namespaces, in which a user may mount folders.
 BWRAP = ("bwrap", "--die-with-parent", "--unshare-user", "--unshare-pid", "--unshare-ipc")
 # The line that is printed after each command; the shell replaces the names by values.
 COMMAND_ENDED = "[exit status {status}, {seconds} s]"

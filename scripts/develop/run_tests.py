@@ -47,7 +47,7 @@ def requirements(version: str) -> list[Path]:
 
 
 def state_of(interpreter: Path, files: list[Path], wheel: Path) -> dict[str, str]:
-    """Return what an environment is made from; when this changes, the environment is made anew."""
+    """Return what an environment is made from; when this changes, a new one is made."""
     sources = install_wheelkit.sources() if TOOLS in files else []
     hashes = {str(path): ledger.sha256(path) for path in (*files, wheel, *sources)}
     return {"interpreter": str(interpreter.resolve()), **hashes}
@@ -108,7 +108,7 @@ def run_pytest(python: Path, product: LocalWheel, arguments: list[str]) -> int:
         trees = TREES if runs_wheelkit(product.python) else TREES[:1]
         chosen = [*(str(PROJECT / tree) for tree in trees), *arguments]
     command: Command = [python.with_name("pytest"), "-c", PROJECT / "pyproject.toml"]
-    # Written with "=": until pytest has read conftest.py, it takes a path of its own for a test.
+    # Written with "=": until pytest has read conftest.py, it would take a separate path for a test.
     command += [f"--rootdir={PROJECT}", *conftest_options(chosen, product)]
     if runs_wheelkit(product.python):
         # -p imports the installed wheelkit first; otherwise pytest would take the folder wheelkit/

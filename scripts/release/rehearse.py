@@ -25,7 +25,7 @@ from pathlib import Path
 
 from container import standin_image
 from release.release_plan import (
-    BUILD_AND_PROVE,
+    BUILD_AND_VERIFY,
     PUBLISH,
     DownloadArtifact,
     Job,
@@ -262,10 +262,12 @@ def install_and_compute(rehearsal: Rehearsal, python: str, simple: str) -> str:
         numpy = PROJECT / "requirements" / "numpy.txt"
         subprocess.run([*pip, "--require-hashes", "--requirement", numpy], check=True)
         # Only the loopback index: a release on another index must not be taken for this one.
-        alone = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
-        alone["PIP_CONFIG_FILE"] = os.devnull
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("PIP_")
+        }
+        environment["PIP_CONFIG_FILE"] = os.devnull
         install = [*pip, "--no-deps", "--index-url", simple, f"{NAME}=={version()}"]
-        subprocess.run(install, check=True, env=alone)
+        subprocess.run(install, check=True, env=environment)
         tag = tag_of(python)
         (wheel,) = rehearsal.artifact("sealed").glob(f"*-{tag}-*.whl")
         smoke: list[str | Path] = [
@@ -302,7 +304,7 @@ def main() -> int:
     setting = variables(asked, pythons) | (standin_images(pythons) if asked.containers else {})
     index = rehearsal.root / "index"
     try:
-        rehearse(BUILD_AND_PROVE, rehearsal, setting)
+        rehearse(BUILD_AND_VERIFY, rehearsal, setting)
         with serving(index, asked.stall_after) as address:
             rehearse(
                 PUBLISH, rehearsal, {**setting, "INDEX": f"{address}/simple/", "UPLOAD": address}

@@ -61,7 +61,7 @@ _SMOKE = (
 )
 
 # .github/workflows/cuda-wheel.yml
-BUILD_AND_PROVE = (
+BUILD_AND_VERIFY = (
     Job(
         "sdist",
         (

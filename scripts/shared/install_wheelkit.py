@@ -48,8 +48,8 @@ def install_folder(python: Path) -> None:
     LackingError
         pip could not install wheelkit, or the installed packages conflict.
     """
-    alone = ["install", "--no-deps", "--no-build-isolation", WHEELKIT]
-    for arguments in (alone, ["check"]):
+    wheelkit_only = ["install", "--no-deps", "--no-build-isolation", WHEELKIT]
+    for arguments in (wheelkit_only, ["check"]):
         if subprocess.run([*pip(python), *arguments], check=False).returncode:
             raise LackingError(f"pip could not install {WHEELKIT}; its messages are above")
 

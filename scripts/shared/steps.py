@@ -81,7 +81,7 @@ class Display:
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        # Set whenever a line was written, so that the wait for the next silence begins anew.
+        # Set whenever a line was written, so that the time without a line is counted from then on.
         self._written = threading.Event()
         self._writer = threading.Thread(target=self._write_after_silence, daemon=True)
 

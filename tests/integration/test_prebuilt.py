@@ -144,7 +144,7 @@ def test_any_difference_is_refused(site: Site, change: Callable[[Site], tuple[st
     assert done.returncode != 0
     message = " ".join(done.stderr.split())
     assert "was not built from these sources with these options" in message
-    assert "build and install it anew" in message
+    assert "build and install it again" in message
 
 
 @pytest.mark.parametrize("lost", ["library", "fingerprint"])

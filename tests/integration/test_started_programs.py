@@ -164,8 +164,8 @@ EXPRESSIONS = {
 }
 ADVICE = (
     "Take it from a pinned requirement and start it as Path(sys.executable).with_name(NAME), or "
-    "from a package in README's 'sudo apt install', or say what happens where it is not there; "
-    f"then list it in {Path(__file__).name}"
+    "from a package in README's 'sudo apt install', or print a message where the program is "
+    f"missing; then list it in {Path(__file__).name}"
 )
 
 

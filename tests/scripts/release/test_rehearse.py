@@ -16,7 +16,7 @@ import pytest
 import releases
 from release import rehearse
 from release.release_plan import (
-    BUILD_AND_PROVE,
+    BUILD_AND_VERIFY,
     DownloadArtifact,
     Job,
     PublishFiles,
@@ -30,7 +30,7 @@ SCRIPT = Path(rehearse.__file__)
 RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 
-def proven(folder: Path, wheel: Path) -> releases.Release:
+def rehearsal_before_publishing(folder: Path, wheel: Path) -> releases.Release:
     """Make a rehearsal in which all jobs are finished except the publishing."""
     release = releases.Release(folder, "cyfes", (RUNNING,))
     release.dist.mkdir(parents=True)
@@ -41,7 +41,7 @@ def proven(folder: Path, wheel: Path) -> releases.Release:
     cpu = {"device": {"id": "cpu"}, "place": "here"}
     release.report(wheel.name, hashes[wheel.name], "smoke_test", "here", **cpu)
     rehearsal = rehearse.Rehearsal(
-        folder, {"seal": release.seal}, [job.name for job in BUILD_AND_PROVE]
+        folder, {"seal": release.seal}, [job.name for job in BUILD_AND_VERIFY]
     )
     shutil.move(release.dist, rehearsal.artifact("sealed"))
     shutil.move(release.reports, rehearsal.artifact("reports-verify"))
@@ -64,7 +64,7 @@ def wait_for(folder: Path, files: int, process: subprocess.Popen[bytes]) -> None
 @pytest.mark.slow
 def test_a_rehearsal_killed_in_the_upload_is_completed(tmp_path: Path, wheel: Path) -> None:
     folder = tmp_path / "rehearsal"
-    proven(folder, wheel)
+    rehearsal_before_publishing(folder, wheel)
     index = folder / "index"
     first = subprocess.Popen(command(folder, "--stall-after", "1"), start_new_session=True)
     wait_for(index, 1, first)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from release import rehearse, release_plan
 from release.release_plan import (
-    BUILD_AND_PROVE,
+    BUILD_AND_VERIFY,
     PUBLISH,
     DownloadArtifact,
     Job,
@@ -126,7 +126,7 @@ def without_the_gates_report(job: Job) -> Job:
 
 
 def test_the_rehearsal_runs_the_commands_of_the_workflows_in_their_order() -> None:
-    assert planned(WORKFLOWS["cuda-wheel"]) == list(BUILD_AND_PROVE)
+    assert planned(WORKFLOWS["cuda-wheel"]) == list(BUILD_AND_VERIFY)
     (publish,) = planned(WORKFLOWS["wheels"])
     assert [without_the_gates_report(publish)] == list(PUBLISH)
 
@@ -148,7 +148,7 @@ def test_a_workflow_that_differs_is_noticed(old: str, new: str) -> None:
     changed = text.replace(old, new, 1)
     if "summary]" in new:
         changed = changed.replace("needs: [seal, verify, smoke-gpu]", "needs: [seal, verify]")
-    assert planned(yaml.safe_load(changed)) != list(BUILD_AND_PROVE)
+    assert planned(yaml.safe_load(changed)) != list(BUILD_AND_VERIFY)
 
 
 def test_the_rehearsal_index_gets_the_same_steps_as_the_real_index() -> None:
@@ -249,7 +249,7 @@ def test_each_variable_of_a_command_is_set(name: str, job: str) -> None:
 def test_the_rehearsal_sets_each_variable_of_a_command() -> None:
     asked = argparse.Namespace(containers=False, folder=Path())
     known = {*rehearse.variables(asked, ["3.10"]), "SEAL", "INDEX", "PYTHON", "PLACE"}
-    lines = [s.line for j in (*BUILD_AND_PROVE, *PUBLISH) for s in j.steps if isinstance(s, Run)]
+    lines = [s.line for j in (*BUILD_AND_VERIFY, *PUBLISH) for s in j.steps if isinstance(s, Run)]
     assert {name for line in lines for name in re.findall(r"\$(\w+)", line)} == known
 
 
