@@ -21,7 +21,7 @@ VERBS = (
     (
         "install-wheelkit",
         "shared.install_wheelkit",
-        "install this checkout's wheelkit and its hash-pinned needs",
+        "install this checkout's wheelkit and its requirements",
     ),
     ("build", "wheels.build_wheels", "build unrepaired wheels on this machine"),
     ("wheel", "wheels.make_wheel", "build, repair, verify and smoke-test wheels on this machine"),
