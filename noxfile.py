@@ -1,7 +1,7 @@
-"""The tasks of a developer; each session only wires scripts and tools together.
+"""The tasks of a developer: each session installs what it needs and calls scripts and tools.
 
-``nox -s wheel`` makes a proven wheel, ``nox -s tests`` tests it, ``nox -s lint`` reads the
-sources. ``nox -l`` lists all sessions.
+``nox -s wheel`` makes, repairs and verifies a wheel, ``nox -s tests`` tests it, and ``nox -s lint``
+runs the linters. ``nox -l`` lists all sessions.
 """
 
 import shutil
@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parent
 REQUIREMENTS = ROOT / "requirements"
 SCRIPTS = ROOT / "scripts"
 WHEELKIT = ROOT / "wheelkit"
-# Everything that wheelkit needs, with the build back end of its own distribution.
+# The requirements of wheelkit, and the build back end with which pip installs it from its folder.
 TOOLS = WHEELKIT / "src" / "wheelkit" / "requirements.txt"
 
 nox.options.sessions = ["lint", "wheel", "tests"]
-# An environment is made once; pip brings it up to date where pins have changed.
+# Environments are kept between runs; pip installs only the requirements that have changed.
 nox.options.reuse_venv = "yes"
 
 
@@ -29,18 +29,24 @@ def install(session: nox.Session, *files: Path) -> None:
 
 
 def step(session: nox.Session, title: str, *command: str | Path) -> None:
-    """Run a command that takes long and says little: its title and seconds are shown instead."""
+    """Run a long command; show a title and the seconds instead of what it prints."""
     session.run("python", SCRIPTS / "shared" / "steps.py", "--quiet", title, "--", *command)
 
 
 def install_wheelkit(session: nox.Session, *files: Path) -> None:
-    """Install wheelkit from its folder, and hash-pinned requirements that hold what it needs."""
-    words = (SCRIPTS, "install-wheelkit", *(files or (TOOLS,)))
-    step(session, "install what the session needs", "python", *map(str, words))
+    """Install wheelkit from its folder, and hash-pinned requirements that list what it needs."""
+    arguments = (SCRIPTS, "install-wheelkit", *(files or (TOOLS,)))
+    step(session, "install what the session needs", "python", *map(str, arguments))
 
 
 def sources(*patterns: str) -> list[str]:
-    """Return the files that match; a pattern that matches nothing is a mistake here."""
+    """Return the files that match the patterns.
+
+    Raises
+    ------
+    FileNotFoundError
+        A pattern matches no file, so that a linter would check nothing.
+    """
     found = {pattern: sorted(map(str, ROOT.glob(pattern))) for pattern in patterns}
     empty = [pattern for pattern, files in found.items() if not files]
     if empty:
@@ -71,7 +77,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def compat(session: nox.Session) -> None:
-    """Test the wheels of other interpreters with the tests that run there: -- 3.7 3.13."""
+    """Test the wheels of other interpreters: -- 3.7 3.13."""
     install_wheelkit(session, TOOLS)
     if not session.posargs:
         session.error("name the interpreters: nox -s compat -- 3.7 3.13")
@@ -81,19 +87,19 @@ def compat(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Build the documentation into build/docs; its own code blocks make its pictures."""
+    """Run the code of the documentation, which makes its pictures, and build it into build/docs."""
     install_wheelkit(session, REQUIREMENTS / "docs.txt")
     session.run("python", SCRIPTS, "docs", *session.posargs)
 
 
 @nox.session(default=False)
 def sanitize(session: nox.Session) -> None:
-    """Test the CPU back end and the text extension under address and undefined-behaviour checks."""
+    """Test the CPU back end and the text extension with AddressSanitizer and UBSan."""
     install(session, REQUIREMENTS / "numpy.txt", REQUIREMENTS / "tests.txt")
     toolkit = ROOT / "build" / "cuda"
     session.run("python", SCRIPTS / "kernels" / "install_cuda.py", toolkit)
     flags = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
-    # The device code is not what is examined; one architecture of it will do.
+    # The device code is not tested here, so it is compiled for one architecture only.
     options = ("-C", "cmake.define.CUFES_SASS=90", "-C", "install.strip=false")
     session.install("--no-deps", *options, ".", env={"CXXFLAGS": flags, "CUDA_HOME": str(toolkit)})
     runtimes = [
@@ -105,20 +111,22 @@ def sanitize(session: nox.Session) -> None:
     tests += ["cyfes45/test_path_fes", "cyfes45/test_drop_in"]
     files = [ROOT / "tests" / f"{name}.py" for name in tests]
     session.chdir(session.create_tmp())
-    # Python itself is not built with them: they must come first, and its own leaks are not ours.
+    # Python is not built with the sanitizers: their libraries must be loaded first, and leaks of
+    # Python itself are not reported.
     environment = {"LD_PRELOAD": " ".join(runtimes), "ASAN_OPTIONS": "detect_leaks=0"}
     session.run("pytest", "-c", ROOT / "pyproject.toml", "--rootdir", ROOT, *files, env=environment)
 
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Time sums against the peers that can be had, and how they grow: -- --long --repeats 5."""
+    """Time sums of cyfes and of comparable programs: -- --long --repeats 5."""
     toolkit = ROOT / "build" / "cuda"
     session.run("python", SCRIPTS / "kernels" / "install_cuda.py", toolkit)
-    # The CPU is what is timed; one architecture of device code will do.
+    # Only the CPU is timed, so the device code is compiled for one architecture only.
     options = ("-C", "cmake.define.CUFES_SASS=90")
     session.install(*options, ".", env={"CUDA_HOME": str(toolkit)})
-    # The newest of each peer: what a user gets today. PLUMED is found on PATH where it is.
+    # The newest version of each comparable program, which a user gets today. PLUMED is timed if it
+    # is on PATH.
     session.install("finufft", "metadynminer", "pykeops")
     program = ROOT / "benchmarks" / "sums.py"
     session.chdir(session.create_tmp())
@@ -130,7 +138,7 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Read the sources: style, types, Cython, C++ layout, shell and workflows."""
+    """Check the sources: style, types, imports, Cython, C++ layout, shell and workflows."""
     install(session, REQUIREMENTS / "lint.txt")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
@@ -146,7 +154,7 @@ def lint(session: nox.Session) -> None:
 
 
 def lint_workflows(session: nox.Session) -> None:
-    """Read the workflows: their expressions, security, schema, and scientific conventions."""
+    """Check the workflows: expressions, security, schema, and scientific conventions."""
     workflows = sources(".github/workflows/*.yml")
     modules = ROOT / "build" / "node"
     modules.mkdir(parents=True, exist_ok=True)
@@ -165,31 +173,33 @@ def lint_workflows(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def rehearse(session: nox.Session) -> None:
-    """Rehearse a release up to an index on loopback: -- --python 3.10 --containers."""
+    """Rehearse a release, with an index on loopback: -- --python 3.10 --containers."""
     install_wheelkit(session, REQUIREMENTS / "rehearse.txt")
     session.run("python", SCRIPTS, "rehearse", *session.posargs)
 
 
 @nox.session(default=False)
 def pins(session: nox.Session) -> None:
-    """Pin the newest versions of requirements/*.in anew, by hash."""
+    """Pin the newest versions of what requirements/*.in list, by hash."""
     install(session, REQUIREMENTS / "pins.txt")
-    # The package's own environments serve every CPython, the developer's only newer ones.
+    # The oldest CPython of each environment. That of the wheel and its tests must work on every
+    # CPython of the package; the developer's environments need newer ones only.
     oldest = {"numpy": "3.7", "tests": "3.7"}
     for name in ("nox", "wheelkit", "rehearse", "lint", "pins", "docs"):
         oldest[name] = "3.10"
     oldest |= {"build": "3.7", "cibuildwheel": "3.11", "cibuildwheel-2": "3.11", "standin": "3.12"}
-    # Of these only the files themselves are wanted.
+    # Only the files in these packages are used, so their dependencies are not needed.
     more = {"standin": ["--no-deps"]}
-    # These environments hold wheelkit with all of its extras.
+    # wheelkit is installed in these environments, with all of its extras.
     for name in ("wheelkit", "rehearse", "lint", "docs"):
         more[name] = [str(WHEELKIT / "pyproject.toml"), "--all-extras"]
-    # Part of the distribution, so that whoever has installed wheelkit can install by hash.
+    # wheelkit's requirements are part of its distribution, so that its users can install them by
+    # hash.
     target = {"wheelkit": TOOLS}
     for name, python in oldest.items():
         session.run(
             *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
-            # Each CPython gets the newest version that it can have.
+            # For each CPython, pin the newest version that runs on it.
             *("--no-annotate", "--upgrade", "--fork-strategy=requires-python"),
             f"--python-version={python}",
             f"requirements/{name}.in",

@@ -1,5 +1,5 @@
-# A CUDA toolkit: CUDA_HOME if it is set, else one that scripts/kernels/install_cuda.py brings from PyPI.
-# Sets CUDA_HOME, CUDA_INCLUDE, CUDA_RUNTIME and CUDA_NVRTC.
+# Finds the CUDA toolkit: CUDA_HOME if it is set, else scripts/kernels/install_cuda.py installs one
+# from PyPI. Sets CUDA_HOME, CUDA_INCLUDE, CUDA_RUNTIME and CUDA_NVRTC.
 
 if(NOT CUDA_HOME AND DEFINED ENV{CUDA_HOME})
   set(CUDA_HOME "$ENV{CUDA_HOME}")
@@ -17,14 +17,14 @@ if(NOT CUDA_HOME)
   endif()
 endif()
 
-# Toolkits name their folders differently: NVIDIA's installer, conda, and PyPI's wheels.
+# The toolkits of NVIDIA's installer, of conda and of PyPI's wheels have different folder names.
 set(suffixes lib64 lib targets/x86_64-linux/lib)
 find_path(CUDA_INCLUDE cuda_runtime_api.h PATHS "${CUDA_HOME}/include"
           "${CUDA_HOME}/targets/x86_64-linux/include" NO_DEFAULT_PATH)
 find_library(CUDA_RUNTIME cudart PATHS "${CUDA_HOME}" PATH_SUFFIXES ${suffixes} NO_DEFAULT_PATH)
 find_library(CUDA_NVRTC nvrtc PATHS "${CUDA_HOME}" PATH_SUFFIXES ${suffixes} NO_DEFAULT_PATH)
 if(NOT CUDA_INCLUDE OR NOT CUDA_RUNTIME OR NOT (CUDA_NVRTC OR CUFES_NVCC))
-  message(FATAL_ERROR "CUDA_HOME=${CUDA_HOME} is no complete CUDA toolkit: expected "
+  message(FATAL_ERROR "CUDA_HOME=${CUDA_HOME} is not a complete CUDA toolkit: expected "
                       "include/cuda_runtime_api.h, lib64/libcudart.so and lib64/libnvrtc.so; unset "
                       "CUDA_HOME to install one from PyPI")
 endif()

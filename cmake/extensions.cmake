@@ -1,7 +1,7 @@
-# The Cython extensions. They include cufes.h but do not link libcufes: they load it at run time, so
-# that no NEEDED entry ties the package to a place in the data scheme.
+# Builds the Cython extensions. They include cufes.h but are not linked to libcufes: they load it at
+# run time, because the folder of the data scheme is known only after the installation.
 
-# FindPython's own message does not say what to install.
+# FindPython's error message does not say what to install, so this check comes first.
 execute_process(
   COMMAND "${Python_EXECUTABLE}" -c "import sysconfig; print(sysconfig.get_path('include'))"
   OUTPUT_VARIABLE python_include OUTPUT_STRIP_TRAILING_WHITESPACE)
@@ -9,7 +9,8 @@ if(NOT EXISTS "${python_include}/Python.h")
   message(FATAL_ERROR "No ${python_include}/Python.h: install the headers of ${Python_EXECUTABLE} "
                       "(Debian and Ubuntu: apt install python3-dev; Fedora: dnf install python3-devel)")
 endif()
-# Module is all of the Python library that an extension needs, and all that manylinux images have.
+# Development.Module, without Python's library: extensions do not need the library, and manylinux
+# images do not have it.
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
 
 # The working directory makes the paths that Cython writes into its output relative.
@@ -25,7 +26,8 @@ function(add_extension name generated)
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     COMMENT "Cythonizing ${name}.pyx"
     VERBATIM)
-  # For size: it checks arguments and hands them on; the wheel carries it once a precision.
+  # Optimised for size: these modules only check arguments and call libcufes, and the wheel contains
+  # one for each precision.
   set_source_files_properties("${generated}" PROPERTIES COMPILE_OPTIONS -Os)
   Python_add_library(${name} MODULE "${generated}" WITH_SOABI)
   target_compile_options(${name} PRIVATE
@@ -42,15 +44,18 @@ foreach(name wrapper wrapper_f32)
   target_link_libraries(${name} PRIVATE ${CMAKE_DL_LIBS})
 endforeach()
 
-# Reads and writes text; in threads of its own, since OpenMP would be one more library to graft.
+# The extension that reads and writes text. It uses threads of the C++ library, because with OpenMP
+# it would need libgomp as a grafted library.
 set(text "${PROJECT_SOURCE_DIR}/cyfes/text")
 find_package(Threads REQUIRED)
 add_extension(_text "${CMAKE_CURRENT_BINARY_DIR}/_text.cpp")
 target_sources(_text PRIVATE "${text}/parse.cpp" "${text}/format.cpp")
 target_include_directories(_text PRIVATE "${text}")
-# -O3: GCC before 12 vectorises at no lower level, and lines are counted by a vector loop.
+# -O3: GCC before 12 vectorises only at this level, and the loop that counts lines must be
+# vectorised.
 target_compile_options(_text PRIVATE -O3 -Wall -Wextra)
-# Not for the generated file: CPython 3.7 and 3.8 do not mark the module's entry as visible.
+# Not for the generated file: CPython 3.7 and 3.8 do not mark the init function of the module as
+# visible.
 set_source_files_properties("${text}/parse.cpp" "${text}/format.cpp"
                             PROPERTIES COMPILE_OPTIONS -fvisibility=hidden)
 target_link_libraries(_text PRIVATE Threads::Threads)

@@ -1,10 +1,10 @@
-# What decides how libcufes comes out: its sources, the options, the compiler and the toolkit. Sets
-# fingerprint, a hash of all this, and two names: kernels, the sources' folder, and destination, the
-# folder of the library within an installation.
+# Computes the fingerprint of libcufes: a hash of its sources, the options, the compiler and the
+# toolkit. Sets three variables: fingerprint; kernels, the folder of the sources; and destination,
+# the folder of the library within an installation.
 
 set(kernels "${PROJECT_SOURCE_DIR}/cyfes/kernels")
-# A directory name that the package does not have: `pip install --target` drops a directory that is
-# in both platlib and data.
+# The package has no folder of this name: `pip install --target` drops a folder that is in both
+# platlib and data.
 if(SKBUILD)
   set(destination "${SKBUILD_DATA_DIR}/cufes")
 else()
@@ -14,7 +14,8 @@ endif()
 file(GLOB_RECURSE inputs CONFIGURE_DEPENDS "${kernels}/*" "${PROJECT_SOURCE_DIR}/cmake/*.cmake")
 list(APPEND inputs "${PROJECT_SOURCE_DIR}/CMakeLists.txt"
                    "${PROJECT_SOURCE_DIR}/scripts/kernels/compile_kernels.py")
-# A source that changes between configuration and build would otherwise leave an old fingerprint.
+# CMake configures again when one of these files changes; otherwise the fingerprint would be out of
+# date.
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${inputs})
 
 set(state "")

@@ -1,4 +1,4 @@
-# libcufes: the C API with its CPU and CUDA back ends.
+# Builds libcufes: the C API with its CPU and CUDA back ends.
 
 # The device code does not depend on the host compiler: NVRTC (or nvcc) makes an image for each
 # architecture, which is embedded as data.
@@ -24,18 +24,19 @@ add_custom_command(
   COMMENT "Compiling the CUDA kernels for ${CUFES_SASS}, PTX ${CUFES_PTX}"
   VERBATIM)
 
-# What -ffast-math would allow and our loops need, without its denormals-off start-up code, which
-# would change the arithmetic of the whole process.
+# The parts of -ffast-math that the loops need. -ffast-math itself would add start-up code that
+# turns denormal numbers off, which changes the arithmetic of the whole process.
 set(arithmetic -fno-math-errno -fno-trapping-math)
 
-# The inner loops, once for each instruction set; the processor chooses at run time.
+# The inner loops are compiled once for each instruction set; at run time the library uses the best
+# one that the processor has.
 set(flags_baseline "")
 set(flags_avx2 -mavx2 -mfma)
 set(flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512)
 foreach(isa baseline avx2 avx512)
   add_library(cpu_${isa} OBJECT "${kernels}/cpu_kernels.cpp")
   target_compile_definitions(cpu_${isa} PRIVATE CUFES_ISA=cpu_kernels_${isa})
-  # -O3: GCC before 12 vectorises at no lower level.
+  # -O3: GCC before 12 vectorises only at this level.
   target_compile_options(cpu_${isa} PRIVATE -O3 ${arithmetic} ${flags_${isa}})
   list(APPEND cpu_objects $<TARGET_OBJECTS:cpu_${isa}>)
   list(APPEND cufes_targets cpu_${isa})
@@ -52,16 +53,18 @@ list(APPEND cufes_targets cufes)
 target_include_directories(cufes SYSTEM PRIVATE "${CUDA_INCLUDE}")
 target_compile_definitions(cufes PRIVATE "CUFES_VERSION=\"${SKBUILD_PROJECT_VERSION_FULL}\"")
 target_compile_options(cufes PRIVATE ${arithmetic})
-# libcudart and libgomp stay shared libraries: another package's copy of either in the same process
-# is then one of the same name, not a second hidden one.
+# libcudart and libgomp are linked as shared libraries. Linked statically, a second, hidden copy
+# would run in a process in which another package uses the same library.
 target_link_libraries(cufes PRIVATE "${CUDA_RUNTIME}" OpenMP::OpenMP_CXX)
-# Nothing but the C API is visible, so that no C++ symbol of ours meets another library's.
+# Only the C API is visible, so that no C++ symbol of libcufes conflicts with one of another
+# library.
 target_link_options(cufes PRIVATE "-Wl,--version-script=${kernels}/cufes.map" -Wl,--no-undefined)
 set_target_properties(cufes PROPERTIES LINK_DEPENDS "${kernels}/cufes.map")
 
 foreach(target ${cufes_targets})
   target_include_directories(${target} PRIVATE "${kernels}" "${kernels}/include")
-  # The path of the build must not reach the binary: two builds give the same bytes.
+  # The library must not contain the path of the build folder, so that two builds give the same
+  # bytes.
   target_compile_options(${target} PRIVATE -Wall -Wextra -fvisibility=hidden
                          "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=."
                          "-ffile-prefix-map=${CMAKE_CURRENT_BINARY_DIR}=build")
@@ -73,8 +76,8 @@ endif()
 install(TARGETS cufes LIBRARY DESTINATION "${destination}")
 
 if(NOT SKBUILD)
-  # Written last, so that an installation which was interrupted is none. The library's own hash is
-  # taken after it was stripped.
+  # Written last, so that an interrupted installation has no fingerprint and is not used. The hash
+  # of the library is taken after it was stripped.
   install(CODE "
     set(prefix \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}\")
     file(SHA256 \"\${prefix}/${destination}/libcufes.so\" library)

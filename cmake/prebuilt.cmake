@@ -1,8 +1,8 @@
-# libcufes from an earlier build: only if that build was of these sources, with these options, this
-# compiler and this toolkit, and the library is as it was written then.
+# Takes libcufes from an earlier build, but only if that build had the same sources, options,
+# compiler and toolkit, and if the library has not changed since.
 
 set(library "${CUFES_PREBUILT}/cufes/libcufes.so")
-set(remedy "build and install it anew (python scripts prepare-container), or unset CUFES_PREBUILT")
+set(remedy "build and install it again (python scripts prepare-container), or unset CUFES_PREBUILT")
 if(NOT EXISTS "${library}" OR NOT EXISTS "${CUFES_PREBUILT}/cufes.fingerprint")
   message(FATAL_ERROR "CUFES_PREBUILT=${CUFES_PREBUILT} holds no cufes/libcufes.so with a "
                       "cufes.fingerprint: ${remedy}")

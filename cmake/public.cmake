@@ -1,4 +1,4 @@
-# What is installed beside libcufes: its public headers and, if wanted, the CUDA runtime.
+# Installs files beside libcufes: its public headers and, if CUFES_BUNDLE_RUNTIME is on, libcudart.
 
 install(FILES "${kernels}/include/cufes.h" "${kernels}/include/FES.cuh"
               "${kernels}/include/FES_f32.cuh" DESTINATION "${destination}")

@@ -1,7 +1,7 @@
-"""The verbs of this project, by stage: ``python scripts VERB --help`` tells the arguments of one.
+"""This project's commands: ``python scripts VERB``, and ``python scripts VERB --help`` for one.
 
-Three scripts are called by their own names, as cibuildwheel and people do: repair_wheel.py,
-verify_wheel.py and smoke_test.py.
+Three scripts are run by their file names instead, because cibuildwheel and users run them so:
+repair_wheel.py, verify_wheel.py and smoke_test.py.
 """
 
 from __future__ import annotations
@@ -11,33 +11,42 @@ import signal
 import sys
 from pathlib import Path
 
-# Where no wheelkit is installed, as in a new container, that of the checkout says what is lacking.
+# Where wheelkit is not installed, as in a new container, the checkout's own wheelkit is imported,
+# so that it can report which of its dependencies are missing.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "wheelkit" / "src"))
 from wheelkit.target.report import MisusedError, Status, run
 
-# The verb, the module with its `main`, and what it does; in the order of the stages.
+# The verb, the module whose `main` runs it, and what it does; in the order of the stages.
 VERBS = (
-    ("install-wheelkit", "shared.install_wheelkit", "install wheelkit of this checkout by hash"),
+    (
+        "install-wheelkit",
+        "shared.install_wheelkit",
+        "install this checkout's wheelkit and its requirements",
+    ),
     ("build", "wheels.build_wheels", "build unrepaired wheels on this machine"),
     ("wheel", "wheels.make_wheel", "build, repair, verify and smoke-test wheels on this machine"),
     ("tests", "develop.run_tests", "run pytest against the repaired wheel, installed"),
-    ("docs", "develop.build_docs", "build the documentation, whose pages run their own code"),
-    ("prepare-container", "container.prepare_container", "cibuildwheel's before-all"),
-    ("standin-image", "container.standin_image", "build an image in place of manylinux2014's"),
+    ("docs", "develop.build_docs", "run the code of the documentation and build its pages"),
+    (
+        "prepare-container",
+        "container.prepare_container",
+        "prepare a container for cibuildwheel (its before-all)",
+    ),
+    ("standin-image", "container.standin_image", "build the stand-in for the manylinux2014 image"),
     ("wheelhouse", "container.build_wheelhouse", "build the release wheels with cibuildwheel"),
-    ("rehearse", "release.rehearse", "run a release's commands up to an index on loopback"),
+    ("rehearse", "release.rehearse", "run a release's commands, with an index on loopback"),
 )
 
 
 def usage() -> str:
-    """Return the help of the command itself."""
+    """Return the help text that lists the verbs."""
     width = max(len(verb) for verb, _, _ in VERBS)
     lines = [f"  {verb:{width}}  {what}" for verb, _, what in VERBS]
     return "\n".join(["usage: python scripts VERB [ARGUMENT]…", "", "verbs:", *lines])
 
 
 def dispatch(arguments: list[str]) -> int:
-    """Run the verb that comes first; return its exit status.
+    """Run the verb that is the first argument; return its exit status.
 
     Raises
     ------
@@ -57,6 +66,7 @@ def dispatch(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # A polite request to end, as from a job scheduler, must not leave temporary files either.
+    # SIGTERM, which a job scheduler sends, must end the program so that it removes its temporary
+    # files, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     sys.exit(run(lambda: dispatch(sys.argv[1:])))

@@ -1,7 +1,7 @@
 """Repair a wheel of this project in two steps: auditwheel, then the rpaths.
 
-This is cibuildwheel's repair-wheel-command, and the same by hand. The options are those of
-``wheelkit repair``; the path of the repaired wheel is the last line printed.
+cibuildwheel runs this as its repair-wheel-command; users can run it too. The options are those of
+``wheelkit repair``. The last line printed is the path of the repaired wheel.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from wheelkit.target.report import run
 
 def main() -> int:
     """Repair the wheel that the command line names."""
-    # Only now, so that a missing dependency is reported as such.
+    # Imported here, so that run() can report a missing dependency.
     from wheelkit.repair.auditwheel import graft_libraries
     from wheelkit.repair.rpaths import correct_rpaths
 
     # auditwheel grafts libcudart and libgomp and gives the wheel its platform tag. The rpaths that
-    # it writes hold in the archive; the second step makes them right once the wheel is installed.
+    # it writes are right within the archive only; the second step makes them right for the
+    # installed wheel.
     return repair.main(steps=[graft_libraries, correct_rpaths])
 
 

@@ -1,8 +1,8 @@
 """The smoke test of this project: imports the installed cyfes and runs its kernels.
 
-``wheelkit smoke`` compares the installed files and the mapped libraries with the wheel, and writes
-the report. It needs the standard library and NumPy only, and CPython 3.7 or newer. Run it with the
-interpreter in whose environment the wheel is installed::
+wheelkit's part of the test compares the installed files and the mapped libraries with the wheel,
+and writes the report. The test needs CPython 3.7 or newer, the standard library and NumPy. Run it
+with the interpreter of the environment in which the wheel is installed::
 
     python scripts/smoke_test.py --wheel WHEEL --device cuda --report FILE
 """
@@ -15,24 +15,24 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# In the wheel's own environment no wheelkit is installed: this is the checkout's.
+# wheelkit is not installed in the environment of the wheel: the checkout's own is imported.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "wheelkit" / "src"))
 from wheelkit.target import smoke
 from wheelkit.target.report import LackingError, run
 
 PACKAGE = "cyfes"
-# Libraries that must come from the wheel: ours, and the two that the repair grafts.
+# The libraries that must be loaded from the wheel: libcufes, and the two that the repair grafts.
 GRAFTS = ("libcudart", "libgomp")
 LIBRARIES = ("libcufes", *GRAFTS)
 
 
 def choose_device(cyfes: Any, wanted: str) -> str:
-    """Return the id of the device to run on.
+    """Return the id of the device on which to run the kernels.
 
     Raises
     ------
     LackingError
-        A GPU was asked for, and none is usable.
+        A GPU is wanted, but none is usable.
     """
     if wanted == "cpu":
         return wanted
@@ -43,17 +43,17 @@ def choose_device(cyfes: Any, wanted: str) -> str:
 
 
 def why_no_gpu(cyfes: Any) -> str:
-    """Return what the package tells its users when they ask for a GPU here."""
+    """Return the message of the error that the package raises for device="cuda" here."""
     hill = cyfes.Hills(names=["x"], centers=[[0.0]], sigmas=[[1.0]], heights=[1.0])
     try:
         cyfes.bias([[0.0]], hill, device="cuda")
     except cyfes.DeviceError as error:
         return str(error)
-    return "cyfes.devices() lists none as usable, although one computes"
+    return "cyfes.devices() lists no usable GPU, although device='cuda' works"
 
 
 def run_kernels(cyfes: Any, wanted: str) -> dict[str, Any]:
-    """Run every kernel on a device; return what ran where, and each kernel's error."""
+    """Run every kernel on a device; return the device, the driver and each kernel's error."""
     from kernels import smoke_kernels
 
     device = choose_device(cyfes, wanted)
@@ -78,7 +78,7 @@ def run_kernels(cyfes: Any, wanted: str) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run the smoke test; the verdict is the last line."""
+    """Run the smoke test; print its result as the last line."""
     asked = smoke.parser_of("smoke_test.py").parse_args()
     if importlib.util.find_spec("numpy") is None:
         raise LackingError(

@@ -1,4 +1,4 @@
-"""Verify finished wheels of this project; the options are those of ``wheelkit verify``."""
+"""Verify repaired wheels of this project; the options are those of ``wheelkit verify``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""A bare Debian machine: a root file system of few packages, entered as a user without rights.
+"""A bare machine: a Debian system with few packages, in which an ordinary user runs commands.
 
-mmdebstrap makes the root and bubblewrap enters it. Neither needs to be run by root.
+mmdebstrap makes the root file system, and bubblewrap runs commands in it. Neither of them needs the
+rights of root.
 """
 
 from __future__ import annotations
@@ -16,24 +17,25 @@ from pathlib import Path
 from wheelkit.base.programs import last_words
 from wheelkit.containers import engines
 
-# Each with the Debian package that has it.
-NEEDED = {"mmdebstrap": "mmdebstrap", "bwrap": "bubblewrap", "tar": "tar"}
-# The machine's apt reaches Debian's archive with these; a mirror may be behind a proxy or late.
+# The programs that are needed, each with its Debian package.
+PACKAGE_OF = {"mmdebstrap": "mmdebstrap", "bwrap": "bubblewrap", "tar": "tar"}
+# The settings that this machine's apt needs to reach Debian's archive, which may be behind a proxy,
+# or a mirror that is out of date.
 APT_SETTINGS = ("Acquire::http", "Acquire::https", "Acquire::Check-")
-USER, NUMBER, HOME = "user", "1000", "/home/user"
-# Where the bare machine sees the sources that are cloned.
+USER, USER_ID, HOME = "user", "1000", "/home/user"
+# The folder in the bare machine with the sources that its user clones.
 SOURCES = "/srv/sources"
-# What a new user's shell has on Debian.
+# The environment variables of a new user's shell on Debian.
 VARIABLES = {
     "HOME": HOME,
     "USER": USER,
     "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/games:/usr/games",
     "LANG": "C.UTF-8",
 }
-# Namespaces in which a user may mount, with a root file system that cannot be written to.
-ENTER = ("bwrap", "--die-with-parent", "--unshare-user", "--unshare-pid", "--unshare-ipc")
-# The line that ends the output of each command; the shell fills it in.
-ENDED = "[exit status {status}, {seconds} s]"
+# bubblewrap with separate namespaces, in which a user may mount folders.
+BWRAP = ("bwrap", "--die-with-parent", "--unshare-user", "--unshare-pid", "--unshare-ipc")
+# The line that is printed after each command; the shell replaces the names by values.
+COMMAND_ENDED = "[exit status {status}, {seconds} s]"
 
 
 class BareMachineError(Exception):
@@ -41,15 +43,16 @@ class BareMachineError(Exception):
 
 
 def why_none() -> str:
-    """Return why no bare machine can be made here; empty if one can."""
-    lacking = [package for program, package in NEEDED.items() if not shutil.which(program)]
+    """Return why no bare machine can be made here; an empty text if one can."""
+    lacking = [package for program, package in PACKAGE_OF.items() if not shutil.which(program)]
     if lacking:
         return f"{', '.join(lacking)} not installed (Debian: apt install {' '.join(lacking)})"
-    # mmdebstrap mounts within the root that it makes: as root, or in a namespace of its own.
+    # mmdebstrap mounts folders in the file system that it makes. It does so as root, or in a
+    # namespace.
     unpack = ["unshare", "--mount", "true"]
     if os.geteuid() != 0:
         unpack = ["mmdebstrap", "--unshare-helper", "true"]
-    enter = [*ENTER, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
+    enter = [*BWRAP, "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
     for command in (unpack, enter):
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
@@ -58,7 +61,7 @@ def why_none() -> str:
 
 
 def apt_settings() -> str:
-    """Return this machine's settings for reaching Debian's archive, in apt's own form."""
+    """Return this machine's settings to reach Debian's archive, as an apt configuration."""
     done = subprocess.run(["apt-config", "dump"], check=True, capture_output=True, text=True)
     lines = done.stdout.splitlines()
     return "".join(f"{line}\n" for line in lines if line.startswith(APT_SETTINGS))
@@ -67,23 +70,23 @@ def apt_settings() -> str:
 def make_root(suite: str, packages: Sequence[str], folder: Path, log: Path) -> Path:
     """Make the root file system of a Debian suite with these packages and those that they need.
 
-    Packages that are only recommended are left out, so that nothing is there by luck.
+    Packages that are only recommended are not installed, so that a missing requirement is noticed.
 
     Parameters
     ----------
     suite
         A suite of Debian such as ``bookworm``.
     packages
-        The packages to have beside Debian's smallest installation.
+        The packages to install in addition to Debian's smallest installation.
     folder
         An empty folder to work in.
     log
-        The file that gets what mmdebstrap says.
+        The file for the output of mmdebstrap.
 
     Returns
     -------
     Path
-        The root: a folder within `folder`.
+        The root file system, a folder within `folder`.
 
     Raises
     ------
@@ -98,29 +101,29 @@ def make_root(suite: str, packages: Sequence[str], folder: Path, log: Path) -> P
         if subprocess.run(command, check=False, stdout=file, stderr=file).returncode:
             raise BareMachineError(f"mmdebstrap could not make a root of {suite}; see {log}")
     root.mkdir()
-    # The files become this user's, who can remove them. bubblewrap provides the devices.
+    # tar unpacks the files as this user's, who can remove them. bubblewrap provides the devices.
     subprocess.run(["tar", "-C", root, "--exclude=./dev/*", "-xf", archive], check=True)
     archive.unlink()
     return root
 
 
-def settle(root: Path) -> None:
-    """Give a root what the installation of a machine adds: a user, its name, and the network."""
+def complete_root(root: Path) -> None:
+    """Add to a root file system what an installer adds: a user, and the settings of the network."""
     with (root / "etc" / "passwd").open("a", encoding="utf-8") as file:
-        file.write(f"{USER}:x:{NUMBER}:{NUMBER}::{HOME}:/bin/bash\n")
+        file.write(f"{USER}:x:{USER_ID}:{USER_ID}::{HOME}:/bin/bash\n")
     with (root / "etc" / "group").open("a", encoding="utf-8") as file:
-        file.write(f"{USER}:x:{NUMBER}:\n")
+        file.write(f"{USER}:x:{USER_ID}:\n")
     for name in ("hosts", "resolv.conf"):
         (root / "etc" / name).unlink(missing_ok=True)
         shutil.copy(Path("/etc", name), root / "etc" / name)
-    # bubblewrap mounts there, and cannot make folders in a root that is only read.
+    # bubblewrap mounts these folders, and cannot make them in a read-only root file system.
     for place in (HOME, SOURCES, engines.HOST):
         (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
 
 
 def shell_script(commands: Sequence[str]) -> str:
-    """Return a script that runs commands as if typed in one shell, and ends at a failure."""
-    ended = ENDED.format(status="$status", seconds="$SECONDS")
+    """Return a script that runs commands in one shell, and ends at the first that fails."""
+    ended = COMMAND_ENDED.format(status="$status", seconds="$SECONDS")
     lines = []
     for command in commands:
         lines += [f"printf '%s\\n' {shlex.quote(f'$ {command}')}", "SECONDS=0", command]
@@ -130,32 +133,32 @@ def shell_script(commands: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class BareMachine:
-    """A settled root, and folders of this machine for what its user writes."""
+    """A complete root file system, the sources, and a folder for the files that its user writes."""
 
     root: Path
     sources: Path
     writable: Path
 
     def run(self, commands: Sequence[str], address: str, log: Path) -> int:
-        """Run commands in one shell of the user; return its exit status.
+        """Run commands in a shell of the bare machine's user; return its exit status.
 
         Parameters
         ----------
         commands
-            Shell commands, as typed.
+            Shell commands.
         address
-            The address for which git takes the sources.
+            The address in place of which git clones the sources.
         log
-            The file to which what is printed is added at once.
+            The file to which the output is appended while the commands run.
         """
-        command = [*ENTER, "--uid", NUMBER, "--gid", NUMBER, "--ro-bind", str(self.root), "/"]
+        command = [*BWRAP, "--uid", USER_ID, "--gid", USER_ID, "--ro-bind", str(self.root), "/"]
         command += ["--proc", "/proc", "--dev", "/dev", "--ro-bind", str(self.sources), SOURCES]
         for place in (HOME, "/tmp", "/var/tmp"):  # noqa: S108 - the bare machine's own
             folder = self.writable / place.lstrip("/")
             folder.mkdir(parents=True, exist_ok=True)
             command += ["--bind", str(folder), place]
         variables = {**VARIABLES, **git_settings(address), **engines.pip_environment()}
-        # pip's settings may name files of this machine; nothing else knows of that folder.
+        # pip's settings may name files of this machine, which are then visible in this folder only.
         if any(engines.HOST in value for value in variables.values()):
             command += ["--ro-bind", "/", engines.HOST]
         command += ["--chdir", HOME, "--clearenv"]
@@ -169,7 +172,7 @@ class BareMachine:
 
 
 def git_settings(address: str) -> Mapping[str, str]:
-    """Return variables by which git clones the given sources when it is told an address."""
+    """Return variables with which git clones SOURCES when it is told to clone an address."""
     return {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.file://{SOURCES}.insteadOf",
@@ -178,7 +181,7 @@ def git_settings(address: str) -> Mapping[str, str]:
 
 
 def failure(log: Path) -> str:
-    """Return the last command in a log and the end of what it said."""
+    """Return the last command in a log and the last lines of its output."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     starts = [number for number, line in enumerate(lines) if line.startswith("$ ")]
     said = lines[starts[-1] :] if starts else lines

@@ -1,4 +1,4 @@
-"""Fixtures that all tests share, and the judgement over skipped tests.
+"""Fixtures that all tests share, and the check of skipped tests.
 
 Tests run against the installed wheel, outside of the source tree: ``nox -s tests``.
 """
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED_DATA = PROJECT.parent / "shared" / "data"
 
-# The only reasons for which a test may be skipped where CI is set: what a machine can lack.
+# The only reasons for which a test may be skipped where the variable CI is set. Each is the
+# beginning of a message, and names what a machine may lack.
 NO_GPU = "no usable GPU"
 NO_SHARED_DATA = f"no folder {SHARED_DATA}"
 NO_PYTHON = "no CPython"
@@ -30,35 +31,38 @@ NO_NVCC = "no nvcc"
 NO_MOUNT = "no file system can be mounted here"
 NO_EXTRAS = "no optional packages for this CPython"
 
-# Optional packages, as requirements/tests.in has them: a prerelease of CPython has none yet.
+# The optional packages of requirements/tests.in have no wheels for a prerelease of CPython yet.
 EXTRAS_BEFORE = (3, 14)
 
 TESTS = Path(__file__).resolve().parent
-# What scripts/kernels/ has runs on every CPython of the package; all other scripts need this one.
+# The scripts in scripts/kernels/ run on every CPython of the package; all other scripts need this
+# one.
 SCRIPTS_SINCE = (3, 10)
 
 
-def for_newer_pythons() -> list[str]:
-    """Return the tests of scripts that an older interpreter cannot run."""
+def paths_for_newer_pythons() -> list[str]:
+    """Return the paths of the tests that an older interpreter cannot run."""
     scripts = (path for path in (TESTS / "scripts").iterdir() if path.name != "kernels")
     return [str(TESTS / "integration"), *sorted(map(str, scripts))]
 
 
-collect_ignore = for_newer_pythons() if sys.version_info < SCRIPTS_SINCE else []
+collect_ignore = paths_for_newer_pythons() if sys.version_info < SCRIPTS_SINCE else []
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("cyfes")
-    group.addoption("--wheel", type=Path, help="the repaired wheel that is installed here")
+    group.addoption("--wheel", type=Path, help="the repaired wheel, which is installed")
     group.addoption("--unrepaired-wheel", type=Path, help="the same wheel before the repair")
     group.addoption(
-        "--require-gpu", action="store_true", help="fail, do not skip, where no GPU is usable"
+        "--require-gpu",
+        action="store_true",
+        help="where no GPU is usable, let tests of the GPU fail instead of being skipped",
     )
 
     group.addoption(
         "--package-only",
         action="store_true",
-        help="leave the tests of the scripts out: what is tested is the installed package",
+        help="run only the tests of the installed package, not those of the scripts",
     )
 
 
@@ -70,14 +74,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wheel"):
         refuse_source_tree()
-    config.pluginmanager.register(SkipJudge(on_ci=bool(os.environ.get("CI"))), "skip-judge")
-    # A shell starts its background jobs with Ctrl-C ignored, and they hand that on.
+    config.pluginmanager.register(SkipCheck(on_ci=bool(os.environ.get("CI"))), "skip-check")
+    # Background jobs of a shell ignore Ctrl-C, and so do the processes that they start. Some tests
+    # send that signal.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def refuse_source_tree() -> None:
-    """End the run where ``import cyfes`` would not import the wheel that is to be tested."""
+    """End the run if ``import cyfes`` would import the source tree and not the installed wheel."""
     spec = importlib.util.find_spec("cyfes")
     origin = Path(spec.origin).resolve() if spec and spec.origin else None
     if origin is None or origin.parent.parent == PROJECT:
@@ -87,52 +92,52 @@ def refuse_source_tree() -> None:
         )
 
 
-class SkipJudge:
-    """On CI, fail a run in which a test was skipped that this machine could have run."""
+class SkipCheck:
+    """On CI, let a run fail if it skipped a test that this machine could have run."""
 
     def __init__(self, *, on_ci: bool) -> None:
         self.on_ci = on_ci
-        self.unexcused: list[str] = []
+        self.refused: list[str] = []
 
     @staticmethod
-    def excused(reason: str) -> bool:
-        """Tell whether this machine may skip a test for this reason."""
+    def is_allowed(reason: str) -> bool:
+        """Tell whether a test may be skipped on this machine for this reason."""
         if reason.startswith(NO_SHARED_DATA):
             return not SHARED_DATA.is_dir()
         if reason.startswith(NO_EXTRAS):
             return sys.version_info >= EXTRAS_BEFORE
         return reason.startswith((NO_GPU, NO_PYTHON, NO_NVCC, NO_MOUNT))
 
-    def take(self, report: pytest.TestReport | pytest.CollectReport) -> None:
-        """Note a skip without excuse."""
+    def check(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        """Remember a test that was skipped for a reason that is not allowed."""
         if report.skipped and not hasattr(report, "wasxfail"):
             details = report.longrepr
             reason = str(details[2] if isinstance(details, tuple) else details)
             reason = reason.replace("Skipped: ", "", 1)
-            if not self.excused(reason):
-                self.unexcused.append(f"{report.nodeid}: {reason}")
+            if not self.is_allowed(reason):
+                self.refused.append(f"{report.nodeid}: {reason}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.take(report)
+        self.check(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        self.take(report)
+        self.check(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.on_ci and self.unexcused and session.exitstatus == pytest.ExitCode.OK:
+        if self.on_ci and self.refused and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        if self.on_ci and self.unexcused:
-            terminalreporter.section("skipped without an excuse: the run fails")
-            for line in self.unexcused:
+        if self.on_ci and self.refused:
+            terminalreporter.section("skipped without an allowed reason: the run fails")
+            for line in self.refused:
                 terminalreporter.write_line(line)
 
 
 @functools.lru_cache(maxsize=None)
 def why_no_gpu() -> str:
-    """Return why no GPU can be used here; empty if one can."""
+    """Return why no GPU can be used; an empty text if one can."""
     import cyfes
 
     gpus = [device for device in cyfes.devices() if device.id != "cpu"]
@@ -159,18 +164,18 @@ def project_root() -> Path:
 def extra() -> Callable[[str], Any]:
     """A function that imports an optional package, or skips the test."""
 
-    def load(name: str) -> Any:
+    def import_or_skip(name: str) -> Any:
         try:
             return importlib.import_module(name)
         except ImportError as error:
             pytest.skip(f"{NO_EXTRAS}: {error}")
 
-    return load
+    return import_or_skip
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder with real runs of PLUMED, beside the project."""
+    """The folder with data of real PLUMED runs, beside the project."""
     if not SHARED_DATA.is_dir():
         pytest.skip(NO_SHARED_DATA)
     return SHARED_DATA
@@ -179,17 +184,17 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def wheel(request: pytest.FixtureRequest) -> Path:
     """The repaired wheel, which is installed in this environment."""
-    return given(request, "--wheel")
+    return path_of_option(request, "--wheel")
 
 
 @pytest.fixture(scope="session")
 def unrepaired_wheel(request: pytest.FixtureRequest) -> Path:
-    """The wheel as it was before the repair."""
-    return given(request, "--unrepaired-wheel")
+    """The same wheel before the repair."""
+    return path_of_option(request, "--unrepaired-wheel")
 
 
-def given(request: pytest.FixtureRequest, option: str) -> Path:
-    """Return the wheel of an option; a quick run without any skips."""
+def path_of_option(request: pytest.FixtureRequest, option: str) -> Path:
+    """Return the path that an option names; skip the test if the option is not given."""
     path = request.config.getoption(option)
     if path is None:
         pytest.skip(f"no {option} given: nox -s tests passes one")

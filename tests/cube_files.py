@@ -1,4 +1,4 @@
-"""A strict reader of Gaussian cube files, by the columns that Fortran programs read."""
+"""Reads Gaussian cube files strictly, by the columns that Fortran programs read."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
 
 
 class Cube(NamedTuple):
-    """What a cube file says; lengths in bohr."""
+    """The content of a cube file; lengths are in bohr."""
 
     comments: list[str]
     origin: NDArray[np.float64]
     steps: NDArray[np.float64]
-    #: Atomic number, charge, and place of each atom.
+    #: The atomic number, the charge and the position of each atom.
     atoms: list[tuple[int, float, NDArray[np.float64]]]
     values: NDArray[np.float64]
 
 
 def read_cube(path: Path) -> Cube:
-    """Return the content of a cube file; raise ValueError where the layout is not the standard."""
+    """Return the content of a cube file; raise ValueError if its layout is not the standard one."""
     lines = path.read_text(encoding="ascii").splitlines()
     count, origin = _header_row(lines[2], 3)
     axes = [_header_row(line, 3) for line in lines[3:6]]
@@ -41,7 +41,7 @@ def read_cube(path: Path) -> Cube:
 
 
 def _header_row(line: str, numbers: int) -> tuple[int, list[float]]:
-    """Read I5 and `numbers` of F12.6, where a decimal point overrides the 6."""
+    """Read Fortran's I5 and `numbers` times F12.6; a written decimal point overrides the 6."""
     fields = [line[5 + 12 * i : 17 + 12 * i] for i in range(numbers)]
     if len(line) != 5 + 12 * numbers or any("." not in field for field in fields):
         raise ValueError(f"found {line!r}, expected I5 and {numbers} of F12.6")
@@ -49,7 +49,7 @@ def _header_row(line: str, numbers: int) -> tuple[int, list[float]]:
 
 
 def _values(lines: list[str], shape: list[int]) -> NDArray[np.float64]:
-    """Read 6E13.5, with a new line where the last axis begins anew."""
+    """Read Fortran's 6E13.5; a new line begins where the index of the last axis is 0 again."""
     runs: list[list[float]] = []
     rest = iter(lines)
     for _ in range(shape[0] * shape[1]):

@@ -1,7 +1,7 @@
-"""Stands in for CuPy and for the CUDA calls of libcufes, with host memory as the device's.
+"""Replaces CuPy and the CUDA calls of libcufes; host memory takes the place of device memory.
 
-What the package passes on, addresses, shapes, the stream, is checked as on a GPU: the fake calls
-read the addresses they get.
+The fake calls read the memory at the addresses that they get. So tests without a GPU check the
+addresses, the shapes and the stream that the package passes to libcufes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ORDINAL = 1
 
 
 class Array:
-    """An array of the fake library."""
+    """An array of the fake CuPy."""
 
     def __init__(self, host: Any) -> None:
         self.host = np.asarray(host)
@@ -101,7 +101,7 @@ class Array:
 
 
 class Foreign:
-    """An array of a library that offers DLPack alone."""
+    """An array of a library that offers DLPack only."""
 
     def __init__(self, host: Any) -> None:
         self.host = np.asarray(host)
@@ -131,7 +131,7 @@ def _ascontiguous(array: Array, dtype: Any) -> Array:
     return array if same else Array(np.ascontiguousarray(array.host, dtype=dtype))
 
 
-#: What is used of CuPy.
+#: The functions of CuPy that the package uses.
 cupy = SimpleNamespace(
     cuda=SimpleNamespace(Device=_Device, get_current_stream=lambda: SimpleNamespace(ptr=STREAM)),
     asarray=lambda array: array if isinstance(array, Array) else Array(array),
@@ -144,7 +144,7 @@ cupy = SimpleNamespace(
 
 
 class Calls:
-    """The calls with addresses, computed by the CPU on what the addresses hold."""
+    """The calls that take addresses; the CPU computes them with the data at these addresses."""
 
     def __init__(self, real_wrapper: Any, dtype: Any) -> None:
         self._wrapper, self._dtype = real_wrapper, np.dtype(dtype)
@@ -168,7 +168,7 @@ class Calls:
         progress: Any = None,
     ) -> tuple[int, str]:
         self.seen.append((addresses, device, stream))
-        # So small a sum does not report.
+        # The real call reports no progress for so small a sum; this one does.
         if progress is not None:
             progress(0.5)
         n, rows, m = counts
@@ -199,7 +199,7 @@ class Calls:
         progress: Any = None,
     ) -> tuple[int, str]:
         self.seen.append((addresses, device, stream))
-        # So small a sum does not report.
+        # The real call reports no progress for so small a sum; this one does.
         if progress is not None:
             progress(0.5)
         n, rows = counts

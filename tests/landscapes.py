@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# K. Müller, L. D. Brown, Theor. Chim. Acta 53, 75 (1979): height, a, b, c and place of each term.
+# K. Müller, L. D. Brown, Theor. Chim. Acta 53, 75 (1979): height, a, b, c and the position of each
+# term.
 _MUELLER_BROWN = (
     (-200.0, -1.0, 0.0, -10.0, 1.0, 0.0),
     (-100.0, -1.0, 0.0, -10.0, 0.0, 0.5),
@@ -22,7 +23,7 @@ _MUELLER_BROWN = (
     (15.0, 0.7, 0.6, 0.7, -1.0, 1.0),
 )
 
-#: Place and value of its minima and saddle points, as published.
+#: The position and the value of its minima and saddle points, as published.
 MB_MINIMA = [((-0.558, 1.442), -146.70), ((0.623, 0.028), -108.17), ((-0.050, 0.467), -80.77)]
 MB_SADDLES = [((-0.822, 0.624), -40.66), ((0.212, 0.293), -72.25)]
 
@@ -41,10 +42,10 @@ def mueller_brown(bins: int = 100) -> FreeEnergySurface:
 
 
 def two_wells_across_the_boundary(bins: int = 60) -> FreeEnergySurface:
-    """Return a periodic surface, high around 0: the way from -2.5 to 2.5 leads over ±pi.
+    """Return a periodic surface with two wells, whose lowest path crosses the boundary ±pi.
 
-    Along phi, -cos(2 phi) / 2 tilted by cos(phi): minima at phi = ±acos(-1/4)…, both saddles on
-    the axis psi = 1, at 0 (high) and pi (low).
+    It is cos(2 phi) + 2 cos(phi) along phi, with minima at phi = ±acos(-1/2). The saddle points are
+    at psi = 1 too: a high one at phi = 0 and a low one at phi = pi.
     """
     grid = Grid(["-pi", "-pi"], ["pi", "pi"], [bins, bins], periodic=True)
     return surface_of(

@@ -88,7 +88,7 @@ PLUMED_EXPLORE_BIAS = [
 
 
 def state_text(rows: int, seed: int, header: str = STATE) -> str:
-    """Return a state of some kernels."""
+    """Return the text of a STATE file with random kernels."""
     rng = np.random.default_rng(seed)
     table = np.column_stack(
         [
@@ -103,7 +103,7 @@ def state_text(rows: int, seed: int, header: str = STATE) -> str:
 
 
 def plain_sum(kernels: Kernels, points: Any, periods: Any, kT: float) -> Any:
-    """Return F at points, and its gradient, shapes (M,) and (D, M)."""
+    """Return F at M points, and its gradient: shapes (M,) and (D, M)."""
     settings = kernels.settings
     exploring = "EXPLORE" in kernels.action
     norm = settings["zed"] * settings["counter" if exploring else "sum_weights"]

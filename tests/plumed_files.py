@@ -1,4 +1,4 @@
-"""Compares files as PLUMED's regression tests do, but for one unit of a number's last digit."""
+"""Compares files as PLUMED's regression tests do, but allows one unit of a number's last digit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def assert_same_file(found: str, expected: str) -> None:
-    """Compare header and layout letter by letter, numbers to one unit of their last digit."""
+    """Compare headers and layout exactly, and numbers within one unit of their last digit."""
     found_lines, expected_lines = found.split("\n"), expected.split("\n")
     assert len(found_lines) == len(expected_lines)
     for line, wanted in zip(found_lines, expected_lines):
@@ -20,7 +20,7 @@ def assert_same_file(found: str, expected: str) -> None:
 
 
 def _same_number(found: str, expected: str) -> bool:
-    """Whether two decimals of one width differ by no more than a unit of the last digit."""
+    """Tell whether two decimals of equal width differ by at most one unit of the last digit."""
     values = float(found), float(expected)
     if not all(map(math.isfinite, values)):
         return found == expected

@@ -1,4 +1,4 @@
-"""Reads from README the commands that it tells its readers to type."""
+"""Reads the commands that README tells its readers to type."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ INSTALL = ["sudo", "apt", "install"]
 
 
 class ReadmeError(Exception):
-    """README does not have what is read from it."""
+    """README does not contain what is to be read from it."""
 
 
 def console_commands(page: Path, section: str) -> list[str]:
@@ -26,7 +26,7 @@ def console_commands(page: Path, section: str) -> list[str]:
     Returns
     -------
     list of str
-        What stands after each ``$``, as typed; a line that a backslash ends goes on in the next.
+        The text after each ``$``. A line that ends with a backslash continues on the next line.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def console_commands(page: Path, section: str) -> list[str]:
     heading = re.search(rf"^(#+) {re.escape(section)}\n", text, re.MULTILINE)
     if heading is None:
         raise ReadmeError(f"{page.name} has no section '{section}'")
-    # It ends at the next heading of its own level or a higher one.
+    # The section ends at the next heading of the same level or a higher one.
     after = re.split(rf"^#{{1,{len(heading[1])}}} ", text[heading.end() :], flags=re.MULTILINE)[0]
     block = re.search(r"^```console\n(.*?)^```$", after, re.MULTILINE | re.DOTALL)
     if block is None:
@@ -54,7 +54,7 @@ def packages(command: str) -> list[str]:
     Raises
     ------
     ReadmeError
-        It is another command, or names no package.
+        The command is another one, or names no package.
     """
     words = shlex.split(command)
     names = [word for word in words[len(INSTALL) :] if not word.startswith("-")]
@@ -64,12 +64,12 @@ def packages(command: str) -> list[str]:
 
 
 def cloned_address(commands: list[str]) -> str:
-    """Return the address that the one command ``git clone ADDRESS`` among others names.
+    """Return the address in the only command ``git clone ADDRESS`` of a list of commands.
 
     Raises
     ------
     ReadmeError
-        There is none, or there are several.
+        There is no such command, or more than one.
     """
     found = [words[2] for words in map(shlex.split, commands) if words[:2] == ["git", "clone"]]
     if len(found) != 1:

@@ -1,4 +1,4 @@
-"""Plain NumPy sums, written for reading rather than speed, to hold the compiled ones against."""
+"""Sums in plain NumPy, with which tests compare the compiled ones; clear rather than fast."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CUTOFF = 6.25
 STRETCH_A = 1.0 / (1.0 - np.exp(-CUTOFF))
 STRETCH_B = -1.0 / np.expm1(CUTOFF)
 
-# kcal/mol; CyFES 4.5 knows no other temperature.
+# In kcal/mol. CyFES 4.5 has this fixed value.
 PATH_FES_KT = 0.596128107
 
 
 def differences(points: Floats, centers: Floats, periods: Floats) -> Floats:
-    """Return points minus centres by the nearest image, shape (M, N, D)."""
+    """Return points minus centres, to the nearest periodic image: shape (M, N, D)."""
     difference = points[:, None, :] - centers[None, :, :]
     for axis, period in enumerate(periods):
         if period > 0.0:
@@ -35,7 +35,7 @@ def differences(points: Floats, centers: Floats, periods: Floats) -> Floats:
 def bias(points: Floats, hills: Hills, within: NDArray[np.bool_] | None = None) -> Any:
     """Return the sum of the hills at M points and its gradient, shapes (M,) and (D, M).
 
-    `within`, of shape (M, N), says which hills count at which points; by default all do.
+    `within`, of shape (M, N), says which hills are added at which points; by default all are.
     """
     scaled = differences(points, hills.centers, hills.periods) / hills.sigmas
     exponent = 0.5 * (scaled**2).sum(axis=2)
@@ -52,7 +52,7 @@ def bias(points: Floats, hills: Hills, within: NDArray[np.bool_] | None = None) 
 
 
 def box(grid: Grid, hills: Hills) -> NDArray[np.bool_]:
-    """Return which points, of shape (M, N), PLUMED takes a hill to on a grid.
+    """Return at which grid points PLUMED adds each hill: shape (M, N).
 
     Those are the points within ceil(support / spacing) bins of the grid point at or below the
     hill's centre; for the stretched kernel nothing but zeros lies outside.
@@ -80,8 +80,8 @@ def free_energy(grid: Grid, hills: Hills) -> Any:
 def times_counted(grid: Grid, center: Floats, reach: Floats) -> Floats:
     """Return how often PLUMED adds a hill at each grid point, shape (size,).
 
-    It goes through ceil(reach / spacing) bins to both sides of the hill's own, which may lead
-    around a periodic axis more than once.
+    PLUMED visits ceil(reach / spacing) bins on both sides of the bin of the hill. On a periodic
+    axis this may visit a grid point more than once.
     """
     counts = np.ones(1)
     for axis, step in enumerate(grid.spacing):
@@ -96,7 +96,7 @@ def times_counted(grid: Grid, center: Floats, reach: Floats) -> Floats:
 
 
 def plumed_free_energy(grid: Grid, hills: Hills) -> Any:
-    """Return F and dF/dCV as PLUMED sums them, hill by hill, each as often as it is counted."""
+    """Return F and dF/dCV as PLUMED sums them: each hill as often as PLUMED adds it."""
     values, slopes = np.zeros(grid.size), np.zeros((grid.ndim, grid.size))
     points = grid.points() if hills.interval is None else np.clip(grid.points(), *hills.interval)
     for number in range(len(hills)):
@@ -126,10 +126,10 @@ def _within(interval: tuple[float, float], center: Floats, reach: Floats) -> boo
 
 
 def _covariance(hills: Hills, number: int) -> tuple[Floats, Floats]:
-    """Return the covariance of a hill, and how far PLUMED takes it to reach along each axis.
+    """Return the covariance of a hill, and its extent along each axis in PLUMED.
 
-    That is √12.5 s |v_i| for a multivariate hill, where s² is the largest variance and v_i the last
-    component of the direction of the i-th variance.
+    The extent is √12.5 s |v_i| for a multivariate hill, where s² is the largest variance and v_i
+    the last component of the direction of the i-th variance.
     """
     if hills.cholesky is None:
         return np.diag(hills.sigmas[number] ** 2), np.sqrt(2.0 * CUTOFF) * hills.sigmas[number]
@@ -141,7 +141,7 @@ def _covariance(hills: Hills, number: int) -> tuple[Floats, Floats]:
 
 
 def path_fes(points: Floats, centers: Floats, widths: Floats, bias_energy: Floats) -> Floats:
-    """Return what CyFES 4.5 means by ``PathFES(crd, cv, bw, bias)``; without its overflow."""
+    """Return what ``PathFES(crd, cv, bw, bias)`` of CyFES 4.5 computes, but without overflow."""
     difference = points[:, None, :] - centers[None, :, :]
     exponent = bias_energy / PATH_FES_KT - 0.5 * (difference**2).sum(axis=2)
     largest = np.max(exponent)

@@ -1,4 +1,4 @@
-"""The judgement over skipped tests, in runs of pytest of its own."""
+"""The check of skipped tests in conftest.py, tested in separate runs of pytest."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def run_pytest(project: Path, *arguments: str, ci: str) -> subprocess.CompletedP
 
 @pytest.fixture
 def project(tmp_path: Path, project_root: Path) -> Path:
-    """A project with our conftest.py and one test that passes."""
+    """A small project with a copy of conftest.py and one test that passes."""
     root = tmp_path / "project"
     (root / "tests").mkdir(parents=True)
     (root / "pytest.ini").write_text("[pytest]\nmarkers = gpu\n")
@@ -48,27 +48,29 @@ def project(tmp_path: Path, project_root: Path) -> Path:
 @pytest.mark.parametrize(
     ("reason", "ci", "status"),
     [
-        ("the compiler is on holiday", "true", 1),
-        ("the compiler is on holiday", "", 0),
+        ("the compiler is missing", "true", 1),
+        ("the compiler is missing", "", 0),
         ("no usable GPU: none found", "true", 0),
         ("no CPython 3.7 runs here", "true", 0),
     ],
 )
-def test_skip_needs_an_excuse_on_ci(project: Path, reason: str, ci: str, status: int) -> None:
+def test_skip_needs_an_allowed_reason_on_ci(
+    project: Path, reason: str, ci: str, status: int
+) -> None:
     (project / "tests" / "test_it.py").write_text(SKIPPING.format(reason=reason))
     done = run_pytest(project, ci=ci)
     assert done.returncode == status, done.stdout
     assert "1 passed, 1 skipped" in done.stdout
-    assert ("skipped without an excuse" in done.stdout) == bool(status)
+    assert ("skipped without an allowed reason" in done.stdout) == bool(status)
 
 
-def test_module_that_skips_itself_needs_an_excuse_too(project: Path) -> None:
+def test_module_that_skips_itself_needs_an_allowed_reason_too(project: Path) -> None:
     (project / "tests" / "test_more.py").write_text("import pytest\npytest.importorskip('absent_')")
     assert run_pytest(project, ci="true").returncode == 1
 
 
 @pytest.mark.parametrize(("present", "status"), [(False, 0), (True, 1)])
-def test_shared_data_may_be_absent_but_not_ignored(
+def test_tests_of_shared_data_are_skipped_only_if_it_is_absent(
     project: Path, present: bool, status: int
 ) -> None:
     folder = project.parent / "shared" / "data"
@@ -86,7 +88,7 @@ def test_shared_data_fixture_skips_only_without_the_folder(project: Path) -> Non
     assert "1 passed" in run_pytest(project, ci="true").stdout
 
 
-def test_optional_packages_may_be_absent_only_where_a_cpython_has_none(project: Path) -> None:
+def test_optional_packages_may_be_absent_only_for_prereleases_of_cpython(project: Path) -> None:
     (project / "tests" / "test_it.py").write_text("def test_it(extra):\n    extra('absent_')\n")
     done = run_pytest(project, ci="true")
     assert "1 skipped" in done.stdout
@@ -95,7 +97,7 @@ def test_optional_packages_may_be_absent_only_where_a_cpython_has_none(project: 
     assert "1 passed" in run_pytest(project, ci="true").stdout
 
 
-def test_failure_outweighs_an_excused_skip(project: Path) -> None:
+def test_run_with_a_failure_and_an_allowed_skip_fails(project: Path) -> None:
     source = SKIPPING.format(reason="no usable GPU").replace("assert True", "assert False")
     (project / "tests" / "test_it.py").write_text(source)
     assert run_pytest(project, ci="true").returncode == 1

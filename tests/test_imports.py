@@ -1,7 +1,7 @@
-"""The order of the package's stages, and that no modules import each other in a circle.
+"""No stage of the package imports a later one, and no modules import each other in a circle.
 
-import-linter checks the same order in `nox -s lint`. These tests also count the Cython modules, and
-modules that are named in a string, as for `importlib.import_module`.
+import-linter checks the same in `nox -s lint`. These tests also read Cython modules, and names of
+modules in strings, as for `importlib.import_module`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-# What each module imports, both by their full names.
+# For each module the modules that it imports, all by their full names.
 Graph = Dict[str, Set[str]]
 
 
 def layers(pyproject: Path) -> list[str]:
-    """Return the stages, the last one first, as import-linter is told them."""
+    """Return the stages, the last one first, from the settings of import-linter."""
     match = re.search(r"(?ms)^layers = (\[.*?\])", pyproject.read_text("utf-8"))
     assert match is not None
     stages: list[str] = ast.literal_eval(match[1])
@@ -34,7 +34,7 @@ def module_name(file: Path, package: Path) -> str:
 
 
 def named_in_python(source: str) -> Iterator[str]:
-    """Yield all that may name a module: in imports at any depth, and in strings."""
+    """Yield all names that may be those of modules: in all imports, and in strings."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -45,7 +45,7 @@ def named_in_python(source: str) -> Iterator[str]:
 
 
 def named_in_cython(file: Path) -> Iterator[str]:
-    """Yield the modules that a Cython file, and what it includes, imports."""
+    """Yield the modules that a Cython file and the files that it includes import."""
     source = file.read_text("utf-8")
     for included in re.findall(r'^include "(.+)"', source, re.MULTILINE):
         source += file.with_name(included).read_text("utf-8")
@@ -53,7 +53,7 @@ def named_in_cython(file: Path) -> Iterator[str]:
 
 
 def graph(package: Path) -> Graph:
-    """Return what each module of a package imports of the same package."""
+    """Return for each module of a package the modules of the package that it imports."""
     python = {module_name(file, package): file for file in package.rglob("*.py")}
     cython = {module_name(file, package): file for file in package.rglob("*.pyx")}
     modules = {*python, *cython}
@@ -63,16 +63,16 @@ def graph(package: Path) -> Graph:
 
 
 def imported(module: str, named: set[str], modules: set[str]) -> set[str]:
-    """Return which modules the names stand for: modules, what they hold, or all of a folder."""
+    """Return the modules of these names: names of modules, of their contents, or of folders."""
     found = {name if name in modules else name.rpartition(".")[0] for name in named}
     for folder in named & {f"{name}." for name in modules if "." in name}:
-        # As in import_module("cyfes.cli." + name).
+        # A name that ends with a dot, as in import_module("cyfes.cli." + name).
         found |= {other for other in modules if other.startswith(folder)}
     return (found & modules) - {module}
 
 
 def upward(found: Graph, stages: list[str]) -> list[str]:
-    """Return the imports of a later stage."""
+    """Return a message for each import of a later stage."""
     ranks = {name: -rank for rank, stage in enumerate(stages) for name in stage.split(" | ")}
 
     def rank(module: str) -> int | None:
@@ -87,7 +87,7 @@ def upward(found: Graph, stages: list[str]) -> list[str]:
 
 
 def circles(found: Graph) -> list[str]:
-    """Return the modules that import themselves by way of others."""
+    """Return the modules that import themselves through other modules."""
 
     def reached(module: str) -> set[str]:
         waiting: list[str] = [module]
@@ -103,7 +103,7 @@ def circles(found: Graph) -> list[str]:
 
 def of_the_package(project_root: Path) -> Graph:
     found = graph(project_root / "cyfes")
-    # It gives the public names, each from its module when it is first used.
+    # cyfes/__init__.py imports a module when one of its public names is first used.
     del found["cyfes"]
     return {module: others - {"cyfes"} for module, others in found.items()}
 
@@ -125,7 +125,7 @@ def test_every_module_belongs_to_a_stage(project_root: Path) -> None:
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A package of two stages, low and high, without a fault."""
+    """A package with two stages, low and high, and no wrong import."""
     files = {
         "__init__.py": "",
         "low/__init__.py": "",
@@ -146,7 +146,7 @@ def package(tmp_path: Path) -> Path:
 STAGES = ["high", "low"]
 
 
-def test_a_package_without_a_fault_has_none(package: Path) -> None:
+def test_a_correct_package_has_no_faults(package: Path) -> None:
     found = graph(package)
     assert upward(found, STAGES) == circles(found) == []
     assert found["made.high.three"] == {"made.low.one", "made.low.two"}

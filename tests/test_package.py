@@ -1,4 +1,4 @@
-"""The package itself: its public names, and what importing it costs."""
+"""The package itself: its public names, and which modules an import loads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _imports_for_type_checkers() -> dict[str, str]:
     return {alias.name: str(node.module) for node in imports for alias in node.names}
 
 
-def test_type_checkers_are_told_the_names_that_there_are() -> None:
+def test_names_for_type_checkers_are_the_public_names() -> None:
     assert _imports_for_type_checkers() == cyfes._MODULES
     assert sorted([*cyfes._MODULES, "__version__"]) == sorted(cyfes.__all__)
 
@@ -31,25 +31,25 @@ def test_every_public_name_can_be_used(name: str) -> None:
     assert name in dir(cyfes)
 
 
-def test_no_public_name_is_that_of_a_module() -> None:
-    # Importing the module would put it in the place of what the name stands for.
+def test_no_public_name_is_the_name_of_a_module() -> None:
+    # An import of the module would replace the object of the same name.
     modules = {file.stem for file in Path(cyfes.__file__).parent.iterdir()}
     assert modules.isdisjoint(cyfes.__all__)
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'cyfes' has no attribute 'sumhills'"):
         cyfes.sumhills  # noqa: B018
 
 
-def test_the_names_of_submodules_are_still_modules() -> None:
+def test_submodules_can_be_imported_and_have_the_same_classes() -> None:
     from cyfes.model import grid, hills
 
     assert hills.Hills is cyfes.Hills
     assert pickle.loads(pickle.dumps(cyfes.Grid)) is grid.Grid  # noqa: S301
 
 
-def test_modules_are_there_without_being_imported_by_name() -> None:
+def test_modules_are_attributes_of_the_package_without_an_import() -> None:
     code = "import cyfes; print(cyfes.surface.load is cyfes.load, cyfes.errors.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "True cyfes.errors\n"

@@ -1,4 +1,4 @@
-"""Pictures: what is drawn, how it is labelled, and what cannot be drawn."""
+"""Figures: what is drawn, how it is labelled, and what cannot be drawn."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def pyplot(extra: Callable[[str], Any]) -> Iterator[Any]:
-    """Draw without a screen, and leave no figure behind."""
+    """Draw without a screen, and close all figures after the test."""
     extra("matplotlib").use("Agg")
     module = extra("matplotlib.pyplot")
     yield module
@@ -48,7 +48,7 @@ def test_map_is_labelled_with_names_units_and_contour_distance() -> None:
     figure.canvas.draw()
     ticks = [text.get_text() for text in axes.get_xticklabels()]
     assert "−π −π/2 0 π/2 π" in " ".join(ticks)
-    # Closed: the map reaches to the end of the period.
+    # The map reaches to the end of the period.
     assert axes.get_xlim() == pytest.approx((-np.pi, np.pi))
 
 
@@ -60,7 +60,7 @@ def test_map_is_labelled_with_names_units_and_contour_distance() -> None:
         ({"kT": 10.0}, "Free energy\ncontour lines every 1 kT"),
     ],
 )
-def test_no_unit_is_shown_that_is_not_known(units: dict[str, Any], words: str) -> None:
+def test_an_unknown_unit_is_not_shown(units: dict[str, Any], words: str) -> None:
     assert plot(_angles(**units)).axes[1].get_ylabel() == words
 
 
@@ -115,7 +115,7 @@ def test_cut_holds_a_cv_at_the_nearest_grid_point() -> None:
         ({"x": 2.0}, "found 2 in CV 0"),
     ],
 )
-def test_cuts_that_are_none_are_refused(at: dict[str, float], message: str) -> None:
+def test_wrong_cuts_are_refused(at: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         plot(_solid(), at=at)
 
@@ -140,7 +140,7 @@ def test_path_and_minima_are_drawn_within_the_domain() -> None:
     drawn = axes.lines[-1].get_xdata()
     assert np.nanmin(drawn) >= -np.pi
     assert np.nanmax(drawn) <= np.pi
-    # One gap, where the path leaves at one end and enters at the other.
+    # The line has one gap, where the path crosses the periodic boundary.
     assert np.isnan(drawn).sum() == 1
     assert [text.get_text() for text in axes.texts] == ["1", "2"]
 
@@ -168,7 +168,7 @@ def test_figures_are_written_in_vector_and_pixel_formats(suffix: str, tmp_path: 
     assert content.startswith({"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[suffix])
     assert len(content) < 500_000
     if suffix == "svg":
-        # Text stays text.
+        # Text is stored as text, not as outlines.
         assert b"contour lines every" in content
 
 

@@ -1,4 +1,4 @@
-"""README is read in the repository and, as the long description, on the package index."""
+"""README is shown in the repository and on the package index; its links must work in both."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-# A link or a picture of Markdown: what is between the round brackets.
+# The target of a link or a picture in Markdown, which is between the round brackets.
 TARGET = re.compile(r"\]\(([^)\s]+)")
 RAW = "https://raw.githubusercontent.com/"
 GITHUB = "https://github.com/"
 
 
 def file_of(target: str, source: str) -> str | None:
-    """Return the file of the repository that an address shows; None if it is elsewhere."""
+    """Return the file of the repository that an address shows; None for other addresses."""
     pages = f"{source}/blob/main/"
     pictures = f"{RAW}{source.removeprefix(GITHUB)}/main/"
     for prefix in (pages, pictures):
@@ -28,7 +28,7 @@ def file_of(target: str, source: str) -> str | None:
 
 
 def faults(text: str, source: str, project: Path) -> list[str]:
-    """Return the targets that do not resolve on the index."""
+    """Return a message for each target that the package index cannot resolve."""
     wrong = []
     for target in TARGET.findall(text):
         name = file_of(target, source)
@@ -38,7 +38,7 @@ def faults(text: str, source: str, project: Path) -> list[str]:
             anchors = [heading(line) for line in text.splitlines() if line.startswith("#")]
             wrong += [] if target[1:] in anchors else [f"{target}: no such heading"]
         elif not target.startswith("https://"):
-            wrong.append(f"{target}: not an address, which the index cannot follow")
+            wrong.append(f"{target}: not an address; the package index cannot resolve it")
     return wrong
 
 
@@ -60,7 +60,7 @@ def metadata(wheel: Path) -> email.message.EmailMessage:
 
 @pytest.fixture(scope="module")
 def source(metadata: email.message.EmailMessage) -> str:
-    """The address of the repository, as the metadata has it."""
+    """The address of the repository in the metadata of the wheel."""
     urls = dict(value.split(", ", 1) for value in metadata.get_all("Project-URL", []))
     assert {"Source", "Documentation", "Changelog", "Issues"} <= set(urls)
     return str(urls["Source"])

@@ -1,4 +1,4 @@
-"""Surfaces: what they hold, refuse and write."""
+"""Surfaces: what they contain, which arguments they refuse, and what they write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _surface(**changes: Any) -> FreeEnergySurface:
     return FreeEnergySurface(**{**given, **changes})
 
 
-def test_numpy_takes_a_surface_for_its_values() -> None:
+def test_numpy_uses_the_values_of_a_surface() -> None:
     surface = _surface()
     assert np.asarray(surface) is VALUES
     assert (np.exp(surface) == np.exp(VALUES)).all()
@@ -73,7 +73,7 @@ def test_parts_that_do_not_fit_the_grid_are_refused(changes: dict[str, Any], mes
         _surface(**changes)
 
 
-def test_a_surface_shows_what_it_is_in_one_line() -> None:
+def test_repr_describes_a_surface_in_one_line() -> None:
     assert repr(_surface()) == (
         "<FreeEnergySurface over phi, d: 2 x 2 points, -3 to 4, computed on cpu>"
     )
@@ -94,7 +94,7 @@ def test_save_writes_values_and_gradient(tmp_path: Path) -> None:
     ]
 
 
-def test_save_without_gradient_writes_values_alone(tmp_path: Path) -> None:
+def test_save_without_gradient_writes_only_values(tmp_path: Path) -> None:
     _surface(values=VALUES.astype(np.float32)).save(tmp_path / "fes.dat")
     lines = (tmp_path / "fes.dat").read_text().split("\n")
     assert lines[0] == "#! FIELDS phi d file.free"
@@ -108,7 +108,7 @@ def test_save_without_gradient_writes_values_alone(tmp_path: Path) -> None:
         (Grid([-3.0, 0], [3.0, 1], [2, 1], [True, False]), "-3"),
     ],
 )
-def test_the_domain_names_the_ends_it_stands_for_and_no_others(
+def test_save_writes_pi_only_where_the_grid_ends_at_pi(
     grid: Grid, lower: str, tmp_path: Path
 ) -> None:
     surface = _surface(grid=grid, domain=(("-pi", "pi"), None))
@@ -125,7 +125,7 @@ def test_save_refuses_a_bad_format_and_keeps_the_older_file(tmp_path: Path) -> N
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_units_are_named_without_a_change_of_values() -> None:
+def test_with_units_changes_no_values() -> None:
     surface = _surface().with_units("kJ/mol", temperature=300.0, cv_units=["rad", "nm"])
     assert surface.values is VALUES
     assert surface.kT == pytest.approx(2.494338785)
@@ -134,7 +134,7 @@ def test_units_are_named_without_a_change_of_values() -> None:
     assert surface.with_units().kT == surface.kT
 
 
-def test_conversion_takes_values_gradient_and_kT_along() -> None:  # noqa: N802
+def test_conversion_changes_values_gradient_and_kT() -> None:  # noqa: N802
     gradient = np.ones((2, 2, 2), dtype=np.float32)
     surface = _surface(gradient=gradient).with_units("kcal/mol", kT=0.5).to("kJ/mol")
     np.testing.assert_allclose(surface.values, VALUES * 4.184)
@@ -158,7 +158,7 @@ def test_conversion_without_unit_or_temperature_is_refused() -> None:
         _surface().with_units(temperature=300.0)
 
 
-def test_a_pickled_surface_comes_back_whole() -> None:
+def test_a_pickled_surface_is_restored_completely() -> None:
     surface = _surface(gradient=np.ones((2, 2, 2)), domain=(("-pi", "pi"), None), plan="separable")
     back = pickle.loads(pickle.dumps(surface))  # noqa: S301
     assert back.values.tolist() == VALUES.tolist()
@@ -166,7 +166,7 @@ def test_a_pickled_surface_comes_back_whole() -> None:
     assert back.domain == surface.domain
 
 
-def test_a_notebook_shows_a_table_with_nothing_unescaped() -> None:
+def test_a_notebook_shows_a_table_with_escaped_text() -> None:
     html = _surface(names=("<b>", "d"), plan="tiles & threads")._repr_html_()
     assert "<td>&lt;b&gt;, d</td>" in html
     assert "tiles &amp; threads" in html

@@ -1,7 +1,8 @@
 """Build the release wheels with cibuildwheel in a manylinux2014 container: fill dist/.
 
-The configuration is that of pyproject.toml. CPython 3.7 and 3.8 take cibuildwheel 2.23, all newer
-ones 4.3. Where the pinned image cannot be pulled, standin_image.py builds a stand-in.
+cibuildwheel reads its configuration from pyproject.toml. The wheels of CPython 3.7 and 3.8 are
+built by cibuildwheel 2.23, those of newer CPythons by 4.3. Where the pinned image cannot be pulled,
+standin_image.py builds a stand-in image.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ from wheelkit.target.report import LackingError, MisusedError, Status
 from wheelkit.wheel import symbol_versions
 
 WORK = BUILD / "wheelhouse"
-# No manylinux2014 wheel of NumPy is there for these.
-WITHOUT_NUMPY = [v for v in CPYTHONS if not images.verifying(v).smoke_tests(v)]
-FAMILIES = {"GLIBC", "GLIBCXX"}
+# NumPy has no manylinux2014 wheel for these CPythons.
+PYTHONS_WITHOUT_NUMPY = [v for v in CPYTHONS if not images.verifying(v).smoke_tests(v)]
+SYMBOL_FAMILIES = {"GLIBC", "GLIBCXX"}
 
 
 @dataclass(frozen=True)
 class Group:
-    """Wheels that one cibuildwheel builds in one image."""
+    """The wheels that one version of cibuildwheel builds in one image."""
 
     builder: Builder
     versions: list[str]
@@ -51,47 +52,54 @@ class Group:
 
 
 def choose_image(engine: Engine, versions: Sequence[str], every: Sequence[str]) -> str:
-    """Return the pinned image if it is here or can be pulled, else the stand-in, for `every`."""
+    """Return the image in which to build the wheels of `versions`.
+
+    It is the pinned image if this machine has it or can pull it, else a stand-in image, which has
+    `every` version, so that one stand-in image serves all groups.
+    """
     image = pinned_image(versions[0], PROJECT)
     reason = engine.why_not_pulled(image)
     if not reason:
-        say(f"CPython {', '.join(versions)}: in {image}")
+        say(f"CPython {', '.join(versions)}: building in {image}")
         return image
     say(f"{image} cannot be pulled ({reason})")
     standin = standin_image.build(engine, every)
-    say(f"CPython {', '.join(versions)}: in the stand-in {standin}")
+    say(f"CPython {', '.join(versions)}: building in the stand-in image {standin}")
     return standin
 
 
 def check_interpreters(engine: Engine, image: str, versions: Sequence[str]) -> None:
-    """Refuse an image that lacks an interpreter, before minutes are spent in it."""
-    # Some of the real images' interpreters are installed on demand, and only listed until then.
+    """Refuse an image that lacks an interpreter, before the build spends minutes in it."""
+    # The manylinux images install some interpreters only on demand; manylinux-interpreters lists
+    # them before that.
     command = "ls /opt/python; manylinux-interpreters list 2>/dev/null"
     listed = engine.run("run", "--rm", image, "sh", "-c", command).stdout.split()
-    has = {word.strip(":,") for word in listed}
-    lacking = [v for v in versions if tag_of(v) not in has]
+    present = {word.strip(":,") for word in listed}
+    lacking = [v for v in versions if tag_of(v) not in present]
     if lacking:
-        there = ", ".join(sorted(has)) or "none"
+        names = ", ".join(sorted(present)) or "none"
         raise LackingError(
-            f"{image} has no CPython {', '.join(lacking)} in /opt/python (it has: {there}); name "
-            "an image that has, or other versions"
+            f"{image} has no CPython {', '.join(lacking)} in /opt/python (it has: {names}); name "
+            "an image that has them, or other versions"
         )
 
 
 @dataclass
 class ReleaseWheel:
-    """A finished wheel and what is known of it."""
+    """A release wheel, and how it was built and tested."""
 
     version: str
     wheel: Path
     seconds: list[float]
     libcufes: str
-    trial: str = "not run"
+    smoke: str = "not run"
 
     def row(self) -> tuple[str, ...]:
-        """Return the line of the table."""
+        """Return the wheel's row of the table."""
         newest = symbol_versions.newest(self.wheel)
-        symbols = [f"{name}_{'.'.join(map(str, newest[name]))}" for name in FAMILIES & set(newest)]
+        symbols = [
+            f"{name}_{'.'.join(map(str, newest[name]))}" for name in SYMBOL_FAMILIES & set(newest)
+        ]
         size = f"{self.wheel.stat().st_size / 1e6:.2f} MB"
         return (
             self.version,
@@ -99,14 +107,14 @@ class ReleaseWheel:
             size,
             " + ".join(f"{s:.0f}" for s in self.seconds) + " s",
             " ".join(sorted(symbols)),
-            self.trial,
+            self.smoke,
         )
 
 
 def collect(
     out: Path, versions: Sequence[str], times: dict[str, list[float]]
 ) -> list[ReleaseWheel]:
-    """Return one product a version."""
+    """Return the release wheel of each version, found in `out`."""
     products = []
     for version in versions:
         tag = python_tag(version)
@@ -116,47 +124,47 @@ def collect(
             raise WheelBuildError(
                 f"CPython {version}: expected one manylinux2014 wheel, found {names}"
             )
-        libcufes = member_sha256(found[0], "libcufes.so")
+        libcufes = sha256_of_member(found[0], "libcufes.so")
         products.append(ReleaseWheel(version, found[0], times.get(tag, []), libcufes))
     return products
 
 
 def check_same_library(products: Sequence[ReleaseWheel]) -> None:
-    """Refuse wheels of one container of which one has another libcufes: it is built once."""
+    """Refuse wheels with different libcufes.so: a container builds it once for all its wheels."""
     hashes = {product.libcufes for product in products}
     if len(hashes) > 1:
         listed = "; ".join(f"{p.version}: {p.libcufes[:12]}" for p in products)
         raise WheelBuildError(f"the wheels hold different libcufes.so: {listed}")
 
 
-def member_sha256(wheel: Path, name: str) -> str:
-    """Return the hash of the wheel's one member of this file name."""
+def sha256_of_member(wheel: Path, name: str) -> str:
+    """Return the SHA-256 of the only member of a wheel with this file name."""
     with zipfile.ZipFile(wheel) as archive:
         (member,) = [entry for entry in archive.namelist() if entry.endswith(f"/{name}")]
         return hashlib.sha256(archive.read(member)).hexdigest()
 
 
-def try_out(engine: Engine, image: str, product: ReleaseWheel) -> None:
+def smoke_test(engine: Engine, image: str, product: ReleaseWheel) -> None:
     """Install the wheel and run its kernels in a new container, which has no CUDA toolkit."""
-    if not standin_image.is_standin(image) and product.version in WITHOUT_NUMPY:
-        product.trial = "not run: no NumPy for manylinux2014"
+    if not standin_image.is_standin(image) and product.version in PYTHONS_WITHOUT_NUMPY:
+        product.smoke = "not run: no NumPy for manylinux2014"
         return
-    say(f"CPython {product.version}: trying {product.wheel.name} in a new container")
+    say(f"CPython {product.version}: smoke test of {product.wheel.name} in a new container")
     mounts = {PROJECT: "/project", product.wheel.parent: "/wheels", Path("/"): engines.HOST}
-    words = [f"/opt/python/{tag_of(product.version)}/bin/python"]
-    words += ["/project/wheelkit/src/wheelkit/target", "trial", f"/wheels/{product.wheel.name}"]
-    words += ["--kernels", "/project/scripts/smoke_test.py"]
-    words += ["--requirements", "/project/requirements/numpy.txt", "--device", "cpu"]
-    words += ["--place", "new container", "--report", "/report.json"]
-    done = engine.run_container(image, mounts, engines.pip_environment(), words)
+    command = [f"/opt/python/{tag_of(product.version)}/bin/python"]
+    command += ["/project/wheelkit/src/wheelkit/target", "trial", f"/wheels/{product.wheel.name}"]
+    command += ["--kernels", "/project/scripts/smoke_test.py"]
+    command += ["--requirements", "/project/requirements/numpy.txt", "--device", "cpu"]
+    command += ["--place", "new container", "--report", "/report.json"]
+    done = engine.run_container(image, mounts, engines.pip_environment(), command)
     if done.returncode:
         sys.stderr.write(done.stderr)
         raise WheelBuildError(f"{product.wheel.name} fails in a new container: {last_words(done)}")
-    product.trial = done.stdout.strip().splitlines()[-1].removeprefix("smoke test: ")
+    product.smoke = done.stdout.strip().splitlines()[-1].removeprefix("smoke test: ")
 
 
-def fill(out: Path, products: Sequence[ReleaseWheel]) -> None:
-    """Leave exactly these wheels of the project in `out`."""
+def replace_wheels(out: Path, products: Sequence[ReleaseWheel]) -> None:
+    """Copy these wheels to `out`, and remove the project's other wheels there."""
     out.mkdir(parents=True, exist_ok=True)
     names = {product.wheel.name for product in products}
     for product in products:
@@ -169,7 +177,7 @@ def fill(out: Path, products: Sequence[ReleaseWheel]) -> None:
 
 
 def build_group(engine: Engine, group: Group, out: Path) -> list[ReleaseWheel]:
-    """Build the wheels of one cibuildwheel, and try each out."""
+    """Build the wheels of one group, and smoke-test each."""
     engine = engines.make_runnable(engine, group.image)
     check_interpreters(engine, group.image, group.versions)
     settings = environment(engine, group.image, group.versions, PROJECT)
@@ -177,14 +185,14 @@ def build_group(engine: Engine, group: Group, out: Path) -> list[ReleaseWheel]:
     products = collect(out, group.versions, times)
     check_same_library(products)
     for product in products:
-        try_out(engine, group.image, product)
+        smoke_test(engine, group.image, product)
     return products
 
 
 def build_all(
     engine: Engine, versions: Sequence[str], image: str | None, out: Path
 ) -> list[ReleaseWheel]:
-    """Build, try out and deliver the wheels of these CPythons."""
+    """Build and smoke-test the wheels of these CPythons, then copy them to `out`."""
     WORK.mkdir(parents=True, exist_ok=True)
     groups = []
     for builder in BUILDERS:
@@ -193,7 +201,7 @@ def build_all(
             groups.append(Group(builder, chosen, image or choose_image(engine, chosen, versions)))
     with tempfile.TemporaryDirectory(prefix="wheels-", dir=WORK) as folder:
         products = [p for group in groups for p in build_group(engine, group, Path(folder))]
-        fill(out, products)
+        replace_wheels(out, products)
     return products
 
 
@@ -212,20 +220,21 @@ def parse_arguments() -> argparse.Namespace:
         metavar="DIR",
         type=Path,
         default=PROJECT / "dist",
-        help="where the wheels go, in place of older ones of this project (default: %(default)s)",
+        help="the folder for the wheels; older wheels of this project there are removed "
+        "(default: %(default)s)",
     )
     add("--image", metavar="NAME", help="build in this image, not in those of pyproject.toml")
     add(
         "--optional",
         action="store_true",
-        help="where the machine lacks what it takes, as a container engine, say so and leave the "
-        "wheels out (status 0)",
+        help="where the machine lacks something that the build needs, such as a container engine, "
+        "report it, build no wheels and end with status 0",
     )
     return parser.parse_args()
 
 
 def chosen_versions(wanted: Sequence[str] | None) -> list[str]:
-    """Return the versions in order, each once."""
+    """Return the chosen versions, or all, in ascending order and without repetitions."""
     for version in wanted or ():
         if version not in CPYTHONS:
             raise MisusedError(f"--python {version}: expected one of {', '.join(CPYTHONS)}")
@@ -233,7 +242,7 @@ def chosen_versions(wanted: Sequence[str] | None) -> list[str]:
 
 
 def table(products: Sequence[ReleaseWheel]) -> str:
-    """Return one line a wheel."""
+    """Return a table with one row for each wheel."""
     rows: list[tuple[str, ...]] = [
         (
             "CPython",
@@ -250,7 +259,7 @@ def table(products: Sequence[ReleaseWheel]) -> str:
 
 
 def main() -> int:
-    """Run the command; the table comes last."""
+    """Run the command; print the table of wheels last."""
     arguments = parse_arguments()
     versions = chosen_versions(arguments.python)
     try:

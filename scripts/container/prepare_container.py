@@ -1,7 +1,7 @@
-"""Make a manylinux container fit to build this project: cibuildwheel's before-all.
+"""Prepare a manylinux container for building this project: cibuildwheel's before-all.
 
-It brings what no manylinux image has: the pinned CUDA toolkit, an environment with the tools of
-the repair, and libcufes, compiled once for all interpreters of the container.
+It installs what no manylinux image has: the pinned CUDA toolkit, an environment with the tools that
+repair wheels, and libcufes, which is compiled once for all interpreters of the container.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-# The first of ours: it offers the wheelkit of the checkout, because none is installed yet.
+# Imported before the project's other modules, because it puts the checkout's wheelkit on sys.path;
+# wheelkit is not installed yet.
 from kernels import install_cuda
 from shared import install_wheelkit
 from shared.ledger import PROJECT
@@ -20,7 +21,7 @@ from wheelkit.install.pythons import make_venv
 from wheelkit.target.report import Status
 from wheels.build_wheels import CMAKE_DEFINE
 
-# Where pyproject.toml looks for all this.
+# The folder that pyproject.toml names to cibuildwheel.
 ROOT = Path("/opt/cyfes")
 # What wheelkit needs, and the CMake and Ninja that the wheels are built with.
 PINNED = (install_wheelkit.REQUIREMENTS, PROJECT / "requirements" / "build.txt")
@@ -33,14 +34,14 @@ class LibraryBuildError(Exception):
 
 
 def install_tools(folder: Path) -> Path:
-    """Make the environment of the repair and the build; return its bin folder."""
+    """Make the environment with the tools of repair and build; return its bin folder."""
     python = make_venv(Path(sys.executable), folder)
     install_wheelkit.install(python, *PINNED)
     return python.parent
 
 
 def build_libcufes(tools: Path, toolkit: Path, folder: Path) -> Path:
-    """Compile libcufes and install it below `folder`, which CUFES_PREBUILT then names."""
+    """Compile libcufes and install it below `folder`, for which CUFES_PREBUILT stands later."""
     build = folder / "build"
     cmake = tools / "cmake"
     configure: Command = [cmake, "-S", PROJECT, "-B", build, "-G", "Ninja", f"-D{CMAKE_DEFINE}"]
@@ -49,7 +50,7 @@ def build_libcufes(tools: Path, toolkit: Path, folder: Path) -> Path:
     commands: list[Command] = [
         configure,
         [cmake, "--build", build, "--verbose"],
-        # Stripped, as scikit-build-core does it for what it has built itself.
+        # scikit-build-core strips the libraries that it builds; this one is stripped likewise.
         [cmake, "--install", build, "--strip", "--prefix", folder],
     ]
     for command in commands:
@@ -62,7 +63,7 @@ def build_libcufes(tools: Path, toolkit: Path, folder: Path) -> Path:
 
 
 def prepare(root: Path) -> None:
-    """Bring toolkit, tools and libcufes."""
+    """Install the toolkit, the tools and libcufes below `root`."""
     toolkit = root / "cuda"
     say(f"CUDA toolkit {install_cuda.install(toolkit)}: {toolkit}")
     tools = install_tools(root / "tools")
@@ -80,7 +81,7 @@ def main() -> int:
         type=Path,
         nargs="?",
         default=ROOT,
-        help="where all this goes (default: %(default)s)",
+        help="the folder for the toolkit, the tools and libcufes (default: %(default)s)",
     )
     root = parser.parse_args().directory.resolve()
     try:

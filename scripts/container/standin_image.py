@@ -1,8 +1,9 @@
-"""Build a stand-in for a manylinux2014 image, for machines that can reach no image registry.
+"""Build the stand-in image: it replaces a manylinux2014 image that cannot be pulled.
 
-A Debian root file system with CPythons at /opt/python/cp3X-cp3X, as in the real one: those of this
-machine, and from Debian's unstable suite those that it lacks. Its compiler links for glibc 2.17.
-The image's name is the last line printed; an image of the same ingredients is not built again.
+The stand-in image is a Debian root file system with CPythons at /opt/python/cp3X-cp3X, where the
+manylinux2014 image has them. They are copied from this machine; those that the machine lacks come
+from Debian's unstable suite. The compiler of the image links for glibc 2.17. The last line printed
+is the name of the image. An image that was made from the same ingredients is not built again.
 """
 
 from __future__ import annotations
@@ -30,23 +31,27 @@ from wheelkit.target.report import LackingError, Status
 
 NAME = "localhost/cyfes-standin"
 SUITE = "bookworm"
-# A compiler, an old patchelf that the repair must not take, and what CPythons load.
+# A compiler, the libraries that CPythons load, and an old patchelf, which a repair must not use:
+# with it here, a repair that does so is noticed.
 PACKAGES = (
     *("ca-certificates", "g++", "patchelf", "libssl3", "libffi8", "libsqlite3-0", "libreadline8"),
     *("libncursesw6", "libbz2-1.0", "liblzma5", "libexpat1", "libuuid1", "libdb5.3", "libgdbm6"),
 )
-# CPythons that Debian's unstable suite has. They need a newer C library than SUITE's, so they
-# are unpacked into a folder of their own with all that they need.
-UNSTABLE = ("3.14", "3.15")
-# An interpreter of the system's own is spread over this and cannot be copied.
+# CPythons that Debian's unstable suite has. They need a newer C library than that of SUITE, so they
+# are unpacked into a separate folder together with all packages that they need.
+UNSTABLE_PYTHONS = ("3.14", "3.15")
+# The files of the system's own interpreter lie among others below this folder, so that they cannot
+# be copied as one.
 SYSTEM = Path("/usr")
-# cibuildwheel runs its own helper on 3.9, and before-all is 3.12's (pyproject.toml).
-ALWAYS = ("3.9", "3.12")
+# Every image has these: cibuildwheel runs a helper program on 3.9, and before-all runs on 3.12 (see
+# pyproject.toml).
+CIBUILDWHEEL_PYTHONS = ("3.9", "3.12")
 LINKER = PROJECT / "scripts" / "container" / "standin_linker.py"
 PINS = PROJECT / "requirements" / "standin.txt"
-# glibc has had this since 2.32; static libstdc++ asks it whether locks can be left out.
-SYMBOLS = 'char __libc_single_threaded __attribute__((visibility("hidden"))) = 0;\n'
-# What an installation has that an interpreter does not need to build wheels.
+# glibc has this variable since 2.32. The static libstdc++ reads it to know whether it may leave
+# locks out.
+GLIBC_SYMBOLS = 'char __libc_single_threaded __attribute__((visibility("hidden"))) = 0;\n'
+# Parts of an installation that an interpreter does not need to build wheels.
 UNWANTED = ("site-packages", "test", "tests", "idlelib", "__pycache__", "config-*", "*.a")
 
 Command = Sequence[str | Path]
@@ -54,24 +59,24 @@ Command = Sequence[str | Path]
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A CPython for the image: its version and, if it is this machine's, its prefix here."""
+    """A CPython for the image: its version and its prefix on this machine; None: from Debian."""
 
     version: str
     prefix: Path | None
 
     @property
     def folder(self) -> str:
-        """Its name below /opt/python."""
+        """The name of its folder below /opt/python."""
         return tag_of(self.version)
 
 
 def is_standin(image: str) -> bool:
-    """Tell whether an image is one of ours."""
+    """Tell whether an image is a stand-in image of this project."""
     return image.startswith(f"{NAME}:")
 
 
-def call(command: Command, what: str) -> str:
-    """Run a command of the machine; say what it was for if it fails."""
+def run_command(command: Command, what: str) -> str:
+    """Run a command; return its output. An error names `what` the command was for."""
     if not shutil.which(str(command[0])):
         raise LackingError(
             f"no {command[0]} here, for {what}; install it: apt install {command[0]}"
@@ -100,7 +105,7 @@ def find_interpreter(version: str) -> Interpreter:
     for python in pythons.candidates(version):
         if pythons.version_of(python) == version and prefix_of(python) != SYSTEM:
             return Interpreter(version, prefix_of(python))
-    if version in UNSTABLE:
+    if version in UNSTABLE_PYTHONS:
         return Interpreter(version, None)
     raise LackingError(
         f"no CPython {version} for the stand-in image: neither on the path nor in pyenv (the "
@@ -109,7 +114,7 @@ def find_interpreter(version: str) -> Interpreter:
 
 
 def copy_interpreter(version: str, prefix: Path, stage: Path) -> None:
-    """Copy one of this machine's CPythons to where it is here: it has its prefix compiled in."""
+    """Copy a CPython to the same path in the image, because its prefix is compiled into it."""
     target = stage / prefix.relative_to("/")
     found = [prefix / f"bin/python{version}", prefix / f"lib/python{version}"]
     found += prefix.glob(f"include/python{version}*")
@@ -133,7 +138,7 @@ def fetch_parts(stage: Path) -> None:
         command: Command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command = [*command, "--require-hashes", "--only-binary=:all:", "--dest", scratch]
         command = [*command, "--platform", "manylinux2014_x86_64", "--python-version", "3.12"]
-        call([*command, "--requirement", PINS], "the download of the stand-in's parts")
+        run_command([*command, "--requirement", PINS], "the download of the stand-in's parts")
         for wheel in Path(scratch).glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(parts)
@@ -146,27 +151,30 @@ def fetch_parts(stage: Path) -> None:
         "libgomp.so.1",
         parts / "libgomp.so.1",
     ]
-    call(soname, "the renaming of libgomp")
-    (parts / "glibc_symbols.c").write_text(SYMBOLS, encoding="utf-8")
+    run_command(soname, "the renaming of libgomp")
+    (parts / "glibc_symbols.c").write_text(GLIBC_SYMBOLS, encoding="utf-8")
 
 
 def unpack_unstable(versions: Sequence[str], stage: Path) -> None:
-    """Unpack CPythons of Debian's unstable suite, each of which gets its own C library."""
+    """Unpack CPythons of Debian's unstable suite, and let them use the C library of that suite."""
     root = stage / "opt" / "unstable"
     root.parent.mkdir(parents=True, exist_ok=True)
     packages = [f"python{version}-{part}" for version in versions for part in ("venv", "dev")]
-    # A mirror may be behind; what is built here goes to nobody.
+    # A mirror of Debian may be out of date. That does no harm: wheels from the stand-in image are
+    # not published.
     options = ['--aptopt=Acquire::Check-Valid-Until "false"', f"--include={','.join(packages)}"]
-    call(["mmdebstrap", "--variant=extract", *options, "sid", root], "unpacking Debian's CPythons")
+    run_command(
+        ["mmdebstrap", "--variant=extract", *options, "sid", root], "unpacking Debian's CPythons"
+    )
     loader, libraries = "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"
     for version in versions:
         patch: Command = [pinned_tools.patchelf(), "--set-interpreter", f"/opt/unstable/{loader}"]
         patch = [*patch, "--force-rpath", "--set-rpath", f"/opt/unstable/{libraries}"]
-        call([*patch, root / f"usr/bin/python{version}"], f"patching CPython {version}")
+        run_command([*patch, root / f"usr/bin/python{version}"], f"patching CPython {version}")
 
 
 def setup_script(pythons: Sequence[Interpreter]) -> str:
-    """Return the shell commands that finish the root file system from within."""
+    """Return the shell commands that are run in the root file system to finish it."""
     lines = [
         "set -eu",
         "gcc -c -fPIC -o /opt/standin/glibc_symbols.o /opt/standin/glibc_symbols.c",
@@ -206,14 +214,18 @@ def build_root(pythons: Sequence[Interpreter], archive: Path) -> None:
         shutil.copy(LINKER, stage / "opt" / "standin" / "driver")
         (stage / "opt/standin/setup.sh").write_text(setup_script(pythons), encoding="utf-8")
         hooks = [f"--customize-hook=tar-in {scratch}/stage.tar /"]
-        call(["tar", "-C", stage, "-cf", f"{scratch}/stage.tar", "."], "packing the stand-in")
+        run_command(
+            ["tar", "-C", stage, "-cf", f"{scratch}/stage.tar", "."], "packing the stand-in"
+        )
         hooks.append('--customize-hook=chroot "$1" sh /opt/standin/setup.sh')
         options = ["--variant=minbase", f"--include={','.join(PACKAGES)}", *hooks]
-        call(["mmdebstrap", *options, SUITE, archive], "building the stand-in's root file system")
+        run_command(
+            ["mmdebstrap", *options, SUITE, archive], "building the stand-in's root file system"
+        )
 
 
 def image_name(pythons: Sequence[Interpreter]) -> str:
-    """Return the image's name: its tag is a hash of its ingredients."""
+    """Return the name of the image, whose tag is a hash of the ingredients of the image."""
     files = (Path(__file__), LINKER, PINS)
     ingredients = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
     ingredients += [f"{python.version} {python.prefix}" for python in pythons]
@@ -222,18 +234,20 @@ def image_name(pythons: Sequence[Interpreter]) -> str:
 
 
 def build(engine: Engine, versions: Sequence[str]) -> str:
-    """Build the image for these CPythons unless it is there; return its name."""
-    wanted = sorted({*versions, *ALWAYS}, key=lambda version: int(version.split(".")[1]))
+    """Build the image for these CPythons if the engine lacks it; return its name."""
+    wanted = sorted(
+        {*versions, *CIBUILDWHEEL_PYTHONS}, key=lambda version: int(version.split(".")[1])
+    )
     pythons = [find_interpreter(version) for version in wanted]
     image = image_name(pythons)
     if engine.has_image(image):
-        say(f"{image} is there")
+        say(f"the stand-in image {image} exists already")
         return image
-    say(f"building {image} with CPython {', '.join(wanted)}")
+    say(f"building the stand-in image {image} with CPython {', '.join(wanted)}")
     with tempfile.TemporaryDirectory(prefix="standin-") as scratch:
         archive = Path(scratch) / "root.tar"
         build_root(pythons, archive)
-        # The real images say their platform thus.
+        # The manylinux images name their platform in this variable.
         plat = ["--change", "ENV AUDITWHEEL_PLAT=manylinux2014_x86_64"]
         done = engine.run("import", *plat, archive, image)
     if done.returncode:

@@ -1,10 +1,10 @@
 #!/opt/python/cp312-cp312/bin/python -IS
 """The compiler driver of the stand-in image: links shared libraries for glibc 2.17.
 
-Under the names of GCC's drivers it comes first on the image's path. It leaves all that is not the
-linking of objects to a shared library to GCC itself, and that to a linker with the symbols of
-glibc 2.17.
-GCC's C++ library is linked in statically, for it is newer than manylinux2014's.
+It is installed under the names of GCC's drivers, in a folder that comes first on the image's PATH.
+A linker with the symbols of glibc 2.17 links objects to a shared library; every other command is
+handed to GCC itself. GCC's C++ library is linked statically, because it is newer than that of
+manylinux2014.
 """
 
 from __future__ import annotations
@@ -14,52 +14,52 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Where standin_image.py has put its parts.
+# The folder into which standin_image.py unpacks the linker and its libraries.
 PARTS = Path("/opt/standin")
 GCC = Path("/usr/bin")
 GLIBC = "2.17"
-# Named on the command line by what looks for OpenMP and threads, against glibc's own; and options
-# of GNU ld's that lld does not need.
-LEFT_OUT = ("-fopenmp", "/usr/lib/x86_64-linux-gnu/lib", "-Wl,--dependency-file")
+# Words that begin so are removed from the command line: CMake names OpenMP and libraries of the
+# newer glibc there, and GNU ld has an option that lld does not need.
+DROPPED_WORDS = ("-fopenmp", "/usr/lib/x86_64-linux-gnu/lib", "-Wl,--dependency-file")
 OPENMP = "libgomp.so"
 SOURCES = (".c", ".cc", ".cpp")
 
 
-def archives() -> list[str]:
-    """Return GCC's own libraries: the C++ ones static, the unwinder the system's."""
+def gcc_libraries() -> list[str]:
+    """Return GCC's libraries: static ones for C++, and the system's shared one for unwinding."""
     return [
         str(PARTS / "glibc_symbols.o"),
-        *(answer("-print-file-name=" + name) for name in ("libstdc++.a", "libgcc.a")),
+        *(ask_gcc("-print-file-name=" + name) for name in ("libstdc++.a", "libgcc.a")),
         "/usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
         *("-lc", "-lm", "-lpthread", "-ldl"),
     ]
 
 
-def answer(question: str) -> str:
+def ask_gcc(question: str) -> str:
     """Ask GCC where one of its files is."""
     return subprocess.check_output([GCC / "g++", question], text=True).strip()
 
 
 def link_command(arguments: list[str]) -> list[str]:
-    """Return the command that links for the old glibc."""
+    """Return the command that links for glibc 2.17."""
     target = ["-target", f"x86_64-linux-gnu.{GLIBC}", "-nodefaultlibs"]
     openmp = any(Path(word).name == OPENMP for word in arguments) or "-fopenmp" in arguments
-    kept = [word for word in arguments if not word.startswith(LEFT_OUT)]
+    kept = [word for word in arguments if not word.startswith(DROPPED_WORDS)]
     kept = [word for word in kept if Path(word).name != OPENMP]
     libraries = [str(PARTS / "libgomp.so.1")] if openmp else []
-    return [str(PARTS / "ziglang" / "zig"), "cc", *target, *kept, *libraries, *archives()]
+    return [str(PARTS / "ziglang" / "zig"), "cc", *target, *kept, *libraries, *gcc_libraries()]
 
 
-def links_alone(arguments: list[str]) -> bool:
-    """Tell whether a shared library is linked, from objects only."""
+def links_library_from_objects(arguments: list[str]) -> bool:
+    """Tell whether the arguments link a shared library from objects, and compile nothing."""
     compiles = "-x" in arguments or any(word.endswith(SOURCES) for word in arguments)
     return "-shared" in arguments and not compiles
 
 
 def main() -> None:
-    """Become GCC or the linker."""
+    """Replace this process with GCC or with the linker."""
     arguments = sys.argv[1:]
-    if links_alone(arguments):
+    if links_library_from_objects(arguments):
         command = link_command(arguments)
         os.environ["ZIG_GLOBAL_CACHE_DIR"] = os.environ["ZIG_LOCAL_CACHE_DIR"] = "/var/cache/zig"
     else:

@@ -1,8 +1,10 @@
-"""Build the documentation of the present sources' wheel into build/docs; warnings are errors.
+"""Build the documentation into build/docs, with the wheel of the present sources.
 
-It runs in the environment into which the wheel is to be installed: ``nox -s docs`` makes one. All
-arguments go to sphinx-build. The picture at the top of README is one that a page makes:
-docs/readme.png is replaced if it is not the picture of the present page.
+A warning of Sphinx is an error.
+
+The wheel is installed into the environment in which this runs; ``nox -s docs`` makes one. All
+arguments are handed to sphinx-build. A page of the documentation draws the picture at the top of
+README: docs/readme.png is replaced if it differs from what the page draws.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from develop.run_tests import wheel_for
 from shared.ledger import BUILD, PROJECT
 from wheelkit.target.report import LackingError
 
-# README's picture, and where the page makes it.
+# README's picture, and the file that the code of the page writes.
 PICTURE = PROJECT / "docs" / "readme.png"
-MADE = PROJECT / "docs" / "run" / "converged" / "readme.png"
+PAGE_PICTURE = PROJECT / "docs" / "run" / "converged" / "readme.png"
 
-# On another processor the same seed gives another run, which is as good, because rounding differs:
-# the pictures of two such runs differ by 0.02. That of a run with a fifth of the steps differs by
-# 0.10, and so does the same picture moved by 10 pixels.
-MOST_DIFFERENT = 0.05
+# On another processor the same seed gives another, equally good run, because rounding differs: the
+# pictures of two such runs differ by 0.02. The picture of a run with a fifth of the steps differs
+# by 0.10, and so does the same picture moved by 10 pixels.
+LARGEST_DIFFERENCE = 0.05
 
 
 def difference(one: Path, other: Path) -> float:
@@ -45,9 +47,9 @@ def difference(one: Path, other: Path) -> float:
     return float((squares**2).mean() ** 0.5)
 
 
-def bring_picture(made: Path, shown: Path) -> bool:
-    """Replace the picture that is shown if it is not the one that was made; tell whether."""
-    if shown.is_file() and difference(made, shown) <= MOST_DIFFERENT:
+def update_picture(made: Path, shown: Path) -> bool:
+    """Replace the picture `shown` by `made` if they differ; tell whether it was replaced."""
+    if shown.is_file() and difference(made, shown) <= LARGEST_DIFFERENCE:
         return False
     shutil.copyfile(made, shown)
     return True
@@ -56,7 +58,7 @@ def bring_picture(made: Path, shown: Path) -> bool:
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    _, for_sphinx = parser.parse_known_args()
+    _, sphinx_arguments = parser.parse_known_args()
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     product = wheel_for(version)
     print(f"install {product.wheel}", flush=True)
@@ -64,12 +66,12 @@ def main() -> int:
     if subprocess.run([*pip, "--force-reinstall", product.wheel], check=False).returncode:
         raise LackingError(f"pip could not install {product.wheel}")
     target = BUILD / "docs"
-    # -W: a picture or a link that is missing is a fault; --keep-going: list them all.
-    sphinx = [sys.executable, "-m", "sphinx", "-W", "--keep-going", *for_sphinx]
-    # Not from the source tree, whose package has no compiled part.
+    # -W: a missing picture or link is an error; --keep-going: list all of them.
+    sphinx = [sys.executable, "-m", "sphinx", "-W", "--keep-going", *sphinx_arguments]
+    # Not in the source tree, where Python would import the package without its compiled part.
     status = subprocess.run([*sphinx, PROJECT / "docs", target], cwd=BUILD, check=False).returncode
     if not status:
-        if bring_picture(MADE, PICTURE):
-            print(f"{PICTURE} was another picture and has been replaced; commit it")
+        if update_picture(PAGE_PICTURE, PICTURE):
+            print(f"{PICTURE} differed from what the page draws and was replaced; commit it")
         print(target / "index.html")
     return int(bool(status))

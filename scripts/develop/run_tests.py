@@ -1,7 +1,7 @@
 """Run pytest against the repaired wheel of one interpreter, outside of the source tree.
 
-The wheel is made if wheelhouse/ lacks one of the present sources. All other arguments go to
-pytest, and its exit status comes back.
+The wheel is made if wheelhouse/ has none that was made from the present sources. All other
+arguments are handed to pytest, whose exit status is returned.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from shared.ledger import BUILD, PROJECT, LocalWheel
 from wheelkit.base.cpythons import parse_version
 from wheelkit.install.pythons import find_python, make_venv, version_of
 from wheelkit.target.report import LackingError
-from wheels.make_wheel import CRUTCHES, Command
+from wheels.make_wheel import SEARCH_VARIABLES, Command
 
-# wheelkit and the scripts, but for those of the package's own interpreters, need these.
+# wheelkit needs these, and so do all scripts except those that run on CPython 3.7 too.
 TOOLS = PROJECT / "requirements" / "rehearse.txt"
 TESTS = PROJECT / "requirements" / "tests.txt"
-# The tests of the package and of the scripts, and those of wheelkit.
+# The tests of the package and of the scripts; the tests of wheelkit.
 TREES = ("tests", "wheelkit/tests")
-# The pinned auditwheel runs on no older interpreter.
+# The pinned auditwheel does not run on older interpreters.
 TOOLS_SINCE = (3, 10)
 
 
 def wheel_for(version: str) -> LocalWheel:
-    """Return the wheel of the present sources, made now if need be."""
+    """Return the wheel of the present sources; make it if wheelhouse/ has none."""
     command: Command = [sys.executable, PROJECT / "scripts", "wheel"]
     done = subprocess.run([*command, "--reuse", "--python", version], check=False)
     if done.returncode:
-        # Its messages are on the screen, and its verdict is this script's.
+        # The command has printed why it failed; this script ends with the same status.
         sys.exit(done.returncode)
     made = ledger.read(ledger.source_state()).get(version)
     if made is None:
@@ -48,12 +48,12 @@ def wheel_for(version: str) -> LocalWheel:
 
 
 def requirements(version: str) -> list[Path]:
-    """Return the files with what the tests need on a CPython."""
+    """Return the requirements files that list what the tests need on a CPython."""
     return [TESTS, TOOLS] if runs_wheelkit(version) else [TESTS]
 
 
 def state_of(interpreter: Path, files: list[Path], wheel: Path) -> dict[str, str]:
-    """Return what an environment is made from: where this changes, it is made anew."""
+    """Return what an environment is made from; when this changes, a new one is made."""
     sources = install_wheelkit.sources() if TOOLS in files else []
     hashes = {str(path): ledger.sha256(path) for path in (*files, wheel, *sources)}
     return {"interpreter": str(interpreter.resolve()), **hashes}
@@ -62,7 +62,7 @@ def state_of(interpreter: Path, files: list[Path], wheel: Path) -> dict[str, str
 def make_environment(version: str, product: LocalWheel) -> Path:
     """Return the Python of an environment with the wheel and what the tests need.
 
-    The one of the last run is taken if nothing that it was made from has changed.
+    The environment of the last run is used again if nothing that it was made from has changed.
     """
     folder, files = BUILD / "tests" / version, requirements(version)
     interpreter = find_python(version)
@@ -82,7 +82,7 @@ def make_environment(version: str, product: LocalWheel) -> Path:
             raise LackingError(f"pip could not {what}; its messages are above")
     if runs_wheelkit(version):
         install_wheelkit.install_folder(python)
-    # The last thing: an environment that is only half made has none.
+    # Written last, so that an environment which was not finished has no such file.
     stamp.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     return python
 
@@ -92,15 +92,15 @@ def runs_wheelkit(version: str) -> bool:
     return tuple(map(int, version.rstrip("t").split("."))) >= TOOLS_SINCE
 
 
-def from_root(argument: str) -> str:
-    """Let ``tests/...`` mean the project's, although pytest starts elsewhere."""
+def full_path(argument: str) -> str:
+    """Return the full path for an argument ``tests/...``, because pytest runs in another folder."""
     if argument.startswith(("tests/", "wheelkit/tests/")) or argument in TREES:
         return str(PROJECT / argument)
     return argument
 
 
-def options_of_ours(chosen: list[str], product: LocalWheel) -> Command:
-    """Return the options of tests/conftest.py; pytest knows none where it runs other tests only."""
+def conftest_options(chosen: list[str], product: LocalWheel) -> Command:
+    """Return options of tests/conftest.py: pytest knows them only if it runs tests below tests/."""
     own = str(PROJECT / "tests")
     if not any(argument.startswith(own) for argument in chosen):
         return []
@@ -109,17 +109,18 @@ def options_of_ours(chosen: list[str], product: LocalWheel) -> Command:
 
 def run_pytest(python: Path, product: LocalWheel, arguments: list[str]) -> int:
     """Run pytest in an empty folder, with temporary files of its own; return its exit status."""
-    chosen = [from_root(argument) for argument in arguments]
+    chosen = [full_path(argument) for argument in arguments]
     if chosen == arguments:
         trees = TREES if runs_wheelkit(product.python) else TREES[:1]
         chosen = [*(str(PROJECT / tree) for tree in trees), *arguments]
     command: Command = [python.with_name("pytest"), "-c", PROJECT / "pyproject.toml"]
-    # Written with "=": before it has read conftest.py, pytest takes a bare path for a test.
-    command += [f"--rootdir={PROJECT}", *options_of_ours(chosen, product)]
+    # Written with "=": until pytest has read conftest.py, it would take a separate path for a test.
+    command += [f"--rootdir={PROJECT}", *conftest_options(chosen, product)]
     if runs_wheelkit(product.python):
-        # Imported first: pytest would take the folder wheelkit/ for a package of that name.
+        # -p imports the installed wheelkit first; otherwise pytest would take the folder wheelkit/
+        # of the source tree for that package.
         command += ["-p", "wheelkit"]
-    clean = {key: value for key, value in os.environ.items() if key not in CRUTCHES}
+    clean = {key: value for key, value in os.environ.items() if key not in SEARCH_VARIABLES}
     scratch = Path(tempfile.mkdtemp(prefix="tests-"))
     folder, temporary = scratch / "run", scratch / "tmp"
     folder.mkdir()
@@ -133,7 +134,10 @@ def run_pytest(python: Path, product: LocalWheel, arguments: list[str]) -> int:
         if status == 0:
             shutil.rmtree(scratch)
         else:
-            print(f"for a look at what failed, the tests' files stay in {scratch}", file=sys.stderr)
+            print(
+                f"the tests failed; the files that they wrote are kept in {scratch}",
+                file=sys.stderr,
+            )
     return status
 
 

@@ -1,9 +1,9 @@
 """Compile CUDA kernels to one image per architecture and embed them in a C++ source.
 
-Run by CMake with the Python of the build, so CPython 3.7 and its standard library must do.
-The compiler is NVRTC, which every CUDA toolkit has and which needs no host compiler, or nvcc on
-request (to profile and debug with its options). What the chosen compiler does not know is an error:
-a library that silently serves fewer GPUs is worse than none.
+CMake runs this with the Python of the build, so it uses only what CPython 3.7 and its standard
+library have. The compiler is NVRTC, which every CUDA toolkit has and which needs no host compiler,
+or nvcc on request (to profile and debug with its options). An architecture that the compiler does
+not know is an error: a library that silently supports fewer GPUs is worse than none.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence
 
-# NVRTC has no C library; this is all that cufes.h takes from it.
+# NVRTC has no C headers; cufes.h needs only these types of stdint.h.
 STDINT = """
 typedef signed int int32_t;
 typedef unsigned int uint32_t;
@@ -25,7 +25,7 @@ typedef signed long long int64_t;
 
 
 class CompileError(Exception):
-    """A kernel or the environment is at fault; the message is all a user needs."""
+    """A kernel or the environment is at fault; the message says what to do, without a traceback."""
 
 
 class Target(NamedTuple):
@@ -56,7 +56,7 @@ class Nvrtc:
         self._lib.nvrtcGetErrorString.restype = ctypes.c_char_p
 
     def refuse_unknown(self, targets: Sequence[Target]) -> None:
-        """Raise CompileError if an architecture is not one of this toolkit's."""
+        """Raise CompileError if this toolkit does not know an architecture."""
         count = ctypes.c_int()
         self._check(self._lib.nvrtcGetNumSupportedArchs(ctypes.byref(count)))
         known = (ctypes.c_int * count.value)()
@@ -128,19 +128,19 @@ class Nvcc:
                 subprocess.run(command, check=True)
             except (OSError, subprocess.CalledProcessError) as error:
                 raise CompileError(f"nvcc failed for {target.name}: {error}") from error
-            # Loading PTX expects a C string; NVRTC has ended it so by itself.
+            # The CUDA driver expects PTX that ends with a null byte; NVRTC adds one by itself.
             return image.read_bytes() + (b"\0" if target.ptx else b"")
 
 
 class Job(NamedTuple):
-    """One image to compile, in a process of its own."""
+    """One image to compile in a separate process."""
 
     arguments: argparse.Namespace
     source: Path
     target: Target
 
     def run(self) -> Path:
-        """Compile and write the image, and return where it is."""
+        """Compile the image and write it; return the path of its file."""
         arguments = self.arguments
         options = ["--std=c++17"] + [f"-I{path}" for path in arguments.include]
         compiler = Nvrtc(arguments.nvrtc) if arguments.nvrtc else Nvcc(arguments.nvcc)

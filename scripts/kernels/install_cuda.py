@@ -1,8 +1,8 @@
 """Lay out a CUDA toolkit from hash-pinned wheels of PyPI, usable as CUDA_HOME.
 
-It holds what a build of cyfes needs and no more: the headers, the runtime and NVRTC.
-CMake runs this during ``pip install .``, and cibuildwheel in a manylinux image: so it
-runs on CPython 3.7 and up with the standard library and pip alone.
+The toolkit holds only what a build of cyfes needs: the headers, the runtime and NVRTC. CMake runs
+this script during ``pip install .``, and cibuildwheel runs it in a manylinux image, so it needs
+only CPython 3.7 or newer, the standard library and pip.
 """
 
 from __future__ import annotations
@@ -19,29 +19,31 @@ import zipfile
 from pathlib import Path
 from typing import Any, Dict, Iterator
 
-# Nothing but the standard library is installed where this runs: wheelkit is the checkout's own.
+# Where this runs, wheelkit may not be installed: the checkout's own wheelkit is imported.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "wheelkit" / "src"))
 from wheelkit.target.report import LackingError, MisusedError, Status, run
 
 PINS = Path(__file__).with_name("cuda-toolkit.txt")
 STAMP = "version.json"
 
-# Members of the wheels (a pattern) and where in the toolkit they go (a template).
+# A pattern for members of the wheels, and a template for their path in the toolkit.
 WANTED = (
     (re.compile(r"nvidia/cuda_(?:runtime|nvrtc)/include/(.+)"), r"include/\1"),
     (re.compile(r"nvidia/cuda_nvcc/include/(crt/.+)"), r"include/\1"),
     (re.compile(r"nvidia/cuda_runtime/lib/(libcudart\.so\.12)"), r"lib64/\1"),
-    # The ".alt" variants only make PTX for very new kernels smaller; nothing loads them here.
+    # Without the ".alt" variants of NVRTC, which nothing in this project loads.
     (re.compile(r"nvidia/cuda_nvrtc/lib/(libnvrtc(?:-builtins)?\.so\.12.*)"), r"lib64/\1"),
     (re.compile(r"(nvidia_cuda_\w+)-[^/]+\.dist-info/licenses/(.+)"), r"licenses/\1/\2"),
 )
-# What a linker asks for, against the SONAME that the wheels carry; and both names of lib64.
+# A linker looks for names without a version, but the wheels have only files named by their SONAME.
+# Some programs look for libraries in lib, others in lib64.
 LINKS = {
     "lib": "lib64",
     "lib64/libcudart.so": "libcudart.so.12",
     "lib64/libnvrtc.so": "libnvrtc.so.12",
 }
-# One file that each build step opens first: without it the wheels are not what was pinned.
+# The files that the steps of a build open first. If one is missing, the wheels are not the pinned
+# ones.
 ESSENTIAL = (
     "include/cuda_runtime_api.h",
     "include/crt/host_defines.h",
@@ -55,28 +57,28 @@ Pins = Dict[str, Dict[str, str]]
 
 
 class UntrustedError(LackingError):
-    """The index served something else than what is pinned: there is none here to trust."""
+    """The index served other files than the pinned ones, so nothing from it can be trusted."""
 
 
 def read_pins(path: Path) -> Pins:
-    """Return name -> version and hash, as the requirements file lists them."""
+    """Return the version and the hash of each package that a requirements file pins, by name."""
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     found = re.findall(r"^([\w-]+)==(\S+)\s+--hash=sha256:([0-9a-f]{64})\s*$", text, re.M)
     return {name: {"version": version, "sha256": sha256} for name, version, sha256 in found}
 
 
 def check_platform() -> None:
-    """Refuse a machine for which there are no such wheels."""
+    """Refuse a machine for which the toolkit has no wheels."""
     found = f"{platform.system()} {platform.machine()}"
     if found != "Linux x86_64":
         raise LackingError(
-            f"the toolkit's wheels are for Linux x86_64 and this is {found}; "
+            f"the toolkit's wheels are for Linux x86_64, but this is {found}; "
             "install CUDA yourself and set CUDA_HOME"
         )
 
 
 def download(pins: Path, folder: Path) -> list[Path]:
-    """Have pip fetch and check the pinned wheels; return their paths."""
+    """Let pip download the pinned wheels and check their hashes; return their paths."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
     command += ["--require-hashes", "--no-deps", "--only-binary=:all:"]
     command += ["--requirement", str(pins), "--dest", str(folder)]
@@ -89,7 +91,7 @@ def download(pins: Path, folder: Path) -> list[Path]:
 
 
 def raise_for_pip(output: str) -> None:
-    """Raise what pip's output means, in one line."""
+    """Raise an error that says in one line what pip's output means."""
     mismatch = re.search(
         r"DO NOT MATCH THE HASHES.*?\n\s+(\S+).*?Expected sha256 (\w+).*?Got\s+(\w+)", output, re.S
     )
@@ -104,7 +106,7 @@ def raise_for_pip(output: str) -> None:
             f"{sys.executable} has no pip; run '{sys.executable} -m ensurepip' or set CUDA_HOME"
         )
     errors = [line for line in output.splitlines() if line.startswith("ERROR:")]
-    reason = (errors or output.strip().splitlines() or ["it said nothing"])[-1]
+    reason = (errors or output.strip().splitlines() or ["it printed nothing"])[-1]
     raise LackingError(
         f"pip could not download the CUDA toolkit ({reason}); "
         "check the network and pip's settings, or set CUDA_HOME to a toolkit"
@@ -112,7 +114,7 @@ def raise_for_pip(output: str) -> None:
 
 
 def wanted_members(wheel: zipfile.ZipFile) -> Iterator[tuple[zipfile.ZipInfo, str]]:
-    """Yield the members that belong to the toolkit, each with its place there."""
+    """Yield the members that belong to the toolkit, each with its path there."""
     for member in wheel.infolist():
         for pattern, template in WANTED:
             match = pattern.fullmatch(member.filename)
@@ -131,7 +133,7 @@ def unpack(wheel_path: Path, root: Path) -> None:
 
 
 def list_files(root: Path) -> dict[str, int]:
-    """Return every file and link below `root`, the stamp aside, with its size."""
+    """Return the size of every file and link below `root`, without the stamp file."""
     paths = (path for path in root.rglob("*") if path.is_symlink() or not path.is_dir())
     sizes = {path.relative_to(root).as_posix(): path.lstat().st_size for path in paths}
     sizes.pop(STAMP, None)
@@ -139,7 +141,7 @@ def list_files(root: Path) -> dict[str, int]:
 
 
 def lay_out(wheels: list[Path], pins: Pins, root: Path) -> None:
-    """Build the whole toolkit at `root`, which must not exist; the stamp comes last."""
+    """Make the whole toolkit at `root`, which must not exist; write its stamp file last."""
     for wheel in wheels:
         unpack(wheel, root)
     lacking = [name for name in ESSENTIAL if not (root / name).is_file()]
@@ -151,7 +153,7 @@ def lay_out(wheels: list[Path], pins: Pins, root: Path) -> None:
         (root / link).symlink_to(target)
     runtime = pins["nvidia-cuda-runtime-cu12"]["version"]
     stamp = {
-        # The key that NVIDIA's own version.json has; FindCUDAToolkit and people look there.
+        # NVIDIA's own version.json has this key, and CMake's FindCUDAToolkit and users read it.
         "cuda": {"name": "CUDA toolkit from PyPI", "version": runtime},
         "pins": pins,
         "files": list_files(root),
@@ -160,61 +162,61 @@ def lay_out(wheels: list[Path], pins: Pins, root: Path) -> None:
 
 
 def read_stamp(root: Path) -> dict[str, Any]:
-    """Return our stamp in `root`, or an empty one where there is none of ours."""
+    """Return the stamp that this script wrote in `root`; empty if there is none."""
     try:
         stamp = json.loads((root / STAMP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    ours = isinstance(stamp, dict) and {"pins", "files"} <= stamp.keys()
-    return stamp if ours else {}
+    written_here = isinstance(stamp, dict) and {"pins", "files"} <= stamp.keys()
+    return stamp if written_here else {}
 
 
 def is_complete(root: Path, pins: Pins) -> bool:
-    """Tell whether `root` holds this very toolkit, each file in its full size."""
+    """Tell whether `root` holds the toolkit of these pins, with every file in its full size."""
     stamp = read_stamp(root)
     return stamp.get("pins") == pins and stamp["files"] == list_files(root)
 
 
 def check_replaceable(root: Path) -> None:
-    """Refuse a place that holds anything which this script did not write."""
+    """Refuse a folder that holds a file which this script did not write."""
     if not root.exists():
         return
     if not root.is_dir():
-        raise MisusedError(f"{root} exists and is no directory; name another place")
+        raise MisusedError(f"{root} exists and is not a directory; name another place")
     stamp = read_stamp(root)
     if not stamp and any(root.iterdir()):
-        raise MisusedError(f"{root} is not empty and no toolkit of this script; name another place")
+        raise MisusedError(f"{root} has files but no toolkit of this script; name another place")
     foreign = sorted(set(list_files(root)) - set(stamp.get("files", {})))
     if foreign:
         raise MisusedError(
-            f"{root} holds a toolkit of this script and {len(foreign)} files that are not its own "
-            f"({foreign[0]}); move them away or name another place"
+            f"{root} holds a toolkit of this script and {len(foreign)} files that do not belong "
+            f"to it ({foreign[0]}); move them away or name another place"
         )
 
 
 def move_into_place(new: Path, root: Path, trash: Path) -> None:
-    """Put `new` at `root` by renaming; what was there goes to `trash`."""
+    """Rename `new` to `root`; an older folder `root` is renamed to `trash` first."""
     if root.is_dir():
         root.replace(trash)
     new.replace(root)
 
 
 def install(root: Path) -> str:
-    """Bring the toolkit to `root` unless it is there; return what was done."""
+    """Install the toolkit at `root` if it is not there yet; return what was done."""
     pins = read_pins(PINS)
     if is_complete(root, pins):
         return "already there"
     check_platform()
     check_replaceable(root)
     root.parent.mkdir(parents=True, exist_ok=True)
-    # Beside DIR, so that the last step is a rename within one file system.
+    # In the parent folder of DIR, so that the last step is a rename within one file system.
     with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=str(root.parent)) as scratch:
         work = Path(scratch)
         lay_out(download(PINS, work / "wheels"), pins, work / "toolkit")
         try:
             move_into_place(work / "toolkit", root, work / "old")
         except OSError:
-            # Another run of this script may have been quicker.
+            # Another run of this script may have installed the toolkit in the meantime.
             if not is_complete(root, pins):
                 raise
     return "installed"
@@ -224,13 +226,16 @@ def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "directory", metavar="DIR", type=Path, help="where the toolkit goes; becomes CUDA_HOME"
+        "directory",
+        metavar="DIR",
+        type=Path,
+        help="the folder for the toolkit, to be used as CUDA_HOME",
     )
     return parser.parse_args()
 
 
 def main() -> int:
-    """Run the command; print where the toolkit is."""
+    """Run the command; print the path of the toolkit."""
     root = parse_arguments().directory.resolve()
     try:
         outcome = install(root)

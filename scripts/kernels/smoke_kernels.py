@@ -1,7 +1,7 @@
-"""What the smoke test computes with an installed cyfes, and the same in plain NumPy.
+"""What the smoke test computes with the installed cyfes, and a reference in plain NumPy.
 
-The reference follows the formulas alone: the stretched Gaussian of PLUMED (version 2.8 and
-later) and CyFES's path free energy. Nothing here is taken from the package under test.
+The reference is written from the formulas: the stretched Gaussian of PLUMED (version 2.8 and later)
+and CyFES's path free energy. It uses nothing from the package under test.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ KT = 0.596128107
 
 # Largest deviation, relative to the largest reference value.
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
-# Pairs closer to the cut-off than this are avoided: there, round-off may decide either way.
+# No hill is used whose distance to a point differs from the cut-off by less than this: rounding
+# would decide whether it counts.
 CUT_OFF_MARGIN = 1e-4
 
 DOMAIN = (-np.pi, np.pi)
-# Bins of the grids for one, two and three CVs; the second one fills more than one tile.
+# The bins of the grids for one, two and three CVs; the kernels divide the second grid into several
+# tiles.
 BINS = ((61,), (64, 51), (9, 12, 10))
 HILLS = (40, 200, 60)
 
@@ -33,7 +35,7 @@ Axes = Tuple[bool, ...]
 
 
 class Kernel(NamedTuple):
-    """A case: its name, its precision, and how to get what is compared."""
+    """A case: its name, its precision, and the functions whose results are compared."""
 
     name: str
     dtype: str
@@ -42,7 +44,7 @@ class Kernel(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Hills over some CVs, and where they are summed."""
+    """Hills over some CVs, and the grid and the points at which they are summed."""
 
     centers: Array
     sigmas: Array
@@ -63,7 +65,7 @@ class Problem(NamedTuple):
 
 
 def differences(points: Array, problem: Problem, axis: int) -> Array:
-    """Return x - center along one axis, shape (M, N), by minimum image where periodic."""
+    """Return x - center along one axis, shape (M, N); for a periodic axis, the nearest image's."""
     delta = points[:, axis, None] - problem.centers[None, :, axis]
     period = DOMAIN[1] - DOMAIN[0]
     return delta - period * np.rint(delta / period) if problem.periodic[axis] else delta
@@ -105,7 +107,7 @@ def reference_surface(problem: Problem) -> list[Array]:
 
 
 def make_problem(kernel: str, periodic: Axes) -> Problem:
-    """Draw hills, none of which has a point near its cut-off."""
+    """Draw random hills, and leave out those for which a point is near the cut-off."""
     ndim = len(periodic)
     random = np.random.RandomState(ndim)
     count = HILLS[ndim - 1]
@@ -127,7 +129,7 @@ def make_problem(kernel: str, periodic: Axes) -> Problem:
 
 
 def make_hills(cyfes: Any, problem: Problem) -> Any:
-    """Hand the hills to the package."""
+    """Return the hills as an object of the package."""
     return cyfes.Hills(
         names=[f"cv{axis}" for axis in range(len(problem.periodic))],
         centers=problem.centers,
@@ -158,7 +160,7 @@ def surface_kernel(problem: Problem, label: str, dtype: str) -> Kernel:
 
 
 def bias_kernel(problem: Problem, label: str) -> Kernel:
-    """Return the case of `cyfes.bias` at points anywhere, beyond the domain too."""
+    """Return the case of `cyfes.bias` at points inside and outside of the domain."""
 
     def compute(cyfes: Any, device: str) -> list[Array]:
         hills = make_hills(cyfes, problem)
@@ -170,7 +172,7 @@ def bias_kernel(problem: Problem, label: str) -> Kernel:
 
 
 def path_kernel(name: str, dtype: str) -> Kernel:
-    """Return the case of a `PathFES`, with biases whose exponentials overflow a double."""
+    """Return the case of a `PathFES`, with biases whose exponentials exceed a double's range."""
     random = np.random.RandomState(3)
     samples = random.normal(size=(211, 3)).astype(dtype)
     points = random.normal(size=(97, 3)).astype(dtype)
@@ -201,7 +203,7 @@ def reference_path(points: Array, samples: Array, bandwidth: Array, bias: Array)
 
 
 def periodicities(ndim: int) -> Iterator[tuple[str, Axes]]:
-    """Yield the combinations of axes that are tried, each with its name."""
+    """Yield the combinations of periodic and open axes to test, each with its name."""
     yield "open", (False,) * ndim
     yield "periodic", (True,) * ndim
     if ndim > 1:

@@ -1,9 +1,10 @@
-"""Rehearse a release on this machine: the workflows' own commands, in their order, to the end.
+"""Rehearse a release on this machine: run the commands of the workflows, in the same order.
 
-Every job gets an empty workspace, and artifacts are all that goes from one to the next, as on
-GitHub. The index is one on loopback. What this machine cannot have is replaced, and only that:
-without --containers, the main job builds the wheels and they are tried here, not in containers; the
-GPU is the CPU. At the end the release is installed from the index, and computes.
+As on GitHub, every job gets an empty workspace, and only artifacts pass from one job to the next.
+The package index is a server on loopback. Only what this machine lacks is replaced: the CPU takes
+the place of the GPU, and without --containers the wheels are built by ``python scripts wheel`` and
+verified on this machine instead of in containers. At the end the release is installed from the
+index and its kernels are run.
 """
 
 from __future__ import annotations
@@ -23,7 +24,16 @@ from datetime import date
 from pathlib import Path
 
 from container import standin_image
-from release.release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
+from release.release_plan import (
+    BUILD_AND_VERIFY,
+    PUBLISH,
+    DownloadArtifact,
+    Job,
+    PublishFiles,
+    Run,
+    Step,
+    UploadArtifact,
+)
 from shared.ledger import BUILD, PROJECT
 from wheelkit.base import source_files
 from wheelkit.base.cpythons import parse_version, tag_of
@@ -38,7 +48,7 @@ NAME = "cyfes"
 
 
 class StepError(Exception):
-    """A step of a job failed; its messages have been shown."""
+    """A step of a job failed; the step has printed why."""
 
     def __init__(self, job: Job, line: str, status: int) -> None:
         super().__init__(f"job {job.name} failed (status {status}): {line}")
@@ -46,24 +56,24 @@ class StepError(Exception):
 
 
 @dataclass
-class Stage:
-    """The folder of a rehearsal: artifacts, the index, and what the jobs have said so far."""
+class Rehearsal:
+    """A rehearsal: its folder with artifacts and index, its outputs, and the finished jobs."""
 
     root: Path
     outputs: dict[str, str] = field(default_factory=dict)
     done: list[str] = field(default_factory=list)
 
     def artifact(self, name: str) -> Path:
-        """Return where an artifact is kept."""
+        """Return the folder of an artifact."""
         return self.root / "artifacts" / name
 
     def save(self) -> None:
-        """Note which jobs are done."""
+        """Write down which jobs are finished, and their outputs."""
         state = {"outputs": self.outputs, "done": self.done}
         write_whole(self.root / "state.json", json.dumps(state, indent=1))
 
     def resume(self) -> None:
-        """Take up what an earlier rehearsal has noted."""
+        """Read which jobs an earlier rehearsal has finished, and their outputs."""
         try:
             state = json.loads((self.root / "state.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -75,32 +85,46 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
-    add("--python", action="append", metavar="X.Y", help="may be repeated (default: this one)")
-    add("--containers", action="store_true", help="build and try in containers, as GitHub does")
-    add("--resume", action="store_true", help="go on after the last job that was done")
-    add("--stall-after", type=int, metavar="N", help="the index hangs after N uploads")
-    add("--folder", type=Path, default=BUILD / "rehearsal", help="(default: %(default)s)")
+    add(
+        "--python",
+        action="append",
+        metavar="X.Y",
+        help="a CPython to build for (may be repeated; default: the one that runs this)",
+    )
+    add(
+        "--containers",
+        action="store_true",
+        help="build, verify and smoke-test in containers, as on GitHub",
+    )
+    add("--resume", action="store_true", help="continue after the last job that was finished")
+    add("--stall-after", type=int, metavar="N", help="let the index stop answering after N uploads")
+    add(
+        "--folder",
+        type=Path,
+        default=BUILD / "rehearsal",
+        help="where it works (default: %(default)s)",
+    )
     return parser.parse_args()
 
 
 def version() -> str:
-    """Return the version in the sources."""
+    """Return the version that the sources state."""
     text = (PROJECT / NAME / "_version.py").read_text(encoding="utf-8")
     (found,) = re.findall(r'^__version__ = "([^"]+)"$', text, re.M)
     return str(found)
 
 
 def variables(asked: argparse.Namespace, pythons: list[str]) -> dict[str, str]:
-    """Return what the workflows set from inputs, for this machine."""
+    """Return the variables that the workflows set from their inputs, with this machine's values."""
     builder = "build_wheelhouse" if asked.containers else "make_wheel"
-    # This checkout's own, which has the CUDA toolkit already.
+    # The script of this checkout, in which the CUDA toolkit is installed already.
     script = os.path.relpath(PROJECT / "scripts" / f"{builder}.py", asked.folder / "jobs" / "build")
     return {
         "BUILD": f"python {script}",
         "ENGINE": "any" if asked.containers else "none",
         "DEVICE": "cpu",
         "KERNELS": "scripts/smoke_test.py",
-        # Without containers the wheel has the tag of this machine's C library.
+        # Without containers, the platform tag of the wheel depends on this machine's C library.
         "PLAT": "manylinux2014_x86_64" if asked.containers else "",
         "PLACES": json.dumps([PLACE]),
         "PYTHONS": json.dumps(pythons),
@@ -110,8 +134,8 @@ def variables(asked: argparse.Namespace, pythons: list[str]) -> dict[str, str]:
     }
 
 
-def stand_in(pythons: list[str]) -> dict[str, str]:
-    """Name a stand-in for the images of wheelkit where those cannot be pulled."""
+def standin_images(pythons: list[str]) -> dict[str, str]:
+    """Return the variable that names a stand-in image, if wheelkit's images cannot be pulled."""
     engine = engines.find_engine()
     if not any(engine.why_not_pulled(images.verifying(python).reference) for python in pythons):
         return {}
@@ -119,9 +143,10 @@ def stand_in(pythons: list[str]) -> dict[str, str]:
 
 
 def check_out(folder: Path) -> None:
-    """Copy the sources, with a section of the changelog for the version that is rehearsed."""
+    """Copy the sources, and give the changelog a section for the version that is rehearsed."""
     source_files.export(PROJECT, folder)
-    # A repository of its own, as a checkout is; this one ignores the whole folder.
+    # A checkout is a git repository. Without one here, git would find this project's repository,
+    # which ignores the whole folder.
     subprocess.run(["git", "init", "--quiet", folder], check=True)
     path = folder / "CHANGELOG.md"
     text = path.read_text(encoding="utf-8")
@@ -130,37 +155,41 @@ def check_out(folder: Path) -> None:
         path.write_text(text.replace("## [Unreleased]", heading, 1), encoding="utf-8")
 
 
-def workspace(job: Job, stage: Stage) -> Path:
-    """Return an empty workspace for a job, with the sources checked out."""
-    folder = stage.root / "jobs" / job.name
+def workspace(job: Job, rehearsal: Rehearsal) -> Path:
+    """Make a new workspace for a job, with the sources and nothing else; return its folder."""
+    folder = rehearsal.root / "jobs" / job.name
     shutil.rmtree(folder, ignore_errors=True)
     check_out(folder)
     return folder
 
 
-def perform(step: Step, job: Job, folder: Path, stage: Stage, setting: Mapping[str, str]) -> None:
-    """Do one step of a job."""
+def run_step(
+    step: Step, job: Job, folder: Path, rehearsal: Rehearsal, setting: Mapping[str, str]
+) -> None:
+    """Run one step of a job."""
     if isinstance(step, Run):
-        run_line(step.line, job, folder, stage, setting)
-    elif isinstance(step, HandOn):
-        target = stage.artifact(expand(step.artifact, setting))
+        run_line(step.line, job, folder, rehearsal, setting)
+    elif isinstance(step, UploadArtifact):
+        target = rehearsal.artifact(expand(step.artifact, setting))
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(folder / step.folder, target)
-    elif isinstance(step, Take):
-        take(step, folder, stage)
-    elif stage.outputs["pending"] != "0":
+    elif isinstance(step, DownloadArtifact):
+        download_artifact(step, folder, rehearsal)
+    elif rehearsal.outputs["pending"] != "0":
         upload(step, job, folder, setting["UPLOAD"])
 
 
 def expand(text: str, setting: Mapping[str, str]) -> str:
-    """Put values in the place of ``$NAME``."""
+    """Replace each ``$NAME`` by its value."""
     return re.sub(r"\$(\w+)", lambda match: setting[match[1]], text)
 
 
-def run_line(line: str, job: Job, folder: Path, stage: Stage, setting: Mapping[str, str]) -> None:
-    """Run a command line as a runner does, and read the outputs that it sets."""
+def run_line(
+    line: str, job: Job, folder: Path, rehearsal: Rehearsal, setting: Mapping[str, str]
+) -> None:
+    """Run a command line as a runner of GitHub does, and read the outputs that it sets."""
     print(f"\nrehearse.py: {job.name}: {line}", file=sys.stderr, flush=True)
-    # Beside the checkout, of which it is no part.
+    # Beside the checkout, because it does not belong to it.
     outputs = folder.with_name(f"{job.name}.outputs")
     outputs.write_text("", encoding="utf-8")
     search = os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
@@ -169,20 +198,20 @@ def run_line(line: str, job: Job, folder: Path, stage: Stage, setting: Mapping[s
     status = subprocess.run(command, check=False, cwd=folder, env=environment).returncode
     if status:
         raise StepError(job, line, status)
-    said = (entry.partition("=") for entry in outputs.read_text(encoding="utf-8").splitlines())
-    stage.outputs |= {name: value for name, _, value in said}
+    entries = (entry.partition("=") for entry in outputs.read_text(encoding="utf-8").splitlines())
+    rehearsal.outputs |= {name: value for name, _, value in entries}
 
 
-def take(step: Take, folder: Path, stage: Stage) -> None:
-    """Bring artifacts into the workspace."""
-    names = sorted(path.name for path in stage.artifact("").iterdir())
+def download_artifact(step: DownloadArtifact, folder: Path, rehearsal: Rehearsal) -> None:
+    """Copy artifacts into the workspace."""
+    names = sorted(path.name for path in rehearsal.artifact("").iterdir())
     for name in fnmatch.filter(names, step.artifact):
         target = folder / step.folder / ("" if step.merge else name)
-        shutil.copytree(stage.artifact(name), target, dirs_exist_ok=True)
+        shutil.copytree(rehearsal.artifact(name), target, dirs_exist_ok=True)
 
 
-def upload(step: Publish, job: Job, folder: Path, address: str) -> None:
-    """Do what the publishing action does, to an index that asks for no password."""
+def upload(step: PublishFiles, job: Job, folder: Path, address: str) -> None:
+    """Upload files as the publishing action does, to an index that checks no password."""
     files = sorted(map(str, (folder / step.folder).iterdir()))
     command = [
         sys.executable,
@@ -192,7 +221,7 @@ def upload(step: Publish, job: Job, folder: Path, address: str) -> None:
         "--non-interactive",
         "--disable-progress-bar",
     ]
-    # No settings of this machine: they may name a real index.
+    # twine must not read this machine's settings, which may name a real index.
     command += ["--config-file", os.devnull, "--repository-url", address]
     command += ["--username", "rehearsal", "--password", "rehearsal", *files]
     print(
@@ -203,37 +232,46 @@ def upload(step: Publish, job: Job, folder: Path, address: str) -> None:
         raise StepError(job, "twine upload", status)
 
 
-def rehearse(jobs: tuple[Job, ...], stage: Stage, setting: Mapping[str, str]) -> None:
-    """Run the jobs that are not done yet; one with a matrix for each of its values."""
+def rehearse(jobs: tuple[Job, ...], rehearsal: Rehearsal, setting: Mapping[str, str]) -> None:
+    """Run the jobs that are not finished yet; a job with a matrix is run for each of its values."""
     values = {"PYTHON": json.loads(setting["PYTHONS"]), "PLACE": json.loads(setting["PLACES"])}
     for job in jobs:
-        if job.name in stage.done:
+        if job.name in rehearsal.done:
             continue
         for value in values.get(job.matrix, [""]):
-            folder = workspace(job, stage)
+            folder = workspace(job, rehearsal)
             for step in job.steps:
-                seal = {"SEAL": stage.outputs.get("seal", ""), job.matrix or "_": value}
-                perform(step, job, folder, stage, {**setting, **seal})
-        stage.done.append(job.name)
-        stage.save()
+                seal = {"SEAL": rehearsal.outputs.get("seal", ""), job.matrix or "_": value}
+                run_step(step, job, folder, rehearsal, {**setting, **seal})
+        rehearsal.done.append(job.name)
+        rehearsal.save()
 
 
-def compute(stage: Stage, python: str, simple: str) -> str:
-    """Install the release from the index and run its kernels; return what the smoke test says."""
+def install_and_compute(rehearsal: Rehearsal, python: str, simple: str) -> str:
+    """Install the release from the index and smoke-test it; return the result line."""
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
-        own = make_venv(find_python(python), Path(scratch) / "venv")
-        pip: list[str | Path] = [own, "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
+        venv_python = make_venv(find_python(python), Path(scratch) / "venv")
+        pip: list[str | Path] = [
+            venv_python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--only-binary=:all:",
+        ]
         numpy = PROJECT / "requirements" / "numpy.txt"
         subprocess.run([*pip, "--require-hashes", "--requirement", numpy], check=True)
-        # The loopback index alone: a release elsewhere must not pass for this one.
-        alone = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")}
-        alone["PIP_CONFIG_FILE"] = os.devnull
+        # Only the loopback index: a release on another index must not be taken for this one.
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("PIP_")
+        }
+        environment["PIP_CONFIG_FILE"] = os.devnull
         install = [*pip, "--no-deps", "--index-url", simple, f"{NAME}=={version()}"]
-        subprocess.run(install, check=True, env=alone)
+        subprocess.run(install, check=True, env=environment)
         tag = tag_of(python)
-        (wheel,) = stage.artifact("sealed").glob(f"*-{tag}-*.whl")
+        (wheel,) = rehearsal.artifact("sealed").glob(f"*-{tag}-*.whl")
         smoke: list[str | Path] = [
-            own,
+            venv_python,
             PROJECT / "scripts" / "smoke_test.py",
             "--wheel",
             wheel,
@@ -244,32 +282,36 @@ def compute(stage: Stage, python: str, simple: str) -> str:
     return str(done.stdout).strip().splitlines()[-1]
 
 
-def begin(asked: argparse.Namespace) -> Stage:
-    """Return the stage: empty, or as an earlier rehearsal left it."""
-    stage = Stage(asked.folder.resolve())
+def start_or_resume(asked: argparse.Namespace) -> Rehearsal:
+    """Return a new rehearsal, or with --resume the one in the folder."""
+    rehearsal = Rehearsal(asked.folder.resolve())
     if asked.resume:
-        stage.resume()
+        rehearsal.resume()
     else:
-        shutil.rmtree(stage.root, ignore_errors=True)
-        stage.root.mkdir(parents=True)
-        stage.save()
-    return stage
+        shutil.rmtree(rehearsal.root, ignore_errors=True)
+        rehearsal.root.mkdir(parents=True)
+        rehearsal.save()
+    return rehearsal
 
 
 def main() -> int:
-    """Rehearse; the last lines say what is on the index, and that it computes."""
+    """Run the command; the last lines list the index, and the results of the smoke tests."""
     asked = parse()
     here = version_of(Path(sys.executable))
     pythons = [parse_version(python) for python in asked.python or [str(here)]]
-    stage = begin(asked)
+    rehearsal = start_or_resume(asked)
     os.environ.setdefault("SOURCE_DATE_EPOCH", source_date())
-    setting = variables(asked, pythons) | (stand_in(pythons) if asked.containers else {})
-    index = stage.root / "index"
+    setting = variables(asked, pythons) | (standin_images(pythons) if asked.containers else {})
+    index = rehearsal.root / "index"
     try:
-        rehearse(BUILD_AND_PROVE, stage, setting)
+        rehearse(BUILD_AND_VERIFY, rehearsal, setting)
         with serving(index, asked.stall_after) as address:
-            rehearse(PUBLISH, stage, {**setting, "INDEX": f"{address}/simple/", "UPLOAD": address})
-            verdicts = [compute(stage, python, f"{address}/simple/") for python in pythons]
+            rehearse(
+                PUBLISH, rehearsal, {**setting, "INDEX": f"{address}/simple/", "UPLOAD": address}
+            )
+            verdicts = [
+                install_and_compute(rehearsal, python, f"{address}/simple/") for python in pythons
+            ]
     except StepError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.status if error.status in tuple(Status) else Status.FAULTY

@@ -1,7 +1,8 @@
 """The steps of a release, job by job, as .github/workflows/cuda-wheel.yml and wheels.yml have them.
 
-rehearse.py runs them on one machine; a test compares them with the workflows, so that neither can
-change alone. Left out are steps that prepare GitHub's machines or talk to GitHub itself.
+rehearse.py runs them on one machine. A test compares them with the workflows, so that nobody
+changes only one of the two. Steps that prepare GitHub's machines, or that use GitHub itself, are
+left out.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Run:
-    """A command line; its variables are set from the workflow's inputs and outputs."""
+    """Run a command line, whose variables come from the workflow's inputs and outputs."""
 
     line: str
 
 
 @dataclass(frozen=True)
-class Take:
-    """Bring an artifact of an earlier job to a folder; each of several gets a folder of its own."""
+class DownloadArtifact:
+    """Download artifacts of earlier jobs into one folder, or without `merge` into a folder each."""
 
     artifact: str
     folder: str
@@ -26,21 +27,21 @@ class Take:
 
 
 @dataclass(frozen=True)
-class HandOn:
-    """Make a folder the artifact of this job."""
+class UploadArtifact:
+    """Upload a folder as an artifact of this job."""
 
     artifact: str
     folder: str
 
 
 @dataclass(frozen=True)
-class Publish:
+class PublishFiles:
     """Upload the files of a folder to the index, unless the gates found none to upload."""
 
     folder: str
 
 
-Step = Run | Take | HandOn | Publish
+Step = Run | DownloadArtifact | UploadArtifact | PublishFiles
 
 
 @dataclass(frozen=True)
@@ -53,20 +54,20 @@ class Job:
 
 
 INSTALL = (Run('python -m pip install --quiet --no-deps "$WHEELKIT"'), Run("wheelkit setup"))
-SEALED = Take("sealed", "dist")
+SEALED = DownloadArtifact("sealed", "dist")
 _SMOKE = (
     'wheelkit smoke-release dist --seal "$SEAL" --engine "$ENGINE" '
     '--device {device} --kernels "$KERNELS" --requirements "$REQUIREMENTS" --reports reports'
 )
 
 # .github/workflows/cuda-wheel.yml
-BUILD_AND_PROVE = (
+BUILD_AND_VERIFY = (
     Job(
         "sdist",
         (
             *INSTALL,
             Run("wheelkit sdist --out dist"),
-            HandOn("built-sdist", "dist"),
+            UploadArtifact("built-sdist", "dist"),
         ),
     ),
     Job(
@@ -74,7 +75,7 @@ BUILD_AND_PROVE = (
         (
             *INSTALL,
             Run('$BUILD --python "$PYTHON" --out dist'),
-            HandOn("built-$PYTHON", "dist"),
+            UploadArtifact("built-$PYTHON", "dist"),
         ),
         matrix="PYTHON",
     ),
@@ -82,9 +83,9 @@ BUILD_AND_PROVE = (
         "seal",
         (
             *INSTALL,
-            Take("built-*", "dist"),
+            DownloadArtifact("built-*", "dist"),
             Run("wheelkit seal dist"),
-            HandOn("sealed", "dist"),
+            UploadArtifact("sealed", "dist"),
         ),
     ),
     Job(
@@ -97,7 +98,7 @@ BUILD_AND_PROVE = (
                 '--engine "$ENGINE" --plat "$PLAT" --reports reports'
             ),
             Run(_SMOKE.format(device="cpu")),
-            HandOn("reports-verify", "reports"),
+            UploadArtifact("reports-verify", "reports"),
         ),
     ),
     Job(
@@ -106,7 +107,7 @@ BUILD_AND_PROVE = (
             *INSTALL,
             SEALED,
             Run(_SMOKE.format(device='"$DEVICE" --place "$PLACE"')),
-            HandOn("reports-gpu-$PLACE", "reports"),
+            UploadArtifact("reports-gpu-$PLACE", "reports"),
         ),
         matrix="PLACE",
     ),
@@ -115,7 +116,7 @@ BUILD_AND_PROVE = (
         (
             *INSTALL,
             SEALED,
-            Take("reports-*", "reports", merge=False),
+            DownloadArtifact("reports-*", "reports", merge=False),
             Run('wheelkit summary dist --seal "$SEAL" --reports reports --places "$PLACES"'),
         ),
     ),
@@ -127,15 +128,15 @@ PUBLISH = (
         "publish",
         (
             *INSTALL,
-            Take("sealed", "dist"),
-            Take("reports-*", "reports", merge=False),
+            DownloadArtifact("sealed", "dist"),
+            DownloadArtifact("reports-*", "reports", merge=False),
             Run(
                 'wheelkit gate dist --seal "$SEAL" --reports reports '
                 '--project cyfes --tag "$TAG" --pythons "$PYTHONS" --device "$DEVICE" '
                 '--places "$PLACES" --index "$INDEX" --upload upload --notes notes.md '
                 "--report gates.json"
             ),
-            Publish("upload"),
+            PublishFiles("upload"),
         ),
     ),
 )

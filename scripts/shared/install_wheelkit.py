@@ -1,7 +1,7 @@
-"""Install wheelkit of this checkout into an environment, and what it needs by hash.
+"""Install this checkout's wheelkit into an environment, with hash-pinned requirements.
 
-pip compares no folder with a hash, so the requirements come first, with the build back end of
-wheelkit among them, and then the folder alone.
+pip cannot compare a folder with a hash. So the requirements, which contain the build back end of
+wheelkit, are installed first by hash, and then the folder of wheelkit without dependencies.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def sources() -> list[Path]:
 
 
 def install(python: Path, *requirements: Path) -> None:
-    """Install requirements, which hold all that wheelkit needs, and wheelkit.
+    """Install requirements, which must list all that wheelkit needs, and then wheelkit.
 
     Raises
     ------
     LackingError
-        pip could not install something, or what is installed does not fit together.
+        pip could not install something, or the installed packages conflict.
     """
     listed = [f"--requirement={file}" for file in requirements]
     hashed = ["install", "--require-hashes", "--only-binary=:all:", *listed]
@@ -41,21 +41,21 @@ def install(python: Path, *requirements: Path) -> None:
 
 
 def install_folder(python: Path) -> None:
-    """Install wheelkit alone, where everything that it needs is there already.
+    """Install wheelkit without its dependencies, which must be installed already.
 
     Raises
     ------
     LackingError
-        pip could not, or what is installed does not fit together.
+        pip could not install wheelkit, or the installed packages conflict.
     """
-    alone = ["install", "--no-deps", "--no-build-isolation", WHEELKIT]
-    for arguments in (alone, ["check"]):
+    wheelkit_only = ["install", "--no-deps", "--no-build-isolation", WHEELKIT]
+    for arguments in (wheelkit_only, ["check"]):
         if subprocess.run([*pip(python), *arguments], check=False).returncode:
             raise LackingError(f"pip could not install {WHEELKIT}; its messages are above")
 
 
 def pip(python: Path) -> list[str | Path]:
-    """Return the beginning of a command of pip."""
+    """Return the first words of a pip command."""
     return [python, "-m", "pip", "--disable-pip-version-check"]
 
 
@@ -68,7 +68,7 @@ def main() -> int:
         type=Path,
         nargs="*",
         default=[REQUIREMENTS],
-        help="hashed requirements, which hold all that wheelkit needs (default: %(default)s)",
+        help="hash-pinned requirements that list all that wheelkit needs (default: %(default)s)",
     )
     asked = parser.parse_args().requirements
     install(Path(sys.executable), *(path.resolve() for path in asked))

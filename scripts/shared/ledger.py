@@ -1,6 +1,7 @@
-"""wheelhouse/ and its ledger: which wheels it holds, and from which state of the sources.
+"""wheelhouse/ and its ledger, the file that records which wheels are there and from which sources.
 
-The ledger lets the tests take a wheel that the main job has made, and no stale one.
+With the ledger, the tests use the wheel that ``nox -s wheel`` has made, and never one that was made
+from older sources.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ BUILD = PROJECT / "build"
 WHEELHOUSE = PROJECT / "wheelhouse"
 LEDGER = BUILD / "wheelhouse.json"
 
-# Everything that a wheel is made from. A file elsewhere cannot change it.
+# Everything that a wheel is made from. A change of any other file does not change the wheel.
 SOURCES = (
     "CMakeLists.txt",
     "LICENSE",
@@ -29,13 +30,13 @@ SOURCES = (
     "scripts",
     "wheelkit/src",
 )
-# Prefixes of the environment variables that steer a build.
+# Prefixes of the environment variables that change how a wheel is built.
 SETTINGS = ("CC", "CFLAGS", "CMAKE_", "CPPFLAGS", "CUDA_HOME", "CXX", "LDFLAGS", "SKBUILD_")
 
 
 @dataclass
 class LocalWheel:
-    """One interpreter's wheel: the paths it has got so far, and how each stage went."""
+    """The wheel of one interpreter: its paths so far, and the result of each stage."""
 
     python: str
     unrepaired: str = ""
@@ -45,17 +46,17 @@ class LocalWheel:
     status: int = 0
 
     def files(self) -> tuple[str, str]:
-        """Return the paths of both wheels."""
+        """Return the paths of the unrepaired and the repaired wheel."""
         return self.unrepaired, self.wheel
 
-    def has(self, hashes: dict[str, str]) -> bool:
-        """Tell whether both wheels are there with the hashes that were recorded."""
+    def is_unchanged(self, hashes: dict[str, str]) -> bool:
+        """Tell whether both wheels exist and have the recorded hashes."""
         files = [Path(path) for path in self.files()]
         return all(file.is_file() and sha256(file) == hashes[str(file)] for file in files)
 
 
 def sha256(path: Path) -> str:
-    """Return the hash of a file's bytes."""
+    """Return the SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -70,14 +71,14 @@ def source_files() -> Iterator[Path]:
 
 
 def source_state() -> str:
-    """Return a hash of all that decides what a wheel will be."""
+    """Return a hash of all files and environment variables from which a wheel is made."""
     state = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
     state |= {path.relative_to(PROJECT).as_posix(): sha256(path) for path in source_files()}
     return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def read(state: str) -> dict[str, LocalWheel]:
-    """Return the proven wheels of this state, by interpreter; changed or lost ones are left out."""
+    """Return the wheels of this source state, by interpreter, without changed or missing ones."""
     try:
         content = json.loads(LEDGER.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -86,12 +87,12 @@ def read(state: str) -> dict[str, LocalWheel]:
         return {}
     found = {python: LocalWheel(**entry) for python, entry in content["products"].items()}
     hashes = content["sha256"]
-    return {python: product for python, product in found.items() if product.has(hashes)}
+    return {python: product for python, product in found.items() if product.is_unchanged(hashes)}
 
 
-def fill(products: dict[str, LocalWheel], state: str) -> list[str]:
-    """Leave exactly these wheels in wheelhouse/ and write the ledger; return what was removed."""
-    # While the folder changes, an old ledger would describe what is no longer there.
+def replace_wheels(products: dict[str, LocalWheel], state: str) -> list[str]:
+    """Put exactly these wheels into wheelhouse/ and write the ledger; return the removed names."""
+    # While the folder changes, the old ledger would list wheels that are no longer there.
     LEDGER.unlink(missing_ok=True)
     WHEELHOUSE.mkdir(exist_ok=True)
     names = {Path(product.wheel).name for product in products.values()}
@@ -99,7 +100,7 @@ def fill(products: dict[str, LocalWheel], state: str) -> list[str]:
     for name in removed:
         (WHEELHOUSE / name).unlink()
     for product in products.values():
-        product.wheel = str(_bring(Path(product.wheel)))
+        product.wheel = str(_copy_to_wheelhouse(Path(product.wheel)))
     content = {
         "state": state,
         "products": {python: asdict(product) for python, product in products.items()},
@@ -111,8 +112,8 @@ def fill(products: dict[str, LocalWheel], state: str) -> list[str]:
     return removed
 
 
-def _bring(wheel: Path) -> Path:
-    """Copy a wheel into wheelhouse/ under its own name, complete or not at all."""
+def _copy_to_wheelhouse(wheel: Path) -> Path:
+    """Copy a wheel to wheelhouse/ under its own name, so that never a part of it is there."""
     target = WHEELHOUSE / wheel.name
     if wheel == target:
         return target

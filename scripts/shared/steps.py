@@ -1,9 +1,10 @@
-"""Run one long command, and say all the while what it does and for how long it has been running.
+"""Run one long command, and show what it does and for how long it has been running.
 
-On a terminal the last line of the screen holds the title of the step, its seconds and the newest
-line that the command has printed. In a log, which keeps every line, there is a line at the start,
-one at the end, and one after each ten seconds in which the command has printed nothing. A step that
-is run by another one hands its state to that one, which shows it as the newest line.
+On a terminal, the last line of the screen shows the title of the step, its seconds and the newest
+line that the command has printed. A log, which keeps every line, gets a line at the start, one at
+the end, and one after each ten seconds in which the command has printed nothing. A command that is
+run as a step may run steps itself: such an inner step prints its state, and the outer step shows it
+as the newest line.
 """
 
 from __future__ import annotations
@@ -21,30 +22,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-# Nobody should have to wonder for longer than this whether a step still runs.
+# After this many seconds without output, a line in the log shows that the step is still running.
 LONGEST_SILENCE = 10.0
 # The characters of the newest line that are shown: some programs print very long ones.
 NEWEST = 100
-# Removes the last line of a terminal, to write it anew.
+# Erases the last line of a terminal, so that a new one can be written there.
 ERASE = "\r\x1b[K"
-# Begins a line with the state of an inner step, which is news and not output.
+# Marks a line as the state of an inner step, which is not output of the command.
 STATE = "\x1b[K"
-# Tells a command that it runs as a step.
+# This environment variable tells a command that it is run as a step.
 INNER = "STEPS_INNER"
 
 Command = Sequence[str | Path]
 
 
 def say(message: str) -> None:
-    """Say on standard error what a script does now; standard output is for its results."""
+    """Print on standard error what a script does now; standard output is for its results."""
     print(message, file=sys.stderr, flush=True)
 
 
 @dataclass
-class Done:
-    """How a step ended: its exit status, and what it has printed.
+class StepResult:
+    """The result of a step: its exit status, and what it has printed.
 
-    `output` has the lines of standard output; `printed` those of both streams, as they came.
+    `output` has the lines of standard output; `printed` has those of both streams, in the order in
+    which they arrived.
     """
 
     status: int = 0
@@ -53,7 +55,7 @@ class Done:
 
     @property
     def result(self) -> str:
-        """The last line of standard output, where the project's scripts print their result."""
+        """The last line of standard output: the project's scripts print their result there."""
         return next((line for line in reversed(self.output) if line.strip()), "").strip()
 
 
@@ -74,18 +76,18 @@ class Display:
         self.ending = "done"
         self.is_inner = bool(os.environ.get(INNER))
         self.on_terminal = sys.stderr.isatty() and not self.is_inner
-        # A person sees the seconds pass; a log stays short.
+        # On a terminal the seconds are shown; a log gets fewer lines.
         self._silence = 1.0 if self.on_terminal or self.is_inner else silence
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._ended = threading.Event()
-        # Set whenever a line was written, which ends the silence.
-        self._spoken = threading.Event()
-        self._ticker = threading.Thread(target=self._tick, daemon=True)
+        # Set whenever a line was written, so that the time without a line is counted from then on.
+        self._written = threading.Event()
+        self._writer = threading.Thread(target=self._write_after_silence, daemon=True)
 
     def __enter__(self) -> Display:
         self._write("" if self.on_terminal else f"{self.title}\n")
-        self._ticker.start()
+        self._writer.start()
         return self
 
     def __exit__(
@@ -95,8 +97,8 @@ class Display:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        self._spoken.set()
-        self._ticker.join()
+        self._written.set()
+        self._writer.join()
         ending = "interrupted" if error else self.ending
         self._write(f"{self.title}: {ending} after {self._seconds:.0f} s\n", last=True)
 
@@ -105,40 +107,40 @@ class Display:
         return time.monotonic() - self._started
 
     def line(self, text: str, *, shown: bool) -> None:
-        """Take a line that the command has printed; `shown`: it stays on the screen."""
+        """Remember a line that the command has printed; with `shown`, write it to the screen."""
         is_state = text.startswith(STATE)
         self.newest = text.removeprefix(STATE).strip() or self.newest
         if shown and not is_state:
             self._write(f"{text}\n")
 
-    def _tick(self) -> None:
+    def _write_after_silence(self) -> None:
         while not self._ended.is_set():
-            if self._spoken.wait(self._silence):
-                self._spoken.clear()
+            if self._written.wait(self._silence):
+                self._written.clear()
                 continue
             mark = STATE if self.is_inner else ""
             self._write("" if self.on_terminal else f"{mark}{self._state()}\n")
-            self._spoken.clear()
+            self._written.clear()
 
     def _state(self) -> str:
         state = f"{self.title}: {self._seconds:.0f} s"
         return f"{state}: {self.newest[:NEWEST]}" if self.newest else state
 
     def _write(self, text: str, *, last: bool = False) -> None:
-        """Write lines that stay; on a terminal, the state of the step below them."""
+        """Write lines that stay on the screen; on a terminal, the step's state below them."""
         with self._lock:
             if self.on_terminal:
                 width = shutil.get_terminal_size().columns - 1
                 text = f"{ERASE}{text}" + ("" if last else self._state()[:width])
             sys.stderr.write(text)
             sys.stderr.flush()
-        self._spoken.set()
+        self._written.set()
 
 
-def _forward(stream: IO[str], taken: Callable[[str], None]) -> None:
-    """Hand each line of a stream on, until the command closes it."""
+def _forward(stream: IO[str], handle: Callable[[str], None]) -> None:
+    """Call `handle` with each line of a stream, until the command closes the stream."""
     for line in stream:
-        taken(line.rstrip("\n"))
+        handle(line.rstrip("\n"))
 
 
 def run(
@@ -148,7 +150,7 @@ def run(
     shown: bool = True,
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
-) -> Done:
+) -> StepResult:
     """Run a command to its end.
 
     Parameters
@@ -158,20 +160,20 @@ def run(
     command
         The program and its arguments.
     shown
-        Whether what the command prints stays on the screen. If not, its newest line is seen while
-        it runs, and all lines are printed if it fails.
+        Whether the command's output stays on the screen. If not, only the newest line is shown
+        while the command runs; if the command fails, all lines are printed.
     environment, folder
         The environment variables and the working directory; this process's by default.
     """
-    done = Done()
+    done = StepResult()
 
-    def take(line: str) -> None:
+    def keep(line: str) -> None:
         done.printed.append(line)
         display.line(line, shown=shown)
 
-    def take_output(line: str) -> None:
+    def keep_output(line: str) -> None:
         done.output.append(line)
-        take(line)
+        keep(line)
 
     with Display(title) as display:
         with subprocess.Popen(
@@ -184,7 +186,7 @@ def run(
             env={**(os.environ if environment is None else environment), INNER: "1"},
             cwd=folder,
         ) as process:
-            streams = ((process.stdout, take_output), (process.stderr, take))
+            streams = ((process.stdout, keep_output), (process.stderr, keep))
             readers = [threading.Thread(target=_forward, args=pair) for pair in streams]
             for reader in readers:
                 reader.start()
@@ -192,7 +194,8 @@ def run(
                 for reader in readers:
                     reader.join()
             except BaseException:
-                # Ctrl-C reaches the command too; it must have ended before this process does.
+                # Ctrl-C ends the command too, but other errors do not; the command must end
+                # before this process does.
                 process.terminate()
                 raise
         done.status = process.returncode
@@ -207,7 +210,9 @@ def run(
 def main() -> int:
     """Run the command line ``steps.py TITLE -- COMMAND…``; its exit status is the command's."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quiet", action="store_true", help="show the output only if it fails")
+    parser.add_argument(
+        "--quiet", action="store_true", help="show the output only if the command fails"
+    )
     parser.add_argument("title", metavar="TITLE", help="what the command does")
     parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
     asked = parser.parse_args()

@@ -1,7 +1,7 @@
-"""Build unrepaired wheels of this project, one for each interpreter asked for.
+"""Build unrepaired wheels of this project, one for each interpreter that the command line names.
 
-Each is made by ``pip wheel`` in a virtual environment of its own, in the variety that the
-pipeline repairs: without a bundled CUDA runtime, which auditwheel grafts later.
+``pip wheel`` builds each wheel in a separate virtual environment. The wheel does not contain the
+CUDA runtime, because auditwheel grafts it later.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class BuildError(Exception):
 
 
 def cuda_home() -> Path:
-    """Return the toolkit: CUDA_HOME if set, else the pinned one, brought to build/cuda."""
+    """Return the toolkit's folder: CUDA_HOME if set, else build/cuda with the pinned toolkit."""
     if os.environ.get("CUDA_HOME"):
         home = Path(os.environ["CUDA_HOME"]).resolve()
         if not home.is_dir():
-            raise MisusedError(f"CUDA_HOME={home} is no directory; correct it or unset it")
+            raise MisusedError(f"CUDA_HOME={home} is not a directory; correct it or unset it")
         return home
     home = PROJECT / "build" / "cuda"
     if not install_cuda.is_complete(home, install_cuda.read_pins(install_cuda.PINS)):
@@ -47,7 +47,7 @@ def cuda_home() -> Path:
 
 
 def check_compiler() -> None:
-    """Refuse to begin without a C++ compiler: CMake's own message comes late and is long."""
+    """Raise an error if there is no C++ compiler: CMake would report it late and at length."""
     names = [os.environ["CXX"]] if os.environ.get("CXX") else ["c++", "g++", "clang++"]
     if not any(shutil.which(name.split()[0]) for name in names):
         raise LackingError(
@@ -56,7 +56,7 @@ def check_compiler() -> None:
 
 
 def check_headers(python: Path) -> None:
-    """Refuse an interpreter without its C headers, which distributions package separately."""
+    """Raise an error if an interpreter lacks its C headers, which are a separate Debian package."""
     probe = "import sysconfig; print(sysconfig.get_path('include'))"
     done = subprocess.run([python, "-I", "-c", probe], check=True, capture_output=True, text=True)
     header = Path(done.stdout.strip()) / "Python.h"
@@ -68,7 +68,7 @@ def check_headers(python: Path) -> None:
 
 
 def source_date() -> str:
-    """Return the time that archive members get, so that wheels rebuild identically."""
+    """Return the time for the members of the wheel, so that a second build gives the same bytes."""
     if os.environ.get("SOURCE_DATE_EPOCH"):
         return os.environ["SOURCE_DATE_EPOCH"]
     if shutil.which("git"):
@@ -76,12 +76,12 @@ def source_date() -> str:
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode == 0 and done.stdout.strip():
             return done.stdout.strip()
-    say(f"no git history here, so SOURCE_DATE_EPOCH={ZIP_EPOCH} (1980-01-01)")
+    say(f"no git history here, so SOURCE_DATE_EPOCH={ZIP_EPOCH} (1980-01-01) is used")
     return ZIP_EPOCH
 
 
 def build_environment(home: Path) -> dict[str, str]:
-    """Return the environment of ``pip wheel``: the user's, PIP_* included, and our settings."""
+    """Return the variables for ``pip wheel``: the user's, PIP_* included, and the project's."""
     defines = filter(None, [os.environ.get("SKBUILD_CMAKE_DEFINE"), CMAKE_DEFINE])
     return {
         **os.environ,
@@ -92,11 +92,11 @@ def build_environment(home: Path) -> dict[str, str]:
 
 
 def build_wheel(python: Path, environment: dict[str, str], work: Path) -> Path:
-    """Build the wheel for one interpreter below `work`; return its path there."""
+    """Build the wheel for one interpreter below `work`; return its path."""
     venv_python = make_venv(python, work / "venv")
     command: list[str | Path] = [venv_python, "-m", "pip", "wheel", "--no-deps"]
     command += ["--wheel-dir", work / "out", PROJECT]
-    # --verbose: so that each file is named as it is compiled.
+    # --verbose: pip prints the name of each file that is compiled.
     title = f"pip wheel for CPython {version_of(python)}"
     done = steps.run(title, [*command, "--verbose"], environment=environment, shown=False)
     wheels = list((work / "out").glob("*.whl"))
@@ -109,7 +109,7 @@ def build_wheel(python: Path, environment: dict[str, str], work: Path) -> Path:
 
 
 def build_into(out: Path, python: Path, environment: dict[str, str]) -> Path:
-    """Build the wheel for one interpreter and move it, complete, into `out`."""
+    """Build the wheel for one interpreter and, when it is complete, move it to `out`."""
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=out) as scratch:
         wheel = build_wheel(python, environment, Path(scratch))
@@ -130,20 +130,20 @@ def parse_arguments() -> argparse.Namespace:
         metavar="DIR",
         type=Path,
         default=PROJECT / "build" / "wheels",
-        help="where the wheels go (default: %(default)s)",
+        help="the folder for the wheels (default: %(default)s)",
     )
     return parser.parse_args()
 
 
 def chosen_pythons(versions: list[str] | None) -> list[Path]:
-    """Return an interpreter for each version, before anything is built."""
+    """Return an interpreter for each version; a missing one is an error before any build."""
     if not versions:
         return [Path(sys.executable)]
     return [find_python(parse_version(version)) for version in dict.fromkeys(versions)]
 
 
 def main() -> int:
-    """Run the command; print one wheel's path a line."""
+    """Run the command; print the path of each wheel on a line."""
     arguments = parse_arguments()
     pythons = chosen_pythons(arguments.python)
     check_compiler()

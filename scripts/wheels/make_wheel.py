@@ -1,8 +1,8 @@
-"""The main job: build, repair, verify and smoke-test a wheel for each interpreter.
+"""Build, repair, verify and smoke-test a wheel for each interpreter: ``nox -s wheel``.
 
-Each stage is the command that one would type by hand. Only when every wheel has passed
-every stage do they go to wheelhouse/, beside those of other interpreters that were made from the
-same sources; reports are in build/reports/ either way.
+Each stage runs a command that a user could type. The wheels are put into wheelhouse/ only when all
+of them have passed every stage; wheels of other interpreters that were made from the same sources
+stay there. The reports are in build/reports/, also if a stage fails.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ SCRIPTS = PROJECT / "scripts"
 NUMPY = PROJECT / "requirements" / "numpy.txt"
 REPORTS = BUILD / "reports"
 Command = list[str | Path]
-# A wheel must find its libraries and modules without these.
-CRUTCHES = frozenset({"LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME"})
+# An installed wheel must find its libraries and modules without these variables.
+SEARCH_VARIABLES = frozenset({"LD_LIBRARY_PATH", "LD_PRELOAD", "PYTHONPATH", "PYTHONHOME"})
 
 
 class StageError(Exception):
-    """A stage ended with a status other than 0; its messages have been shown."""
+    """A stage ended with a status other than 0; the stage has printed why."""
 
     def __init__(self, name: str, status: int) -> None:
         super().__init__(f"{name} failed (status {status})")
@@ -48,7 +48,7 @@ def stage(
     folder: Path = PROJECT,
     shown: bool = True,
 ) -> str:
-    """Run one command; return the last line that it printed, where a script says its result."""
+    """Run the command of a stage; return its last line, in which the scripts print their result."""
     title = f"CPython {product.python}: {name}"
     done = steps.run(title, command, environment=environment, folder=folder, shown=shown)
     if done.status:
@@ -57,13 +57,13 @@ def stage(
 
 
 def report(name: str, wheel: Path) -> Path:
-    """Return where the report of a stage goes."""
+    """Return the path for the report of a stage; make its folder."""
     REPORTS.mkdir(parents=True, exist_ok=True)
     return REPORTS / f"{wheel.stem}.{name}.json"
 
 
 def remove_reports(kept: Iterable[LocalWheel]) -> None:
-    """Remove all reports but those of wheels that are kept: none may pass for one of this run."""
+    """Remove the reports of other wheels than these, so that nobody takes an old one for new."""
     stems = {Path(path).stem for product in kept for path in product.files()}
     for path in REPORTS.glob("*.json"):
         if path.name.removesuffix(".json").rpartition(".")[0] not in stems:
@@ -79,25 +79,26 @@ def build(product: LocalWheel, home: Path) -> Path:
 
 
 def repair(product: LocalWheel, unrepaired: Path, home: Path) -> Path:
-    """Repair the wheel into a folder of its own, not yet the wheelhouse."""
+    """Repair the wheel into a separate folder: it is not yet fit for wheelhouse/."""
     out = BUILD / "repaired" / unrepaired.stem
     shutil.rmtree(out, ignore_errors=True)
-    # auditwheel grafts what the dynamic loader finds, and libcudart is in the toolkit alone.
+    # auditwheel grafts the libraries that the loader finds, and only the toolkit has libcudart.
     search = os.pathsep.join(filter(None, [f"{home}/lib64", os.environ.get("LD_LIBRARY_PATH")]))
     command: Command = [sys.executable, SCRIPTS / "repair_wheel.py", unrepaired, out]
     command += ["--report", report("repair", unrepaired)]
     environment = {**os.environ, "LD_LIBRARY_PATH": search}
     repaired = stage(product, "repair", command, environment=environment)
-    bill: Command = [sys.executable, "-m", "wheelkit", "sbom", repaired, "--cuda-home", home]
-    product.wheel = stage(product, "bill of materials", bill)
+    sbom: Command = [sys.executable, "-m", "wheelkit", "sbom", repaired, "--cuda-home", home]
+    product.wheel = stage(product, "bill of materials", sbom)
     return Path(product.wheel)
 
 
 def verify(product: LocalWheel, wheel: Path) -> None:
-    """Check the ELF and archive contract, and a real installation."""
+    """Verify the files and libraries of the wheel, and install it to load them."""
     product.verified = "FAILED"
     command: Command = [sys.executable, SCRIPTS / "verify_wheel.py", wheel, "--layouts", "install"]
-    # It takes the wheel's interpreter from the path, where a pyenv shim may refuse to run.
+    # verify_wheel.py looks for the wheel's interpreter on PATH. The right one comes first there,
+    # because a pyenv shim may refuse to run.
     search = os.pathsep.join([str(find_python(product.python).parent), *os.get_exec_path()])
     environment = {**os.environ, "PATH": search}
     command += ["--report", report("verify", wheel)]
@@ -106,7 +107,7 @@ def verify(product: LocalWheel, wheel: Path) -> None:
 
 
 def smoke_test(product: LocalWheel, wheel: Path) -> None:
-    """Run the kernels from the wheel in a clean environment, far from the sources."""
+    """Install the wheel in a new environment, and run its kernels outside of the source tree."""
     product.smoke = "FAILED"
     with tempfile.TemporaryDirectory(prefix="smoke-") as scratch:
         python = make_venv(find_python(product.python), Path(scratch) / "venv")
@@ -114,19 +115,19 @@ def smoke_test(product: LocalWheel, wheel: Path) -> None:
         pins: Command = ["--only-binary=:all:", "--require-hashes", "-r", NUMPY]
         stage(product, "install NumPy", [*pip, *pins], shown=False)
         stage(product, "install the wheel", [*pip, "--no-index", "--no-deps", wheel], shown=False)
-        results = [smoke_on(device, product, python, wheel) for device in devices()]
+        results = [smoke_on(device, product, python, wheel) for device in devices_to_test()]
     product.smoke = ", ".join(results)
 
 
-def devices() -> Iterator[str]:
-    """Yield the devices on which the wheel must run here."""
+def devices_to_test() -> Iterator[str]:
+    """Yield the devices of this machine on which the kernels must run."""
     yield "cpu"
-    if gpu_is_here():
+    if has_gpu():
         yield "cuda"
 
 
-def gpu_is_here() -> bool:
-    """Tell whether this machine shows a GPU; CUDA_VISIBLE_DEVICES= hides an unsupported one."""
+def has_gpu() -> bool:
+    """Tell whether there is a GPU; an empty CUDA_VISIBLE_DEVICES hides an unsupported one."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1") or not shutil.which("nvidia-smi"):
         return False
     done = subprocess.run(["nvidia-smi", "-L"], check=False, capture_output=True, text=True)
@@ -134,17 +135,17 @@ def gpu_is_here() -> bool:
 
 
 def smoke_on(device: str, product: LocalWheel, python: Path, wheel: Path) -> str:
-    """Run the smoke test on one device; return what it says of it."""
+    """Run the smoke test on one device; return its result."""
     name = f"smoke-{device}"
     command: Command = [python, SCRIPTS / "smoke_test.py", "--wheel", wheel, "--device", device]
-    clean = {key: value for key, value in os.environ.items() if key not in CRUTCHES}
+    clean = {key: value for key, value in os.environ.items() if key not in SEARCH_VARIABLES}
     command += ["--report", report(name, wheel)]
     result = stage(product, name, command, environment=clean, folder=python.parent)
     return result.removeprefix("smoke test: ")
 
 
 def make(python: str, home: Path) -> LocalWheel:
-    """Take one interpreter's wheel through all stages, as far as it gets."""
+    """Run all stages for one interpreter's wheel, until one fails."""
     product = LocalWheel(python)
     try:
         wheel = repair(product, build(product, home), home)
@@ -157,7 +158,7 @@ def make(python: str, home: Path) -> LocalWheel:
 
 
 def table(products: list[LocalWheel]) -> str:
-    """Return one line a wheel: what it is and what was verified."""
+    """Return a table with a row for each wheel: its name, and the results of the stages."""
     rows = [("CPython", "wheel", "size", "verified", "smoke test")]
     for product in products:
         wheel = Path(product.wheel or product.unrepaired)
@@ -179,15 +180,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--reuse",
         action="store_true",
-        help="make no wheel anew that wheelhouse/ has of the present sources",
+        help="do not make a wheel again that wheelhouse/ has from the present sources",
     )
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, help="put copies of the wheels there too"
+        "--out", metavar="DIR", type=Path, help="copy the wheels to this folder too"
     )
     return parser.parse_args()
 
 
-def hand_out(products: list[LocalWheel], out: Path) -> None:
+def copy_wheels(products: list[LocalWheel], out: Path) -> None:
     """Copy the finished wheels to a folder."""
     out.mkdir(parents=True, exist_ok=True)
     for product in products:
@@ -195,7 +196,7 @@ def hand_out(products: list[LocalWheel], out: Path) -> None:
 
 
 def chosen_versions(versions: list[str] | None) -> list[str]:
-    """Return the interpreters' versions; each must be here before anything is built."""
+    """Return the versions to build for; a missing interpreter is an error before any build."""
     chosen = versions or [str(version_of(Path(sys.executable)))]
     for version in chosen:
         find_python(parse_version(version))
@@ -203,18 +204,18 @@ def chosen_versions(versions: list[str] | None) -> list[str]:
 
 
 def make_all(versions: list[str]) -> dict[str, LocalWheel]:
-    """Make a wheel for each version, as far as each gets."""
+    """Make a wheel for each version, each until a stage fails."""
     check_compiler()
     home = cuda_home()
     return {version: make(version, home) for version in versions}
 
 
 def main() -> int:
-    """Run the command; the table and the smoke test's verdicts come last."""
+    """Run the command; print the table and the results of the smoke tests last."""
     arguments = parse_arguments()
     versions = chosen_versions(arguments.python)
     state = ledger.source_state()
-    # Wheels of the same sources stay in wheelhouse/; those of other sources would be stale there.
+    # Wheels from the same sources stay in wheelhouse/; wheels from other sources are removed.
     known = ledger.read(state)
     missing = [version for version in versions if version not in known or not arguments.reuse]
     kept = {version: product for version, product in known.items() if version not in missing}
@@ -223,16 +224,16 @@ def main() -> int:
         made = make_all(missing)
         known = {**kept, **made}
         if not any(product.status for product in made.values()):
-            for name in ledger.fill(known, state):
+            for name in ledger.replace_wheels(known, state):
                 print(f"removed wheelhouse/{name}, which was made from other sources")
     products = [known[version] for version in versions]
     print(table(products))
     others = sorted(set(kept) - set(versions))
     if others:
-        print(f"kept in wheelhouse/, of the same sources: CPython {', '.join(others)}")
+        print(f"kept in wheelhouse/, from the same sources: CPython {', '.join(others)}")
     for product in products:
         print(f"smoke test: {product.smoke}")
     status = next((product.status for product in products if product.status), Status.DONE)
     if arguments.out and status == Status.DONE:
-        hand_out(products, arguments.out)
+        copy_wheels(products, arguments.out)
     return status

@@ -1,4 +1,4 @@
-"""README's commands make and test a wheel on a machine that has only the packages README names."""
+"""README's commands make and test a wheel on a machine with only the packages that README names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from readme_commands import ReadmeError
 from wheelkit.base import source_files
 
 SECTION = "Make a wheel"
-# A bare machine is made for each: the oldest Debian that is supported, the present one, the next.
+# A bare machine is made for each suite: the oldest supported Debian, the present one and the next
+# one.
 SUITES = ("bookworm", "trixie", "sid")
 
 README = """
@@ -47,7 +48,7 @@ $ nor this one
 
 
 def publish_sources(project: Path, folder: Path) -> None:
-    """Make a git repository with one commit: the sources as they are now, committed or not."""
+    """Make a git repository with one commit of the present sources, committed before or not."""
     source_files.export(project, folder)
     author = ("-c", "user.name=A developer", "-c", "user.email=developer@example.org")
     for words in (("init", "--quiet"), ("add", "--all"), (*author, "commit", "-qm", "All of it")):
@@ -58,7 +59,7 @@ def publish_sources(project: Path, folder: Path) -> None:
 def machine(
     request: pytest.FixtureRequest, project_root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[BareMachine]:
-    """A bare machine of each Debian suite, which sees the present sources."""
+    """A bare machine of each Debian suite, from which the present sources can be cloned."""
     reason = bare_machine.why_none()
     if reason:
         pytest.skip(f"no bare machine can be made here: {reason}")
@@ -68,17 +69,17 @@ def machine(
         packages = readme_commands.packages(commands[0])
         log = log_of(request.param, project_root)
         root = bare_machine.make_root(request.param, packages, folder, log)
-        bare_machine.settle(root)
+        bare_machine.complete_root(root)
         sources = folder / "sources"
         publish_sources(project_root, sources)
         yield BareMachine(root, sources, folder / "writable")
     finally:
-        # More than three gigabytes, which pytest would keep.
+        # The folder has more than three gigabytes, and pytest would keep it.
         shutil.rmtree(folder)
 
 
 def log_of(suite: str, project: Path) -> Path:
-    """Return where the output for a suite is kept, below what git ignores."""
+    """Return the file for the output of a suite, in a folder that git ignores."""
     folder = project / "build" / "bare"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{suite}.log"
@@ -89,7 +90,7 @@ def test_readme_commands_make_and_test_a_wheel(
     machine: BareMachine, project_root: Path, request: pytest.FixtureRequest
 ) -> None:
     commands = readme_commands.console_commands(project_root / "README.md", SECTION)[1:]
-    # Those that the project promises; without them nothing would be tried here.
+    # Without these two commands, this test would test nothing.
     assert {"nox -s wheel", "nox -s tests"} <= set(commands)
     log = log_of(request.node.callspec.params["machine"], project_root)
     status = machine.run(commands, readme_commands.cloned_address(commands), log)
@@ -99,7 +100,7 @@ def test_readme_commands_make_and_test_a_wheel(
     assert ended == ["0"] * len(commands), f"not every command has ended; see {log}\n{said}"
 
 
-def test_commands_are_read_from_the_section(tmp_path: Path) -> None:
+def test_commands_are_read_from_the_right_section(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text(README)
     commands = readme_commands.console_commands(page, SECTION)
@@ -160,7 +161,7 @@ def test_failure_shows_the_end_of_a_long_output(tmp_path: Path) -> None:
     assert (shown[0], shown[1], shown[-1], len(shown)) == ("$ second", "…", "999", 82)
 
 
-def test_machine_without_the_programs_is_told_what_to_install(
+def test_error_names_the_packages_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -169,7 +170,7 @@ def test_machine_without_the_programs_is_told_what_to_install(
     )
 
 
-def test_machine_that_allows_no_namespaces_is_told_so(
+def test_error_says_that_the_machine_allows_no_namespaces(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("mmdebstrap", "bwrap", "tar", "unshare"):
@@ -181,9 +182,7 @@ def test_machine_that_allows_no_namespaces_is_told_so(
     )
 
 
-def test_root_that_cannot_be_made_names_the_log(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_error_of_mmdebstrap_names_the_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name, code in (("mmdebstrap", "echo no such package; exit 25"), ("apt-config", "true")):
         (tmp_path / name).write_text(f"#!/bin/sh\n{code}\n")
         (tmp_path / name).chmod(0o755)
@@ -194,7 +193,9 @@ def test_root_that_cannot_be_made_names_the_log(
     assert log.read_text() == "no such package\n"
 
 
-def test_settings_of_apt_are_handed_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_settings_for_debians_archive_are_read_from_apt(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     program = tmp_path / "apt-config"
     lines = ['Acquire::http::Proxy "http://proxy:1";', 'Acquire::Languages "";', 'APT "";']
     program.write_text("#!/bin/sh\ncat <<'END'\n" + "\n".join(lines) + "\nEND\n")

@@ -1,4 +1,4 @@
-"""The installed header and library, from a C program."""
+"""A C program compiles with the installed header and calls the installed library."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ asked: 2
 """
 
 
-def test_c_program_computes_and_is_told_what_is_wrong(tmp_path: Path) -> None:
+def test_c_program_computes_and_gets_error_messages(tmp_path: Path) -> None:
     library = Path(library_path())
     program = tmp_path / "c_api"
     subprocess.run(

@@ -1,4 +1,4 @@
-"""The kernels' compiler: what it embeds, and that a kernel or a toolkit at fault is an error."""
+"""compile_kernels.py: which images it embeds, and which kernels and toolkits are errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def nvrtc() -> list[str]:
     return ["--nvrtc", str(cuda_home() / "lib64" / "libnvrtc.so")]
 
 
-def test_each_target_becomes_an_image_of_its_own(
+def test_each_target_becomes_one_image(
     project_root: Path, tmp_path: Path, nvrtc: list[str]
 ) -> None:
     result = compile_kernels(
@@ -70,7 +70,7 @@ def test_each_target_becomes_an_image_of_its_own(
         (KERNEL, "35", "does not know sm_35, only 50 to 121; unset CUDA_HOME"),
     ],
 )
-def test_what_cannot_be_compiled_is_an_error(
+def test_wrong_kernel_or_architecture_is_an_error(
     project_root: Path, tmp_path: Path, nvrtc: list[str], source: str, sass: str, message: str
 ) -> None:
     result = compile_kernels(project_root, tmp_path, source, *nvrtc, "--sass", sass)

@@ -1,4 +1,4 @@
-"""Device code of real compilers is read from the bytes that they write."""
+"""wheelkit finds the architectures of device code in the files that real compilers write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wheels.build_wheels import cuda_home
 KERNEL = 'extern "C" __global__ void twice(double *x) { x[threadIdx.x] *= 2; }\n'
 
 
-def test_each_architecture_that_we_build_for_is_told(project_root: Path, tmp_path: Path) -> None:
+def test_each_declared_architecture_is_found(project_root: Path, tmp_path: Path) -> None:
     declared = settings.from_file(project_root / "pyproject.toml")
     assert declared.sass is not None
     assert declared.ptx is not None
@@ -37,7 +37,7 @@ def test_each_architecture_that_we_build_for_is_told(project_root: Path, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("option", ["-no-compress", "-Xfatbin=-compress-all"])
-def test_what_nvcc_embeds_is_told(tmp_path: Path, option: str) -> None:
+def test_architectures_that_nvcc_embeds_are_found(tmp_path: Path, option: str) -> None:
     nvcc = shutil.which("nvcc")
     if nvcc is None:
         pytest.skip("no nvcc on this machine")
@@ -50,11 +50,11 @@ def test_what_nvcc_embeds_is_told(tmp_path: Path, option: str) -> None:
     assert found == device_images.Images(sass=frozenset({80, 90}), ptx=frozenset({90}))
 
 
-def test_our_own_wheel_has_what_we_declare(project_root: Path, wheel: Path) -> None:
-    policy = str(project_root / "pyproject.toml")
-    assert verify_wheel.main([str(wheel), "--settings", policy]) == Status.DONE
-    # Read for sure: one architecture less, and it is a fault.
+def test_the_wheel_has_the_declared_architectures(project_root: Path, wheel: Path) -> None:
+    project_settings = str(project_root / "pyproject.toml")
+    assert verify_wheel.main([str(wheel), "--settings", project_settings]) == Status.DONE
+    # The settings are really read: with one architecture less, the wheel is at fault.
     declared = settings.from_file(project_root / "pyproject.toml")
     fewer = ",".join(map(str, (declared.sass or ())[1:]))
-    options = ["--settings", policy, "--sass", fewer, "--layouts", "none"]
+    options = ["--settings", project_settings, "--sass", fewer, "--layouts", "none"]
     assert verify_wheel.main([str(wheel), *options]) == Status.FAULTY

@@ -1,4 +1,4 @@
-"""The documentation: every code block runs, and what a page shows is there."""
+"""The documentation: every code block runs, and every file that a page shows exists."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "run" not in page.parts)
 
-# Their code, or that of the page whose picture they show, runs for ten seconds.
+# The code of these pages, or of a page whose picture they show, runs for ten seconds.
 LONG = ("converged", "index")
 
-# What docs/converged.md promises of its barrier, in kJ/mol.
+# What docs/converged.md states about the accuracy of its barrier, in kJ/mol.
 LARGEST_ERROR, FARTHEST_FROM_TRUTH = 0.8, 1.25
 
 
 @pytest.fixture(scope="module")
 def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A function that returns the folder in which a page has run; each runs once."""
+    """A function that runs the code of a page, once only, and returns its folder."""
     root = tmp_path_factory.mktemp("docs")
 
     def run(name: str) -> Path:
@@ -62,7 +62,7 @@ def test_every_code_block_runs(
 @pytest.mark.gpu
 @pytest.mark.slow
 def test_code_for_the_gpu_runs_there(extra: Callable[[str], Any]) -> None:
-    # CuPy and PyTorch are as large as all other packages together; no other test has them.
+    # CuPy and PyTorch are as large as all other packages together, so no requirements list them.
     for name in ("cupy", "torch"):
         extra(name)
     blocks = pages.blocks_of(DOCS / "device_arrays.md", (pages.GPU_CODE,))
@@ -74,7 +74,7 @@ def test_code_for_the_gpu_runs_there(extra: Callable[[str], Any]) -> None:
     assert names["values"].is_cuda
 
 
-def test_tutorial_finds_what_is_true(
+def test_tutorial_finds_the_true_difference(
     folder_of: Callable[[str], Path], extra: Callable[[str], Any]
 ) -> None:
     extra("matplotlib")
@@ -86,13 +86,13 @@ def test_tutorial_finds_what_is_true(
 
 
 def numbers_in(said: str) -> tuple[float, ...]:
-    """Return the true number, the one found, and its error, from what a page prints."""
+    """Return the true number, the number found, and its error, from the output of a page."""
     numbers = re.fullmatch(r"true ([\d.]+), found ([\d.]+) ± ([\d.]+) kJ/mol\n", said)
     assert numbers, f"found {said!r}, expected the true number, the one found, and its error"
     return tuple(map(float, numbers.groups()))
 
 
-# The surface of docs/converged.md, written here once more: place, height, sharpness, correlation.
+# The surface of docs/converged.md, repeated here: position, height, sharpness, correlation.
 WELLS = (
     (-1.4, 1.2, -38.0, 1.0, 0.0),
     (-1.5, -1.5, -22.0, 1.5, -0.9),
@@ -115,7 +115,7 @@ def energy_and_slopes(place: Any) -> tuple[float, list[float]]:
 
 
 def known_barrier(extra: Callable[[str], Any]) -> float:
-    """Return how far the pass between B and C is above A, from where the slopes are zero."""
+    """Return the energy of the pass between B and C minus that of A, where the slopes are zero."""
     optimize = extra("scipy.optimize")
     places = [
         optimize.root(lambda place: energy_and_slopes(place)[1], near, tol=1e-10)
@@ -127,7 +127,7 @@ def known_barrier(extra: Callable[[str], Any]) -> float:
 
 
 def faults_of(said: str, known: float) -> list[str]:
-    """Return what is wrong with the barrier that the page of the converged surface prints."""
+    """Return the faults of the barrier that the page of the converged surface prints."""
     true, found, error = numbers_in(said)
     checks = {
         f"the page's true barrier is {true}, expected {known:.2f}": abs(true - known) < 0.02,
@@ -153,7 +153,7 @@ def test_the_barrier_on_the_picture_is_that_of_the_known_surface(
     ("said", "fault"),
     [
         ("true 15.00, found 16.70 ± 0.39 kJ/mol\n", "the page's true barrier is 15.0"),
-        # What a run of a fifth of the steps finds.
+        # The result of a run with a fifth of the steps.
         ("true 16.63, found 19.00 ± 0.37 kJ/mol\n", "the barrier is 19.0"),
         ("true 16.63, found 16.70 ± 0.95 kJ/mol\n", "the error is 0.95"),
         ("true 16.63, found 16.70 ± 0.00 kJ/mol\n", "the error is 0.0"),
@@ -170,13 +170,13 @@ def test_the_picture_of_the_readme_is_that_of_the_page(
 ) -> None:
     extra("matplotlib")
     shown, made = DOCS / "readme.png", folder_of("converged") / "readme.png"
-    assert build_docs.difference(shown, made) <= build_docs.MOST_DIFFERENT, (
+    assert build_docs.difference(shown, made) <= build_docs.LARGEST_DIFFERENCE, (
         "docs/readme.png is not what docs/converged.md makes; run nox -s docs, which replaces it"
     )
     assert shown.stat().st_size < 150_000
 
 
-def test_each_page_and_block_is_said_with_its_seconds(
+def test_each_page_and_block_is_shown_with_its_seconds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "SILENCE", 0.05)
@@ -191,7 +191,7 @@ def test_each_page_and_block_is_said_with_its_seconds(
     assert re.fullmatch(r"first\.md:2: block 1 of 1: 0\.\d s", done)
     assert said[-2] == "running the code of last.md, page 2 of 2"
     assert re.fullmatch(r"last\.md:5: block 1 of 1: 0\.0 s", said[-1])
-    # Twice this is less than the ten seconds for which nothing may be silent.
+    # Twice this time is at most ten seconds, after which a log must get a new line.
     monkeypatch.undo()
     assert pages.SILENCE <= 5.0
 
@@ -215,7 +215,7 @@ def test_a_block_that_fails_does_not_count_as_done(tmp_path: Path) -> None:
         ("```fortran\nEND\n```\n", "p.md:2: found the language 'fortran'"),
     ],
 )
-def test_a_block_that_fails_is_named(text: str, message: str, tmp_path: Path) -> None:
+def test_error_names_the_block_that_fails(text: str, message: str, tmp_path: Path) -> None:
     page = tmp_path / "p.md"
     page.write_text(text, encoding="utf-8")
     with pytest.raises(pages.PageError, match=message):
@@ -237,7 +237,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     import cyfes
 
     text = (DOCS / "api.md").read_text(encoding="utf-8")
-    # The forms of CyFES 4.5 differ by suffix and prefix alone; errors are listed as a module.
+    # The variants of CyFES 4.5 differ only by suffix and prefix; errors are documented as a module.
     named = set(re.findall(r"cyfes\.(\w+)$", text, re.MULTILINE))
     left_out = {
         name

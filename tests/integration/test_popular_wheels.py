@@ -1,4 +1,4 @@
-"""Popular wheels from the package index: verified and repaired without a crash, none made worse."""
+"""Popular wheels of the package index can be verified and repaired, and then load as before."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from wheelkit.target.report import LackingError
 from wheelkit.wheel.grafts import is_graft
 from wheelkit.wheel.reading import read_wheel
 
-# Cython, C++ and CUDA; NVIDIA's own; with grafts, without, and with libraries of other wheels.
+# Wheels with Cython, C++ and CUDA, and those of NVIDIA; with grafts, without grafts, and with
+# libraries that are in other wheels.
 POPULAR = (
     *("numpy", "scipy", "scikit-learn", "pandas", "h5py", "pyzmq", "lxml", "grpcio", "pillow"),
     *("matplotlib", "llvmlite", "finufft", "faiss-cpu", "ctranslate2", "lightgbm", "pyarrow"),
@@ -34,7 +35,7 @@ def download(name: str, folder: Path) -> Path:
 
 
 def broken(path: Path, folder: Path) -> dict[str, bool]:
-    """Install a wheel and load its libraries; return which of the wheel's own do not load."""
+    """Install a wheel; return for each of its libraries, grafts aside, whether it fails to load."""
     opened = read_wheel(path, folder)
     choice = trial.TrialOptions(
         installers=("pip",), ways=("venv",), pythons=(pythons.found()[0].version,)
@@ -44,14 +45,14 @@ def broken(path: Path, folder: Path) -> dict[str, bool]:
         for fault in trial.faults(opened, choice, []):
             found.append(fault)
     except LackingError as error:
-        # What the system lacks, it lacks before and after.
+        # A library that the system lacks is missing before and after the repair.
         print(error)
     bad = {fault.file for fault in found if fault.id in BROKEN}
     return {member: member in bad for member in opened.elves if not is_graft(member)}
 
 
 def verified(path: Path, file: Path) -> dict[str, int]:
-    """Verify a wheel; return how many faults of each id it has."""
+    """Verify a wheel; return the number of faults for each id."""
     status = report.run(lambda: verify_wheel.main([str(path), "--report", str(file)]))
     result = json.loads(file.read_text())
     assert status == (report.Status.FAULTY if result["faults"] else report.Status.DONE)
@@ -60,7 +61,7 @@ def verified(path: Path, file: Path) -> dict[str, int]:
 
 
 def repaired(path: Path, out: Path) -> Path | None:
-    """Repair a wheel; return the result, None if it was refused, with a fault."""
+    """Repair a wheel; return the repaired wheel, or None if the repair reported a fault."""
     file = out.with_suffix(".json")
     arguments = [str(path), str(out), "--report", str(file)]
     status = report.run(lambda: repair_wheel.main(arguments))
@@ -77,7 +78,7 @@ def repaired(path: Path, out: Path) -> Path | None:
 def test_a_popular_wheel_is_verified_and_repaired_and_loads_as_before(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As a maintainer has it who has built the wheel elsewhere.
+    # A maintainer who has built the wheel on another machine has not set this variable.
     monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
     monkeypatch.chdir(tmp_path)
     path = download(name, tmp_path / "in")

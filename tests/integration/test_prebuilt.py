@@ -1,4 +1,4 @@
-"""CUFES_PREBUILT: a libcufes from an earlier build is taken only if it would come out the same."""
+"""CUFES_PREBUILT: an earlier build of libcufes is used only if a new one would be the same."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from wheelkit.base.pinned_tools import TOOL_DIRECTORY
 
 SOURCES = ("CMakeLists.txt", "cmake", "cyfes/_version.py", "cyfes/kernels")
 SCRIPT = "scripts/kernels/compile_kernels.py"
-# What the tests set on CMake's command line.
+# The options that tests set on CMake's command line.
 OPTIONS = ("CUFES_SASS", "CUFES_PTX", "CMAKE_CXX_FLAGS", "CMAKE_BUILD_TYPE")
 
 
 class Site:
-    """A copy of the sources, a toolkit of empty files, and what CMake makes of them."""
+    """A copy of the sources, a toolkit of small text files, and the build folders of CMake."""
 
     def __init__(self, root: Path, project: Path) -> None:
         self.root, self.source, self.toolkit = root, root / "source", root / "cuda"
@@ -36,7 +36,7 @@ class Site:
         self.fingerprint = self.prefix / "cufes.fingerprint"
 
     def contents(self) -> dict[Path, bytes]:
-        """Return every file but those of the build folders."""
+        """Return the content of every file outside of the build folders."""
         folders = (self.source, self.toolkit, self.prefix)
         files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
         return {path: path.read_bytes() for path in files}
@@ -48,7 +48,7 @@ class Site:
 
     def configure(self, name: str, *options: str) -> subprocess.CompletedProcess[str]:
         off = ("-DCUFES_BUNDLE_RUNTIME=OFF", f"-DCUDA_HOME={self.toolkit}")
-        # Pinned like cmake itself: a bare machine has neither Ninja nor make.
+        # The pinned Ninja is used, because a bare machine has neither Ninja nor make.
         ninja = ("-G", "Ninja", f"-DCMAKE_MAKE_PROGRAM={TOOL_DIRECTORY / 'ninja'}")
         return self.cmake("-S", self.source, "-B", self.root / name, *ninja, *off, *options)
 
@@ -56,19 +56,19 @@ class Site:
         done = self.cmake("--install", self.root / name, "--prefix", prefix)
         assert done.returncode == 0, done.stderr
 
-    def take(self, *options: str) -> subprocess.CompletedProcess[str]:
-        # What an earlier test has set would otherwise stay.
+    def reuse(self, *options: str) -> subprocess.CompletedProcess[str]:
+        # CMake would otherwise keep the options that an earlier test has set.
         forget = [word for name in OPTIONS for word in ("-U", name)]
         return self.configure("taker", *forget, f"-DCUFES_PREBUILT={self.prefix}", *options)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Site:
-    """An installation as by `cmake --install`, of a library that stands in for the compiled one."""
+    """An installation by `cmake --install`, of an empty library in place of the compiled one."""
     site = Site(tmp_path_factory.mktemp("prebuilt"), project_root)
     done = site.configure("maker")
     assert done.returncode == 0, done.stderr
-    # The installation removes the rpath of the build, which must be there then.
+    # The installation removes the rpath of the build, so the library must have it.
     rpath = f"-Wl,-rpath,{site.toolkit}/lib64:"
     library = site.root / "maker" / "libcufes.so"
     options = ["-shared", "-nostdlib", rpath, "-x", "c", "/dev/null", "-o", str(library)]
@@ -79,7 +79,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Site:
 
 @pytest.fixture
 def site(made: Site) -> Iterator[Site]:
-    """The same for each test, which may change it."""
+    """The installation for one test, which may change it; afterwards it is restored."""
     before = made.contents()
     yield made
     for path in made.contents().keys() - before.keys():
@@ -89,8 +89,8 @@ def site(made: Site) -> Iterator[Site]:
             path.write_bytes(content)
 
 
-def test_same_sources_and_options_take_the_very_file(site: Site) -> None:
-    done = site.take()
+def test_same_sources_and_options_use_the_same_file(site: Site) -> None:
+    done = site.reuse()
     assert done.returncode == 0, done.stderr
     site.install("taker", site.root / "taken")
     assert (site.root / "taken" / "cufes" / "libcufes.so").read_bytes() == site.library.read_bytes()
@@ -139,18 +139,18 @@ def new_version(site: Site) -> tuple[str, ...]:
         pytest.param(lambda _: ("-DCUFES_BUNDLE_RUNTIME=ON",), id="the rpath"),
     ],
 )
-def test_anything_else_is_refused(site: Site, change: Callable[[Site], tuple[str, ...]]) -> None:
-    done = site.take(*change(site))
+def test_any_difference_is_refused(site: Site, change: Callable[[Site], tuple[str, ...]]) -> None:
+    done = site.reuse(*change(site))
     assert done.returncode != 0
     message = " ".join(done.stderr.split())
     assert "was not built from these sources with these options" in message
-    assert "build and install it anew" in message
+    assert "build and install it again" in message
 
 
 @pytest.mark.parametrize("lost", ["library", "fingerprint"])
-def test_an_interrupted_installation_is_none(site: Site, lost: str) -> None:
+def test_an_interrupted_installation_is_refused(site: Site, lost: str) -> None:
     getattr(site, lost).unlink()
-    done = site.take()
+    done = site.reuse()
     assert done.returncode != 0
     assert "holds no cufes/libcufes.so with a cufes.fingerprint" in " ".join(done.stderr.split())
 
@@ -158,7 +158,7 @@ def test_an_interrupted_installation_is_none(site: Site, lost: str) -> None:
 def test_a_source_that_changes_after_the_configuration_changes_the_fingerprint(site: Site) -> None:
     before = (site.root / "maker" / "cmake_install.cmake").read_text()
     append("source/cyfes/kernels/cpu.cpp")(site)
-    # What a build does first; the compilation itself is not needed here.
+    # A build configures again first. Only this is done here, because nothing must be compiled.
     site.cmake("--build", site.root / "maker", "--target", "rebuild_cache")
     after = (site.root / "maker" / "cmake_install.cmake").read_text()
     assert before != after

@@ -1,4 +1,4 @@
-"""README's story of a repair, typed word by word: each command prints what README shows."""
+"""README's commands of a repair are run; each must print what README shows."""
 
 from __future__ import annotations
 
@@ -38,20 +38,22 @@ def steps_of(page: str, section: str) -> list[Step]:
 
 
 def without_variables(line: str) -> str:
-    """Replace what differs between builds: the package's version, and the hashes of grafts."""
+    """Replace what differs between builds: the version of the package, and hashes in names."""
     line = re.sub(r"cyfes-\d[\w.]*?(?=\.data|-cp)", "cyfes-VERSION", line)
     return re.sub(r"-[0-9a-f]{8}(?=\.so)", "-HASH", line)
 
 
 def matches(shown: tuple[str, ...], printed: list[str]) -> bool:
-    """Tell whether a command printed what README shows."""
+    """Tell whether a command printed the lines that README shows."""
     parts = [".*" if line == LEFT_OUT else re.escape(without_variables(line)) for line in shown]
     text = "\n".join(map(without_variables, printed))
     return re.fullmatch("\n".join(parts), text, re.DOTALL) is not None
 
 
-def type_all(steps: list[Step], folder: Path, environment: dict[str, str]) -> list[list[str]]:
-    """Type commands into one shell; return the lines that each printed, errors included."""
+def run_in_one_shell(
+    steps: list[Step], folder: Path, environment: dict[str, str]
+) -> list[list[str]]:
+    """Run commands in one shell; return the lines that each printed, errors included."""
     ended = "-- end of a step --"
     script = "".join(f"{step.command}\necho; echo '{ended}'\n" for step in steps)
     done = subprocess.run(
@@ -64,7 +66,7 @@ def type_all(steps: list[Step], folder: Path, environment: dict[str, str]) -> li
         cwd=folder,
         env=environment,
     )
-    # The line break before the mark is not the command's.
+    # `echo` printed the line break before the mark, not the command.
     outputs = done.stdout.split(f"\n{ended}\n")[:-1]
     return [output.removesuffix("\n").splitlines() for output in outputs]
 
@@ -85,7 +87,7 @@ def type_all(steps: list[Step], folder: Path, environment: dict[str, str]) -> li
         (("$ORIGIN/.libs",), ["$ORIGIN/.lib"], False),
     ],
 )
-def test_output_is_compared_but_for_versions_and_hashes(
+def test_output_is_compared_except_for_versions_and_hashes(
     shown: tuple[str, ...], printed: list[str], *, same: bool
 ) -> None:
     assert matches(shown, printed) is same
@@ -103,7 +105,7 @@ def test_every_command_of_the_story_is_read(project_root: Path) -> None:
 def test_the_story_prints_what_readme_shows(
     project_root: Path, unrepaired_wheel: Path, tmp_path: Path
 ) -> None:
-    """In a folder as ``nox -s wheel`` leaves the checkout, with README's virtual environment."""
+    """The folder is like a checkout after ``nox -s wheel``, with README's virtual environment."""
     for name in ("scripts", "requirements", "pyproject.toml"):
         (tmp_path / name).symlink_to(project_root / name)
     (tmp_path / "build" / "wheels").mkdir(parents=True)
@@ -113,9 +115,9 @@ def test_the_story_prints_what_readme_shows(
     kept = {key: os.environ[key] for key in os.environ if key.startswith(("PIP_", "HOME"))}
     path = f"{tmp_path}/venv/bin:/usr/bin:/bin"
     steps = steps_of((project_root / "README.md").read_text(encoding="utf-8"), SECTION)
-    # pip's warnings are about this machine's settings.
+    # pip must not print that a newer version exists, which depends on the machine.
     environment = {**kept, "PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    outputs = type_all(steps, tmp_path, environment)
+    outputs = run_in_one_shell(steps, tmp_path, environment)
     assert len(outputs) == len(steps)
     for step, printed in zip(steps, outputs, strict=True):
         lines = [line for line in printed if not line.startswith("WARNING: Location ")]

@@ -1,4 +1,4 @@
-"""A sealed release is verified and computes in a real container."""
+"""A sealed release is verified and smoke-tested in a real container."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 @pytest.fixture(scope="module")
 def environment() -> dict[str, str]:
-    """The environment in which the stages find a container, a stand-in if need be."""
+    """The environment variables for the stages; if need be, they name a stand-in image."""
     engine = engines.find_engine()
     if not engine.why_not_pulled(images.verifying(RUNNING).reference):
         return dict(os.environ)
@@ -33,7 +33,9 @@ def environment() -> dict[str, str]:
 @pytest.mark.container
 @pytest.mark.slow
 @pytest.mark.network
-def test_a_release_is_proven_in_a_container(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_release_is_verified_and_smoke_tested_in_a_container(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     release = releases.make(tmp_path / "release", pythons=(RUNNING,))
     (release.dist / "tiny-1.0.tar.gz").unlink()
     tag = f"cp{RUNNING.replace('.', '')}"
@@ -44,8 +46,8 @@ def test_a_release_is_proven_in_a_container(tmp_path: Path, environment: dict[st
     release.prove()
     shutil.rmtree(release.reports)
     test_smoke_release.write_kernels(release.root)
-    policy = '[project]\nname = "tiny"\n[tool.wheelkit]\nmax-size = 1_000_000\n'
-    (release.root / "pyproject.toml").write_text(policy)
+    project_settings = '[project]\nname = "tiny"\n[tool.wheelkit]\nmax-size = 1_000_000\n'
+    (release.root / "pyproject.toml").write_text(project_settings)
     common: list[str | Path] = [
         release.dist,
         "--seal",
@@ -64,7 +66,7 @@ def test_a_release_is_proven_in_a_container(tmp_path: Path, environment: dict[st
     reports = [json.loads(path.read_text()) for path in release.reports.iterdir()]
     assert {report["tool"] for report in reports} == {"verify_wheel", "smoke_test"}
     assert all(report["ok"] for report in reports)
-    # The project's declaration is seen in the container too.
-    (release.root / "pyproject.toml").write_text(policy.replace("1_000_000", "1"))
+    # The project's settings are read in the container too.
+    (release.root / "pyproject.toml").write_text(project_settings.replace("1_000_000", "1"))
     done = subprocess.run(verify, check=False, cwd=release.root, env=environment)
     assert done.returncode == Status.FAULTY

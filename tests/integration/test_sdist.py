@@ -1,4 +1,4 @@
-"""The source distribution has what a build needs, and is the same bytes each time."""
+"""The source distribution has the files that a build needs, and each build gives the same bytes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_two_builds_are_the_same(project_root: Path, tmp_path: Path) -> None:
     assert not [name for name in names if name.endswith((".so", ".whl"))]
 
 
-def test_what_git_ignores_is_no_source(tmp_path: Path) -> None:
+def test_files_that_git_ignores_are_not_sources(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
     for name in (".gitignore", "kept.py", "built.so", "a b.txt"):
         (tmp_path / name).write_text("*.so\n")
     assert sorted(source_files.listed(tmp_path)) == [".gitignore", "a b.txt", "kept.py"]
 
 
-def test_sources_that_do_not_build_are_at_fault(tmp_path: Path) -> None:
+def test_sources_that_do_not_build_have_status_1(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     subprocess.run(["git", "init", "--quiet", project], check=True)
@@ -53,10 +53,10 @@ def test_a_folder_without_git_is_reported(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
-# Hidden files serve who changes the project, not who builds it.
+# Hidden files are for developers; a build does not need them, so they are left out.
 HIDDEN = "."
-# What README's commands, and people, leave in a checkout.
-LITTER = (
+# Files that README's commands, and users, leave in a checkout.
+OTHER_FILES = (
     *("venv/lib/python3.11/site-packages/pip/__init__.py", ".venv/bin/python", "env/pyvenv.cfg"),
     *("my-venv/pyvenv.cfg", "wheelhouse/cyfes.whl", "build/cuda/version.json", "dist/old.tar.gz"),
     *("HILLS", "fes.dat", "notes.md", "secret.env", "cyfes/fes.dat", "cyfes/wrapper.c"),
@@ -66,16 +66,16 @@ LITTER = (
 
 
 def checkout(project: Path, folder: Path) -> set[str]:
-    """Copy the sources as git sees them, and litter beside them; return their names."""
+    """Copy the sources that git lists and write other files beside them; return the sources."""
     source_files.export(project, folder)
-    for name in LITTER:
+    for name in OTHER_FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text("litter")
+        (folder / name).write_text("other")
     return set(source_files.listed(project))
 
 
 def sdist_of(folder: Path, out: Path) -> set[str]:
-    """Have the build back end make a source distribution; return the files in it."""
+    """Make a source distribution with the build back end; return the files in it."""
     call = f"from scikit_build_core.build import build_sdist; build_sdist({str(out)!r})"
     subprocess.run([sys.executable, "-c", call], check=True, cwd=folder, capture_output=True)
     (made,) = out.glob("*.tar.gz")
@@ -83,16 +83,16 @@ def sdist_of(folder: Path, out: Path) -> set[str]:
         return {member.name.partition("/")[2] for member in archive if member.isfile()}
 
 
-def test_only_sources_enter_it_whatever_lies_around(project_root: Path, tmp_path: Path) -> None:
-    """As by ``python -m build`` in a checkout in which somebody works."""
+def test_a_source_distribution_has_only_sources(project_root: Path, tmp_path: Path) -> None:
+    """As ``python -m build`` makes it, in a checkout with other files."""
     sources = checkout(project_root, tmp_path / "checkout")
     found = sdist_of(tmp_path / "checkout", tmp_path / "out")
     expected = {name for name in sources if not name.startswith(HIDDEN)} | {"PKG-INFO"}
     assert found == expected
 
 
-def test_litter_enters_where_nothing_keeps_it_out(project_root: Path, tmp_path: Path) -> None:
-    """The comparison above can fail: without the project's list, it does."""
+def test_other_files_are_noticed(project_root: Path, tmp_path: Path) -> None:
+    """Without the project's list of files, the comparison above fails."""
     folder = tmp_path / "checkout"
     sources = checkout(project_root, folder)
     settings = (folder / "pyproject.toml").read_text(encoding="utf-8")

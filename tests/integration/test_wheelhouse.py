@@ -1,4 +1,4 @@
-"""The release wheels' configuration against both cibuildwheels, and one wheel for real."""
+"""Both cibuildwheels accept the configuration of the release wheels, and one builds a wheel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from wheelkit.containers.cibuildwheel import BUILDERS, Builder
 from wheelkit.target.report import LackingError
 
 SCRIPTS = PROJECT / "scripts"
-# The schema that a cibuildwheel ships, and what it says against a table of its own.
+# Validates a [tool.cibuildwheel] table with the schema that is part of cibuildwheel.
 VALIDATE = """
 import json, sys
 from importlib.resources import files
@@ -32,7 +32,7 @@ fastjsonschema.compile(json.loads(schema))(json.load(sys.stdin))
 def builder(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Builder, Path]:
-    """A cibuildwheel in its own environment."""
+    """A cibuildwheel, and the Python of the environment in which it is installed."""
     python = cibuildwheel.install_builder(request.param, tmp_path_factory.mktemp("builders"))
     subprocess.run([python, "-m", "pip", "install", "--quiet", "fastjsonschema"], check=True)
     return request.param, python
@@ -69,7 +69,7 @@ def test_identifiers_are_those_of_the_matrix(
     wanted = {cibuildwheel.identifier(version) for version in chosen.selected(CPYTHONS)}
     found = set(done.stdout.split())
     assert wanted <= found
-    # 2.23 could build some of the newer ones too; it is not asked to.
+    # cibuildwheel 2.23 lists some newer CPythons too, for which the project does not use it.
     assert all(name.endswith("-manylinux_x86_64") and "t-" not in name for name in found)
 
 
@@ -77,10 +77,8 @@ def test_identifiers_are_those_of_the_matrix(
 @pytest.mark.parametrize(
     "name", ["wheelkit/src/wheelkit/requirements.txt", "requirements/build.txt"]
 )
-def test_tools_are_to_be_had_for_manylinux2014(
-    name: str, project_root: Path, tmp_path: Path
-) -> None:
-    """They run in the real image, whose glibc is 2.17."""
+def test_tools_have_wheels_for_manylinux2014(name: str, project_root: Path, tmp_path: Path) -> None:
+    """The tools run in the real image, whose glibc is 2.17."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
     command += ["--only-binary=:all:", "--python-version", "3.12", "--platform", "any"]
     command += ["--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64"]
@@ -102,7 +100,7 @@ def engine() -> engines.Engine:
 @pytest.mark.container
 @pytest.mark.slow
 @pytest.mark.usefixtures("engine")
-def test_one_wheel_is_built_and_delivered(tmp_path: Path) -> None:
+def test_one_wheel_is_built_and_copied_to_the_folder(tmp_path: Path) -> None:
     version = "3.12"
     command = [sys.executable, str(SCRIPTS), "wheelhouse", "--python", version]
     done = subprocess.run(
@@ -111,7 +109,7 @@ def test_one_wheel_is_built_and_delivered(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
     (wheel,) = tmp_path.glob("*.whl")
     assert "-cp312-cp312-manylinux2014_x86_64.manylinux_2_17_x86_64.whl" in wheel.name
-    # The kernels are compiled before the wheel is begun, the extensions after.
+    # The kernels are compiled before the build of the wheel, the extensions during it.
     before, _, after = done.stderr.partition("Building cp312-manylinux_x86_64 wheel")
     assert "Compiling the CUDA kernels" in before or "compile_kernels.py" in before
     assert "compile_kernels.py" not in after
@@ -126,7 +124,8 @@ def test_image_without_the_wanted_interpreter_is_refused(
 ) -> None:
     image = "localhost/cyfes-test-without-python:1"
     root = tmp_path / "root.tar"
-    # This machine's shell and what it loads: the smallest image that runs.
+    # The smallest image in which a command runs: this machine's shell and the libraries that it
+    # loads.
     files = ["/bin/sh", "/bin/ls", "/bin/true", *libraries("/bin/ls", "/bin/sh")]
     command = ["tar", "--dereference", "-cPf", str(root), *files]
     subprocess.run(command, check=True)

@@ -1,4 +1,4 @@
-"""``python scripts VERB``: each verb is there, and a wrong one is named."""
+"""``python scripts VERB``: each verb can be run, and an unknown verb is an error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 def load_verbs() -> tuple[tuple[str, str, str], ...]:
-    """Return the table of the program, which is no importable module."""
+    """Return the table of verbs of scripts/__main__.py, which cannot be imported by name."""
     spec = importlib.util.spec_from_file_location("scripts_main", SCRIPTS / "__main__.py")
     assert spec is not None
     assert spec.loader is not None
@@ -37,7 +37,7 @@ def call(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("verb", [verb for verb, _, _ in VERBS])
-def test_each_verb_tells_its_arguments(verb: str) -> None:
+def test_each_verb_has_a_help_text(verb: str) -> None:
     done = call(verb, "--help")
     assert done.returncode == 0, done.stderr
     assert f"usage: scripts {verb} " in done.stdout
@@ -51,20 +51,20 @@ def test_each_module_that_has_a_main_is_a_verb() -> None:
         for path in modules
         if "\ndef main(" in path.read_text(encoding="utf-8")
     }
-    # Two are programs of their own: steps.py for nox, and the linker of the stand-in image.
+    # These two are not verbs: nox runs steps.py, and the stand-in image has the linker.
     programs = {"shared.steps", "container.standin_linker"}
     assert with_main - programs == {module for _, module, _ in VERBS}
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("words", "status", "printed"),
     [
         ((), 2, "verbs:"),
         (("--help",), 0, "verbs:"),
         (("wheels",), 2, "no verb 'wheels'; expected one of install-wheelkit, build, wheel"),
     ],
 )
-def test_what_is_no_verb_is_wrong_usage(words: tuple[str, ...], status: int, said: str) -> None:
+def test_unknown_verb_is_wrong_usage(words: tuple[str, ...], status: int, printed: str) -> None:
     done = call(*words)
     assert done.returncode == status
-    assert said in done.stdout + done.stderr
+    assert printed in done.stdout + done.stderr

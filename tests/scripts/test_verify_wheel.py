@@ -1,4 +1,4 @@
-"""What pyproject.toml declares of our wheels agrees with what CMakeLists.txt builds."""
+"""pyproject.toml declares the architectures that CMakeLists.txt builds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from wheelkit.wheel import settings
 
 
-def test_our_own_table_has_the_architectures_that_are_built(project_root: Path) -> None:
+def test_declared_architectures_are_those_that_are_built(project_root: Path) -> None:
     declared = settings.from_file(project_root / "pyproject.toml")
     text = (project_root / "CMakeLists.txt").read_text()
     for variable, listed in (("CUFES_SASS", declared.sass), ("CUFES_PTX", declared.ptx)):

@@ -1,4 +1,4 @@
-"""build_wheelhouse.py: what it asks of engine, image and wheels; and pyproject.toml's settings."""
+"""build_wheelhouse.py with a fake engine, and the settings of cibuildwheel in pyproject.toml."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def product(wheel: Path, version: str = "3.10") -> ReleaseWheel:
 
 
 def engine(folder: Path, script: str) -> Engine:
-    """Return an engine that is a shell script."""
+    """Return an engine whose program is a shell script."""
     path = folder / "engine"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
@@ -49,7 +49,7 @@ def run_without_engine(folder: Path, *options: str) -> subprocess.CompletedProce
     return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
 
 
-def test_machine_without_an_engine_lacks_something(tmp_path: Path) -> None:
+def test_machine_without_an_engine_is_an_error(tmp_path: Path) -> None:
     done = run_without_engine(tmp_path)
     assert done.returncode == 3
     assert done.stderr.startswith("error: no container engine works here")
@@ -57,7 +57,7 @@ def test_machine_without_an_engine_lacks_something(tmp_path: Path) -> None:
     assert not (tmp_path / "dist").exists()
 
 
-def test_what_is_optional_is_counted_and_explained(tmp_path: Path) -> None:
+def test_left_out_wheels_are_counted_and_explained(tmp_path: Path) -> None:
     done = run_without_engine(tmp_path, "--optional", "--python", "3.12", "--python", "3.7")
     assert done.returncode == 0
     assert "left out: the wheels of 2 CPythons (3.7, 3.12); no container engine" in done.stderr
@@ -65,7 +65,7 @@ def test_what_is_optional_is_counted_and_explained(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("optional", [True, False])
-def test_an_image_that_cannot_be_had_is_left_out_only_if_optional(
+def test_a_missing_image_leaves_the_wheels_out_only_with_optional(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], optional: bool
 ) -> None:
     def lacking(*_: object) -> list[ReleaseWheel]:
@@ -86,12 +86,12 @@ def test_an_image_that_cannot_be_had_is_left_out_only_if_optional(
 
 
 @pytest.mark.parametrize("version", ["3.6", "3.16", "3.13t", "ten"])
-def test_version_that_is_not_built_is_wrong_usage(version: str) -> None:
+def test_unsupported_version_is_wrong_usage(version: str) -> None:
     with pytest.raises(MisusedError, match=r"expected one of 3\.7, 3\.8, .* 3\.15"):
         build_wheelhouse.chosen_versions(["3.7", version])
 
 
-def test_versions_come_once_and_in_order() -> None:
+def test_versions_are_sorted_without_repetitions() -> None:
     assert build_wheelhouse.chosen_versions(["3.10", "3.7", "3.10"]) == ["3.7", "3.10"]
     assert build_wheelhouse.chosen_versions(None) == list(CPYTHONS)
 
@@ -106,7 +106,7 @@ def test_image_without_the_wanted_python_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_image_that_cannot_be_pulled_is_named_and_a_stand_in_built(
+def test_image_that_cannot_be_pulled_is_replaced_by_a_stand_in_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
@@ -117,10 +117,10 @@ def test_image_that_cannot_be_pulled_is_named_and_a_stand_in_built(
     assert image == "standin:3.7-3.9"
     said = capsys.readouterr().err
     assert "manylinux2014_x86_64:2025.05.03-1 cannot be pulled (no such host)" in said
-    assert "in the stand-in standin:3.7-3.9" in said
+    assert "in the stand-in image standin:3.7-3.9" in said
 
 
-def test_pinned_image_is_used_where_it_is_to_be_had(tmp_path: Path) -> None:
+def test_pinned_image_is_used_where_it_can_be_pulled(tmp_path: Path) -> None:
     image = build_wheelhouse.choose_image(engine(tmp_path, "exit 0"), ["3.8"], ["3.8"])
     assert image == "quay.io/pypa/manylinux2014_x86_64:2025.05.03-1"
 
@@ -146,19 +146,19 @@ def test_wheels_with_different_libraries_are_refused(tmp_path: Path) -> None:
         build_wheelhouse.check_same_library(made)
 
 
-def test_wheel_that_fails_in_a_new_container_is_not_delivered(tmp_path: Path) -> None:
+def test_wheel_that_fails_in_a_new_container_is_refused(tmp_path: Path) -> None:
     failing = engine(tmp_path, "echo kernel-wrong >&2; exit 1")
     with pytest.raises(WheelBuildError, match=r"fails in a new container: kernel-wrong"):
-        build_wheelhouse.try_out(failing, "image", product(write_wheel(tmp_path, "cp310")))
+        build_wheelhouse.smoke_test(failing, "image", product(write_wheel(tmp_path, "cp310")))
 
 
-def test_wheel_without_numpy_in_the_real_image_is_said_to_be_untried(tmp_path: Path) -> None:
+def test_wheel_without_numpy_in_the_real_image_is_marked_as_not_run(tmp_path: Path) -> None:
     made = product(write_wheel(tmp_path, "cp315"), "3.15")
-    build_wheelhouse.try_out(engine(tmp_path, "exit 1"), "quay.io/image", made)
-    assert made.trial == "not run: no NumPy for manylinux2014"
+    build_wheelhouse.smoke_test(engine(tmp_path, "exit 1"), "quay.io/image", made)
+    assert made.smoke == "not run: no NumPy for manylinux2014"
 
 
-def test_delivery_replaces_the_projects_wheels_and_nothing_else(tmp_path: Path) -> None:
+def test_only_wheels_of_the_project_are_replaced(tmp_path: Path) -> None:
     made, out = tmp_path / "made", tmp_path / "dist"
     made.mkdir()
     out.mkdir()
@@ -166,20 +166,20 @@ def test_delivery_replaces_the_projects_wheels_and_nothing_else(tmp_path: Path) 
     foreign = out / "other-1.0-py3-none-any.whl"
     foreign.write_text("other")
     new = product(write_wheel(made, "cp310", b"new"))
-    build_wheelhouse.fill(out, [new])
+    build_wheelhouse.replace_wheels(out, [new])
     assert not old.exists()
     assert sorted(out.iterdir()) == sorted([foreign, new.wheel])
     assert new.wheel.parent == out
 
 
-def test_the_oldest_systems_are_the_images_that_build() -> None:
+def test_wheels_are_verified_in_the_images_that_build_them() -> None:
     table = tomli.loads((PROJECT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
     built_in = {table[IMAGE_KEY], *(override[IMAGE_KEY] for override in table["overrides"])}
     assert {images.verifying(version).reference for version in CPYTHONS} == built_in
 
 
 @pytest.mark.parametrize("version", CPYTHONS)
-def test_wheels_are_built_where_they_are_verified(version: str) -> None:
+def test_each_wheel_is_built_in_the_image_that_verifies_it(version: str) -> None:
     assert cibuildwheel.pinned_image(version, PROJECT) == images.verifying(version).reference
 
 
@@ -193,11 +193,11 @@ def test_builds_are_made_with_what_pyproject_requires(project_root: Path) -> Non
     table = tomli.loads((project_root / "pyproject.toml").read_text())["build-system"]
     lines = (project_root / "requirements" / "build.in").read_text().splitlines()
     pinned = {line for line in lines if "==" in line and not line.startswith("#")}
-    # The interpreters of the images have their own pip.
+    # The interpreters of the images come with pip.
     assert pinned == {line for line in table["requires"] if not line.startswith("pip")}
 
 
-def test_sources_are_what_git_would_commit(tmp_path: Path) -> None:
+def test_exported_sources_are_those_that_git_would_commit(tmp_path: Path) -> None:
     source_files.export(PROJECT, tmp_path)
     assert (tmp_path / "pyproject.toml").is_file()
     assert (tmp_path / "scripts" / "container" / "prepare_container.py").is_file()

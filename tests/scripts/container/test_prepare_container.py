@@ -33,7 +33,7 @@ def test_libcufes_is_configured_built_and_stripped(tmp_path: Path) -> None:
     assert f"--strip --prefix {tmp_path}/libcufes" in install
 
 
-def test_sources_that_do_not_build_are_at_fault(tmp_path: Path) -> None:
+def test_sources_that_do_not_build_are_an_error(tmp_path: Path) -> None:
     tool(tmp_path / "tools", "cmake", '[ "$1" != --build ] || exit 2')
     with pytest.raises(
         prepare_container.LibraryBuildError, match=r"--build .* ended with status 2"
@@ -41,7 +41,7 @@ def test_sources_that_do_not_build_are_at_fault(tmp_path: Path) -> None:
         prepare_container.build_libcufes(tmp_path / "tools", tmp_path, tmp_path / "libcufes")
 
 
-def test_without_a_network_nothing_is_left(tmp_path: Path) -> None:
+def test_without_a_network_no_file_is_left_behind(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_RETRIES": "0"}
     environment["PIP_INDEX_URL"] = "http://127.0.0.1:9/simple"
@@ -53,7 +53,7 @@ def test_without_a_network_nothing_is_left(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "opt").rglob("*") if path.is_file()]
 
 
-def test_tools_that_cannot_be_installed_are_lacking(
+def test_tools_that_cannot_be_installed_are_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)

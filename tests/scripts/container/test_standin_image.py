@@ -1,4 +1,4 @@
-"""standin_image.py, as far as it goes without building an image."""
+"""standin_image.py, without building an image."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def interpreter(prefix: str, version: str = "3.10") -> Interpreter:
     return Interpreter(version, Path(prefix))
 
 
-def test_interpreter_of_this_machine_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interpreter_of_this_machine_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     prefix = Path(sys.base_prefix)
     monkeypatch.setattr(standin_image, "SYSTEM", Path("/nowhere"))
     assert standin_image.find_interpreter(RUNNING) == Interpreter(RUNNING, prefix)
@@ -28,8 +28,8 @@ def test_interpreter_of_this_machine_is_taken(monkeypatch: pytest.MonkeyPatch) -
 
 def test_system_python_cannot_be_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standin_image, "SYSTEM", Path(sys.base_prefix))
-    # Whatever runs this, it is one that Debian's unstable suite does not have.
-    monkeypatch.setattr(standin_image, "UNSTABLE", ())
+    # The interpreter of the test must not be one that Debian's unstable suite has.
+    monkeypatch.setattr(standin_image, "UNSTABLE_PYTHONS", ())
     monkeypatch.setattr(pythons, "candidates", lambda _: [Path(sys.executable)])
     with pytest.raises(
         LackingError, match=rf"no CPython {RUNNING} for the stand-in image: .*pyenv"
@@ -37,7 +37,7 @@ def test_system_python_cannot_be_copied(monkeypatch: pytest.MonkeyPatch) -> None
         standin_image.find_interpreter(RUNNING)
 
 
-def test_interpreter_that_only_debian_has_comes_from_there(
+def test_interpreter_that_only_debian_has_is_taken_from_debian(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(pythons, "candidates", lambda _: [])
@@ -58,7 +58,7 @@ def test_name_changes_with_the_ingredients(monkeypatch: pytest.MonkeyPatch, tmp_
     assert name != standin_image.image_name([interpreter("/a")])
 
 
-def test_copy_has_the_interpreter_and_nobodys_packages(tmp_path: Path) -> None:
+def test_copy_has_the_interpreter_and_no_installed_packages(tmp_path: Path) -> None:
     prefix = tmp_path / "prefix"
     for name in (
         *("bin/python3.10", "bin/python3.11", "lib/libpython3.10.so.1.0"),
@@ -77,15 +77,15 @@ def test_copy_has_the_interpreter_and_nobodys_packages(tmp_path: Path) -> None:
     assert (copy / "lib/python3.10/site-packages").is_dir()
 
 
-def test_absent_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_error_names_an_absent_tool(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LackingError, match=r"no mmdebstrap here, .*: apt install mmdebstrap"):
-        standin_image.call(["mmdebstrap", "sid"], "unpacking")
+        standin_image.run_command(["mmdebstrap", "sid"], "unpacking")
 
 
-def test_failing_tool_is_reported_with_its_last_words() -> None:
+def test_failing_tool_is_reported_with_its_last_message() -> None:
     with pytest.raises(LackingError, match="unpacking failed: no such mirror"):
-        standin_image.call(["sh", "-c", "echo no such mirror >&2; exit 1"], "unpacking")
+        standin_image.run_command(["sh", "-c", "echo no such mirror >&2; exit 1"], "unpacking")
 
 
 def test_image_of_the_same_ingredients_is_not_built_again(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_image_of_the_same_ingredients_is_not_built_again(tmp_path: Path) -> Non
     assert image == standin_image.image_name(python)
 
 
-def test_setup_gives_each_interpreter_a_pip_and_the_name_of_the_real_image() -> None:
+def test_setup_gives_each_interpreter_pip_and_its_path_in_the_real_image() -> None:
     script = standin_image.setup_script([interpreter("/a", "3.7"), Interpreter("3.15", None)])
     assert "ln -s /a /opt/python/cp37-cp37m\n" in script
     assert "/a/bin/python3.7 -m ensurepip --default-pip\n" in script

@@ -1,4 +1,4 @@
-"""The build of the documentation: what it runs, and whose fault a failure is."""
+"""The build of the documentation: the commands that it runs, and its exit status."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], list[list[str]]]:
-    """A function that lets the command with a word fail, and returns what was run."""
+    """A function that lets the command with a given word fail, and returns the commands run."""
 
     def arrange(failing: str | None) -> list[list[str]]:
         seen: list[list[str]] = []
@@ -29,13 +29,13 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], list[lis
             command: list[Any], cwd: Path | None = None, **_: Any
         ) -> subprocess.CompletedProcess[str]:
             words = list(map(str, command))
-            # In the root of the project Python would find the sources instead of the wheel.
+            # In the root of the project, Python would import the sources instead of the wheel.
             assert "sphinx" not in words or cwd == BUILD
             seen.append(words)
             return subprocess.CompletedProcess(words, int(failing in words))
 
-        # The picture is a matter of tests of its own.
-        monkeypatch.setattr(build_docs, "bring_picture", lambda *_: False)
+        # The picture has separate tests.
+        monkeypatch.setattr(build_docs, "update_picture", lambda *_: False)
         monkeypatch.setattr(build_docs, "wheel_for", lambda _: SimpleNamespace(wheel="a.whl"))
         monkeypatch.setattr(subprocess, "run", fake_run)
         monkeypatch.setattr(sys, "argv", ["build_docs.py", "-q"])
@@ -44,7 +44,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], list[lis
     return arrange
 
 
-def test_the_wheel_is_installed_and_sphinx_takes_warnings_for_errors(
+def test_the_wheel_is_installed_and_warnings_of_sphinx_are_errors(
     commands: Callable[[str | None], list[list[str]]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen = commands(None)
@@ -71,7 +71,7 @@ def test_failures(
 
 @pytest.fixture
 def picture(tmp_path: Path, extra: Callable[[str], Any]) -> Callable[..., Path]:
-    """A function that writes a picture of a black square on white, so many pixels to the right."""
+    """A function that writes a picture of a black square on white, moved by `shift` pixels."""
     image = extra("matplotlib.image")
 
     def write(name: str, shift: int = 0, height: int = 60) -> Path:
@@ -88,17 +88,17 @@ def picture(tmp_path: Path, extra: Callable[[str], Any]) -> Callable[..., Path]:
     [({}, False), ({"shift": 10}, True), ({"height": 70}, True)],
     ids=["same", "moved", "another size"],
 )
-def test_a_picture_that_is_another_one_is_replaced(
+def test_a_picture_that_differs_is_replaced(
     picture: Callable[..., Path], other: dict[str, int], replaced: bool
 ) -> None:
     made, shown = picture("made.png"), picture("shown.png", **other)
     before = shown.read_bytes()
-    assert build_docs.bring_picture(made, shown) is replaced
+    assert build_docs.update_picture(made, shown) is replaced
     assert shown.read_bytes() == (made.read_bytes() if replaced else before)
 
 
-def test_a_picture_that_is_not_there_is_brought(picture: Callable[..., Path]) -> None:
+def test_a_missing_picture_is_copied(picture: Callable[..., Path]) -> None:
     made = picture("made.png")
     shown = made.with_name("shown.png")
-    assert build_docs.bring_picture(made, shown)
+    assert build_docs.update_picture(made, shown)
     assert build_docs.difference(made, shown) == 0.0

@@ -1,4 +1,4 @@
-"""run_tests.py takes the last environment where nothing has changed, and leaves nothing behind."""
+"""run_tests.py uses an unchanged environment again, and removes temporary files after a success."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from develop import run_tests
 from shared.ledger import LocalWheel
-from shared.steps import Done
+from shared.steps import StepResult
 from wheelkit.target.report import LackingError
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -17,7 +17,7 @@ NOTHING: list[str] = []
 
 
 class Project:
-    """A wheel, requirements, and a stand-in for pip that notes what it is asked."""
+    """A wheel, requirements, and a fake pip that records what it is to install."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -28,10 +28,10 @@ class Project:
         self.installed: list[str] = []
         self.status = 0
 
-    def run(self, what: str, _: object, *, shown: bool) -> Done:
+    def run(self, what: str, _: object, *, shown: bool) -> StepResult:
         assert not shown
         self.installed.append(what)
-        return Done(self.status)
+        return StepResult(self.status)
 
     def environment(self) -> Path:
         product = LocalWheel(VERSION, str(self.wheel), str(self.wheel))
@@ -79,7 +79,7 @@ def test_environment_is_made_anew_after_a_change(
     assert len(project.installed) == 4
 
 
-def test_environment_that_could_not_be_made_is_not_believed(project: Project) -> None:
+def test_environment_that_could_not_be_made_is_not_used(project: Project) -> None:
     project.status = 1
     with pytest.raises(LackingError, match=f"install what the tests need on CPython {VERSION}"):
         project.environment()

@@ -1,4 +1,4 @@
-"""install_cuda.py against a folder of small wheels in place of PyPI's."""
+"""install_cuda.py with a folder of small wheels in place of those of PyPI."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def write_wheel(folder: Path, name: str, members: dict[str, bytes], version: str
 
 
 class Site:
-    """A copy of the script with pins of its own, and the folder that serves the wheels."""
+    """A copy of the script with other pins, and the folder from which pip takes the wheels."""
 
     def __init__(self, root: Path) -> None:
         self.scripts = root / "scripts" / "kernels"
@@ -82,7 +82,7 @@ class Site:
         )
 
     def serve(self, wheels: dict[str, dict[str, bytes]], version: str = "12.9") -> None:
-        """Serve these wheels and pin them."""
+        """Put these wheels into the folder and pin them."""
         lines = [write_wheel(self.served, *item, version) for item in wheels.items()]
         self.pins.write_text("".join(lines))
 
@@ -105,7 +105,7 @@ class Site:
         return process.returncode, out, err
 
     def contents(self) -> dict[str, bytes]:
-        """Every file below `place`, hidden leftovers included."""
+        """Return every file below `place`, hidden files included."""
         files = (path for path in self.place.rglob("*") if path.is_file())
         return {path.relative_to(self.place).as_posix(): path.read_bytes() for path in files}
 
@@ -181,7 +181,7 @@ def test_wheels_without_an_essential_file_are_refused(site: Site) -> None:
     assert site.contents() == {}
 
 
-def test_unreachable_index_is_the_environments_fault(site: Site) -> None:
+def test_unreachable_index_has_status_3(site: Site) -> None:
     del site.environment["PIP_NO_INDEX"], site.environment["PIP_FIND_LINKS"]
     site.environment.update(PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="0")
     status, out, err = site.run()
@@ -191,7 +191,7 @@ def test_unreachable_index_is_the_environments_fault(site: Site) -> None:
     assert site.contents() == {}
 
 
-def test_python_without_pip_is_the_environments_fault(site: Site, tmp_path: Path) -> None:
+def test_python_without_pip_has_status_3(site: Site, tmp_path: Path) -> None:
     venv.create(tmp_path / "bare", with_pip=False)
     status, _, err = site.run(python=str(tmp_path / "bare" / "bin" / "python"))
     assert status == 3
@@ -200,7 +200,7 @@ def test_python_without_pip_is_the_environments_fault(site: Site, tmp_path: Path
 
 
 @pytest.mark.parametrize(("system", "machine"), [("Darwin", "arm64"), ("Linux", "aarch64")])
-def test_other_platforms_are_told_to_set_cuda_home(
+def test_error_on_other_platforms_names_cuda_home(
     system: str, machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.system", lambda: system)
@@ -218,7 +218,7 @@ def test_other_platforms_are_told_to_set_cuda_home(
         {"cuda/version.json": b"[]", "cuda/lib64/libcudart.so.12": b"mine"},
     ],
 )
-def test_foreign_place_is_refused_and_kept(site: Site, files: dict[str, bytes]) -> None:
+def test_folder_with_other_files_is_refused_and_kept(site: Site, files: dict[str, bytes]) -> None:
     for name, content in files.items():
         path = site.place / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -239,7 +239,7 @@ def test_foreign_file_in_an_outdated_toolkit_is_kept(site: Site) -> None:
     assert (site.toolkit / "notes.txt").read_text() == "mine"
 
 
-def test_damaged_toolkit_is_made_anew(site: Site) -> None:
+def test_damaged_toolkit_is_replaced(site: Site) -> None:
     assert site.run()[0] == 0
     whole = site.contents()
     (site.toolkit / "lib64" / "libnvrtc.so.12").unlink()
@@ -261,7 +261,7 @@ def test_empty_directory_is_filled(site: Site) -> None:
 
 
 def limit_file_size() -> None:
-    """Stand in for a full disk: what is unpacked does not fit, the wheels do."""
+    """Imitate a full disk: the wheels fit on it, but not the unpacked files."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (LARGE // 2, LARGE // 2))
 
 

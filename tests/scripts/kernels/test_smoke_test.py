@@ -1,4 +1,4 @@
-"""smoke_test.py on our wheel, whole and spoilt in every way that it must notice."""
+"""smoke_test.py with the wheel, both intact and damaged in each way that it must notice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCRIPT = Path(smoke_test.__file__)
 
 
 class Run(NamedTuple):
-    """What a run said."""
+    """The results of a run."""
 
     status: int
     out: str
@@ -59,7 +59,7 @@ def run_script(wheel: Path, *arguments: str, environment: dict[str, str]) -> Run
         check=False,
         capture_output=True,
         text=True,
-        # Without bytecode, copies of an installation stay as pip made them.
+        # No bytecode is written, so that copies of an installation stay as pip made them.
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
     )
     content = json.loads(report.read_text()) if report.exists() else {}
@@ -69,13 +69,13 @@ def run_script(wheel: Path, *arguments: str, environment: dict[str, str]) -> Run
 def install(wheel: Path, *where: str) -> None:
     """Install a wheel with pip."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-    # The tests' own environment has the wheel as well.
+    # Without this, pip would find the wheel in the environment of the tests and install nothing.
     options = ["--ignore-installed", "--no-compile", *where]
     subprocess.run([*command, *options, str(wheel)], check=True)
 
 
 def install_into(folder: Path, wheel: Path) -> Installation:
-    """Install a wheel below a prefix of its own."""
+    """Install a wheel below a separate prefix."""
     copy = folder / wheel.name
     if copy != wheel:
         shutil.copy(str(wheel), str(copy))
@@ -91,7 +91,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Installat
 
 @pytest.fixture
 def installation(pristine: Installation, tmp_path: Path) -> Installation:
-    """A copy of the installed wheel that a test may spoil."""
+    """A copy of the installed wheel that a test may damage."""
     prefix = pristine.wheel.parent / "prefix"
     shutil.copytree(str(prefix), str(tmp_path / "prefix"), symlinks=True)
     shutil.copy(str(pristine.wheel), str(tmp_path))
@@ -144,18 +144,18 @@ def test_target_directory_passes_too(wheel: Path, tmp_path: Path) -> None:
     assert run.status == 0, run.err
 
 
-def test_auto_says_which_device_ran(pristine: Installation) -> None:
+def test_auto_reports_the_device_that_was_used(pristine: Installation) -> None:
     assert pristine.run("--device", "auto").out.startswith("smoke test: cpu ok (")
 
 
-def test_cuda_without_a_gpu_is_the_environments_fault(pristine: Installation) -> None:
+def test_cuda_without_a_gpu_has_status_3(pristine: Installation) -> None:
     run = pristine.run("--device", "cuda")
     assert (run.status, run.out) == (3, "")
     assert run.err.startswith("error: no usable GPU: ")
     assert run.report == {}
 
 
-def test_older_report_does_not_outlive_a_run_without_verdict(pristine: Installation) -> None:
+def test_older_report_is_removed_by_a_run_without_result(pristine: Installation) -> None:
     assert pristine.run("--device", "cpu").report["ok"] is True
     assert pristine.run("--device", "cuda").report == {}
 
@@ -193,7 +193,7 @@ def test_changed_file_is_found(installation: Installation, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["{site}/cyfes/surface.py", "{prefix}/cufes/cufes.h"])
-def test_lost_file_is_found(installation: Installation, place: str) -> None:
+def test_missing_file_is_found(installation: Installation, place: str) -> None:
     prefix = installation.wheel.parent / "prefix"
     victim = Path(place.format(site=installation.site, prefix=prefix))
     victim.unlink()
@@ -225,7 +225,7 @@ def test_working_directory_does_not_shadow_the_wheel(
     assert pristine.run("--device", "cpu").status == 0
 
 
-def test_wheel_that_is_not_installed_is_named_with_what_is(
+def test_error_names_the_wheel_and_what_is_installed_instead(
     pristine: Installation, tmp_path: Path
 ) -> None:
     other = tmp_path / "cyfes-0.1-py3-none-any.whl"
@@ -236,7 +236,7 @@ def test_wheel_that_is_not_installed_is_named_with_what_is(
     assert str(pristine.site) in run.report["faults"][0]["found"]
 
 
-# Code at the end of cyfes/__init__.py, and the names of the kernels that it spoils.
+# Code for the end of cyfes/__init__.py, and the names of the kernels whose results it changes.
 SPOILT = {
     "values": (
         "import dataclasses\n_sum = __getattr__('sum_hills')\ndef sum_hills(*a, **k):\n"
@@ -263,9 +263,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("spoilt", sorted(SPOILT))
-def test_wrong_numbers_are_found_and_no_right_ones_accused(
-    wheel: Path, tmp_path: Path, spoilt: str
-) -> None:
+def test_exactly_the_wrong_results_are_reported(wheel: Path, tmp_path: Path, spoilt: str) -> None:
     code, words = SPOILT[spoilt]
     wrong = with_code(wheel, tmp_path, "cyfes/__init__.py", "\n" + code)
     run = install_into(tmp_path, wrong).run("--device", "cpu")
@@ -276,7 +274,7 @@ def test_wrong_numbers_are_found_and_no_right_ones_accused(
     assert accused == {name for name in names if set(words) <= set(name.split())}
 
 
-def test_wheel_that_cannot_be_imported_is_at_fault(wheel: Path, tmp_path: Path) -> None:
+def test_wheel_that_cannot_be_imported_fails(wheel: Path, tmp_path: Path) -> None:
     wrong = with_code(wheel, tmp_path, "cyfes/__init__.py", "\nraise OSError('no library')\n")
     run = install_into(tmp_path, wrong).run()
     assert (run.status, run.faults()) == (1, ["import-fails"])
@@ -296,7 +294,7 @@ def test_library_from_elsewhere_is_found(pristine: Installation, tmp_path: Path)
 def test_libraries_of_the_unrepaired_wheel_are_foreign(
     unrepaired_wheel: Path, pristine: Installation, tmp_path: Path
 ) -> None:
-    """The system's libgomp, and a toolkit's libcudart: what hides a missing graft."""
+    """The system's libgomp and a toolkit's libcudart, which hide a missing grafted library."""
     prefix = pristine.wheel.parent / "prefix"
     (graft,) = (path for path in prefix.rglob("libcudart*") if "cufes" in path.parts)
     shutil.copy(str(graft), str(tmp_path / "libcudart.so.12"))
@@ -324,7 +322,7 @@ def test_exactly_one_copy_of_a_library_is_mapped(mapped: list[str], ids: list[st
     assert [fault.id for fault in faults] == ids
 
 
-def test_what_was_built_here_takes_the_grafts_from_this_machine() -> None:
+def test_a_build_of_this_machine_uses_the_libraries_of_this_machine() -> None:
     mapped = {"libcufes": [Path("/site/libcufes.so")], "libgomp": [Path("/usr/lib/libgomp.so.1")]}
     (fault,) = smoke.check_mapped(mapped, GOOD, smoke_test.GRAFTS)
     assert (fault.id, fault.file) == ("library-not-from-wheel", "libcufes")
@@ -337,14 +335,14 @@ def test_absent_wheel_is_wrong_usage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"text", b"PK\x05\x06" + bytes(18)])
-def test_file_that_is_no_wheel_is_at_fault(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_wheel_has_status_1(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "some.whl"
     path.write_bytes(content)
     run = run_script(path, environment={})
     assert (run.status, run.faults()) == (1, ["not-a-wheel"])
 
 
-def test_python_without_numpy_is_the_environments_fault(pristine: Installation) -> None:
+def test_python_without_numpy_has_status_3(pristine: Installation) -> None:
     command = [sys.executable, "-S", str(SCRIPT), "--wheel", str(pristine.wheel)]
     environment = {**os.environ, "PYTHONPATH": ""}
     done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True, env=environment)

@@ -1,4 +1,4 @@
-"""A release that was killed in the upload is completed by the next run, without a duplicate."""
+"""Rehearsals: a release that was killed during the upload is completed by the next run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,14 @@ from pathlib import Path
 import pytest
 import releases
 from release import rehearse
-from release.release_plan import BUILD_AND_PROVE, HandOn, Job, Publish, Run, Take
+from release.release_plan import (
+    BUILD_AND_VERIFY,
+    DownloadArtifact,
+    Job,
+    PublishFiles,
+    Run,
+    UploadArtifact,
+)
 from wheelkit.install import pythons
 from wheelkit.target.report import MisusedError, Status, sha256
 
@@ -23,8 +30,8 @@ SCRIPT = Path(rehearse.__file__)
 RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 
-def proven(folder: Path, wheel: Path) -> releases.Release:
-    """Lay out a rehearsal in which all is done but the publishing."""
+def rehearsal_before_publishing(folder: Path, wheel: Path) -> releases.Release:
+    """Make a rehearsal in which all jobs are finished except the publishing."""
     release = releases.Release(folder, "cyfes", (RUNNING,))
     release.dist.mkdir(parents=True)
     shutil.copy(wheel, release.dist)
@@ -33,10 +40,12 @@ def proven(folder: Path, wheel: Path) -> releases.Release:
     hashes = {path.name: sha256(path) for path in release.dist.iterdir()}
     cpu = {"device": {"id": "cpu"}, "place": "here"}
     release.report(wheel.name, hashes[wheel.name], "smoke_test", "here", **cpu)
-    stage = rehearse.Stage(folder, {"seal": release.seal}, [job.name for job in BUILD_AND_PROVE])
-    shutil.move(release.dist, stage.artifact("sealed"))
-    shutil.move(release.reports, stage.artifact("reports-verify"))
-    stage.save()
+    rehearsal = rehearse.Rehearsal(
+        folder, {"seal": release.seal}, [job.name for job in BUILD_AND_VERIFY]
+    )
+    shutil.move(release.dist, rehearsal.artifact("sealed"))
+    shutil.move(release.reports, rehearsal.artifact("reports-verify"))
+    rehearsal.save()
     return release
 
 
@@ -47,7 +56,7 @@ def command(folder: Path, *options: str) -> list[str]:
 def wait_for(folder: Path, files: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 120
     while len(list(folder.glob("*"))) < files:
-        assert process.poll() is None, "it ended before the upload"
+        assert process.poll() is None, "the rehearsal ended before the upload"
         assert time.monotonic() < deadline, "nothing was uploaded"
         time.sleep(0.1)
 
@@ -55,7 +64,7 @@ def wait_for(folder: Path, files: int, process: subprocess.Popen[bytes]) -> None
 @pytest.mark.slow
 def test_a_rehearsal_killed_in_the_upload_is_completed(tmp_path: Path, wheel: Path) -> None:
     folder = tmp_path / "rehearsal"
-    proven(folder, wheel)
+    rehearsal_before_publishing(folder, wheel)
     index = folder / "index"
     first = subprocess.Popen(command(folder, "--stall-after", "1"), start_new_session=True)
     wait_for(index, 1, first)
@@ -70,40 +79,42 @@ def test_a_rehearsal_killed_in_the_upload_is_completed(tmp_path: Path, wheel: Pa
     assert f"installed from the index, CPython {RUNNING}: smoke test: cpu ok" in done.stdout
 
 
-def test_nothing_is_resumed_where_nothing_began(tmp_path: Path) -> None:
-    stage = rehearse.Stage(tmp_path)
+def test_a_rehearsal_that_was_not_started_cannot_be_resumed(tmp_path: Path) -> None:
+    rehearsal = rehearse.Rehearsal(tmp_path)
     with pytest.raises(MisusedError, match="no rehearsal"):
-        stage.resume()
+        rehearsal.resume()
 
 
-def test_artifacts_are_all_that_goes_from_job_to_job(tmp_path: Path) -> None:
-    stage = rehearse.Stage(tmp_path)
+def test_only_artifacts_pass_from_job_to_job(tmp_path: Path) -> None:
+    rehearsal = rehearse.Rehearsal(tmp_path)
     writes = Run('mkdir dist && echo "$PYTHON" > "dist/$PYTHON" && echo "seal=5" >> $GITHUB_OUTPUT')
     reads = Run('test "$(cat dist/3.10) $(cat dist/3.13) $SEAL" = "3.10 3.13 5" && test ! -e left')
     jobs = (
-        Job("build", (writes, Run("touch left"), HandOn("built-$PYTHON", "dist")), "PYTHON"),
-        Job("verify", (Take("built-*", "dist"), reads)),
+        Job(
+            "build", (writes, Run("touch left"), UploadArtifact("built-$PYTHON", "dist")), "PYTHON"
+        ),
+        Job("verify", (DownloadArtifact("built-*", "dist"), reads)),
     )
     setting = {"PYTHONS": '["3.10", "3.13"]', "PLACES": "[]"}
-    rehearse.rehearse(jobs, stage, setting)
-    again = rehearse.Stage(tmp_path)
+    rehearse.rehearse(jobs, rehearsal, setting)
+    again = rehearse.Rehearsal(tmp_path)
     again.resume()
     assert (again.done, again.outputs) == (["build", "verify"], {"seal": "5"})
 
 
 def test_a_failing_step_ends_the_rehearsal(tmp_path: Path) -> None:
-    stage = rehearse.Stage(tmp_path)
+    rehearsal = rehearse.Rehearsal(tmp_path)
     job = Job("verify", (Run("(exit 3) | cat"), Run("touch reached")))
     with pytest.raises(rehearse.StepError, match="verify failed") as caught:
-        rehearse.rehearse((job,), stage, {"PYTHONS": "[]", "PLACES": "[]"})
+        rehearse.rehearse((job,), rehearsal, {"PYTHONS": "[]", "PLACES": "[]"})
     assert caught.value.status == 3
     assert not list(tmp_path.rglob("reached"))
 
 
-def test_nothing_is_uploaded_where_nothing_is_lacking(tmp_path: Path) -> None:
-    stage = rehearse.Stage(tmp_path, {"pending": "0"})
-    job = Job("publish", (Publish("upload"),))
-    rehearse.rehearse((job,), stage, {"PYTHONS": "[]", "PLACES": "[]", "UPLOAD": "nowhere"})
+def test_nothing_is_uploaded_if_the_index_has_all_files(tmp_path: Path) -> None:
+    rehearsal = rehearse.Rehearsal(tmp_path, {"pending": "0"})
+    job = Job("publish", (PublishFiles("upload"),))
+    rehearse.rehearse((job,), rehearsal, {"PYTHONS": "[]", "PLACES": "[]", "UPLOAD": "nowhere"})
 
 
 @pytest.mark.parametrize(

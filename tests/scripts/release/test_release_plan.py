@@ -1,4 +1,4 @@
-"""The workflows run what the rehearsal runs, in the same order, with the least rights."""
+"""The workflows run the commands of the rehearsal in the same order, with minimal permissions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 import yaml
 from release import rehearse, release_plan
-from release.release_plan import BUILD_AND_PROVE, PUBLISH, HandOn, Job, Publish, Run, Step, Take
+from release.release_plan import (
+    BUILD_AND_VERIFY,
+    PUBLISH,
+    DownloadArtifact,
+    Job,
+    PublishFiles,
+    Run,
+    Step,
+    UploadArtifact,
+)
 
 from wheelkit import cli
 
@@ -20,14 +29,14 @@ ROOT = Path(release_plan.__file__).resolve().parents[2]
 FOLDER = ROOT / ".github" / "workflows"
 NAMES = ("cuda-wheel", "nightly", "tests", "wheels")
 
-# What prepares a machine of GitHub's, or talks to GitHub alone.
+# Actions that prepare a machine of GitHub, or that only use GitHub itself.
 NOT_REHEARSED = {"checkout", "setup-python", "attest-build-provenance"}
-# Jobs that repeat another one elsewhere, that list what the rehearsal takes from its command line,
-# or that talk to GitHub alone.
+# Jobs that repeat the steps of another job, that list what the rehearsal reads from its command
+# line, or that only use GitHub itself.
 JOBS_NOT_REHEARSED = {"pythons", "wheels", "rehearsal", "release"}
 EXPRESSIONS = {"${{ matrix.python }}": "$PYTHON", "${{ matrix.gpu }}": "$PLACE"}
-# A `run:` is one command: a verb of wheelkit, a nox session, .ci/run, pip on pinned hashes or on
-# wheelkit alone, or what makes the runner itself fit.
+# Each `run:` is one command: a verb of wheelkit, a nox session, .ci/run, pip with hash-pinned
+# requirements or with wheelkit only, or a command that prepares the runner.
 COMMANDS = re.compile(
     r"(python -m )?wheelkit [a-z-]+( [^;|&<>`]*)?|\$BUILD --python [^;|&<>`]*"
     r"|nox --session \w+( -- [^;|&<>`]*)?|bash \.ci/run"
@@ -49,7 +58,7 @@ ALL_JOBS = [(name, job) for name in NAMES for job in WORKFLOWS[name]["jobs"]]
 
 
 def jobs_in_order(workflow: Workflow) -> list[str]:
-    """Return the jobs, each after those that it needs; in the order of the file otherwise."""
+    """Return the jobs in the order of the file, but each after the jobs that it needs."""
     todo = {name: set(needs_of(job)) for name, job in workflow["jobs"].items()}
     order: list[str] = []
     while todo:
@@ -65,20 +74,20 @@ def needs_of(job: Workflow) -> list[str]:
 
 
 def steps_of(job: Workflow) -> Iterator[Step]:
-    """Return the steps of a job as the plan has them."""
+    """Return the steps of a job in the form of the release plan."""
     for step in job["steps"]:
         given = step.get("with", {})
         action = step.get("uses", "").partition("@")[0].rpartition("/")[2]
         if "run" in step:
             yield Run(" ".join(step["run"].split()))
         elif action == "upload-artifact":
-            yield HandOn(plain(given["name"]), given["path"])
+            yield UploadArtifact(plain(given["name"]), given["path"])
         elif action == "download-artifact":
             pattern = given.get("pattern")
             merge = pattern is None or given.get("merge-multiple", False)
-            yield Take(plain(pattern or given["name"]), given["path"], merge)
+            yield DownloadArtifact(plain(pattern or given["name"]), given["path"], merge)
         elif action == "gh-action-pypi-publish":
-            yield Publish(given["packages-dir"])
+            yield PublishFiles(given["packages-dir"])
         else:
             assert action in NOT_REHEARSED, f"{step} is neither rehearsed nor known"
 
@@ -96,7 +105,7 @@ def matrix_of(job: Workflow) -> str:
 
 
 def planned(workflow: Workflow) -> list[Job]:
-    """Return the jobs of a workflow as the plan has them."""
+    """Return the jobs of a workflow in the form of the release plan."""
     return [
         Job(
             name,
@@ -109,13 +118,15 @@ def planned(workflow: Workflow) -> list[Job]:
 
 
 def without_the_gates_report(job: Job) -> Job:
-    """Leave out what is handed on for the job that talks to GitHub alone."""
-    steps = tuple(step for step in job.steps if step != HandOn("gates", "notes.md\ngates.json\n"))
+    """Leave out the artifact for the job that makes the release on GitHub."""
+    steps = tuple(
+        step for step in job.steps if step != UploadArtifact("gates", "notes.md\ngates.json\n")
+    )
     return Job(job.name, steps, job.matrix)
 
 
 def test_the_rehearsal_runs_the_commands_of_the_workflows_in_their_order() -> None:
-    assert planned(WORKFLOWS["cuda-wheel"]) == list(BUILD_AND_PROVE)
+    assert planned(WORKFLOWS["cuda-wheel"]) == list(BUILD_AND_VERIFY)
     (publish,) = planned(WORKFLOWS["wheels"])
     assert [without_the_gates_report(publish)] == list(PUBLISH)
 
@@ -131,16 +142,16 @@ def test_the_rehearsal_runs_the_commands_of_the_workflows_in_their_order() -> No
         ("    steps:\n", "    steps:\n      - run: date\n"),
     ],
 )
-def test_a_workflow_that_drifts_is_noticed(old: str, new: str) -> None:
+def test_a_workflow_that_differs_is_noticed(old: str, new: str) -> None:
     text = (FOLDER / "cuda-wheel.yml").read_text()
     assert old in text
     changed = text.replace(old, new, 1)
     if "summary]" in new:
         changed = changed.replace("needs: [seal, verify, smoke-gpu]", "needs: [seal, verify]")
-    assert planned(yaml.safe_load(changed)) != list(BUILD_AND_PROVE)
+    assert planned(yaml.safe_load(changed)) != list(BUILD_AND_VERIFY)
 
 
-def test_the_rehearsal_index_is_asked_and_filled_like_the_real_one() -> None:
+def test_the_rehearsal_index_gets_the_same_steps_as_the_real_index() -> None:
     jobs = WORKFLOWS["wheels"]["jobs"]
     rehearsal = list(steps_of(jobs["rehearsal"]))
     publish = without_the_gates_report(Job("", tuple(steps_of(jobs["publish"])))).steps
@@ -170,7 +181,7 @@ def test_the_gates_expect_what_is_built() -> None:
         assert "pythons" in needs_of(WORKFLOWS[name]["jobs"][job])
 
 
-def test_no_stranger_runs_code_on_a_gpu_runner() -> None:
+def test_pull_requests_run_no_code_on_a_gpu_runner() -> None:
     condition = " ".join(WORKFLOWS["cuda-wheel"]["jobs"]["smoke-gpu"]["if"].split())
     events = (
         """contains(fromJSON('["push", "schedule", "workflow_dispatch"]'), github.event_name)"""
@@ -191,7 +202,7 @@ def test_only_a_tag_publishes() -> None:
     assert "needs.wheels.result == 'success'" in jobs["publish"]["if"]
 
 
-RIGHTS = {
+PERMISSIONS = {
     ("wheels", "rehearsal"): {"id-token": "write"},
     ("wheels", "publish"): {"id-token": "write", "attestations": "write"},
     ("wheels", "release"): {"contents": "write"},
@@ -199,14 +210,14 @@ RIGHTS = {
 
 
 @pytest.mark.parametrize(("name", "job"), ALL_JOBS)
-def test_each_job_has_the_least_rights_and_a_limit(name: str, job: str) -> None:
+def test_each_job_has_minimal_permissions_and_a_time_limit(name: str, job: str) -> None:
     content = WORKFLOWS[name]["jobs"][job]
-    assert content["permissions"] == {"contents": "read", **RIGHTS.get((name, job), {})}
+    assert content["permissions"] == {"contents": "read", **PERMISSIONS.get((name, job), {})}
     assert "timeout-minutes" in content or "uses" in content
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_workflow_begins_without_rights(name: str) -> None:
+def test_each_workflow_starts_without_permissions(name: str) -> None:
     workflow = WORKFLOWS[name]
     assert workflow["permissions"] == {}
     # YAML 1.1 takes `on` for a boolean.
@@ -217,7 +228,7 @@ def test_each_workflow_begins_without_rights(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_command_is_one_of_ours(name: str) -> None:
+def test_each_command_is_of_an_expected_kind(name: str) -> None:
     jobs = WORKFLOWS[name]["jobs"].values()
     lines = [" ".join(s["run"].split()) for job in jobs for s in job.get("steps", []) if "run" in s]
     assert lines or name == "wheels"
@@ -238,7 +249,7 @@ def test_each_variable_of_a_command_is_set(name: str, job: str) -> None:
 def test_the_rehearsal_sets_each_variable_of_a_command() -> None:
     asked = argparse.Namespace(containers=False, folder=Path())
     known = {*rehearse.variables(asked, ["3.10"]), "SEAL", "INDEX", "PYTHON", "PLACE"}
-    lines = [s.line for j in (*BUILD_AND_PROVE, *PUBLISH) for s in j.steps if isinstance(s, Run)]
+    lines = [s.line for j in (*BUILD_AND_VERIFY, *PUBLISH) for s in j.steps if isinstance(s, Run)]
     assert {name for line in lines for name in re.findall(r"\$(\w+)", line)} == known
 
 
@@ -265,7 +276,7 @@ def test_one_action_has_one_version() -> None:
     assert len(pins) == len({action for action, _ in pins})
 
 
-def test_the_documented_caller_is_one_that_the_workflow_takes() -> None:
+def test_the_documented_caller_fits_the_workflow() -> None:
     page = (ROOT / "docs" / "cuda-wheel-workflow.md").read_text()
     (block,) = re.findall(r"```yaml\n(.*?)```", page, re.S)
     assert len(block.splitlines()) <= 30

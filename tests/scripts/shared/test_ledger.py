@@ -1,4 +1,4 @@
-"""The ledger of wheelhouse/ believes no wheel that is stale, changed or lost."""
+"""The ledger of wheelhouse/ returns no wheel that is out of date, changed or missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.ledger import LocalWheel
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty project in place of ours, with two built wheels."""
+    """A small project in place of the real one, with a few source files."""
     monkeypatch.setattr(ledger, "PROJECT", tmp_path)
     monkeypatch.setattr(ledger, "WHEELHOUSE", tmp_path / "wheelhouse")
     monkeypatch.setattr(ledger, "LEDGER", tmp_path / "build" / "wheelhouse.json")
@@ -35,26 +35,26 @@ def names(project: Path) -> set[str]:
     return {path.name for path in (project / "wheelhouse").iterdir()}
 
 
-def test_ledger_gives_back_what_was_filled_in(project: Path) -> None:
-    ledger.fill({"3.7": product(project, "3.7")}, "state")
+def test_ledger_returns_the_wheels_that_were_recorded(project: Path) -> None:
+    ledger.replace_wheels({"3.7": product(project, "3.7")}, "state")
     (found,) = ledger.read("state").values()
     assert found.wheel == str(project / "wheelhouse" / "fixed-3.7.whl")
     assert Path(found.wheel).read_text() == "fixed 3.7"
     assert (found.verified, found.smoke) == ("ok", "cpu ok")
 
 
-def test_filling_removes_other_wheels_and_nothing_else(project: Path) -> None:
+def test_only_other_wheels_are_removed(project: Path) -> None:
     (project / "wheelhouse").mkdir()
     (project / "wheelhouse" / "stale.whl").write_text("")
     (project / "wheelhouse" / "notes.txt").write_text("")
-    assert ledger.fill({"3.7": product(project, "3.7")}, "state") == ["stale.whl"]
+    assert ledger.replace_wheels({"3.7": product(project, "3.7")}, "state") == ["stale.whl"]
     assert names(project) == {"fixed-3.7.whl", "notes.txt"}
 
 
 def test_kept_wheel_stays_beside_a_new_one(project: Path) -> None:
-    ledger.fill({"3.7": product(project, "3.7")}, "state")
+    ledger.replace_wheels({"3.7": product(project, "3.7")}, "state")
     kept = ledger.read("state")
-    ledger.fill({**kept, "3.8": product(project, "3.8")}, "state")
+    ledger.replace_wheels({**kept, "3.8": product(project, "3.8")}, "state")
     assert names(project) == {"fixed-3.7.whl", "fixed-3.8.whl"}
     assert list(ledger.read("state")) == ["3.7", "3.8"]
 
@@ -64,30 +64,30 @@ def test_no_ledger_means_no_wheels(project: Path) -> None:
     assert list(project.glob("wheelhouse")) == []
 
 
-def test_wheels_of_other_sources_are_not_believed(project: Path) -> None:
-    ledger.fill({"3.7": product(project, "3.7")}, "state")
+def test_wheels_of_other_sources_are_not_returned(project: Path) -> None:
+    ledger.replace_wheels({"3.7": product(project, "3.7")}, "state")
     assert ledger.read("other state") == {}
 
 
 @pytest.mark.parametrize("which", ["wheel", "unrepaired"])
 @pytest.mark.parametrize("lost", [True, False])
-def test_changed_or_lost_wheel_is_not_believed(project: Path, which: str, lost: bool) -> None:
+def test_changed_or_missing_wheel_is_not_returned(project: Path, which: str, lost: bool) -> None:
     products = {version: product(project, version) for version in ("3.7", "3.8")}
-    ledger.fill(products, "state")
-    victim = Path(getattr(products["3.7"], which))
+    ledger.replace_wheels(products, "state")
+    changed = Path(getattr(products["3.7"], which))
     if lost:
-        victim.unlink()
+        changed.unlink()
     else:
-        victim.write_text("changed")
+        changed.write_text("changed")
     assert list(ledger.read("state")) == ["3.8"]
 
 
-def test_filling_that_fails_leaves_no_ledger_to_believe(project: Path) -> None:
-    ledger.fill({"3.7": product(project, "3.7")}, "state")
+def test_no_ledger_is_left_when_a_copy_fails(project: Path) -> None:
+    ledger.replace_wheels({"3.7": product(project, "3.7")}, "state")
     lost = product(project, "3.8")
     Path(lost.wheel).unlink()
     with pytest.raises(FileNotFoundError):
-        ledger.fill({"3.8": lost}, "state")
+        ledger.replace_wheels({"3.8": lost}, "state")
     assert ledger.read("state") == {}
 
 
@@ -102,7 +102,7 @@ def test_filling_that_fails_leaves_no_ledger_to_believe(project: Path) -> None:
         ("tests/test_it.py", False),
     ],
 )
-def test_state_follows_the_sources_alone(project: Path, changed: str, counts: bool) -> None:
+def test_state_depends_on_the_sources_only(project: Path, changed: str, counts: bool) -> None:
     before = ledger.source_state()
     path = project / changed
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def test_state_follows_the_sources_alone(project: Path, changed: str, counts: bo
 @pytest.mark.parametrize(
     ("variable", "counts"), [("CXXFLAGS", True), ("SKBUILD_CMAKE_DEFINE", True), ("EDITOR", False)]
 )
-def test_state_follows_the_settings_of_a_build(
+def test_state_depends_on_the_settings_of_a_build(
     variable: str, counts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(variable, raising=False)

@@ -1,4 +1,4 @@
-"""steps.py says what runs and for how long, in a log and on a terminal, and hides no failure."""
+"""steps.py shows what runs and for how long, in a log and on a terminal, and shows each failure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_output_is_shown_between_a_first_and_a_last_line() -> None:
     assert done.stdout == ""
 
 
-def test_quiet_step_says_only_that_it_ran() -> None:
+def test_quiet_step_prints_only_two_lines() -> None:
     first, last = in_log("--quiet").stderr.splitlines()
     assert first == "build it"
     assert re.fullmatch(r"build it: done after \d+ s", last)
@@ -76,7 +76,7 @@ def test_log_gets_a_line_after_each_silence(
 
 
 def wait_for(capfd: pytest.CaptureFixture[str], text: str) -> bool:
-    """Wait at most a minute until standard error has a text."""
+    """Wait for at most a minute until a text is on standard error; tell whether it came."""
     seen = ""
     for _ in range(600):
         seen += capfd.readouterr().err
@@ -86,7 +86,7 @@ def wait_for(capfd: pytest.CaptureFixture[str], text: str) -> bool:
     return False
 
 
-def test_state_of_an_inner_step_is_news_and_no_output(capfd: pytest.CaptureFixture[str]) -> None:
+def test_state_of_an_inner_step_is_not_shown_as_output(capfd: pytest.CaptureFixture[str]) -> None:
     with steps.Display("outer") as display:
         display.line(f"{steps.STATE}inner: 3 s: compiled 5", shown=True)
         assert display.newest == "inner: 3 s: compiled 5"
@@ -108,7 +108,7 @@ def test_terminal_shows_the_seconds_on_one_line() -> None:
     )
     os.close(child)
     blocks = []
-    # Linux reports the end of a terminal as an error.
+    # Linux reports as an error that the other end of the terminal was closed.
     with contextlib.suppress(OSError):
         while True:
             blocks.append(os.read(parent, 4096))
@@ -116,7 +116,7 @@ def test_terminal_shows_the_seconds_on_one_line() -> None:
     assert process.wait() == 0
     text = b"".join(blocks).decode()
     assert f"{steps.ERASE}build it: 1 s: " in text
-    # The only line that stays.
+    # This is the only line that stays on the screen.
     assert re.search(r"\r\x1b\[Kbuild it: done after \d+ s\r\n$", text)
     assert text.count("\n") == 1
 
@@ -125,7 +125,7 @@ def test_terminal_shows_the_seconds_on_one_line() -> None:
     ("words", "message"),
     [(["build it"], "no command given"), (["build it", "--", "no-such-program"], "no program")],
 )
-def test_nothing_to_run_is_wrong_usage(words: list[str], message: str) -> None:
+def test_missing_command_is_wrong_usage(words: list[str], message: str) -> None:
     command = [sys.executable, str(SCRIPT), *words]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 2

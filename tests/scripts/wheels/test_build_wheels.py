@@ -1,4 +1,4 @@
-"""build_wheels.py on a small project whose backend writes down what it was given."""
+"""build_wheels.py with a small project, whose build back end records its environment."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with our scripts and a backend that needs no network."""
+    """A project with a copy of the scripts, and a build back end that needs no network."""
     root = tmp_path / "project"
     shutil.copytree(SCRIPTS, root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     (root / "pyproject.toml").write_text(PYPROJECT)
@@ -58,7 +58,7 @@ def project(tmp_path: Path) -> Path:
 def run(
     project: Path, *arguments: str, **environment: str | None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the script of the project; None takes a variable away."""
+    """Run the script of the project; a variable with the value None is removed."""
     changed = {"CUDA_HOME": str(project.parent / "cuda"), "PIP_NO_INDEX": "1", **environment}
     dropped = ("SKBUILD_CMAKE_DEFINE", "SOURCE_DATE_EPOCH")
     kept = {key: value for key, value in os.environ.items() if key not in dropped}
@@ -73,7 +73,7 @@ def run(
 
 
 def seen_by_backend(wheel: Path) -> dict[str, str]:
-    """Return what the backend wrote down."""
+    """Return what the build back end has recorded."""
     with zipfile.ZipFile(wheel) as archive:
         seen: dict[str, str] = json.loads(archive.read("tiny/seen.json"))
     return seen
@@ -126,7 +126,7 @@ def test_failing_build_shows_why_and_keeps_an_older_wheel(project: Path) -> None
     assert [path.read_text() for path in out.iterdir()] == ["older"]
 
 
-def test_missing_interpreter_is_found_out_before_anything_is_built(project: Path) -> None:
+def test_missing_interpreter_is_reported_before_any_build(project: Path) -> None:
     version = str(pythons.version_of(Path(sys.executable)))
     done = run(project, "--python", version, "--python", "3.98")
     assert (done.returncode, done.stdout) == (3, "")
@@ -140,10 +140,10 @@ def test_nonsense_version_is_wrong_usage(project: Path) -> None:
 def test_missing_cuda_home_is_wrong_usage(project: Path) -> None:
     done = run(project, CUDA_HOME="absent")
     assert done.returncode == 2
-    assert "absent is no directory" in done.stderr
+    assert "absent is not a directory" in done.stderr
 
 
-def test_missing_toolkit_that_cannot_be_downloaded_is_the_environments_fault(
+def test_toolkit_that_cannot_be_downloaded_has_status_3(
     project: Path,
 ) -> None:
     done = run(project, CUDA_HOME=None, PIP_CONFIG_FILE=os.devnull, PIP_FIND_LINKS="")
@@ -152,13 +152,13 @@ def test_missing_toolkit_that_cannot_be_downloaded_is_the_environments_fault(
     assert not (project / "build" / "cuda").exists()
 
 
-def test_missing_compiler_is_the_environments_fault(project: Path) -> None:
+def test_missing_compiler_has_status_3(project: Path) -> None:
     done = run(project, CXX="no-such-compiler -O3")
     assert done.returncode == 3
     assert "no C++ compiler found (no-such-compiler -O3)" in done.stderr
 
 
-def test_missing_headers_are_the_environments_fault(tmp_path: Path) -> None:
+def test_missing_headers_are_an_error(tmp_path: Path) -> None:
     python = tmp_path / "python3"
     python.write_text(f"#!/bin/sh\necho {tmp_path}/include\n")
     python.chmod(0o755)

@@ -1,4 +1,4 @@
-"""make_wheel.py with stand-ins for the stages, which write down how they were called."""
+"""make_wheel.py with fake stages, which record how they were called."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wheels import make_wheel
 SCRIPTS = Path(make_wheel.__file__).parents[1]
 RUNNING = str(pythons.version_of(Path(sys.executable)))
 
-# Each notes its name and the search path that it sees.
+# Each fake stage records its name and its search paths.
 NOTE = """
 import os, sys, pathlib
 def note(name):
@@ -50,7 +50,7 @@ wheel, out = map(pathlib.Path, sys.argv[1:3])
 out.mkdir(parents=True)
 print(shutil.copy(wheel, out / wheel.name))
 """
-# In place of the installed wheelkit, of which this is the only verb that the main job calls itself.
+# Replaces the installed wheelkit, of which make_wheel.py itself calls only the verb sbom.
 WHEELKIT = """
 import sys
 sys.path.insert(0, "scripts")
@@ -68,7 +68,7 @@ print("smoke test:", sys.argv[sys.argv.index("--device") + 1], "ok")
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with our main job and stand-ins for its stages."""
+    """A project with make_wheel.py and fake stages."""
     root = tmp_path / "project"
     shutil.copytree(SCRIPTS, root / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     stages = {"note": NOTE, "wheels/build_wheels": BUILD, "repair_wheel": REPAIR}
@@ -86,7 +86,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the main job of the project, as seen by a user with a search path of his own."""
+    """Run make_wheel.py of the project, for a user who has set search paths."""
     environment = {
         **os.environ,
         "NOTES": str(project / "notes"),
@@ -103,7 +103,7 @@ def run(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_proven_wheel_goes_to_the_wheelhouse_and_is_reused(project: Path) -> None:
+def test_verified_wheel_is_put_into_the_wheelhouse_and_reused(project: Path) -> None:
     done = run(project)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[1].split() == [
@@ -128,7 +128,7 @@ def test_proven_wheel_goes_to_the_wheelhouse_and_is_reused(project: Path) -> Non
 
 
 def make_other(project: Path, state: str | None = None) -> None:
-    """Put the wheel of another interpreter into the wheelhouse, of these or other sources."""
+    """Put a wheel of another interpreter into wheelhouse/, from the same or from other sources."""
     (project / "wheelhouse").mkdir()
     (project / "build" / "reports").mkdir(parents=True)
     other = project / "wheelhouse" / "tiny-1.0-cp37-none-any.whl"
@@ -137,7 +137,8 @@ def make_other(project: Path, state: str | None = None) -> None:
     (project / "build" / "reports" / "tiny-0.9.verify.json").write_text("{}")
     code = (
         "from shared import ledger; from shared.ledger import LocalWheel;"
-        f"ledger.fill({{'3.7': LocalWheel('3.7', {str(other)!r}, {str(other)!r}, 'ok', 'cpu ok')}},"
+        f"made = LocalWheel('3.7', {str(other)!r}, {str(other)!r}, 'ok', 'cpu ok');"
+        "ledger.replace_wheels({'3.7': made},"
         f" {state!r} or ledger.source_state())"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=project / "scripts")
@@ -154,13 +155,13 @@ def test_wheel_of_another_interpreter_stays_if_its_sources_are_the_same(project:
     assert names(project / "wheelhouse") == {
         *("tiny-1.0-cp37-none-any.whl", "tiny-1.0-py3-none-any.whl")
     }
-    assert "kept in wheelhouse/, of the same sources: CPython 3.7\n" in done.stdout
+    assert "kept in wheelhouse/, from the same sources: CPython 3.7\n" in done.stdout
     reports = names(project / "build" / "reports")
     assert "tiny-1.0-cp37-none-any.verify.json" in reports
     assert "tiny-0.9.verify.json" not in reports
 
 
-def test_wheel_of_other_sources_is_removed_and_named(project: Path) -> None:
+def test_wheel_of_other_sources_is_removed_and_reported(project: Path) -> None:
     make_other(project, "other sources")
     done = run(project)
     assert done.returncode == 0, done.stderr
@@ -174,7 +175,7 @@ def test_wheel_of_other_sources_is_removed_and_named(project: Path) -> None:
     ("stage", "status", "shown"),
     [("repair", 3, "not run   not run"), ("verify", 1, "FAILED    not run")],
 )
-def test_failing_stage_ends_the_job_and_keeps_the_wheelhouse(
+def test_failing_stage_ends_the_run_and_keeps_the_wheelhouse(
     project: Path, stage: str, status: int, shown: str
 ) -> None:
     (project / "wheelhouse").mkdir()
@@ -188,14 +189,14 @@ def test_failing_stage_ends_the_job_and_keeps_the_wheelhouse(
     assert [path.name for path in (project / "wheelhouse").iterdir()] == ["older.whl"]
 
 
-def test_missing_interpreter_is_found_out_before_anything_is_built(project: Path) -> None:
+def test_missing_interpreter_is_reported_before_any_build(project: Path) -> None:
     done = run(project, "--python", RUNNING, "--python", "3.98")
     assert done.returncode == 3
     assert not (project / "notes").exists()
 
 
 @pytest.mark.parametrize(
-    ("listed", "visible", "tried"),
+    ("listed", "visible", "tested"),
     [
         ("GPU 0: NVIDIA H100", None, ["cpu", "cuda"]),
         ("GPU 0: NVIDIA H100", "0", ["cpu", "cuda"]),
@@ -207,7 +208,7 @@ def test_missing_interpreter_is_found_out_before_anything_is_built(project: Path
 def test_wheel_must_run_on_a_gpu_that_is_here(
     listed: str | None,
     visible: str | None,
-    tried: list[str],
+    tested: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -218,4 +219,4 @@ def test_wheel_must_run_on_a_gpu_that_is_here(
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert list(make_wheel.devices()) == tried
+    assert list(make_wheel.devices_to_test()) == tested
