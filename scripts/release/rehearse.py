@@ -116,11 +116,11 @@ def version() -> str:
 
 def variables(asked: argparse.Namespace, pythons: list[str]) -> dict[str, str]:
     """Return the variables that the workflows set from their inputs, with this machine's values."""
-    builder = "build_wheelhouse" if asked.containers else "make_wheel"
-    # The script of this checkout, in which the CUDA toolkit is installed already.
-    script = os.path.relpath(PROJECT / "scripts" / f"{builder}.py", asked.folder / "jobs" / "build")
+    verb = "wheelhouse" if asked.containers else "wheel"
+    # The scripts of this checkout, in which the CUDA toolkit is installed already.
+    scripts = os.path.relpath(PROJECT / "scripts", asked.folder / "jobs" / "build")
     return {
-        "BUILD": f"python {script}",
+        "BUILD": f"python {scripts} {verb}",
         "ENGINE": "any" if asked.containers else "none",
         "DEVICE": "cpu",
         "KERNELS": "scripts/smoke_test.py",

@@ -106,7 +106,7 @@ def test_the_story_prints_what_readme_shows(
     project_root: Path, unrepaired_wheel: Path, tmp_path: Path
 ) -> None:
     """The folder is like a checkout after ``nox -s wheel``, with README's virtual environment."""
-    for name in ("scripts", "requirements", "pyproject.toml"):
+    for name in ("scripts", "requirements", "wheelkit", "pyproject.toml"):
         (tmp_path / name).symlink_to(project_root / name)
     (tmp_path / "build" / "wheels").mkdir(parents=True)
     (tmp_path / "build" / "wheels" / unrepaired_wheel.name).symlink_to(unrepaired_wheel)

@@ -26,7 +26,7 @@ from release.release_plan import (
 from wheelkit.install import pythons
 from wheelkit.target.report import MisusedError, Status, sha256
 
-SCRIPT = Path(rehearse.__file__)
+SCRIPTS = Path(rehearse.__file__).parents[1]
 RUNNING = str(pythons.version_of(Path(sys.executable)))
 
 
@@ -50,7 +50,7 @@ def rehearsal_before_publishing(folder: Path, wheel: Path) -> releases.Release:
 
 
 def command(folder: Path, *options: str) -> list[str]:
-    return [sys.executable, str(SCRIPT), "--resume", "--folder", str(folder), *options]
+    return [sys.executable, str(SCRIPTS), "rehearse", "--resume", "--folder", str(folder), *options]
 
 
 def wait_for(folder: Path, files: int, process: subprocess.Popen[bytes]) -> None:
@@ -118,13 +118,19 @@ def test_nothing_is_uploaded_if_the_index_has_all_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("containers", "script", "engine"),
-    [(False, "make_wheel", "none"), (True, "build_wheelhouse", "any")],
+    ("containers", "verb", "engine"),
+    [(False, "wheel", "none"), (True, "wheelhouse", "any")],
 )
 def test_only_what_the_machine_lacks_is_replaced(
-    containers: bool, script: str, engine: str
+    tmp_path: Path, containers: bool, verb: str, engine: str
 ) -> None:
-    found = rehearse.variables(argparse.Namespace(containers=containers, folder=Path()), [RUNNING])
-    assert script in found["BUILD"]
+    asked = argparse.Namespace(containers=containers, folder=tmp_path)
+    found = rehearse.variables(asked, [RUNNING])
+    # The command is run in the folder of the job, and tells here what it is.
+    folder = tmp_path / "jobs" / "build"
+    folder.mkdir(parents=True)
+    command = [sys.executable, *found["BUILD"].split()[1:], "--help"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder)
+    assert done.stdout.startswith(f"usage: scripts {verb} ")
     assert found["ENGINE"] == engine
     assert json.loads(found["PYTHONS"]) == [RUNNING]
