@@ -122,15 +122,18 @@ def test_nothing_is_uploaded_if_the_index_has_all_files(tmp_path: Path) -> None:
     [(False, "wheel", "none"), (True, "wheelhouse", "any")],
 )
 def test_only_what_the_machine_lacks_is_replaced(
-    tmp_path: Path, containers: bool, verb: str, engine: str
+    project_root: Path, containers: bool, verb: str, engine: str
 ) -> None:
-    asked = argparse.Namespace(containers=containers, folder=tmp_path)
+    folder = project_root / "build" / "rehearsal"
+    asked = argparse.Namespace(containers=containers, folder=folder)
     found = rehearse.variables(asked, [RUNNING])
-    # The command is run in the folder of the job, and tells here what it is.
-    folder = tmp_path / "jobs" / "build"
-    folder.mkdir(parents=True)
-    command = [sys.executable, *found["BUILD"].split()[1:], "--help"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder)
+    # The command names the scripts as seen from the folder of the job.
+    python, scripts, *words = found["BUILD"].split()
+    assert python == "python"
+    path = os.path.normpath(folder / "jobs" / "build" / scripts)
+    done = subprocess.run(
+        [sys.executable, path, *words, "--help"], check=True, capture_output=True, text=True
+    )
     assert done.stdout.startswith(f"usage: scripts {verb} ")
     assert found["ENGINE"] == engine
     assert json.loads(found["PYTHONS"]) == [RUNNING]
