@@ -35,7 +35,7 @@ def step(session: nox.Session, title: str, *command: str | Path) -> None:
 
 def install_wheelkit(session: nox.Session, *files: Path) -> None:
     """Install wheelkit from its folder, and hash-pinned requirements that list what it needs."""
-    arguments = (SCRIPTS, "install-wheelkit", *(files or (TOOLS,)))
+    arguments = (SCRIPTS, "install-wheelkit", *files)
     step(session, "install what the session needs", "python", *map(str, arguments))
 
 

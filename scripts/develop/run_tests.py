@@ -17,7 +17,7 @@ from pathlib import Path
 
 from shared import install_wheelkit, ledger, steps
 from shared.ledger import BUILD, PROJECT, LocalWheel
-from wheelkit.base.cpythons import parse_version
+from wheelkit.base.cpythons import numbers, parse_version
 from wheelkit.install.pythons import find_python, make_venv, version_of
 from wheelkit.target.report import LackingError
 from wheels.make_wheel import SEARCH_VARIABLES, Command
@@ -89,7 +89,7 @@ def make_environment(version: str, product: LocalWheel) -> Path:
 
 def runs_wheelkit(version: str) -> bool:
     """Tell whether wheelkit runs on a CPython."""
-    return tuple(map(int, version.rstrip("t").split("."))) >= TOOLS_SINCE
+    return numbers(version) >= TOOLS_SINCE
 
 
 def full_path(argument: str) -> str:
