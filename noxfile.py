@@ -154,28 +154,36 @@ def lint(session: nox.Session) -> None:
 
 
 def lint_workflows(session: nox.Session) -> None:
-    """Check the workflows: expressions, security, schema, and scientific conventions."""
+    """Check the workflows: with GitHub's own parser, their security, schema, and conventions."""
     workflows = sources(".github/workflows/*.yml")
+    actions = sources(".github/actions/*/action.yml")
+    lint = SCRIPTS / "workflows" / "lint.mjs"
+    session.run("node", lint, *workflows, *actions, env=install_github_packages(session))
+    session.run("zizmor", "--offline", "--pedantic", "--strict-collection", ROOT / ".github")
+    schema = ("check-jsonschema", "--builtin-schema")
+    session.run(*schema, "vendor.github-workflows", *workflows)
+    session.run(*schema, "vendor.github-actions", *actions)
+    session.run(*schema, "vendor.dependabot", ROOT / ".github" / "dependabot.yml")
+    session.run("repo-review", "--select", "GH", ROOT)
+
+
+def install_github_packages(session: nox.Session) -> dict[str, str]:
+    """Install GitHub's parser and expression engine of workflows; return the variable for them."""
     modules = ROOT / "build" / "node"
     modules.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(REQUIREMENTS / "node" / name, modules)
     npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", modules)
-    step(session, "install the linters of the workflows", *npm)
-    node = {"NODE_PATH": str(modules / "node_modules")}
-    session.run("node", SCRIPTS / "develop" / "lint_workflows.cjs", *workflows, env=node)
-    session.run("zizmor", "--offline", "--pedantic", "--strict-collection", ROOT / ".github")
-    schema = ("check-jsonschema", "--builtin-schema")
-    session.run(*schema, "vendor.github-workflows", *workflows)
-    session.run(*schema, "vendor.dependabot", ROOT / ".github" / "dependabot.yml")
-    session.run("repo-review", "--select", "GH", ROOT)
+    step(session, "install GitHub's parser of workflows", *npm)
+    return {"NODE_MODULES": str(modules)}
 
 
 @nox.session(default=False)
 def rehearse(session: nox.Session) -> None:
-    """Rehearse a release, with an index on loopback: -- --python 3.10 --containers."""
+    """Run the workflow wheels.yml on this machine: -- --event tag --python 3.7 --python 3.12."""
     install_wheelkit(session, REQUIREMENTS / "rehearse.txt")
-    session.run("python", SCRIPTS, "rehearse", *session.posargs)
+    packages = install_github_packages(session)
+    session.run("python", SCRIPTS, "rehearse", *session.posargs, env=packages)
 
 
 @nox.session(default=False)

@@ -30,7 +30,7 @@ from shared.ledger import BUILD, PROJECT
 from shared.steps import say
 from wheelkit.base import source_files
 from wheelkit.base.cpythons import CPYTHONS, parse_version, python_tag, tag_of
-from wheelkit.containers import engines, images
+from wheelkit.containers import engines
 from wheelkit.install.pythons import find_python, make_venv
 from wheelkit.release.loopback_index import serving
 from wheelkit.target.report import MisusedError, Status
@@ -101,11 +101,17 @@ def scenes() -> tuple[Scene, ...]:
     """Return the events, in the order in which they are played."""
     runner = {"GPU_RUNNERS": json.dumps([GPU_RUNNER])}
     main, tag = push("refs/heads/main"), push(f"refs/tags/v{version()}")
+    own, foreign = pull_request(fork=False), pull_request(fork=True)
     return (
         Scene("push", "push to main, no GPU runner", Event("push", main), BUILT),
         Scene("push-gpu", "push to main, GPU runner", Event("push", main, runner), TESTED),
-        Scene("pull", "pull request", Event("pull_request", pull_request(fork=False), runner), BUILT),
-        Scene("fork", "pull request from a fork", Event("pull_request", pull_request(fork=True)), BUILT),
+        Scene("pull", "pull request", Event("pull_request", own, runner), BUILT),
+        Scene(
+            "fork",
+            "pull request from a fork",
+            Event("pull_request", foreign),
+            BUILT,
+        ),
         Scene("dispatch", "started by hand", Event("workflow_dispatch", main, runner), TESTED),
         Scene("tag-no-gpu", "tag, no GPU runner", Event("push", tag), BUILT[:-1], ("gates",)),
         Scene(
@@ -196,7 +202,7 @@ def other_pythons(pythons: list[str]) -> str:
 def environment_of(
     folder: Path, engine: engines.Engine, pythons: list[str], wheels: Path
 ) -> dict[str, str]:
-    """Return the environment of every step: where the stand-ins are, and what cibuildwheel needs."""
+    """Return the environment of every step: the stand-ins, and what cibuildwheel needs."""
     search = [str(make_programs(folder / "programs", engine)), *os.get_exec_path()]
     return {
         **os.environ,
@@ -297,7 +303,14 @@ def install_and_compute(folder: Path, python: str, wheels: Path) -> str:
     """Install the release from the index and smoke-test it; return the result line."""
     with serving(folder / "index") as address, tempfile.TemporaryDirectory() as scratch:
         venv_python = make_venv(find_python(python), Path(scratch) / "venv")
-        pip = [venv_python, "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
+        pip: list[str | Path] = [
+            venv_python,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--only-binary=:all:",
+        ]
         numpy = PROJECT / "requirements" / "numpy.txt"
         subprocess.run([*pip, "--require-hashes", "--requirement", numpy], check=True)
         # Only the loopback index: a release on another index must not be taken for this one.
@@ -306,7 +319,8 @@ def install_and_compute(folder: Path, python: str, wheels: Path) -> str:
         install = [*pip, "--no-deps", "--index-url", f"{address}/simple/", f"{NAME}=={version()}"]
         subprocess.run(install, check=True, env=own)
         (wheel,) = wheels.glob(f"*-{tag_of(python)}-*.whl")
-        smoke = [venv_python, PROJECT / "scripts" / "smoke_test.py", "--wheel", wheel]
+        script = PROJECT / "scripts" / "smoke_test.py"
+        smoke: list[str | Path] = [venv_python, script, "--wheel", wheel]
         done = subprocess.run(
             [*smoke, "--device", "cpu"], check=True, cwd=scratch, stdout=subprocess.PIPE, text=True
         )
@@ -319,7 +333,9 @@ def check_wheels(folder: Path, pythons: list[str]) -> None:
         found = [path.name for path in folder.glob(f"{NAME}-*-{tag_of(python)}-*.whl")]
         if len(found) != 1:
             names = ", ".join(found) or "none"
-            raise MisusedError(f"--wheels {folder}: expected one wheel of CPython {python}: {names}")
+            raise MisusedError(
+                f"--wheels {folder}: expected one wheel of CPython {python}: {names}"
+            )
 
 
 def rehearse(asked: argparse.Namespace, pythons: list[str], folder: Path) -> list[Played]:

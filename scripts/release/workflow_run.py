@@ -1,4 +1,4 @@
-"""Run a workflow file on this machine with act, and ask GitHub's own engine what it would start."""
+"""Run a workflow file with act, and ask GitHub's own engine which jobs it would start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from shared.ledger import PROJECT
 from shared.steps import say
 from wheelkit.target.report import LackingError
@@ -49,7 +48,10 @@ def jobs_of(workflow: Path) -> list[str]:
 
 def actions_of(repository: Path) -> set[tuple[str, str]]:
     """Return the actions of others, with their commits, that the repository's files use."""
-    files = [*repository.glob(".github/workflows/*.yml"), *repository.glob(".github/actions/*/*.yml")]
+    files = [
+        *repository.glob(".github/workflows/*.yml"),
+        *repository.glob(".github/actions/*/*.yml"),
+    ]
     found = {match.groups() for file in files for match in USES.finditer(file.read_text("utf-8"))}
     return {(name, commit) for name, commit in found if name != BUILT_IN}
 
