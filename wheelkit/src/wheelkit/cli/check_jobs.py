@@ -10,14 +10,14 @@ import json
 import os
 from collections.abc import Sequence
 
-from wheelkit.target.report import MisusedError, Status
+from wheelkit.target.report import MisusedError, Status, say
 
 
 def results(text: str) -> dict[str, str]:
     """Return the result of each job."""
     try:
         return {name: str(job["result"]) for name, job in json.loads(text).items()}
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
         raise MisusedError(f"NEEDS={text!r} is not GitHub's toJSON(needs): {error!r}") from None
 
 
@@ -29,5 +29,5 @@ def main(arguments: Sequence[str] = ()) -> int:
     if not found:
         raise MisusedError("NEEDS names no job; a gate that waits for none is no gate")
     for name, result in found.items():
-        print(f"{name}: {result}")
+        say(f"{name}: {result}")
     return Status.DONE if set(found.values()) == {"success"} else Status.FAULTY

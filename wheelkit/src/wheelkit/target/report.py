@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,6 +30,7 @@ DEPENDENCIES = frozenset(
         "build",
         "deflate",
         "elftools",
+        "markdown_it",
         "packaging",
         "pypi_simple",
         "pypiserver",
@@ -42,6 +44,28 @@ INSTALL = f"{sys.executable} -m pip install --require-hashes -r {REQUIREMENTS}"
 
 # The machine's doing, not a bug of ours: full disk, exceeded quota, missing rights.
 MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+# What GitHub's runner takes for a command in a line of a log: two colons at its beginning, and
+# "##[" anywhere.
+COLONS = re.compile(r"^( *):(?=:)")
+HASHES = re.compile(r"##(?=\w*\[)")
+
+
+def plain(text: str) -> str:
+    """Return a text as one line that is a command neither to a terminal nor to GitHub's runner."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return HASHES.sub("# #", COLONS.sub(r"\1: ", "".join(escaped)))
+
+
+def say(message: object, *, error: bool = False) -> None:
+    """Print a message, on standard error if it tells of an error; each of its lines is plain.
+
+    Everything that a verb prints goes through this function, because it may contain text from a
+    wheel, from a report, or from the name of a file.
+    """
+    for line in str(message).split("\n"):
+        print(plain(line), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 class Status(enum.IntEnum):
@@ -65,12 +89,12 @@ class Fault:
     remedy: str
 
     def __str__(self) -> str:
-        """Four lines for a person."""
+        """Four lines for a person; a line break within a text does not begin a new one."""
         return (
-            f"fault {self.id}: {self.file}\n"
-            f"  found:    {self.found}\n"
-            f"  expected: {self.expected}\n"
-            f"  remedy:   {self.remedy}"
+            f"fault {plain(self.id)}: {plain(self.file)}\n"
+            f"  found:    {plain(self.found)}\n"
+            f"  expected: {plain(self.expected)}\n"
+            f"  remedy:   {plain(self.remedy)}"
         )
 
 
@@ -132,9 +156,9 @@ def conclude(tool: str, outcomes: Sequence[Outcome], report: Path | None) -> Sta
     faults = [fault for outcome in outcomes for fault in outcome.faults]
     lacking = [outcome.lacking for outcome in outcomes if outcome.lacking is not None]
     for fault in faults:
-        print(fault, file=sys.stderr)
+        say(fault, error=True)
     for message in lacking:
-        print(f"error: {message}", file=sys.stderr)
+        say(f"error: {message}", error=True)
     if report is not None:
         entries = [outcome.as_json(tool) for outcome in outcomes]
         write_whole(report, json.dumps(entries[0] if len(entries) == 1 else entries, indent=2))
@@ -163,11 +187,14 @@ def run(main: Callable[[], int], oldest: tuple[int, int] = OLDEST_PYTHON) -> int
             wanted = ".".join(map(str, oldest))
             raise LackingError(f"Python {wanted} or newer runs this; {sys.executable} is older")
         return main()
+    except FaultyError as error:
+        say(error, error=True)
+        return Status.FAULTY
     except Exception as error:
         status, message = _explain(error)
         if status is Status.INTERNAL:
-            traceback.print_exc()
-        print(f"error: {message}", file=sys.stderr)
+            say(traceback.format_exc().rstrip(), error=True)
+        say(f"error: {message}", error=True)
         return status
 
 

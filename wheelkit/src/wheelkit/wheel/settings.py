@@ -7,6 +7,7 @@ wheel's; a file that the caller names is for every wheel. Options take the place
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,6 +20,15 @@ from wheelkit.target.report import MisusedError
 from wheelkit.wheel.layouts import LAYOUTS
 
 TABLE = "[tool.wheelkit]"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that every smoke test must run, its precision, and the largest error it may have."""
+
+    name: str
+    dtype: str
+    tolerance: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,9 @@ class Settings:
         Names of the install layouts in which the wheel must load; all if None.
     ignore
         Ids of the faults that the project knows and accepts.
+    kernels
+        The kernels that every smoke test must run before a release. In the table they are sorted
+        by their precision: ``kernels.float64 = {tolerance = 1e-10, names = ["sum"]}``.
     source
         The file that they come from.
     """
@@ -56,6 +69,7 @@ class Settings:
     preloaded: tuple[str, ...] = ()
     layouts: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
+    kernels: tuple[Kernel, ...] = ()
     source: str | None = None
 
 
@@ -71,6 +85,7 @@ LISTS: dict[str, type] = {
     "ignore": str,
 }
 NUMBERS = ("max-size",)
+KERNELS = "kernels"
 
 
 def from_file(path: Path) -> Settings:
@@ -152,10 +167,33 @@ def _value(key: str, value: Any, where: str) -> Any:
             expected = {str: "strings", int: "whole numbers"}[kind]
             raise MisusedError(f"{where} is {value!r}; expected a list of {expected}")
         return tuple(value)
-    known = sorted((*LISTS, *NUMBERS))
+    if key == KERNELS:
+        return _kernels(value, where)
+    known = sorted((*LISTS, *NUMBERS, KERNELS))
     close = difflib.get_close_matches(key, known, 1)
     hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
     raise MisusedError(f"{where} is no known key; {hint}")
+
+
+def _kernels(groups: Any, where: str) -> tuple[Kernel, ...]:
+    if not isinstance(groups, dict):
+        raise MisusedError(f"{where} is {groups!r}; expected a table for each precision")
+    kernels = []
+    for dtype, group in groups.items():
+        keys = sorted(group) if isinstance(group, dict) else None
+        if keys != ["names", "tolerance"]:
+            raise MisusedError(f"{where}.{dtype} is {group!r}; expected names and tolerance")
+        names, tolerance = group["names"], group["tolerance"]
+        if type(tolerance) not in (int, float) or not 0 < tolerance < math.inf:
+            expected = "expected a positive number"
+            raise MisusedError(f"{where}.{dtype}.tolerance is {tolerance!r}; {expected}")
+        if not isinstance(names, list) or not all(type(name) is str for name in names):
+            raise MisusedError(f"{where}.{dtype}.names is {names!r}; expected a list of strings")
+        kernels += [Kernel(name, dtype, float(tolerance)) for name in names]
+    found = [kernel.name for kernel in kernels]
+    if twice := sorted({name for name in found if found.count(name) > 1}):
+        raise MisusedError(f"{where}: {twice[0]!r} is there twice; each kernel has one name")
+    return tuple(kernels)
 
 
 def _refuse_unknown_layouts(names: tuple[str, ...], where: str) -> None:
@@ -166,6 +204,6 @@ def _refuse_unknown_layouts(names: tuple[str, ...], where: str) -> None:
 
 
 # Every key is a field, so that none is read and then dropped.
-assert {key.replace("-", "_") for key in (*LISTS, *NUMBERS)} == (  # noqa: S101
+assert {key.replace("-", "_") for key in (*LISTS, *NUMBERS, KERNELS)} == (  # noqa: S101
     {field.name for field in fields(Settings)} - {"source"}
 )
