@@ -22,7 +22,7 @@ from shared.ledger import BUILD, PROJECT
 from shared.steps import say
 from wheelkit.base.cpythons import CPYTHONS, python_tag, tag_of
 from wheelkit.base.programs import last_words
-from wheelkit.containers import engines, images
+from wheelkit.containers import configuration, engines, images
 from wheelkit.containers.cibuildwheel import (
     BUILDERS,
     Builder,
@@ -30,7 +30,6 @@ from wheelkit.containers.cibuildwheel import (
     build_wheels,
     check_python,
     environment,
-    pinned_image,
 )
 from wheelkit.containers.engines import Engine
 from wheelkit.target.report import LackingError, MisusedError, Status
@@ -57,7 +56,7 @@ def choose_image(engine: Engine, versions: Sequence[str], every: Sequence[str]) 
     It is the pinned image if this machine has it or can pull it, else a stand-in image, which has
     `every` version, so that one stand-in image serves all groups.
     """
-    image = pinned_image(versions[0], PROJECT)
+    image = configuration.read(PROJECT).image(versions[0])
     reason = engine.why_not_pulled(image)
     if not reason:
         say(f"CPython {', '.join(versions)}: building in {image}")

@@ -68,7 +68,7 @@ def test_a_python_that_no_cibuildwheel_builds_is_wrong_usage(
 
 
 @pytest.mark.parametrize(
-    ("version", "pins"), [("3.7", "cibuildwheel-2.txt"), ("3.13t", "cibuildwheel.txt")]
+    ("version", "pins"), [("3.7", "cibuildwheel-2.txt"), ("3.14t", "cibuildwheel.txt")]
 )
 def test_each_python_has_its_cibuildwheel(version: str, pins: str) -> None:
     assert cibuildwheel.builder_for(version).pins == pins

@@ -15,8 +15,9 @@ from container.build_wheelhouse import ReleaseWheel
 from shared.ledger import PROJECT
 from wheelkit.base import source_files
 from wheelkit.base.cpythons import CPYTHONS
-from wheelkit.containers import cibuildwheel, engines, images
-from wheelkit.containers.cibuildwheel import IMAGE_KEY, WheelBuildError
+from wheelkit.containers import configuration, engines, images
+from wheelkit.containers.cibuildwheel import WheelBuildError
+from wheelkit.containers.configuration import IMAGE_KEY
 from wheelkit.containers.engines import Engine
 from wheelkit.target.report import LackingError, MisusedError
 
@@ -180,12 +181,12 @@ def test_wheels_are_verified_in_the_images_that_build_them() -> None:
 
 @pytest.mark.parametrize("version", CPYTHONS)
 def test_each_wheel_is_built_in_the_image_that_verifies_it(version: str) -> None:
-    assert cibuildwheel.pinned_image(version, PROJECT) == images.verifying(version).reference
+    assert configuration.read(PROJECT).image(version) == images.verifying(version).reference
 
 
 def test_images_are_pinned_by_digest_or_date() -> None:
     for version in CPYTHONS:
-        _, _, pin = cibuildwheel.pinned_image(version, PROJECT).rpartition("/")
+        _, _, pin = configuration.read(PROJECT).image(version).rpartition("/")
         assert "@sha256:" in pin or pin.endswith(":2025.05.03-1")
 
 

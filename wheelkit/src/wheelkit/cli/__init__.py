@@ -13,7 +13,7 @@ from wheelkit.target.report import MisusedError, Status, run, say
 # The verb, the module with its `main`, and what it does; in the order of the stages.
 VERBS = (
     ("setup", "setup", "install what wheelkit needs into its own environment, by hash"),
-    ("pythons", "pythons", "print the CPythons that a project supports"),
+    ("plan", "plan", "print what a release of a project consists of"),
     ("sdist", "sdist", "build the source distribution of a project"),
     ("build", "build", "build the repaired wheel of a project with cibuildwheel"),
     ("repair", "repair", "graft libraries with auditwheel, then make every rpath right"),

@@ -13,11 +13,8 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
-
-import tomli
 
 from wheelkit.base import source_files
 from wheelkit.base.cpythons import between, python_tag
@@ -27,7 +24,6 @@ from wheelkit.target.report import LackingError, MisusedError
 
 # The oldest on which cibuildwheel 4.3 runs.
 OLDEST = (3, 11)
-IMAGE_KEY = "manylinux-x86_64-image"
 # What cibuildwheel says of its steps.
 BEGUN = re.compile(r"^Building (cp\d+)-manylinux_x86_64 wheel")
 STEP = re.compile(r"^(?:\x1b\[\d+m)*(Building|Repairing|Testing) wheel\.\.\.")
@@ -40,20 +36,22 @@ class WheelBuildError(Exception):
 
 @dataclass(frozen=True)
 class Builder:
-    """A cibuildwheel: the file that pins it by hash, and the CPythons that it is for."""
+    """A cibuildwheel: its name, the file that pins it by hash, and the CPythons that it is for."""
 
+    name: str
     pins: str
     versions: tuple[str, ...]
 
     def selected(self, versions: Sequence[str]) -> list[str]:
         """Return those of the versions that it builds."""
-        return [version for version in versions if version.rstrip("t") in self.versions]
+        return [version for version in versions if version in self.versions]
 
 
-# 2.23 is the last series that builds CPython 3.7; 4.3 builds none older than 3.9.
+# 2.23 is the last series that builds CPython 3.7; 4.3 builds none older than 3.9, and no
+# free-threaded one older than 3.14.
 BUILDERS = (
-    Builder("cibuildwheel-2.txt", between("3.7", "3.8")),
-    Builder("cibuildwheel.txt", between("3.9")),
+    Builder("cibuildwheel-2", "cibuildwheel-2.txt", between("3.7", "3.8")),
+    Builder("cibuildwheel-4", "cibuildwheel.txt", (*between("3.9"), "3.14t", "3.15t")),
 )
 
 
@@ -75,6 +73,11 @@ def identifier(version: str) -> str:
     """Return cibuildwheel's name for the wheel of a CPython."""
     threaded = "t" if version.endswith("t") else ""
     return f"{python_tag(version)}{threaded}-manylinux_x86_64"
+
+
+def selection(versions: Sequence[str]) -> str:
+    """Return the CIBW_BUILD that selects the wheels of these CPythons and no others."""
+    return " ".join(map(identifier, versions))
 
 
 def check_python() -> None:
@@ -108,7 +111,7 @@ def environment(
         **own,
         **engine.environment,
         **pip,
-        "CIBW_BUILD": " ".join(map(identifier, versions)),
+        "CIBW_BUILD": selection(versions),
         "CIBW_CONTAINER_ENGINE": engine.name,
         "CIBW_MANYLINUX_X86_64_IMAGE": image,
         "CIBW_ENVIRONMENT_PASS_LINUX": " ".join([*pip, "WHEELKIT_IMAGE"]),
@@ -116,16 +119,6 @@ def environment(
         "WHEELKIT_IMAGE": engine.reference(image),
         "SOURCE_DATE_EPOCH": source_files.date(project),
     }
-
-
-def pinned_image(version: str, project: Path) -> str:
-    """Return the image that the pyproject.toml of `project` pins for a CPython."""
-    text = (project / "pyproject.toml").read_text(encoding="utf-8")
-    table = tomli.loads(text)["tool"]["cibuildwheel"]
-    for override in table["overrides"]:
-        if fnmatchcase(identifier(version), override["select"]) and IMAGE_KEY in override:
-            return str(override[IMAGE_KEY])
-    return str(table[IMAGE_KEY])
 
 
 def run_logged(command: Sequence[str | Path], log: Path, **options: Any) -> Iterator[str]:

@@ -27,6 +27,7 @@ OLDEST_PYTHON = (3, 10)
 DEPENDENCIES = frozenset(
     [
         "auditwheel",
+        "bracex",
         "build",
         "deflate",
         "elftools",

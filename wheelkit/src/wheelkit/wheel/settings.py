@@ -96,7 +96,7 @@ def from_file(path: Path) -> Settings:
     MisusedError
         The file cannot be read, has no such table, or the table has a fault.
     """
-    table = _table(_document(path))
+    table = _table(read_document(path))
     if table is None:
         raise MisusedError(f"{path} has no table {TABLE}; add it, or name another file")
     return replace(_settings(table, str(path)), source=str(path))
@@ -113,7 +113,7 @@ def of_project(folder: Path, distribution: str) -> Settings:
     path = folder / "pyproject.toml"
     if not path.is_file():
         return Settings()
-    document = _document(path)
+    document = read_document(path)
     name = document.get("project", {}).get("name", "")
     table = _table(document)
     if table is None or canonicalize_name(str(name)) != canonicalize_name(distribution):
@@ -134,7 +134,14 @@ def overridden(settings: Settings, options: Mapping[str, Any]) -> Settings:
     return replace(settings, **given)
 
 
-def _document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    MisusedError
+        It is not there, or is no TOML file.
+    """
     try:
         return tomli.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
