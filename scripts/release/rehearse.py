@@ -23,14 +23,15 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from container import build_wheelhouse
+from container import standin_image
 from release import workflow_run
 from release.workflow_run import Event, Results
 from shared.ledger import BUILD, PROJECT
 from shared.steps import say
 from wheelkit.base import source_files
 from wheelkit.base.cpythons import CPYTHONS, parse_version, python_tag, tag_of
-from wheelkit.containers import engines
+from wheelkit.containers import engines, images
+from wheelkit.containers.cibuildwheel import environment, pinned_image
 from wheelkit.install.pythons import find_python, make_venv
 from wheelkit.release.loopback_index import serving
 from wheelkit.target.report import MisusedError, Status
@@ -199,6 +200,21 @@ def other_pythons(pythons: list[str]) -> str:
     return " ".join(f"{python_tag(v)}-*" for v in CPYTHONS if v not in pythons) + " cp3??t-*"
 
 
+def container_settings(engine: engines.Engine, pythons: list[str]) -> dict[str, str]:
+    """Return the variables that hand the engine and the images to cibuildwheel and wheelkit.
+
+    Where the images of pyproject.toml can be pulled, those are taken; else a stand-in image.
+    """
+    pinned = [pinned_image(python, PROJECT) for python in pythons]
+    if not any(engine.why_not_pulled(image) for image in pinned):
+        return {}
+    image = standin_image.build(engine, pythons)
+    runnable = engines.make_runnable(engine, image)
+    settings = environment(runnable, image, pythons, PROJECT)
+    del settings["CIBW_BUILD"]
+    return {**settings, images.IMAGE_VARIABLE: image}
+
+
 def environment_of(
     folder: Path, engine: engines.Engine, pythons: list[str], wheels: Path
 ) -> dict[str, str]:
@@ -206,7 +222,7 @@ def environment_of(
     search = [str(make_programs(folder / "programs", engine)), *os.get_exec_path()]
     return {
         **os.environ,
-        **build_wheelhouse.settings_here(engine, pythons),
+        **container_settings(engine, pythons),
         "CIBW_SKIP": other_pythons(pythons),
         "PATH": os.pathsep.join(search),
         "PYTHONPATH": str(PROGRAMS),

@@ -198,7 +198,7 @@ def test_each_command_of_wheelkit_is_understood(
         for place, word in enumerate(arguments[:-1]):
             if word in SAMPLES:
                 arguments[place + 1] = SAMPLES[word]
-        module = importlib.import_module(modules[verb])
+        module = importlib.import_module(f"wheelkit.cli.{modules[verb]}")
         parse = getattr(module, "parse", module.main)
         if verb not in ("check-jobs", "setup"):
             parse(arguments)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -64,7 +65,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help='the runners on which they must have run, as in ["gpu-h100"]',
     )
     add("--changelog", default=Path("CHANGELOG.md"), type=Path, metavar="FILE")
-    add("--index", metavar="URL", help="the index to publish on (default: the package index)")
+    add(
+        "--index",
+        metavar="URL",
+        default=os.environ.get("WHEELKIT_INDEX") or None,
+        help="the index to publish on (default: $WHEELKIT_INDEX, or the package index)",
+    )
     add("--release", type=Path, metavar="OUT", help="make the folder to publish; empty or absent")
     add("--report", type=Path, metavar="FILE", help="write a JSON report")
     return parser.parse_args(arguments)
