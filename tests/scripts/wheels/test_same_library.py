@@ -7,9 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from wheels import same_library
-
 from wheelkit.target.report import MisusedError
+from wheels import same_library
 
 
 def make(path: Path, *contents: bytes) -> Path:
