@@ -30,8 +30,8 @@ from shared.ledger import BUILD, PROJECT
 from shared.steps import say
 from wheelkit.base import source_files
 from wheelkit.base.cpythons import CPYTHONS, parse_version, python_tag, tag_of
-from wheelkit.containers import engines, images
-from wheelkit.containers.cibuildwheel import environment, pinned_image
+from wheelkit.containers import configuration, engines, images
+from wheelkit.containers.cibuildwheel import environment
 from wheelkit.install.pythons import find_python, make_venv
 from wheelkit.release.loopback_index import serving
 from wheelkit.target.report import MisusedError, Status
@@ -77,7 +77,7 @@ class Played:
     scene: Scene
     results: Results
     published: list[str] = field(default_factory=list)
-    released: str = ""
+    released: str = "none"
 
 
 def version() -> str:
@@ -205,7 +205,7 @@ def container_settings(engine: engines.Engine, pythons: list[str]) -> dict[str, 
 
     Where the images of pyproject.toml can be pulled, those are taken; else a stand-in image.
     """
-    pinned = [pinned_image(python, PROJECT) for python in pythons]
+    pinned = [configuration.read(PROJECT).image(python) for python in pythons]
     if not any(engine.why_not_pulled(image) for image in pinned):
         return {}
     image = standin_image.build(engine, pythons)
