@@ -24,6 +24,9 @@ def parts(tmp_path: Path) -> dict[str, str]:
     return folders
 
 
+FAULT = "fault {}: {}"
+
+
 def make(folder: Path) -> Path:
     folder.mkdir()
     return folder
@@ -71,7 +74,7 @@ def test_one_file_of_two_jobs_is_refused(
     (tmp_path / "built-3.13" / "a-3.10.whl").write_bytes(b"another's")
     parts[str(tmp_path / "built-3.13")] = write(tmp_path / "built-3.13")[0]
     assert merged(tmp_path / "out", parts) == Status.FAULTY
-    assert "fault file-twice: a-3.10.whl" in capsys.readouterr().err
+    assert FAULT.format("file-twice", "a-3.10.whl") in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
