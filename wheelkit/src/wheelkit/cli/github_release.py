@@ -60,6 +60,11 @@ def is_prerelease(tag: str) -> bool:
     return any(match.groups())
 
 
+def attached_name(file: str) -> str:
+    """Return the name that GitHub gives an attached file: it replaces some characters by dots."""
+    return re.sub(r"[.!]+", ".", Path(file).name)
+
+
 def gh(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run one command of gh."""
     return subprocess.run(
@@ -168,7 +173,8 @@ def release(folder: Path, tag: str, files: Mapping[str, Path], hashes: Mapping[s
     if attached is None:
         raise LackingError(f"the draft of {tag} is gone; run this again")
     refuse(differences(attached, files, hashes))
-    done("edit", tag, "--draft=false", "--verify-tag", *kind)
+    # gh looks for the tag only where --tag names it; without it, GitHub would make a tag.
+    done("edit", tag, "--draft=false", "--tag", tag, "--verify-tag", *kind)
     say(f"{tag} is published, with {len(files)} files, of which {len(lacking)} were attached now")
 
 
@@ -190,8 +196,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name in listed
         if name.startswith((f"{release_folder.DIST}/", f"{release_folder.ATTACH}/"))
     ]
-    files = {Path(name).name: asked.folder / name for name in attached}
-    hashes = {Path(name).name: listed[name] for name in attached}
+    files = {attached_name(name): asked.folder / name for name in attached}
+    hashes = {attached_name(name): listed[name] for name in attached}
     if len(files) != len(attached):
         raise MisusedError(f"two files below {asked.folder} have the same name; rename one")
     if shutil.which("gh") is None:

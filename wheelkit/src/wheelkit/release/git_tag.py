@@ -70,12 +70,13 @@ def faults_of(tag: str, branch: str) -> Iterator[Fault]:
     if kind != "tag":
         remedy = "delete it, and tag again with git tag --annotate or --sign"
         yield Fault("tag-not-annotated", tag, f"a name for a {kind}", "an annotated tag", remedy)
-        if kind != "commit":
-            return
-    commit = answer("rev-parse", "--verify", f"{found}^{{commit}}")
+    # Empty for a tag of something else than a commit.
+    commit = git("rev-parse", "--verify", "--quiet", f"{found}^{{commit}}").stdout.strip()
     if commit != head:
         expected = f"the commit that is checked out, {head}"
-        yield Fault("tag-elsewhere", tag, commit, expected, "check the tag out")
+        yield Fault("tag-elsewhere", tag, commit or "no commit", expected, "check the tag out")
+    if not commit:
+        return
     ancestry = git("merge-base", "--is-ancestor", commit, tip)
     if ancestry.returncode == 1 and answer("rev-parse", "--is-shallow-repository") == "true":
         raise LackingError(f"the history of {branch} is not here; fetch it (fetch-depth: 0)")
