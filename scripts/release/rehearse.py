@@ -137,7 +137,9 @@ def variables(asked: argparse.Namespace, pythons: list[str]) -> dict[str, str]:
 def standin_images(pythons: list[str]) -> dict[str, str]:
     """Return the variable that names a stand-in image, if wheelkit's images cannot be pulled."""
     engine = engines.find_engine()
-    if not any(engine.why_not_pulled(images.verifying(python).reference) for python in pythons):
+    if not any(
+        engine.why_not_pulled(images.verifying(python, PROJECT).reference) for python in pythons
+    ):
         return {}
     return {images.IMAGE_VARIABLE: standin_image.build(engine, pythons)}
 

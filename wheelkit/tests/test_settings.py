@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel import settings
-from wheelkit.wheel.settings import Settings
+from wheelkit.wheel.settings import DeclaredImage, Settings
 
 TABLE = """
 [project]
@@ -21,6 +21,10 @@ ptx = []
 max-size = 1000
 exclude = ["libfar.so.*"]
 layouts = ["venv", "pip --target"]
+test-images = [
+  { image = "fedora:44", pythons = ["3.14"], python = "python3", prepare = "dnf install python3" },
+  { image = "manylinux:1", pythons = ["3.7", "3.14t"] },
+]
 """
 
 
@@ -39,6 +43,10 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         max_size=1000,
         exclude=("libfar.so.*",),
         layouts=("venv", "pip --target"),
+        test_images=(
+            DeclaredImage("fedora:44", ("3.14",), "python3", "dnf install python3"),
+            DeclaredImage("manylinux:1", ("3.7", "3.14t"), "/opt/python/{tag}/bin/python", ""),
+        ),
         source=str(path),
     )
 
@@ -73,6 +81,26 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
         ("max-size = 0", "expected a positive whole number"),
         ('layouts = ["vnev"]', "no layout 'vnev'; expected some of venv"),
         ("sass = [", "cannot be read"),
+        ("test-images = 1", "test-images is 1; expected a list of tables"),
+        ("test-images = [1]", "entry 1 is 1; expected a table"),
+        ('test-images = [{ image = "a:1" }]', "entry 1 has no pythons; add it"),
+        ('test-images = [{ pythons = ["3.9"] }]', "entry 1 has no image; add it"),
+        (
+            'test-images = [{ image = "", pythons = ["3.9"] }]',
+            "expected a string that is not empty",
+        ),
+        ('test-images = [{ image = "a:1", pythons = [] }]', "expected a list that is not empty"),
+        ('test-images = [{ image = "a:1", pythons = "3.9" }]', "expected a list that is not empty"),
+        ('test-images = [{ image = "a:1", pythons = [3.9] }]', "expected versions"),
+        ('test-images = [{ image = "a:1", pythons = ["39"] }]', "'39' is no CPython version"),
+        (
+            'test-images = [{ image = "a:1", pythons = ["3.9"], pyhton = "python" }]',
+            "entry 1: pyhton is no known key; did you mean python?",
+        ),
+        (
+            "test-images = [" + '{ image = "a:1", pythons = ["3.9"] },' * 2 + "]",
+            "lists a:1 twice; join its pythons",
+        ),
     ],
 )
 def test_a_faulty_table_is_refused_by_name(tmp_path: Path, line: str, message: str) -> None:

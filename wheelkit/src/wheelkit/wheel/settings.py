@@ -7,7 +7,7 @@ wheel's; a file that the caller names is for every wheel. Options take the place
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,35 @@ from typing import Any
 import tomli
 from packaging.utils import canonicalize_name
 
+from wheelkit.base.cpythons import parse_version
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel.layouts import LAYOUTS
 
 TABLE = "[tool.wheelkit]"
+# Where the images of manylinux have an interpreter.
+MANYLINUX_PYTHON = "/opt/python/{tag}/bin/python"
+
+
+@dataclass(frozen=True)
+class DeclaredImage:
+    """A container image in which finished wheels are tried, besides those that build them.
+
+    Attributes
+    ----------
+    image
+        What an engine pulls, as in ``docker.io/library/fedora:44``.
+    pythons
+        The CPythons that it has, for whose wheels it is used.
+    python
+        The path of an interpreter there: ``{tag}`` stands for ``cp37-cp37m``.
+    prepare
+        A shell command that runs before the interpreter is called.
+    """
+
+    image: str
+    pythons: tuple[str, ...]
+    python: str = MANYLINUX_PYTHON
+    prepare: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,6 +68,8 @@ class Settings:
         Names of the install layouts in which the wheel must load; all if None.
     ignore
         Ids of the faults that the project knows and accepts.
+    test_images
+        The images of containers in which the wheels are tried.
     source
         The file that they come from.
     """
@@ -56,6 +83,7 @@ class Settings:
     preloaded: tuple[str, ...] = ()
     layouts: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
+    test_images: tuple[DeclaredImage, ...] = ()
     source: str | None = None
 
 
@@ -71,6 +99,8 @@ LISTS: dict[str, type] = {
     "ignore": str,
 }
 NUMBERS = ("max-size",)
+TEST_IMAGES = "test-images"
+KEYS = (*LISTS, *NUMBERS, TEST_IMAGES)
 
 
 def from_file(path: Path) -> Settings:
@@ -104,6 +134,18 @@ def of_project(folder: Path, distribution: str) -> Settings:
     if table is None or canonicalize_name(str(name)) != canonicalize_name(distribution):
         return Settings()
     return replace(_settings(table, str(path)), source=path.name)
+
+
+def of_folder(folder: Path) -> Settings:
+    """Read the table of the project in `folder`, which says where any of its wheels is tried.
+
+    Raises
+    ------
+    MisusedError
+        There is no pyproject.toml, or the table has a fault.
+    """
+    path = folder / "pyproject.toml"
+    return _settings(_table(read_document(path)) or {}, str(path))
 
 
 def overridden(settings: Settings, options: Mapping[str, Any]) -> Settings:
@@ -159,10 +201,57 @@ def _value(key: str, value: Any, where: str) -> Any:
             expected = {str: "strings", int: "whole numbers"}[kind]
             raise MisusedError(f"{where} is {value!r}; expected a list of {expected}")
         return tuple(value)
-    known = sorted((*LISTS, *NUMBERS))
+    if key == TEST_IMAGES:
+        return _test_images(value, where)
+    raise _unknown(where, key, KEYS)
+
+
+def _unknown(where: str, key: str, known: Iterable[str]) -> MisusedError:
     close = difflib.get_close_matches(key, known, 1)
-    hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
-    raise MisusedError(f"{where} is no known key; {hint}")
+    hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(sorted(known))}"
+    return MisusedError(f"{where} is no known key; {hint}")
+
+
+def _test_images(value: Any, where: str) -> tuple[DeclaredImage, ...]:
+    if not isinstance(value, list):
+        raise MisusedError(f"{where} is {value!r}; expected a list of tables")
+    found: dict[str, DeclaredImage] = {}
+    for number, table in enumerate(value, 1):
+        image = _test_image(table, f"{where}, entry {number}")
+        if image.image in found:
+            raise MisusedError(f"{where} lists {image.image} twice; join its pythons")
+        found[image.image] = image
+    return tuple(found.values())
+
+
+def _test_image(table: Any, where: str) -> DeclaredImage:
+    kinds = {"image": str, "pythons": list, "python": str, "prepare": str}
+    values = _members(table, kinds, ("image", "pythons"), where)
+    pythons = values.pop("pythons")
+    if any(type(python) is not str for python in pythons):
+        raise MisusedError(f'{where}: pythons is {pythons!r}; expected versions, as in ["3.9"]')
+    try:
+        return DeclaredImage(pythons=tuple(map(parse_version, pythons)), **values)
+    except MisusedError as error:
+        raise MisusedError(f"{where}: pythons: {error}") from None
+
+
+def _members(
+    table: Any, kinds: Mapping[str, type], required: Iterable[str], where: str
+) -> dict[str, Any]:
+    """Return the members of a table, each of which must have its type and not be empty."""
+    if not isinstance(table, dict):
+        raise MisusedError(f"{where} is {table!r}; expected a table")
+    for key, value in table.items():
+        if key not in kinds:
+            raise _unknown(f"{where}: {key}", key, kinds)
+        if type(value) is not kinds[key] or not value:
+            kind = "a string" if kinds[key] is str else "a list"
+            raise MisusedError(f"{where}: {key} is {value!r}; expected {kind} that is not empty")
+    for key in required:
+        if key not in table:
+            raise MisusedError(f"{where} has no {key}; add it")
+    return dict(table)
 
 
 def _refuse_unknown_layouts(names: tuple[str, ...], where: str) -> None:
@@ -173,6 +262,6 @@ def _refuse_unknown_layouts(names: tuple[str, ...], where: str) -> None:
 
 
 # Every key is a field, so that none is read and then dropped.
-assert {key.replace("-", "_") for key in (*LISTS, *NUMBERS)} == (  # noqa: S101
+assert {key.replace("-", "_") for key in KEYS} == (  # noqa: S101
     {field.name for field in fields(Settings)} - {"source"}
 )
