@@ -7,12 +7,15 @@ wheel's; a file that the caller names is for every wheel. Options take the place
 from __future__ import annotations
 
 import difflib
+import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import tomli
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.utils import canonicalize_name
 
 from wheelkit.base.cpythons import parse_version
@@ -47,6 +50,31 @@ class DeclaredImage:
 
 
 @dataclass(frozen=True)
+class GraftLicense:
+    """The licence of grafted libraries.
+
+    Attributes
+    ----------
+    graft
+        A glob of the stems of the libraries, as in ``libcudart`` or ``libcu*``.
+    license
+        The licence as an SPDX expression.
+    files
+        The files with its text: paths below the folder of pyproject.toml, or below a CUDA toolkit,
+        as in ``$CUDA_HOME/EULA.txt``.
+    """
+
+    graft: str
+    license: str
+    files: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the files."""
+        return tuple(posixpath.basename(file) for file in self.files)
+
+
+@dataclass(frozen=True)
 class Settings:
     """What is declared of a wheel; None where nothing was declared and so nothing is checked.
 
@@ -70,6 +98,8 @@ class Settings:
         Ids of the faults that the project knows and accepts.
     test_images
         The images of containers in which the wheels are tried.
+    graft_licenses
+        The licences of the libraries that the repair grafts.
     source
         The file that they come from.
     """
@@ -84,7 +114,13 @@ class Settings:
     layouts: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
     test_images: tuple[DeclaredImage, ...] = ()
+    graft_licenses: tuple[GraftLicense, ...] = ()
     source: str | None = None
+
+    def license_of(self, stem: str) -> GraftLicense | None:
+        """Return the licence of a graft, of which the first that fits counts."""
+        found = (declared for declared in self.graft_licenses if fnmatchcase(stem, declared.graft))
+        return next(found, None)
 
 
 # Key of the table → the type of its value, or of each of its items.
@@ -100,7 +136,8 @@ LISTS: dict[str, type] = {
 }
 NUMBERS = ("max-size",)
 TEST_IMAGES = "test-images"
-KEYS = (*LISTS, *NUMBERS, TEST_IMAGES)
+GRAFT_LICENSES = "graft-licenses"
+KEYS = (*LISTS, *NUMBERS, TEST_IMAGES, GRAFT_LICENSES)
 
 
 def from_file(path: Path) -> Settings:
@@ -203,6 +240,8 @@ def _value(key: str, value: Any, where: str) -> Any:
         return tuple(value)
     if key == TEST_IMAGES:
         return _test_images(value, where)
+    if key == GRAFT_LICENSES:
+        return _graft_licenses(value, where)
     raise _unknown(where, key, KEYS)
 
 
@@ -234,6 +273,30 @@ def _test_image(table: Any, where: str) -> DeclaredImage:
         return DeclaredImage(pythons=tuple(map(parse_version, pythons)), **values)
     except MisusedError as error:
         raise MisusedError(f"{where}: pythons: {error}") from None
+
+
+def _graft_licenses(value: Any, where: str) -> tuple[GraftLicense, ...]:
+    if not isinstance(value, dict):
+        raise MisusedError(f"{where} is {value!r}; expected a table of grafts")
+    return tuple(_graft_license(graft, table, f"{where}.{graft}") for graft, table in value.items())
+
+
+def _graft_license(graft: str, table: Any, where: str) -> GraftLicense:
+    kinds = {"license": str, "files": list}
+    values = _members(table, kinds, kinds, where)
+    files = values["files"]
+    if any(type(file) is not str or not file for file in files):
+        raise MisusedError(f"{where}: files is {files!r}; expected a list of paths")
+    try:
+        expression = canonicalize_license_expression(values["license"])
+    except InvalidLicenseExpression as error:
+        raise MisusedError(
+            f"{where}: license is {values['license']!r}; expected an SPDX expression ({error})"
+        ) from None
+    declared = GraftLicense(graft, expression, tuple(files))
+    if len(set(declared.names)) < len(files):
+        raise MisusedError(f"{where}: two of files have the same name; rename one")
+    return declared
 
 
 def _members(
