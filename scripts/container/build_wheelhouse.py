@@ -37,7 +37,7 @@ from wheelkit.wheel import symbol_versions
 
 WORK = BUILD / "wheelhouse"
 # NumPy has no manylinux2014 wheel for these CPythons.
-PYTHONS_WITHOUT_NUMPY = [v for v in CPYTHONS if not images.verifying(v).smoke_tests(v)]
+PYTHONS_WITHOUT_NUMPY = [v for v in CPYTHONS if configuration.read(PROJECT).skips_tests(v)]
 SYMBOL_FAMILIES = {"GLIBC", "GLIBCXX"}
 
 
@@ -56,7 +56,7 @@ def choose_image(engine: Engine, versions: Sequence[str], every: Sequence[str]) 
     It is the pinned image if this machine has it or can pull it, else a stand-in image, which has
     `every` version, so that one stand-in image serves all groups.
     """
-    image = configuration.read(PROJECT).image(versions[0])
+    image = images.verifying(versions[0], PROJECT).reference
     reason = engine.why_not_pulled(image)
     if not reason:
         say(f"CPython {', '.join(versions)}: building in {image}")

@@ -77,6 +77,7 @@ def test_the_report_has_the_agreed_form(tmp_path: Path, capsys: pytest.CaptureFi
                 "found": "this",
                 "expected": "that",
                 "remedy": "do it",
+                "severity": "fault",
             }
         ],
     }

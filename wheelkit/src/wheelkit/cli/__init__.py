@@ -14,6 +14,7 @@ from wheelkit.target.report import MisusedError, Status, run, say
 VERBS = (
     ("setup", "setup", "install what wheelkit needs into its own environment, by hash"),
     ("plan", "plan", "print what a release of a project consists of"),
+    ("images", "images", "list the container images of a project, or pin newer ones"),
     ("sdist", "sdist", "build the source distribution of a project"),
     ("build", "build", "build the repaired wheel of a project with cibuildwheel"),
     ("repair", "repair", "graft libraries with auditwheel, then make every rpath right"),

@@ -74,7 +74,7 @@ def images_for(version: str, asked: argparse.Namespace) -> Sequence[TestImage | 
         return [None]
     if asked.image:
         return [images.of_image(asked.image)]
-    return images.smoking(version)[: 1 if asked.device == "cuda" else None]
+    return images.smoking(version, Path.cwd())[: 1 if asked.device == "cuda" else None]
 
 
 def perform(trial: Trial, asked: argparse.Namespace) -> int:

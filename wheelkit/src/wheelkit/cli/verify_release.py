@@ -18,9 +18,6 @@ from wheelkit.release import seal
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel.identity import identify
 
-# The interpreter of the tools; the wheels' own are found by `wheelkit verify`.
-TOOLS_PYTHON = "3.12"
-
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
@@ -40,7 +37,8 @@ def groups(wheels: list[str], asked: argparse.Namespace) -> dict[TestImage | Non
         return {images.of_image(asked.image): wheels}
     found: dict[TestImage | None, list[str]] = {}
     for wheel in wheels:
-        found.setdefault(images.verifying(identify(wheel).python), []).append(wheel)
+        image = images.verifying(identify(wheel).python, Path.cwd())
+        found.setdefault(image, []).append(wheel)
     return found
 
 
@@ -62,7 +60,7 @@ def verify(image: TestImage | None, wheels: list[str], asked: argparse.Namespace
     words += ["--report", f"/reports/{report_of(image)}"]
     with tempfile.TemporaryDirectory(prefix="wheelkit-") as folder:
         mounts = images.mounts(copy_of_wheelkit.write(Path(folder)), asked.folder, asked.reports)
-        return images.run(image, TOOLS_PYTHON, mounts, words, gpu=False)
+        return images.run(image, images.TOOLS_PYTHON, mounts, words, gpu=False)
 
 
 def main(arguments: list[str] | None = None) -> int:

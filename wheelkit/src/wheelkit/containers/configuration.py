@@ -23,7 +23,6 @@ from wheelkit.wheel import settings
 
 TABLE = "[tool.cibuildwheel]"
 IMAGE_KEY = "manylinux-x86_64-image"
-EXAMPLE = "quay.io/pypa/manylinux2014_x86_64:2026.10.21-1"
 
 
 def matches(selectors: str, name: str) -> bool:
@@ -69,25 +68,33 @@ class Configuration:
             )
         return sorted(found, key=lambda version: (numbers(version), version.endswith("t")))
 
-    def image(self, version: str) -> str:
-        """Return the image in which cibuildwheel builds for a CPython.
+    def image(self, version: str) -> str | None:
+        """Return the image in which cibuildwheel builds for a CPython; None if it chooses itself.
 
         Raises
         ------
         MisusedError
-            The project does not say which, and leaves it to cibuildwheel.
+            It is no string.
         """
-        chosen = self._option(IMAGE_KEY)
-        for override in self._overrides():
-            select = self._joined(override.get("select"), "overrides select")
-            if IMAGE_KEY in override and matches(select, identifier(version)):
-                chosen = override[IMAGE_KEY]
-        if not isinstance(chosen, str):
-            raise MisusedError(
-                f"{self.path}: {IMAGE_KEY} in {TABLE} is {chosen!r} for CPython {version}; "
-                f'expected the image in which its wheel is built, as in {IMAGE_KEY} = "{EXAMPLE}"'
-            )
+        chosen = None
+        for select, image in self._images():
+            if matches(select, identifier(version)):
+                chosen = image
         return chosen
+
+    def images(self) -> list[str]:
+        """Return every image in which cibuildwheel builds, unless it chooses itself.
+
+        Raises
+        ------
+        MisusedError
+            One is no string.
+        """
+        return list(dict.fromkeys(image for _, image in self._images()))
+
+    def skips_tests(self, version: str) -> bool:
+        """Tell whether the wheel for a CPython is not tested in the image that builds it."""
+        return matches(self._selectors("test-skip"), identifier(version))
 
     def _requires_python(self) -> SpecifierSet:
         table = self.document.get("project", {})
@@ -105,7 +112,7 @@ class Configuration:
         )
 
     def _selectors(self, key: str) -> str:
-        variable = f"CIBW_{key.upper()}"
+        variable = f"CIBW_{key.upper().replace('-', '_')}"
         if variable in self.environment:
             if key in self.environment.get("CIBW_INHERIT", ""):
                 raise MisusedError(
@@ -136,11 +143,22 @@ class Configuration:
             )
         return linux.get(key, table.get(key))
 
-    def _overrides(self) -> Iterator[Mapping[str, Any]]:
+    def _images(self) -> Iterator[tuple[str, str]]:
+        """Yield the selectors of wheels and the image for them; a later one goes before others."""
         overrides = self._table().get("overrides", [])
         if not isinstance(overrides, list) or not all(isinstance(o, dict) for o in overrides):
             raise MisusedError(f"{self.path}: {TABLE} overrides is no list of tables")
-        yield from overrides
+        found = [("*", self._option(IMAGE_KEY))]
+        for override in overrides:
+            select = self._joined(override.get("select"), "overrides select")
+            found.append((select, override.get(IMAGE_KEY)))
+        for select, image in found:
+            if isinstance(image, str):
+                yield select, image
+            elif image is not None:
+                raise MisusedError(
+                    f"{self.path}: {TABLE} {IMAGE_KEY} is {image!r}; expected a string"
+                )
 
     def _table(self) -> Mapping[str, Any]:
         tool = self.document.get("tool", {})
