@@ -2,6 +2,5 @@
 
 from setuptools import Extension, setup
 
-openmp = ["-fopenmp"]
-module = Extension("tinykernels", ["tinykernels.c"], extra_compile_args=openmp, extra_link_args=openmp)
-setup(ext_modules=[module])
+openmp = {"extra_compile_args": ["-fopenmp"], "extra_link_args": ["-fopenmp"]}
+setup(ext_modules=[Extension("tinykernels", ["tinykernels.c"], **openmp)])

@@ -106,12 +106,9 @@ class Fault:
     def __str__(self) -> str:
         """Four lines for a person; a line break within a text does not begin a new one."""
         return (
-            f"{self.severity} {plain(self.id)}: {plain(self.file)}
-"
-            f"  found:    {plain(self.found)}
-"
-            f"  expected: {plain(self.expected)}
-"
+            f"{self.severity} {plain(self.id)}: {plain(self.file)}\n"
+            f"  found:    {plain(self.found)}\n"
+            f"  expected: {plain(self.expected)}\n"
             f"  remedy:   {plain(self.remedy)}"
         )
 
