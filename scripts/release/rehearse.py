@@ -43,7 +43,7 @@ GPU_RUNNER = "gpu-standin"
 # One of each cibuildwheel, so that both build jobs have something to do.
 PYTHONS = ("3.7", "3.12")
 
-BUILT = ("plan", "sdist", "build-old", "build-new", "seal", "verify", "gates")
+BUILT = ("plan", "sdist", "build-old", "build-new", "seal", "test", "verify", "gates")
 TESTED = (*BUILT, "smoke-gpu")
 PUBLISHED = (*TESTED, "rehearsal", "publish", "release")
 
