@@ -306,7 +306,7 @@ def released(folder: Path) -> str:
 def table(played: list[Played], jobs: list[str], built: str) -> str:
     """Return a table with a row for each event and a column for each job."""
     marks = {"success": "ok", "failure": "FAILED", "skipped": "-"}
-    rows = [["event", *jobs, "on the index", "release"]]
+    rows = [["event", *jobs, "on the index", "on GitHub"]]
     for one in played:
         cells = [marks[one.results[job]] for job in jobs]
         rows.append([one.scene.title, *cells, f"{len(one.published)} files", one.released])

@@ -147,7 +147,7 @@ def follow(lines: Iterable[str], log: Any) -> Iterator[tuple[str, str]]:
     for line in lines:
         log.write(line)
         entry = json.loads(line)
-        job, message = entry.get("job", ""), entry["msg"].rstrip()
+        job, message = entry.get("job", "").rstrip(), entry["msg"].rstrip()
         if entry.get("raw_output"):
             said.setdefault(job, []).append(message)
         elif message.startswith("⭐ Run Main ") and len(entry.get("stepID", ())) == 1:

@@ -59,7 +59,7 @@ def test_the_table() -> None:
     ]
     lines = rehearse.table(played, ["plan", "publish"], "built: here").splitlines()
     assert [re.split(r"  +", line) for line in lines] == [
-        ["event", "plan", "publish", "on the index", "release"],
+        ["event", "plan", "publish", "on the index", "on GitHub"],
         ["push to main, no GPU runner", "ok", "-", "0 files", "none"],
         ["the same tag, run again", "ok", "ok", "2 files", "v1"],
         ["built: here"],
