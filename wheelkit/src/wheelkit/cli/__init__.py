@@ -15,7 +15,6 @@ VERBS = (
     ("setup", "setup", "install what wheelkit needs into its own environment, by hash"),
     ("pythons", "pythons", "print the CPythons that a project supports"),
     ("sdist", "sdist", "build the source distribution of a project"),
-    ("build", "build", "build the repaired wheel of a project with cibuildwheel"),
     ("repair", "repair", "graft libraries with auditwheel, then make every rpath right"),
     ("sbom", "sbom", "write what a wheel consists of, and was built with, into it"),
     ("verify", "verify", "check a finished wheel: archive, ELF files, tags, where it loads"),
