@@ -70,4 +70,8 @@ if __name__ == "__main__":
     # SIGTERM, which a job scheduler sends, must end the program so that it removes its temporary
     # files, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    sys.exit(run(lambda: dispatch(sys.argv[1:])))
+    try:
+        sys.exit(run(lambda: dispatch(sys.argv[1:])))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)

@@ -157,10 +157,12 @@ class BareMachine:
             folder = self.writable / place.lstrip("/")
             folder.mkdir(parents=True, exist_ok=True)
             command += ["--bind", str(folder), place]
-        variables = {**VARIABLES, **git_settings(address), **engines.pip_environment()}
+        pip = engines.pip_settings()
+        variables = {**VARIABLES, **git_settings(address), **pip.variables}
         # pip's settings may name files of this machine, which are then visible in this folder only.
-        if any(engines.HOST in value for value in variables.values()):
-            command += ["--ro-bind", "/", engines.HOST]
+        command += ["--tmpfs", engines.HOST]
+        for path, at in pip.mounts.items():
+            command += ["--ro-bind", str(path), at]
         command += ["--chdir", HOME, "--clearenv"]
         for name, value in variables.items():
             command += ["--setenv", name, value]

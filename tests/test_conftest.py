@@ -97,6 +97,20 @@ def test_optional_packages_may_be_absent_only_for_prereleases_of_cpython(project
     assert "1 passed" in run_pytest(project, ci="true").stdout
 
 
+@pytest.mark.parametrize(("newest", "status"), [("2.17", 0), ("2.28", 1)])
+def test_optional_packages_may_be_absent_on_an_old_glibc(
+    project: Path, newest: str, status: int
+) -> None:
+    """What pip sees of the glibc is told by a module _manylinux (PEP 600)."""
+    glibc = tuple(map(int, newest.split(".")))
+    told = f"def manylinux_compatible(major, minor, _):\n    return (major, minor) <= {glibc}\n"
+    (project / "_manylinux.py").write_text(told)
+    (project / "tests" / "test_it.py").write_text("def test_it(extra):\n    extra('absent_')\n")
+    done = run_pytest(project, "-rs", ci="true")
+    assert ("no optional packages for this glibc" in done.stdout) == (newest == "2.17")
+    assert done.returncode == (0 if sys.version_info >= (3, 14) else status), done.stdout
+
+
 def test_run_with_a_failure_and_an_allowed_skip_fails(project: Path) -> None:
     source = SKIPPING.format(reason="no usable GPU").replace("assert True", "assert False")
     (project / "tests" / "test_it.py").write_text(source)

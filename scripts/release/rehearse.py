@@ -24,14 +24,14 @@ from datetime import date
 from pathlib import Path
 
 from container import standin_image
+from container.run_cibuildwheel import environment
 from release import workflow_run
 from release.workflow_run import Event, Results
 from shared.ledger import BUILD, PROJECT
 from shared.steps import say
 from wheelkit.base import source_files
 from wheelkit.base.cpythons import CPYTHONS, parse_version, python_tag, tag_of
-from wheelkit.containers import configuration, engines, images
-from wheelkit.containers.cibuildwheel import environment
+from wheelkit.containers import engines, images
 from wheelkit.install.pythons import find_python, make_venv
 from wheelkit.release.loopback_index import serving
 from wheelkit.target.report import MisusedError, Status
@@ -205,7 +205,7 @@ def container_settings(engine: engines.Engine, pythons: list[str]) -> dict[str, 
 
     Where the images of pyproject.toml can be pulled, those are taken; else a stand-in image.
     """
-    pinned = [configuration.read(PROJECT).image(python) for python in pythons]
+    pinned = [images.verifying(python, PROJECT).reference for python in pythons]
     if not any(engine.why_not_pulled(image) for image in pinned):
         return {}
     image = standin_image.build(engine, pythons)

@@ -93,6 +93,7 @@ PROGRAMS = {
     "mmdebstrap": optional("scripts/container/standin_image.py", "install it: apt install"),
     "nvcc": optional("tests/integration/test_device_code.py", "no nvcc on this machine"),
     "nvidia-smi": optional("scripts/wheels/make_wheel.py", 'not shutil.which("nvidia-smi")'),
+    "runc": optional(f"{WHEELKIT}/containers/engines.py", "apt install runc"),
     "plumed": optional("benchmarks/sums.py", 'if shutil.which("plumed")'),
     "podman": optional(f"{WHEELKIT}/containers/engines.py", "is not installed"),
     "absent": Origin("made"),
@@ -114,7 +115,7 @@ EXPRESSIONS = {
     ("scripts/kernels/compile_kernels.py", "self._executable"): "the nvcc that an option names",
     (
         f"{WHEELKIT}/containers/engines.py",
-        "os.environ.get('CIBW_CONTAINER_ENGINE')",
+        "os.environ.get('CIBW_CONTAINER_ENGINE', '').partition(';')[0].strip()",
     ): "one of ENGINES",
     (
         f"{WHEELKIT}/containers/engines.py",
@@ -122,6 +123,10 @@ EXPRESSIONS = {
     ): "one of ENGINES, which find_engine() has tried",
     (
         f"{WHEELKIT}/containers/images.py",
+        "engine.name",
+    ): "one of ENGINES, which find_engine() has tried",
+    (
+        "scripts/container/build_wheelhouse.py",
         "engine.name",
     ): "one of ENGINES, which find_engine() has tried",
     ("scripts/container/standin_image.py", "command[0]"): "the error says how to install it",

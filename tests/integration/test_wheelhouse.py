@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import tomli
+from container import run_cibuildwheel
 from shared.ledger import PROJECT
 from wheelkit.base.cpythons import CPYTHONS
 from wheelkit.containers import cibuildwheel, engines
@@ -33,7 +34,7 @@ def builder(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Builder, Path]:
     """A cibuildwheel, and the Python of the environment in which it is installed."""
-    python = cibuildwheel.install_builder(request.param, tmp_path_factory.mktemp("builders"))
+    python = run_cibuildwheel.install_builder(request.param, tmp_path_factory.mktemp("builders"))
     subprocess.run([python, "-m", "pip", "install", "--quiet", "fastjsonschema"], check=True)
     return request.param, python
 
@@ -71,22 +72,6 @@ def test_identifiers_are_those_of_the_matrix(
     assert wanted <= found
     # cibuildwheel 2.23 lists some newer CPythons too, for which the project does not use it.
     assert all(name.endswith("-manylinux_x86_64") and "t-" not in name for name in found)
-
-
-@pytest.mark.network
-@pytest.mark.parametrize(
-    "name", ["wheelkit/src/wheelkit/requirements.txt", "requirements/build.txt"]
-)
-def test_tools_have_wheels_for_manylinux2014(name: str, project_root: Path, tmp_path: Path) -> None:
-    """The tools run in the real image, whose glibc is 2.17."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-    command += ["--only-binary=:all:", "--python-version", "3.12", "--platform", "any"]
-    command += ["--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64"]
-    command += ["--platform", "manylinux2010_x86_64", "--platform", "manylinux_2_12_x86_64"]
-    command += ["--platform", "manylinux1_x86_64", "--platform", "manylinux_2_5_x86_64"]
-    command += ["--dest", str(tmp_path), "--requirement", str(project_root / name)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture

@@ -125,5 +125,5 @@ def test_a_finished_wheel_runs_the_tests_of_the_package(tmp_path: Path) -> None:
 def test_one_finished_wheel_is_expected(names: list[str], tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).touch()
-    with pytest.raises(MisusedError, match="expected one wheel of CPython 3.7"):
+    with pytest.raises(MisusedError, match=r"expected one wheel of CPython 3\.7"):
         run_tests.finished_wheel(tmp_path, "3.7")

@@ -16,7 +16,6 @@ VERBS = (
     ("plan", "plan", "print what a release of a project consists of"),
     ("images", "images", "list the container images of a project, or pin newer ones"),
     ("sdist", "sdist", "build the source distribution of a project"),
-    ("build", "build", "build the repaired wheel of a project with cibuildwheel"),
     ("repair", "repair", "graft libraries with auditwheel, then make every rpath right"),
     ("sbom", "sbom", "write what a wheel consists of, and was built with, into it"),
     ("verify", "verify", "check a finished wheel: archive, ELF files, tags, where it loads"),

@@ -200,13 +200,12 @@ def run(
     """
     reference = image.reference
     engine = _engine(reference)
-    settings = engines.pip_environment()
+    settings = engines.pip_settings()
     # pip's settings may name files of this machine, which the container then sees.
-    if any(engines.HOST in value for value in settings.values()):
-        mounts = [*mounts, Mount(Path("/"), engines.HOST)]
+    mounts = [*mounts, *(Mount(path, at) for path, at in settings.mounts.items())]
     # In the project `wheelkit verify` finds what is declared of its wheels.
     options = [f"--workdir={PROJECT}", *(f"--volume={mount.option()}" for mount in mounts)]
-    options += [f"--env={name}={value}" for name, value in settings.items()]
+    options += [f"--env={name}={value}" for name, value in settings.variables.items()]
     if gpu:
         options += ["--gpus=all"] if engine.name == "docker" else ["--device=nvidia.com/gpu=all"]
     python = image.python.format(tag=tag_of(version))
