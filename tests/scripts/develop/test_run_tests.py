@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from develop import run_tests
-from shared.ledger import LocalWheel
+from shared.ledger import PROJECT, LocalWheel
 from shared.steps import StepResult
 from wheelkit.target.report import LackingError, MisusedError
 
@@ -115,7 +115,7 @@ def test_a_finished_wheel_runs_the_tests_of_the_package(tmp_path: Path) -> None:
     (tmp_path / "cyfes-1-cp312-cp312-manylinux2014_x86_64.whl").touch()
     product = run_tests.finished_wheel(tmp_path, "3.7")
     assert product.wheel == str(wheel)
-    chosen = [str(run_tests.PROJECT / "tests")]
+    chosen = [str(PROJECT / "tests")]
     options = run_tests.conftest_options(chosen, product)
     assert options == [f"--wheel={wheel}", "--package-only"]
     assert run_tests.requirements(product) == [run_tests.TESTS]

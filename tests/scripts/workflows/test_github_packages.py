@@ -13,6 +13,7 @@ import pytest
 from release import workflow_run
 from release.workflow_run import Event
 from shared.ledger import PROJECT
+from wheelkit.target.report import LackingError
 
 pytestmark = pytest.mark.network
 
@@ -107,5 +108,5 @@ def test_a_condition_that_is_a_text_is_refused(tmp_path: Path) -> None:
     condition = "if: |\n      ${{ false }}"
     text = f"on: push\njobs:\n  a:\n    runs-on: x\n    {condition}\n    steps: [{{run: x}}]\n"
     (tmp_path / "w.yml").write_text(text)
-    with pytest.raises(workflow_run.LackingError, match=r"format\("):
+    with pytest.raises(LackingError, match=r"format\("):
         workflow_run.github_starts(tmp_path / "w.yml", Event("push", MAIN), {"a": "success"}, {})
