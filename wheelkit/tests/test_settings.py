@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel import settings
-from wheelkit.wheel.settings import Settings
+from wheelkit.wheel.settings import Kernel, Settings
 
 TABLE = """
 [project]
@@ -21,6 +21,8 @@ ptx = []
 max-size = 1000
 exclude = ["libfar.so.*"]
 layouts = ["venv", "pip --target"]
+kernels.float64 = {tolerance = 1e-10, names = ["sum", "bias"]}
+kernels.float32 = {tolerance = 1, names = ["sum f32"]}
 """
 
 
@@ -39,6 +41,11 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         max_size=1000,
         exclude=("libfar.so.*",),
         layouts=("venv", "pip --target"),
+        kernels=(
+            Kernel("sum", "float64", 1e-10),
+            Kernel("bias", "float64", 1e-10),
+            Kernel("sum f32", "float32", 1.0),
+        ),
         source=str(path),
     )
 
@@ -73,6 +80,16 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
         ("max-size = 0", "expected a positive whole number"),
         ('layouts = ["vnev"]', "no layout 'vnev'; expected some of venv"),
         ("sass = [", "cannot be read"),
+        ("kernels = ['sum']", "expected a table for each precision"),
+        ("kernels.float64 = ['sum']", "kernels.float64 is ['sum']; expected names and tolerance"),
+        ("kernels.float64 = {names = ['sum']}", "expected names and tolerance"),
+        ("kernels.float64 = {names = [1], tolerance = 1}", "expected a list of strings"),
+        ("kernels.float64 = {names = 'sum', tolerance = 1}", "expected a list of strings"),
+        ("kernels.float64 = {names = [], tolerance = true}", "expected a positive number"),
+        ("kernels.float64 = {names = [], tolerance = nan}", "expected a positive number"),
+        ("kernels.float64 = {names = [], tolerance = inf}", "expected a positive number"),
+        ("kernels.float64 = {names = [], tolerance = 0}", "expected a positive number"),
+        ("kernels.float64 = {names = ['a', 'a'], tolerance = 1}", "'a' is there twice"),
     ],
 )
 def test_a_faulty_table_is_refused_by_name(tmp_path: Path, line: str, message: str) -> None:
