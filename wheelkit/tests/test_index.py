@@ -57,7 +57,7 @@ LINK = '<a href="/f/tiny-1.0.tar.gz#sha256=%s">tiny-1.0.tar.gz</a>' % ("a" * 64)
 def answering(kind: str, body: str) -> Iterator[str]:
     """An index that gives one answer to everything; yield its address."""
 
-    def answer(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    def answer(_: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [("Content-Type", kind)])
         return [body.encode()]
 
@@ -110,6 +110,6 @@ def test_the_page_of_a_project_is_read(kind: str, body: str, expected: dict[str,
     ],
 )
 def test_another_answer_is_not_taken_for_an_empty_index(kind: str, body: str) -> None:
-    with answering(kind, body) as address:
-        with pytest.raises(LackingError, match="answers with something else|cannot be asked"):
-            index.published(address, "tiny", "1.0")
+    told = r"answers with something else|cannot be asked"
+    with answering(kind, body) as address, pytest.raises(LackingError, match=told):
+        index.published(address, "tiny", "1.0")

@@ -1,4 +1,4 @@
-"""The gates take what `wheelkit verify` reports, if it was asked for everything that they demand."""
+"""The gates take what `wheelkit verify` reports, if it was asked for all that they demand."""
 
 from __future__ import annotations
 
