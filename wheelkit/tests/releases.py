@@ -147,11 +147,11 @@ class Release:
         """Seal the distributions and write green reports; `changes` are of the GPU's reports."""
         self.seal, hashes = seal.write(self.dist)
         for name, digest in hashes.items():
-            cpu = {"device": {"id": "cpu"}, "place": "debian", "kernels": kernels()}
+            cpu: dict[str, Any] = {"device": {"id": "cpu"}, "place": "debian", "kernels": kernels()}
             self.report(name, digest, "smoke_test", "cpu", **cpu)
             if name.endswith(".whl"):
                 self.report(name, digest, "verify_wheel", "verify", **verification())
-                gpu = {"device": {"id": "cuda:0", "name": "H100"}, "place": GPU}
+                gpu: dict[str, Any] = {"device": {"id": "cuda:0", "name": "H100"}, "place": GPU}
                 gpu = {**gpu, "kernels": kernels(), **changes}
                 self.report(name, digest, "smoke_test", "cuda", **gpu)
         self.seal_reports()
@@ -177,13 +177,15 @@ class Release:
         for folder in self.reports.iterdir():
             self.seals[folder.name] = seal_by_hand(folder)
 
-    def path_of(self, kind: str) -> Path:
+    def path_of(self, kind: str, of: str = "*.whl") -> Path:
         """Return the report of a kind on the first wheel."""
-        return sorted(self.reports.glob(f"*/{kind}.*.whl.json"))[0]
+        return sorted(self.reports.glob(f"*/{kind}.{of}.json"))[0]
 
-    def change_report(self, kind: str, change: Callable[[dict[str, Any]], object]) -> Path:
+    def change_report(
+        self, kind: str, change: Callable[[dict[str, Any]], object], of: str = "*.whl"
+    ) -> Path:
         """Change the report of a kind on the first wheel before its job seals it."""
-        path = self.path_of(kind)
+        path = self.path_of(kind, of)
         content = json.loads(path.read_text())
         change(content)
         path.write_text(json.dumps(content))

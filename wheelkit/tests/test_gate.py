@@ -102,10 +102,23 @@ def forged_list(release: Release) -> None:
     releases.seal_by_hand(release.dist)
 
 
+def sealed(change: Change) -> Change:
+    """Change the folders of reports before their jobs seal them."""
+
+    def change_and_seal(release: Release) -> None:
+        change(release)
+        release.seal_reports()
+
+    return change_and_seal
+
+
+def without(kind: str) -> Change:
+    return sealed(lambda release: release.path_of(kind).unlink())
+
+
 def crashed(release: Release) -> None:
     path = release.path_of("cuda")
     path.write_bytes(path.read_bytes()[:-20])
-    release.seal_reports()
 
 
 def of_report(kind: str, **changes: Any) -> Change:
@@ -270,15 +283,15 @@ GATES: dict[str, tuple[Change, list[str]]] = {
         ["fault-not-accepted"],
     ),
     "no verification": (
-        lambda r: (r.path_of("verify").unlink(), r.seal_reports()),
+        without("verify"),
         ["not-verified"],
     ),
     "no GPU report": (
-        lambda r: (r.path_of("cuda").unlink(), r.seal_reports()),
+        without("cuda"),
         ["not-run-on-cuda"],
     ),
     "no CPU report": (
-        lambda r: (r.path_of("cpu").unlink(), r.seal_reports()),
+        without("cpu"),
         ["not-run-on-cpu"],
     ),
     "a GPU report for other hashes": (
@@ -295,7 +308,7 @@ GATES: dict[str, tuple[Change, list[str]]] = {
     ),
     "a GPU report from another runner": (of_report("cuda", place="laptop"), ["not-run-on-cuda"]),
     # ---------------------------------------------------------------- the form of a report
-    "a report that a crash cut off": (crashed, OPEN_FORM),
+    "a report that a crash cut off": (sealed(crashed), OPEN_FORM),
     "a report of another form": (
         another_report("strange.json", '[{"tool": "verify_wheel"}]'),
         ["report-unreadable"],
@@ -360,9 +373,8 @@ GATES: dict[str, tuple[Change, list[str]]] = {
     "an infinite error": (of_kernel(max_error=float("inf")), OPEN_FORM),
     "an error in words": (of_kernel(max_error="small"), OPEN_FORM),
     "a bad error on the CPU, in the sources": (
-        lambda r: (
-            r.change_report("cpu", lambda _: None),
-            sdist_report(r, lambda c: c["kernels"][0].update(max_error=1.0)),
+        lambda r: r.change_report(
+            "cpu", lambda c: c["kernels"][0].update(max_error=1.0), of="*.tar.gz"
         ),
         ["kernel-error"],
     ),
@@ -425,25 +437,19 @@ GATES: dict[str, tuple[Change, list[str]]] = {
     "a red report beside the green one": (red_beside_green("red.json"), ["report-red"]),
     "two reports of one name": (twice_named, ["report-twice"]),
     "a report with the name of the gates' own": (
-        lambda r: (
-            r.path_of("cuda").rename(r.reports / "gpu" / "gates.json"),
-            r.seal_reports(),
-        ),
+        sealed(lambda r: r.path_of("cuda").rename(r.reports / "gpu" / "gates.json")),
         ["report-twice"],
     ),
     "a report that is a folder": (
-        lambda r: ((r.reports / "gpu" / "x.json").mkdir(), r.seal_reports()),
+        sealed(lambda r: (r.reports / "gpu" / "x.json").mkdir()),
         ["not-a-file", "not-run-on-cuda"],
     ),
     "a report that is a broken link": (
-        lambda r: ((r.reports / "gpu" / "x.json").symlink_to("nowhere"), r.seal_reports()),
+        sealed(lambda r: (r.reports / "gpu" / "x.json").symlink_to("nowhere")),
         ["not-a-file", "not-run-on-cuda"],
     ),
     "a report that is a link": (
-        lambda r: (
-            (r.reports / "gpu" / "x.json").symlink_to(r.path_of("cuda")),
-            r.seal_reports(),
-        ),
+        sealed(lambda r: (r.reports / "gpu" / "x.json").symlink_to(r.path_of("cuda"))),
         ["not-a-file", "not-run-on-cuda"],
     ),
     # ----------------------------------------------------------------------- the changelog
@@ -467,14 +473,6 @@ GATES: dict[str, tuple[Change, list[str]]] = {
         ["tag-elsewhere"],
     ),
 }
-
-
-def sdist_report(release: Release, change: Callable[[dict[str, Any]], object]) -> None:
-    (path,) = release.reports.glob("*/cpu.*.tar.gz.json")
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-    release.seal_reports()
 
 
 @pytest.mark.parametrize("fault", GATES)
@@ -687,7 +685,7 @@ def test_a_place_for_the_release_that_is_taken_is_refused(
     assert kind != "full" or [path.name for path in out.iterdir()] == ["mine.txt"]
 
 
-def test_a_shallow_clone_says_nothing(release: Release, empty_index: str, tmp_path: Path) -> None:
+def test_a_shallow_clone_says_nothing(release: Release, empty_index: str) -> None:
     releases.commit(release.root, "later")
     releases.git(release.root, "update-ref", "refs/remotes/origin/main", "HEAD")
     releases.git(release.root, "branch", "--force", "tip")

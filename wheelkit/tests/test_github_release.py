@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +70,14 @@ class GitHub:
 
 
 @pytest.fixture
-def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
+def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitHub:
     program = tmp_path / "bin" / "gh"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{stand_in_gh.__file__}" "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "{stand_in_gh.__file__}" "$@"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent), prepend=":")
     monkeypatch.setenv("GH_STATE", str(tmp_path / "github.json"))
-    yield GitHub(tmp_path / "github.json")
+    return GitHub(tmp_path / "github.json")
 
 
 def publish(folder: Path, tag: str = "v1.0") -> int:
@@ -96,8 +96,10 @@ def test_a_draft_is_made_filled_and_published(folder: Path, github: GitHub) -> N
     assert publish(folder) == Status.DONE
     assert github.calls() == ["view", "create", "upload", "view", "edit"]
     assert theirs(github) == ours(folder)
-    expected = {"isDraft": False, "isPrerelease": False, "latest": None, "name": "v1.0"}
-    expected["body"] = (folder / "notes.md").read_text()
+    expected = {
+        **{"isDraft": False, "isPrerelease": False, "latest": None, "name": "v1.0"},
+        "body": (folder / "notes.md").read_text(),
+    }
     assert {key: github.release[key] for key in expected} == expected
 
 
@@ -153,7 +155,7 @@ def test_a_file_that_arrived_otherwise_is_not_published(
 
 
 FAULT = "fault {}: {}"
-OTHER = {"digest": f"sha256:{'0' * 64}"}
+OTHER: dict[str, object] = {"digest": f"sha256:{'0' * 64}"}
 # What was changed of a published file → the fault.
 DIFFERENCES: dict[str, tuple[dict[str, object], str | None]] = {
     "nothing": ({}, None),
@@ -189,7 +191,7 @@ def test_a_gh_that_tells_no_hashes_compares_sizes(folder: Path, github: GitHub) 
 def test_a_tag_that_github_does_not_have_is_not_made(folder: Path, github: GitHub) -> None:
     github.change(tags=[])
     assert publish(folder) == Status.LACKING
-    assert github.release is None
+    assert not github.release
     github.change(tags=["v1.0"], fails=["edit"])
     assert publish(folder) == Status.LACKING
     # Deleted, between the draft and its publication.
@@ -207,7 +209,7 @@ def test_what_gh_cannot_do_is_reported(
     message = capsys.readouterr().err
     assert f"gh release {fails} failed" in message
     assert "GH_TOKEN" in message
-    assert github.release is None or github.release["isDraft"]
+    assert not github.release or github.release["isDraft"]
 
 
 def test_without_gh_nothing_can_be_done(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,8 +260,10 @@ def test_no_folder_is_wrong_usage(tmp_path: Path, github: GitHub) -> None:
 
 @pytest.mark.parametrize(
     "version",
-    ["1.0", "1.0.post1", "2026.1", "1.0+cu129", "1!2.0", "1.0a1", "1.0b2", "1.0rc1", "1.0.dev3"]
-    + ["1.0rc1.post2.dev3", "1.0+abc1", "1.0.post1.dev2", "5.0.0"],
+    [
+        *("1.0", "1.0.post1", "2026.1", "1.0+cu129", "1!2.0", "1.0a1", "1.0b2", "1.0rc1"),
+        *("1.0.dev3", "1.0rc1.post2.dev3", "1.0+abc1", "1.0.post1.dev2", "5.0.0"),
+    ],
 )
 def test_prereleases_are_those_of_the_packaging_standards(version: str) -> None:
     assert str(Version(version)) == version

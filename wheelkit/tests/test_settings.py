@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel import settings
-from wheelkit.wheel.settings import DeclaredImage, GraftLicense, Settings
+from wheelkit.wheel.settings import DeclaredImage, GraftLicense, Kernel, Settings
 
 TABLE = """
 [project]
@@ -27,6 +27,8 @@ test-images = [
 ]
 graft-licenses.libcudart = { license = "LicenseRef-EULA", files = ["$CUDA_HOME/EULA.txt"] }
 graft-licenses."lib*" = { license = "mit or GPL-2.0-only", files = ["a.txt", "licenses/b.txt"] }
+kernels.float64 = {tolerance = 1e-10, names = ["sum", "bias"]}
+kernels.float32 = {tolerance = 1, names = ["sum f32"]}
 """
 
 
@@ -52,6 +54,11 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         graft_licenses=(
             GraftLicense("libcudart", "LicenseRef-EULA", ("$CUDA_HOME/EULA.txt",)),
             GraftLicense("lib*", "MIT OR GPL-2.0-only", ("a.txt", "licenses/b.txt")),
+        ),
+        kernels=(
+            Kernel("sum", "float64", 1e-10),
+            Kernel("bias", "float64", 1e-10),
+            Kernel("sum f32", "float32", 1.0),
         ),
         source=str(path),
     )
@@ -123,6 +130,16 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
             "test-images = [" + '{ image = "a:1", pythons = ["3.9"] },' * 2 + "]",
             "lists a:1 twice; join its pythons",
         ),
+        ("kernels = ['sum']", "expected a table for each precision"),
+        ("kernels.float64 = ['sum']", "kernels.float64 is ['sum']; expected names and tolerance"),
+        ("kernels.float64 = {names = ['sum']}", "expected names and tolerance"),
+        ("kernels.float64 = {names = [1], tolerance = 1}", "expected a list of strings"),
+        ("kernels.float64 = {names = 'sum', tolerance = 1}", "expected a list of strings"),
+        ("kernels.float64 = {names = [], tolerance = true}", "expected a positive number"),
+        ("kernels.float64 = {names = [], tolerance = nan}", "expected a positive number"),
+        ("kernels.float64 = {names = [], tolerance = inf}", "expected a positive number"),
+        ("kernels.float64 = {names = [], tolerance = 0}", "expected a positive number"),
+        ("kernels.float64 = {names = ['a', 'a'], tolerance = 1}", "'a' is there twice"),
     ],
 )
 def test_a_faulty_table_is_refused_by_name(tmp_path: Path, line: str, message: str) -> None:

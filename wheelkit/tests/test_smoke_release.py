@@ -227,6 +227,14 @@ def test_an_engine_that_does_not_work_is_reported(
     assert smoke(release, *DOCKERED) == Status.LACKING
 
 
+@pytest.mark.parametrize("place", ["../x", "two words", "a\nb", "-x"])
+def test_a_place_that_is_no_part_of_a_file_name_is_wrong_usage(tmp_path: Path, place: str) -> None:
+    release = make(tmp_path, RUNNING)
+    write_kernels(release.root)
+    options = ("--engine", "none", "--device", "cuda", f"--place={place}")
+    assert smoke(release, *options, "--kernels", "kernels.py") == Status.MISUSED
+
+
 def test_a_smoke_test_outside_of_the_project_is_wrong_usage(tmp_path: Path) -> None:
     release = make(tmp_path, RUNNING)
     write_kernels(tmp_path)

@@ -49,6 +49,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--requirements", type=Path, metavar="FILE", help="what it needs at run time, by hash")
     add("--reports", type=Path, metavar="DIR", required=True, help="where the reports go")
     asked = parser.parse_args(arguments)
+    if asked.place and not seal.NAME.fullmatch(asked.place):
+        # It becomes a part of the names of reports.
+        raise MisusedError(
+            f"--place {asked.place!r}: give the runner a label of letters, digits and . _ -"
+        )
     for path in filter(None, (asked.kernels, asked.requirements)):
         # The containers see this folder, and no other of the project's.
         if not path.resolve().is_relative_to(Path.cwd()) or not path.is_file():

@@ -18,7 +18,7 @@ from wheelkit.target.report import Fault, FaultyError, MisusedError, write_whole
 
 LIST = "SHA256SUMS"
 # What `sha256sum`, every file system and GitHub's releases take as the name of a file unchanged.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!@-]*")
 LINE = re.compile(rf"([0-9a-f]{{64}})  ((?:{NAME.pattern}/)*{NAME.pattern})")
 REMEDY = "take the artifact of the job that made it; nothing may change on the way"
 
@@ -228,7 +228,7 @@ def _strangers(folder: Path, names: Sequence[str], kind: Kind) -> Iterator[Fault
         elif not name.endswith(kind.endings):
             yield Fault(kind.fault, name, "another file", f"only {kind.words}", "remove it")
         elif not NAME.fullmatch(name):
-            expected = "letters, digits and . _ + ! - of ASCII"
+            expected = "letters, digits and . _ + ! @ - of ASCII"
             yield Fault("unsafe-file-name", name, "other characters", expected, "rename it")
 
 
