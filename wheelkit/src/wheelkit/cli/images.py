@@ -128,7 +128,7 @@ def rewritten(text: str, changes: Mapping[str, str]) -> str:
     Raises
     ------
     MisusedError
-        A string is not found as it is, or stands for something else as well.
+        A string is not found as it is, because the file spells it in another way.
     """
     import tomli
 

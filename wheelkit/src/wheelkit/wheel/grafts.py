@@ -6,8 +6,8 @@ import posixpath
 
 from wheelkit.wheel import platforms
 
-# The folder of the .dist-info directory with the texts of licences; those of a graft are in a folder
-# there that has the name of its library.
+# The folder of the .dist-info directory with the texts of licences. A folder in it, which has the
+# name of a library, has those of this graft.
 LICENSES = "licenses"
 # Ends the name of auditwheel's directory, NAME.libs in site-packages; .libs beside a library.
 DIRECTORY = ".libs"
