@@ -59,7 +59,8 @@ def release_wheels(
     """A folder with the release wheels of both CPythons."""
     given: Path | None = request.config.getoption("--release-wheels")
     if given:
-        return given.resolve(strict=True)
+        # pytest runs in another folder than the command that was typed.
+        return (PROJECT / given).resolve(strict=True)
     folder = tmp_path_factory.mktemp("release")
     command = [sys.executable, str(PROJECT / "scripts"), "wheelhouse", "--out", str(folder)]
     command += ["--python", OWN, "--python", NEWER]
