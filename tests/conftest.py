@@ -58,6 +58,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--wheel", type=Path, help="the repaired wheel, which is installed")
     group.addoption("--unrepaired-wheel", type=Path, help="the same wheel before the repair")
     group.addoption(
+        "--release-wheels",
+        type=Path,
+        metavar="DIR",
+        help="release wheels; tests that need some build them if this is not given",
+    )
+    group.addoption(
         "--require-gpu",
         action="store_true",
         help="where no GPU is usable, let tests of the GPU fail instead of being skipped",

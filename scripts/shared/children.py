@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,17 +50,23 @@ def started(command: Command, **options: Any) -> Iterator[subprocess.Popen[str]]
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """Ask a process to end; kill it if it does not."""
-    process.terminate()
-    try:
-        process.communicate(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
+    """Ask a process and those that it has started to end; kill them if they do not."""
+    end = time.monotonic() + PATIENCE
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=PATIENCE)
+        # The process may end before those that it has started, which still clean up.
+        while time.monotonic() < end:
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
-def run(command: Command) -> subprocess.CompletedProcess[str]:
+def run(command: Command, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a process to its end; return what it printed."""
-    with started(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with started(command, **pipes, **options) as process:
         output, errors = process.communicate()
     return subprocess.CompletedProcess(command, process.returncode, output, errors)

@@ -87,6 +87,7 @@ PROGRAMS = {
     "uv": Origin("pinned", "uv", TOOLS),
     "zizmor": pinned("zizmor", "lint"),
     "apt-config": BARE_MACHINE,
+    "apt-get": BARE_MACHINE,
     "bwrap": BARE_MACHINE,
     "docker": optional(f"{WHEELKIT}/containers/engines.py", "is not installed"),
     "gh": optional(f"{WHEELKIT}/cli/github_release.py", 'which("gh") is None'),

@@ -145,6 +145,20 @@ def wait_for(path: Path, seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
+def test_what_a_child_has_started_is_waited_for(tmp_path: Path) -> None:
+    cleaned = tmp_path / "cleaned"
+    inner = f"trap 'sleep 1; touch {cleaned}; exit' TERM; echo ready; while :; do sleep 0.1; done"
+    # The outer shell ends at once, and the inner one has no pipe that would be waited for.
+    outer = f'bash -c "$1" > {tmp_path}/said 2>&1 & wait'
+    command = ["bash", "-c", outer, "bash", inner]
+    process = subprocess.Popen(command, start_new_session=True, text=True)
+    wait_for(tmp_path / "said")
+    while not (tmp_path / "said").read_text():
+        time.sleep(0.05)
+    children.stop(process)
+    assert cleaned.exists()
+
+
 def test_a_child_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(children, "PATIENCE", 0.2)
     command = ["bash", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_copy_has_the_interpreter_and_no_installed_packages(tmp_path: Path) -> N
     assert files == {
         *("bin/python3.10", "lib/libpython3.10.so.1.0"),
         *("lib/python3.10/os.py", "include/python3.10/Python.h"),
-        "lib/python3.10/_manylinux.py",
+        "lib/python3.10/sitecustomize.py",
     }
     assert (copy / "lib/python3.10/site-packages").is_dir()
 
@@ -143,24 +143,32 @@ def test_images_of_other_ingredients_are_removed_unless_they_are_used(tmp_path: 
     assert standin_image.prune(engine, "kept") == []
 
 
-@pytest.mark.parametrize(
-    ("told", "tag", "fits"),
-    [
-        (None, (2, 17), True),
-        (None, (2, 18), False),
-        (None, (3, 0), False),
-        ("2.28", (2, 28), True),
-        ("2.28", (2, 34), False),
-    ],
-)
-def test_pips_of_the_image_see_an_older_glibc(
-    told: str | None, tag: tuple[int, int], fits: bool, monkeypatch: pytest.MonkeyPatch
+# What pip, uv and auditwheel ask, each in its own words.
+QUESTIONS = """
+import os, sys
+import auditwheel.libc
+from packaging.tags import platform_tags
+print(os.confstr("CS_GNU_LIBC_VERSION"), bool(os.confstr("CS_PATH")))
+print(next(tag for tag in platform_tags() if tag.startswith("manylinux")))
+version = auditwheel.libc.Libc.GLIBC.get_current_version()
+print(version.major, version.minor)
+"""
+
+
+@pytest.mark.parametrize(("told", "glibc"), [(None, "2.17"), ("2.28", "2.28")])
+def test_programs_of_the_image_see_an_older_glibc(
+    told: str | None, glibc: str, tmp_path: Path
 ) -> None:
-    monkeypatch.delenv(standin_image.GLIBC_VARIABLE, raising=False)
+    shutil.copy(standin_image.GLIBC, tmp_path / "sitecustomize.py")
+    environment = {"PYTHONPATH": str(tmp_path)}
     if told:
-        monkeypatch.setenv(standin_image.GLIBC_VARIABLE, told)
-    found = runpy.run_path(str(standin_image.MANYLINUX))["manylinux_compatible"]
-    assert found(*tag, "x86_64") is fits
+        environment[standin_image.GLIBC_VARIABLE] = told
+    command = [sys.executable, "-c", QUESTIONS]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+    first, second, third = done.stdout.splitlines()
+    assert first == f"glibc {glibc} True"
+    assert second == f"manylinux_{glibc.replace('.', '_')}_x86_64"
+    assert third == glibc.replace(".", " ")
 
 
 def test_setup_gives_each_interpreter_pip_and_its_path_in_the_real_image() -> None:
