@@ -224,7 +224,7 @@ def environment_of(
         **os.environ,
         **container_settings(engine, pythons),
         "CIBW_SKIP": other_pythons(pythons),
-        # Each job installs its tools anew; without this, compiling them would take most of the time.
+        # Each job installs its tools anew; compiling them would take most of the time.
         "PIP_NO_COMPILE": "1",
         "PATH": os.pathsep.join(search),
         "PYTHONPATH": str(PROGRAMS),
