@@ -34,10 +34,19 @@ from wheelkit.target.report import LackingError, Status
 
 NAME = "localhost/cyfes-standin"
 SUITE = "bookworm"
-# A compiler, the libraries that CPythons load, and an old patchelf, which a repair must not use:
-# with it here, a repair that does so is noticed.
+# A compiler, git, the libraries that CPythons load, and an old patchelf, which a repair must not
+# use: with it here, a repair that does so is noticed.
 PACKAGES = (
-    *("ca-certificates", "g++", "patchelf", "libssl3", "libffi8", "libsqlite3-0", "libreadline8"),
+    *(
+        "ca-certificates",
+        "g++",
+        "git",
+        "patchelf",
+        "libssl3",
+        "libffi8",
+        "libsqlite3-0",
+        "libreadline8",
+    ),
     *("libncursesw6", "libbz2-1.0", "liblzma5", "libexpat1", "libuuid1", "libdb5.3", "libgdbm6"),
 )
 # CPythons that Debian's unstable suite has. They need a newer C library than that of SUITE, so they

@@ -18,6 +18,8 @@ from shared.steps import say
 from wheelkit.target.report import LackingError
 
 DECIDE = PROJECT / "scripts" / "workflows" / "decide.mjs"
+# The workflow that is rehearsed, below the folder of a repository.
+WORKFLOW = Path(".github/workflows/wheels.yml")
 STANDINS = PROJECT / "scripts" / "release" / "standins"
 # act checks the sources out by itself, as a copy of the repository.
 BUILT_IN = "actions/checkout"
@@ -78,6 +80,16 @@ def commit_all(folder: Path, message: str) -> None:
     git(folder, "init", "--quiet", "--initial-branch", "main")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", message)
+
+
+def publish_locally(repository: Path, tag: str) -> Path:
+    """Commit all files, make an annotated tag, and an origin beside the repository; return it."""
+    commit_all(repository, "The sources of the rehearsal")
+    git(repository, "tag", "--annotate", tag, "--message", "rehearsal")
+    origin = repository.with_name(f"{repository.name}.git")
+    git(repository, "clone", "--quiet", "--bare", ".", str(origin))
+    git(repository, "remote", "add", "origin", str(origin))
+    return origin
 
 
 def git(folder: Path, *words: str) -> None:

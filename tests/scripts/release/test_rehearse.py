@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from release import rehearse, workflow_run
-from release.rehearse import Played
+from release import example_project, rehearse, stage, workflow_run
+from release.scenes import Played, scenes, version
 from release.workflow_run import STANDINS, Event
 from shared.ledger import PROJECT
 from wheelkit.target.report import MisusedError
 
-JOBS = workflow_run.jobs_of(PROJECT / rehearse.WORKFLOW)
+JOBS = workflow_run.jobs_of(PROJECT / workflow_run.WORKFLOW)
 PROGRAMS = STANDINS / "programs"
 
 
@@ -38,21 +38,21 @@ def test_an_action_without_a_standin_is_left_out(tmp_path: Path) -> None:
 
 
 def test_each_scene_says_how_each_job_ends() -> None:
-    scenes = rehearse.scenes()
-    assert len({scene.name for scene in scenes}) == len(scenes)
-    for scene in scenes:
+    every = scenes()
+    assert len({scene.name for scene in every}) == len(every)
+    for scene in every:
         expected = scene.expected(JOBS)
         assert set(scene.green) | set(scene.red) <= set(JOBS)
         tag = scene.event.content.get("ref", "").startswith("refs/tags/")
         assert tag or expected["publish"] == expected["release"] == "skipped"
         if scene.event.kind == "pull_request":
             assert expected["smoke-gpu"] == "skipped"
-    last = scenes[-1].expected(JOBS)
+    last = every[-1].expected(JOBS)
     assert set(last.values()) == {"success"}
 
 
 def test_the_table() -> None:
-    push, *_, tag = rehearse.scenes()
+    push, *_, tag = scenes()
     played = [
         Played(push, push.expected(JOBS)),
         Played(tag, tag.expected(JOBS), ["a.whl", "b.tar.gz"], "v1"),
@@ -74,14 +74,14 @@ def test_wheels_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_not_built() -> None:
-    skipped = rehearse.other_pythons(["3.7", "3.12"]).split()
+    skipped = stage.other_pythons(["3.7", "3.12"]).split()
     assert {"cp38-*", "cp313-*", "cp3??t-*"} <= set(skipped)
     assert not {"cp37-*", "cp312-*"} & set(skipped)
 
 
 def test_the_repository_of_the_rehearsal(tmp_path: Path) -> None:
-    repository = rehearse.make_repository(tmp_path)
-    tag = f"v{rehearse.version()}"
+    repository = stage.make_repository(tmp_path)
+    tag = f"v{version()}"
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(repository), *words]
@@ -90,7 +90,7 @@ def test_the_repository_of_the_rehearsal(tmp_path: Path) -> None:
     assert git("cat-file", "-t", tag) == "tag"
     assert git("status", "--porcelain") == ""
     assert git("ls-remote", "--heads", "origin").endswith("refs/heads/main")
-    assert f"## [{rehearse.version()}] - " in (repository / "CHANGELOG.md").read_text()
+    assert f"## [{version()}] - " in (repository / "CHANGELOG.md").read_text()
 
 
 # ---- what act says
@@ -258,3 +258,45 @@ def test_the_standin_of_cibuildwheel_takes_the_selected_wheels(tmp_path: Path) -
     environment["CIBW_BUILD"] = "cp39-manylinux_x86_64"
     command[-1] = "empty"
     assert subprocess.run(command, check=False, env=environment, cwd=tmp_path).returncode == 1
+
+
+# ---- the second repository
+
+
+def test_the_project_of_the_documentation(tmp_path: Path) -> None:
+    wheelkit = tmp_path / "wheelkit"
+    wheelkit.mkdir()
+    (wheelkit / "file").touch()
+    workflow_run.commit_all(wheelkit, "wheelkit")
+    project = example_project.make(tmp_path / "project", wheelkit)
+    made = (project / workflow_run.WORKFLOW).read_text()
+    table = (project / "pyproject.toml").read_text()
+    assert set(workflow_run.jobs_of(project / workflow_run.WORKFLOW)) == set(
+        example_project.SCENE.green
+    )
+    # Each word that the page asks its reader to replace is replaced.
+    for text in (made, table):
+        assert not re.search(r"@[A-Z]+\b|COMMIT|\bNAME\b", text)
+    used = workflow_run.actions_of(project)
+    assert {name for name, _ in used} == set(example_project.ACTIONS.values()) - {
+        "actions/checkout"
+    }
+    assert used <= workflow_run.actions_of(PROJECT)
+    assert f"cyfes@{subprocess_output(wheelkit, 'rev-parse', 'HEAD')}#subdirectory" in table
+
+
+def subprocess_output(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_wheelkit_of_the_second_repository_comes_from_here(tmp_path: Path) -> None:
+    given = {"CIBW_CONTAINER_ENGINE": "podman; create_args: --volume=/a:/a:ro"}
+    made = example_project.environment(given, tmp_path)
+    volume = f"--volume={tmp_path}:{tmp_path}:ro"
+    assert made["CIBW_CONTAINER_ENGINE"] == f"podman; create_args: --volume=/a:/a:ro {volume}"
+    assert "GIT_CONFIG_VALUE_0" in made["CIBW_ENVIRONMENT_PASS_LINUX"].split()
+    made = example_project.environment({}, tmp_path)
+    assert (
+        made["CIBW_CONTAINER_ENGINE"] == f"docker; disable_host_mount: true; create_args: {volume}"
+    )
