@@ -114,8 +114,6 @@ def parse(data: bytes) -> list[Entry]:
     content = json.loads(
         data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
     )
-    # Half of a surrogate pair can be written in JSON, and nowhere else.
-    json.dumps(content, ensure_ascii=False).encode("utf-8")
     entries = content if isinstance(content, list) else [content]
     if not entries:
         raise ValueError("it is an empty list")
