@@ -99,7 +99,8 @@ def _read_folder(sealed: Sealed, found: Reports) -> None:
         try:
             found.entries += parse((sealed.folder / name).read_bytes())
         except (ValueError, RecursionError) as error:
-            text = f"{type(error).__name__}: {error}"
+            # A value that is wrong may be long.
+            text = f"{type(error).__name__}: {error}"[:200]
             found.faults.append(Fault("report-unreadable", name, text, "a whole report", AGAIN))
 
 
