@@ -45,6 +45,7 @@ def test_the_section_of_a_version(text: str, expected: str | None) -> None:
         f"- {HEADING}\n\n  - All.\n",
         f"<pre>\n{HEADING}\n\n- All.\n</pre>\n",
         f"#{HEADING}\n\n- All.\n",
+        "# [1.0] - 2026-01-31\n\n- All.\n",
         f"{HEADING}\n\n- All.\n\n{HEADING}\n\n- All again.\n",
         f"{HEADING}\n",
         f"{HEADING}\n\n### Added\n",

@@ -231,7 +231,6 @@ RED = {"ok": False, "faults": [{"id": "rpath-form"}]}
 ACCEPTED = [{"id": "rpath-form", "file": "a.so"}]
 OPEN_FORM = ["not-run-on-cuda", "report-unreadable"]
 DEEP = "[" * 100_000
-SURROGATE = '[{"tool": "\\ud800"}]'
 
 GATES: dict[str, tuple[Change, list[str]]] = {
     # ------------------------------------------------------------------ the distributions
@@ -315,7 +314,10 @@ GATES: dict[str, tuple[Change, list[str]]] = {
     ),
     "an empty report": (another_report("strange.json", "[]"), ["report-unreadable"]),
     "a report that is no UTF-8": (another_report("x.json", b"\xff"), ["report-unreadable"]),
-    "half a surrogate pair": (another_report("x.json", SURROGATE), ["report-unreadable"]),
+    "half a surrogate pair": (
+        of_report("verify", ok=False, faults=[{"id": "\ud800"}]),
+        ["not-verified", "report-red"],
+    ),
     "deep nesting": (another_report("x.json", DEEP), ["report-unreadable"]),
     "deep nesting of objects": (
         another_report("x.json", '{"a":' * 100_000),
@@ -361,6 +363,7 @@ GATES: dict[str, tuple[Change, list[str]]] = {
     "a kernel in another precision": (of_kernel(dtype="float32"), ["kernel-dtype"]),
     "no error": (of_kernel(max_error=None), ["kernel-error"]),
     "an error that is true": (of_kernel(max_error=True), ["kernel-error"]),
+    "an error that is false": (of_kernel(max_error=False), ["kernel-error"]),
     "an error of 1e300": (of_kernel(max_error=1e300), ["kernel-error"]),
     "an error of 10 to the 400": (of_kernel(max_error=10**400), ["kernel-error"]),
     "an error of -5": (of_kernel(max_error=-5), ["kernel-error"]),

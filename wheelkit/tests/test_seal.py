@@ -89,6 +89,18 @@ def test_the_command_seals_reports_if_asked(tmp_path: Path) -> None:
     assert run(lambda: command.main([str(tmp_path), "--reports"])) == Status.DONE
 
 
+def test_a_file_that_changes_while_it_is_copied_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.whl").write_text("changed")
+    (tmp_path / "out").mkdir()
+    copied = tmp_path / "out" / "a.whl"
+    seal.copy_exactly(tmp_path / "a.whl", copied, sha256(tmp_path / "a.whl"))
+    assert copied.read_text() == "changed"
+    with pytest.raises(FaultyError) as caught, seal.whole_folder(tmp_path / "whole") as folder:
+        seal.copy_exactly(tmp_path / "a.whl", folder / "a.whl", "0" * 64)
+    assert ids(caught) == ["hash-differs"]
+    assert not (tmp_path / "whole").exists()
+
+
 def test_nothing_is_not_sealed(tmp_path: Path) -> None:
     with pytest.raises(FaultyError) as caught:
         seal.write(tmp_path)

@@ -99,7 +99,8 @@ def _read_folder(sealed: Sealed, found: Reports) -> None:
         try:
             found.entries += parse((sealed.folder / name).read_bytes())
         except (ValueError, RecursionError) as error:
-            text = f"{type(error).__name__}: {error}"
+            # A value that is wrong may be long.
+            text = f"{type(error).__name__}: {error}"[:200]
             found.faults.append(Fault("report-unreadable", name, text, "a whole report", AGAIN))
 
 
@@ -114,8 +115,6 @@ def parse(data: bytes) -> list[Entry]:
     content = json.loads(
         data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
     )
-    # Half of a surrogate pair can be written in JSON, and nowhere else.
-    json.dumps(content, ensure_ascii=False).encode("utf-8")
     entries = content if isinstance(content, list) else [content]
     if not entries:
         raise ValueError("it is an empty list")
