@@ -35,7 +35,6 @@ from container.run_cibuildwheel import (
 )
 from shared import children
 from shared.ledger import BUILD, PROJECT, sha256
-from shared.requirement_uses import oldest_glibc
 from shared.steps import say
 from wheelkit.base.cpythons import CPYTHONS, python_tag, tag_of
 from wheelkit.base.programs import last_words
@@ -181,12 +180,11 @@ def tested_on_newer_glibc(version: str) -> bool:
 
 @dataclass(frozen=True)
 class Place:
-    """A new container of an image; `variables` tell a stand-in image what it stands for."""
+    """A new container of an image, and its interpreter."""
 
     name: str
     image: str
     python: str
-    variables: dict[str, str]
 
 
 def place_for(engine: Engine, built_in: str, version: str) -> Place:
@@ -196,27 +194,22 @@ def place_for(engine: Engine, built_in: str, version: str) -> Place:
     image stands for both.
     """
     newer = images.smoking(version, PROJECT)[0]
-    variables = {}
-    if standin_image.is_standin(built_in):
-        image = images.of_image(built_in)
-        variables[standin_image.GLIBC_VARIABLE] = oldest_glibc("numpy.txt", version)
-    elif tested_on_newer_glibc(version):
+    image = images.of_image(built_in)
+    if tested_on_newer_glibc(version) and not standin_image.is_standin(built_in):
         image = newer
         reason = engine.why_not_pulled(newer.reference)
         if reason:
             raise LackingError(f"{newer.reference} cannot be pulled ({reason})")
-    else:
-        image = images.of_image(built_in)
     python = image.python.format(tag=tag_of(version), version=version)
-    return Place(newer.name, image.reference.format(version=version), python, variables)
+    return Place(newer.name, image.reference.format(version=version), python)
 
 
-def run_options(engine: Engine, place: Place, product: ReleaseWheel) -> list[str]:
+def run_options(engine: Engine, product: ReleaseWheel) -> list[str]:
     """Return the options of a container that sees the project, the wheel, and pip's files."""
     pip = engines.pip_settings()
     mounts = {PROJECT: "/project", product.wheel.parent: "/wheels", **pip.mounts}
     # The project cannot be written to.
-    variables = {**pip.variables, **place.variables, "PYTHONDONTWRITEBYTECODE": "1"}
+    variables = {**pip.variables, "PYTHONDONTWRITEBYTECODE": "1"}
     return engine.container_options(mounts, variables)
 
 
@@ -227,7 +220,7 @@ def smoke_test(engine: Engine, place: Place, product: ReleaseWheel) -> None:
     command += [f"/wheels/{product.wheel.name}", "--kernels", "/project/scripts/smoke_test.py"]
     command += ["--requirements", "/project/requirements/numpy.txt", "--device", "cpu"]
     command += ["--place", place.name, "--report", "/report.json"]
-    options = run_options(engine, place, product)
+    options = run_options(engine, product)
     done = engine.run("run", "--rm", *options, place.image, *command)
     if done.returncode:
         sys.stderr.write(done.stderr)
@@ -259,7 +252,7 @@ def test_on_newer_glibc(engine: Engine, place: Place, product: ReleaseWheel) -> 
     """Run the package's tests in a new container, where pyproject.toml leaves them to this."""
     say(f"CPython {product.version}: tests of {product.wheel.name}, {place.name}")
     script = test_commands(f"/wheels/{product.wheel.name}", place.python)
-    options = run_options(engine, place, product)
+    options = run_options(engine, product)
     command = [engine.name, "run", "--rm", *options, place.image, "sh", "-c", script]
     log = WORK / f"tests-{product.version}.log"
     for line in run_logged(command, log, env={**os.environ, **engine.environment}):

@@ -3,13 +3,14 @@
 It lies in the standard library of each CPython of the image, so that environments import it too.
 pip, uv and auditwheel ask `os.confstr` for the glibc; without this, they would take what needs the
 image's newer one. (They ask the module ``_manylinux`` of PEP 600 too, but uv only once, with the
-true version.) It is the glibc of manylinux2014, or what STANDIN_GLIBC says, where the image stands
-for a newer one.
+true version.) The file beside it has the version: that of manylinux2014, or for CPythons for which
+NumPy needs a newer one, that.
 """
 
 import os
 
-GLIBC = os.environ.get("STANDIN_GLIBC", "2.17")
+with open(os.path.join(os.path.dirname(__file__), "standin_glibc.txt")) as file:  # noqa: PTH118, PTH120, PTH123
+    GLIBC = file.read().strip()
 TRUE_CONFSTR = os.confstr
 
 

