@@ -186,15 +186,16 @@ def test_wheel_that_fails_in_a_new_container_is_refused(tmp_path: Path) -> None:
 
 STANDIN = f"{standin_image.NAME}:1"
 REAL = "quay.io/pypa/manylinux2014_x86_64:2025.05.03-1"
+NEWER = images.smoking("3.14", PROJECT)[0]
 
 
 @pytest.mark.parametrize(
     ("built_in", "version", "name", "image"),
     [
-        (STANDIN, "3.12", "manylinux2014", STANDIN),
-        (STANDIN, "3.15", "manylinux_2_28", STANDIN),
-        (REAL, "3.7", "manylinux2014-2025", REAL),
-        (REAL, "3.14", "manylinux_2_28", images.smoking("3.14", PROJECT)[0].reference),
+        (STANDIN, "3.12", "manylinux2014_x86_64-latest", STANDIN),
+        (STANDIN, "3.15", "manylinux_2_28_x86_64-latest", STANDIN),
+        (REAL, "3.7", "manylinux2014_x86_64-2025.05.03-1", REAL),
+        (REAL, "3.14", "manylinux_2_28_x86_64-latest", NEWER.reference),
     ],
 )
 def test_finished_wheels_are_tried_on_the_oldest_system_that_they_compute_on(
