@@ -130,7 +130,7 @@ EXPRESSIONS = {
     ): "the engine that scripts/release/stage.py has found",
     (
         "tests/scripts/container/test_plan.py",
-        "INSTALLED[builder.name]",
+        "builder_python",
     ): "the Python of an environment that the test has made",
     (
         f"{WHEELKIT}/containers/images.py",
@@ -173,6 +173,7 @@ EXPRESSIONS = {
     ): "the running Python, or one of an environment",
     ("wheelkit/tests/test_find_python.py", "f'python{VERSION}'"): "written by the test",
     ("wheelkit/tests/test_find_python.py", "tmp_path"): "a folder in which to search",
+    ("wheelkit/tests/test_plan.py", "builder_python"): "an environment of a fixture",
     (
         "wheelkit/tests/test_rpath_list.py",
         "subprocess.run",
