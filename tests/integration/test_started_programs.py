@@ -129,10 +129,6 @@ EXPRESSIONS = {
         "engine",
     ): "the engine that scripts/release/stage.py has found",
     (
-        "tests/scripts/container/test_plan.py",
-        "builder_python",
-    ): "the Python of an environment that the test has made",
-    (
         f"{WHEELKIT}/containers/images.py",
         "engine.name",
     ): "one of ENGINES, which find_engine() has tried",
