@@ -169,7 +169,7 @@ EXPRESSIONS = {
     ): "the running Python, or one of an environment",
     ("wheelkit/tests/test_find_python.py", "f'python{VERSION}'"): "written by the test",
     ("wheelkit/tests/test_find_python.py", "tmp_path"): "a folder in which to search",
-    ("wheelkit/tests/test_plan.py", "builder_python"): "an environment of a fixture",
+    ("tests/scripts/container/test_plan.py", "builder_python"): "an environment of a fixture",
     (
         "wheelkit/tests/test_rpath_list.py",
         "subprocess.run",
