@@ -48,7 +48,7 @@ WORK = BUILD / "wheelhouse"
 REPORT = WORK / "report.json"
 SYMBOL_FAMILIES = {"GLIBC", "GLIBCXX"}
 # Environment variables that begin so change what cibuildwheel tests.
-TEST_SETTINGS = ("CIBW_TEST", "CIBW_BEFORE_TEST")
+TEST_SETTINGS = ("CIBW_TEST", "CIBW_BEFORE_TEST", "CIBW_CONFIG_FILE")
 LEFT_OUT = "LEFT OUT"
 
 
