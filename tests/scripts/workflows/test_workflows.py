@@ -179,6 +179,7 @@ SAMPLES = {
     "--places": '["gpu"]',
     "--gpu-runners": '["gpu"]',
     "--seal": "0" * 64,
+    "--place": "gpu",
 }
 
 
