@@ -155,7 +155,7 @@ def test_an_interrupted_build_leaves_nothing_behind(
     with errors.open("w") as file:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file)
     # Until cibuildwheel works in its container.
-    while "Setting up build environment" not in errors.read_text():
+    while "Running before_all" not in errors.read_text():
         assert process.poll() is None, errors.read_text()[-4000:]
         time.sleep(0.2)
     (mine,) = set(engine.containers(leftovers.LABEL)) - before
