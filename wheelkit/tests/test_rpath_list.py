@@ -154,8 +154,8 @@ def test_colocation_takes_the_place_of_a_list(tmp_path: Path) -> None:
     listed = repair(given, tmp_path / "listed", "--strategy", "rpath")
     path = repair(listed, tmp_path / "out")
     assert set(members(path)) == set(members(repair(given, tmp_path / "direct")))
-    assert rpath(tmp_path, path) == ("$ORIGIN/.libs",)
-    assert f"{DATA}/.libs/{GRAFT}" in members(path)
+    assert rpath(tmp_path, path) == ("$ORIGIN/.tiny.libs",)
+    assert f"{DATA}/.tiny.libs/{GRAFT}" in members(path)
 
 
 def test_a_list_does_not_take_the_place_of_colocation(tmp_path: Path) -> None:

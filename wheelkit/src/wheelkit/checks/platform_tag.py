@@ -76,7 +76,7 @@ def _left_aside(wheel: Wheel) -> list[str]:
     displaced = {m: file for m, file in wheel.elves.items() if wheel.scheme_path(m).displaced}
     own = {posixpath.basename(member) for member in displaced}
     own |= {file.soname for file in displaced.values() if file.soname}
-    globs = (*platforms.DRIVER_GLOBS, *wheel.excluded, *map(glob.escape, sorted(own)))
+    globs = (*platforms.OUTSIDE_GLOBS, *wheel.excluded, *map(glob.escape, sorted(own)))
     needed = {name for file in wheel.elves.values() for name in file.needed}
     return [pattern for pattern in globs if any(fnmatchcase(name, pattern) for name in needed)]
 

@@ -2,7 +2,7 @@
 
 auditwheel grafts external libraries and chooses the platform tag. What it leaves wrong are
 libraries outside of site-packages (the wheel's data scheme): their rpaths hold in the archive and
-not after installation. Such a library gets its grafts beside it, in `.libs`, which is the same
+not after installation. Such a library gets its grafts beside it, in `.NAME.libs`, which is the same
 way in every install layout; or, by --strategy rpath, an rpath entry for each layout that entries
 can reach. The path of the repaired wheel is the last line printed.
 """

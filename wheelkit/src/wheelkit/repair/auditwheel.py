@@ -54,7 +54,7 @@ def _graft(repaired: RepairedWheel) -> Wheel:
     given, options, folder = repaired.given, repaired.options, repaired.folder
     output = folder / "auditwheel"
     plat = ["--plat", str(options.plat), "--only-plat"] if options.plat else []
-    excluded = (*platforms.DRIVER_GLOBS, *given.excluded, *_own(given))
+    excluded = (*platforms.OUTSIDE_GLOBS, *given.excluded, *_own(given))
     leave = [f"--exclude={name}" for name in excluded]
     # Its archive is unpacked at once, so that compressing it would only take time.
     words = ["--wheel-dir", str(output), "--zip-compression-level=0", *plat, *leave]

@@ -1,7 +1,7 @@
 """Co-location: putting what a displaced library needs beside it.
 
 auditwheel writes rpaths for places inside the archive. They hold after installation only within
-one install scheme. So a library of another scheme gets its own copies of its grafts, in ``.libs``
+one install scheme. So a library of another scheme gets its own copies of its grafts, in ``.NAME.libs``
 beside it: that way is the same in every install layout.
 """
 
@@ -16,12 +16,11 @@ from wheelkit.repair.plan import (
     crossing,
     entries,
     far,
-    graft_directory,
     grafts,
     nearest,
 )
 from wheelkit.wheel import platforms
-from wheelkit.wheel.grafts import DIRECTORY
+from wheelkit.wheel.grafts import beside, is_graft
 from wheelkit.wheel.reading import Wheel
 
 
@@ -43,7 +42,7 @@ def colocated(wheel: Wheel) -> tuple[str, ...]:
         member
         for member in sorted(wheel.elves)
         if wheel.scheme_path(member).displaced
-        and posixpath.basename(posixpath.dirname(member)) == DIRECTORY
+        and is_graft(member)
         and _has_hash(posixpath.basename(member))
     )
 
@@ -58,7 +57,7 @@ def _copies(wheel: Wheel, grafted: dict[str, str]) -> Iterator[tuple[str, str]]:
         if wheel.scheme_path(member).displaced:
             missing = (n for n in file.needed if not nearest(wheel, member, n, wheel.elves))
             for name in _reached(wheel, grafted, missing):
-                yield posixpath.join(graft_directory(member), name), grafted[name]
+                yield posixpath.join(beside(member, wheel.identity.spelling), name), grafted[name]
 
 
 def _reached(wheel: Wheel, grafted: dict[str, str], needed: Iterable[str]) -> list[str]:

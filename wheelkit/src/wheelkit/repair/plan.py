@@ -15,7 +15,7 @@ from itertools import filterfalse
 from wheelkit.repair.patch import Patcher
 from wheelkit.target.report import Fault
 from wheelkit.wheel.elf import Elf
-from wheelkit.wheel.grafts import DIRECTORY
+from wheelkit.wheel.grafts import DIRECTORY, beside
 from wheelkit.wheel.reading import Wheel, entry_to, refuse, resolve
 
 
@@ -65,13 +65,6 @@ def grafts(wheel: Wheel) -> dict[str, str]:
     }
 
 
-def graft_directory(member: str) -> str:
-    """Return where the grafts of a displaced library go; grafts lie beside each other."""
-    directory = posixpath.dirname(member)
-    beside = posixpath.basename(directory) == DIRECTORY
-    return directory if beside else posixpath.join(directory, DIRECTORY)
-
-
 def entries(wheel: Wheel, member: str, after: Mapping[str, Elf]) -> list[str]:
     """Return the rpath of a file: its own entries that stay valid, then what it lacks.
 
@@ -92,7 +85,7 @@ def entries(wheel: Wheel, member: str, after: Mapping[str, Elf]) -> list[str]:
 def nearest(wheel: Wheel, member: str, name: str, elves: Iterable[str]) -> str | None:
     """Return the library `name` of the scheme of `member`, the one that is meant for it first."""
     directory = posixpath.dirname(member)
-    ranks = [graft_directory(member), directory]
+    ranks = [beside(member, wheel.identity.spelling), directory]
     found = [
         candidate
         for candidate in elves

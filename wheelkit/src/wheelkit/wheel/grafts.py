@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import posixpath
 
-# Ends the name of auditwheel's directory, NAME.libs in site-packages; .libs beside a library.
+# Ends the name of every directory of grafts: auditwheel's NAME.libs in site-packages, and .NAME.libs
+# beside a library of another scheme, whose directories distributions may share.
 DIRECTORY = ".libs"
 
 
 def is_graft(member: str) -> bool:
     """Tell whether a member is in a directory for grafts."""
     return posixpath.basename(posixpath.dirname(member)).endswith(DIRECTORY)
+
+
+def beside(member: str, distribution: str) -> str:
+    """Return the directory for what a displaced library needs; grafts lie beside each other.
+
+    It has a name of the distribution's own: another one may have a library in the same directory.
+    A wheel has no member of this name in site-packages, which some layouts merge with the data.
+    """
+    if is_graft(member):
+        return posixpath.dirname(member)
+    return posixpath.join(posixpath.dirname(member), f".{distribution}{DIRECTORY}")

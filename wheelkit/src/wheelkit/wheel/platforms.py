@@ -18,9 +18,21 @@ from wheelkit.target.report import MisusedError
 
 FAMILIES = ("manylinux", "musllinux")
 
-# Part of the NVIDIA driver: they must match the running kernel module, so a wheel never has them.
-DRIVER_STEMS = ("libcuda", "libnvidia-ml")
-DRIVER_GLOBS = tuple(f"{stem}.so*" for stem in DRIVER_STEMS)
+# The NVIDIA driver: its libraries must match the running kernel module, so a wheel never has them.
+# They are those that NVIDIA's container runtime takes from the host (libnvidia-container,
+# src/nvc_info.c: utility, compute, video, graphics and ngx); libnvidia-* are too many, and change.
+DRIVER_GLOBS = (
+    *("libcuda.so*", "libcudadebugger.so*", "libnvidia-*.so*", "libnvcuvid.so*", "libnvoptix*.so*"),
+    *("libGLX_nvidia.so*", "libEGL_nvidia.so*", "libGLESv1_CM_nvidia.so*", "libGLESv2_nvidia.so*"),
+    *("libvdpau_nvidia.so*", "libdxcore.so*"),
+)
+# These hand every call on to the graphics driver, and find it by files of the system.
+DISPATCHER_GLOBS = (
+    *("libGL.so*", "libGLX.so*", "libGLdispatch.so*", "libOpenGL.so*", "libEGL.so*"),
+    *("libGLESv1_CM.so*", "libGLESv2.so*", "libvulkan.so*"),
+)
+# What the repair never grafts, and no check misses.
+OUTSIDE_GLOBS = (*DRIVER_GLOBS, *DISPATCHER_GLOBS)
 
 # The dynamic loader itself, and musl's C library, which is its own loader.
 LOADER_GLOBS = ("ld-linux*.so.*", "ld64.so.*", "ld-musl-*.so.1", "libc.musl-*.so.1")
@@ -125,8 +137,14 @@ def _allowed(platform: Platform) -> frozenset[str]:
 
 def is_system(name: str, platforms: Iterable[Platform], excluded: Iterable[str] = ()) -> bool:
     """Whether the NEEDED entry `name` may, and should, come from outside the wheel."""
-    globs = (*DRIVER_GLOBS, *LOADER_GLOBS, *excluded)
+    globs = (*OUTSIDE_GLOBS, *LOADER_GLOBS, *excluded)
     return name in allowed(platforms) or any(fnmatchcase(name, glob) for glob in globs)
+
+
+def is_driver(name: str) -> bool:
+    """Whether a library of this name, as grafted or not, is part of the NVIDIA driver."""
+    plain = f"{stem(name)}.so"
+    return any(fnmatchcase(plain, glob) for glob in DRIVER_GLOBS)
 
 
 def stem(name: str) -> str:
