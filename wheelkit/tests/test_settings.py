@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel import settings
-from wheelkit.wheel.settings import Settings
+from wheelkit.wheel.settings import Acceptance, Settings
 
 TABLE = """
 [project]
@@ -21,6 +21,13 @@ ptx = []
 max-size = 1000
 exclude = ["libfar.so.*"]
 layouts = ["venv", "pip --target"]
+
+[[tool.wheelkit.accept]]
+id = "rpath-absolute"
+file = "tiny/lib/*"
+reason = "a plugin of the build machine"
+
+[tool.check-wheel-contents]
 """
 
 
@@ -39,6 +46,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         max_size=1000,
         exclude=("libfar.so.*",),
         layouts=("venv", "pip --target"),
+        accept=(Acceptance("rpath-absolute", "a plugin of the build machine", "tiny/lib/*"),),
+        check_wheel_contents=path,
         source=str(path),
     )
 
@@ -63,7 +72,7 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("gratfs = []", "gratfs is no known key; did you mean grafts?"),
-        ("colour = 1", "colour is no known key; expected one of build-paths, exclude"),
+        ("colour = 1", "colour is no known key; expected one of accept, build-paths"),
         ('sass = "90"', "sass is '90'; expected a list of whole numbers"),
         ('sass = ["sm_90"]', "expected a list of whole numbers"),
         ("sass = [true]", "expected a list of whole numbers"),
@@ -72,6 +81,10 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
         ("max-size = true", "expected a positive whole number"),
         ("max-size = 0", "expected a positive whole number"),
         ('layouts = ["vnev"]', "no layout 'vnev'; expected some of venv"),
+        ('accept = "some-id"', "expected a list of tables"),
+        ('accept = [{ id = "some-id" }]', "expected a list of tables"),
+        ('accept = [{ id = "some-id", reason = "" }]', "expected a list of tables"),
+        ('accept = [{ id = "some-id", reason = "x", files = "*" }]', "expected a list of tables"),
         ("sass = [", "cannot be read"),
     ],
 )

@@ -22,7 +22,10 @@ from wheelkit.checks import (
     elf_files,
     elf_scheme,
     executable_stack,
+    extension_names,
+    library_files,
     lost_files,
+    machines,
     member_names,
     modes,
     names_and_tags,
@@ -34,11 +37,14 @@ from wheelkit.checks import (
     rpath_entries,
     rpath_targets,
     sbom,
+    segments,
     single_libraries,
     size,
     soname_and_needed,
+    stable_abi,
     text_relocations,
     twine_check,
+    version_needs,
     wheel_contents,
 )
 from wheelkit.target.report import Fault
@@ -77,8 +83,9 @@ def checks(settings: Settings, plat: Platform | None) -> tuple[Check, ...]:
         check_of(size, settings=settings),
         *map(check_of, (names_and_tags, core_metadata, requires_python)),
         # ELF files, each by itself.
-        *map(check_of, (elf_files, elf_scheme, executable_stack, text_relocations)),
-        check_of(soname_and_needed),
+        *map(check_of, (elf_files, library_files, elf_scheme, machines, segments)),
+        *map(check_of, (executable_stack, text_relocations, soname_and_needed, version_needs)),
+        *map(check_of, (extension_names, stable_abi)),
         check_of(build_paths, settings=settings),
         check_of(rpath_entries),
         *layout_checks(settings),
@@ -87,9 +94,10 @@ def checks(settings: Settings, plat: Platform | None) -> tuple[Check, ...]:
         check_of(declared_grafts, settings=settings),
         check_of(sbom),
         check_of(device_code, settings=settings),
-        # What other tools hold against it.
         check_of(platform_tag, plat=plat),
-        *map(check_of, (wheel_contents, twine_check)),
+        # What other tools hold against it.
+        check_of(wheel_contents, settings=settings),
+        check_of(twine_check),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ from wheelkit.base import progress
 from wheelkit.checks import catalogue
 from wheelkit.checks.catalogue import OPENING, Check
 from wheelkit.install import trial
-from wheelkit.target.report import Fault, FaultyError, LackingError, MisusedError
+from wheelkit.target.report import FAULT, Fault, FaultyError, LackingError, MisusedError
 from wheelkit.wheel import platforms, settings
 from wheelkit.wheel.identity import identify
 from wheelkit.wheel.reading import Wheel, read_wheel
@@ -37,6 +38,8 @@ class VerifyOptions:
         A file with the settings; None for those of the project in the working directory.
     options
         Settings that take the place of those of the file, by field; None where not given.
+    strict
+        Whether every warning is a fault, unless the settings accept it.
     trials
         What to install with and how.
     """
@@ -45,6 +48,7 @@ class VerifyOptions:
     layouts: str = "static"
     settings_file: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    strict: bool = False
     trials: trial.TrialOptions = field(default_factory=trial.TrialOptions)
 
     def settings(self, distribution: str) -> Settings:
@@ -59,24 +63,29 @@ class VerifyOptions:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found out about a wheel: the faults of each check, in the order of the checks.
+    """What was found out about a wheel: the findings of each check, in the order of the checks.
 
     A check that was not asked for, or that could not be done, has None. `lacking` says what the
-    environment lacks for one, `accepted` are the faults that the settings ignore, `trials` the
-    matrix of the trial installations.
+    environment lacks for one, `accepted` are the findings that the settings accept, each with the
+    reason, `trials` the matrix of the trial installations.
     """
 
     wheel: Path
     settings: Settings
     rows: Rows
-    accepted: tuple[Fault, ...] = ()
+    accepted: tuple[tuple[Fault, str], ...] = ()
     trials: tuple[trial.Result, ...] = ()
     lacking: str | None = None
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """The faults of all checks."""
+        """The findings of all checks, warnings too."""
         return tuple(fault for faults in self.rows.values() for fault in faults or ())
+
+    @property
+    def is_green(self) -> bool:
+        """Whether every check that was asked for was done, and none found a fault."""
+        return self.lacking is None and not any(fault.counts for fault in self.faults)
 
 
 def verify(wheel: Path, wanted: VerifyOptions) -> Verdict:
@@ -111,7 +120,8 @@ def verify(wheel: Path, wanted: VerifyOptions) -> Verdict:
             for n, check in enumerate(chosen_checks)
         ]
     lacking = "; ".join(filter(None, missing)) or None
-    return _accept(replace(verdict, trials=tuple(trials), lacking=lacking))
+    judged = _accept(replace(verdict, trials=tuple(trials), lacking=lacking))
+    return _strict(judged) if wanted.strict else judged
 
 
 def trial_check(options: trial.TrialOptions, results: list[trial.Result]) -> Check:
@@ -136,12 +146,13 @@ def _run(check: Check, wheel: Wheel, rows: Rows, done: float) -> str | None:
     except LackingError as error:
         lacking = str(error)
     if found or lacking is None:
-        rows[check.title] = tuple(found)
+        # Two reasons to say the same are one finding.
+        rows[check.title] = tuple(dict.fromkeys(found))
     return lacking
 
 
 def _declared(check: Check, wheel: Wheel) -> Iterator[Fault]:
-    """Run a check; an id that it does not declare could be neither ignored nor looked up."""
+    """Run a check; an id that it does not declare could be neither accepted nor looked up."""
     for fault in check.faults(wheel):
         if fault.id not in check.ids:
             raise ValueError(f"the check {check.title!r} does not declare {fault.id!r}")
@@ -149,19 +160,34 @@ def _declared(check: Check, wheel: Wheel) -> Iterator[Fault]:
 
 
 def _refuse_unknown_ids(chosen: Settings, every: Iterable[Check]) -> None:
-    # What keeps a wheel from being opened cannot be ignored.
-    known = {i for check in every for i in check.ids}
-    if unknown := sorted(set(chosen.ignore) - known):
-        where = chosen.source or "--ignore"
-        raise MisusedError(f"{where}: no check finds {unknown[0]!r}; correct or remove it")
+    # What keeps a wheel from being opened cannot be accepted.
+    known = sorted({i for check in every for i in check.ids})
+    for accepted in chosen.accept:
+        if accepted.id not in known:
+            where = chosen.source or "--accept"
+            close = difflib.get_close_matches(accepted.id, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else "correct or remove it"
+            raise MisusedError(f"{where}: no check finds {accepted.id!r}; {hint}")
 
 
 def _accept(verdict: Verdict) -> Verdict:
     """Take out of the rows what the settings accept."""
-    ignored = verdict.settings.ignore
-    accepted = tuple(fault for fault in verdict.faults if fault.id in ignored)
+    reasons: dict[Fault, str] = {}
+    for finding in verdict.faults:
+        for accepted in verdict.settings.accept:
+            if accepted.covers(finding):
+                reasons.setdefault(finding, accepted.reason)
     rows: Rows = {
-        title: faults if faults is None else tuple(f for f in faults if f.id not in ignored)
+        title: faults if faults is None else tuple(f for f in faults if f not in reasons)
         for title, faults in verdict.rows.items()
     }
-    return replace(verdict, rows=rows, accepted=accepted)
+    return replace(verdict, rows=rows, accepted=tuple(reasons.items()))
+
+
+def _strict(verdict: Verdict) -> Verdict:
+    """Make a fault of every warning."""
+    rows: Rows = {
+        title: faults if faults is None else tuple(replace(f, severity=FAULT) for f in faults)
+        for title, faults in verdict.rows.items()
+    }
+    return replace(verdict, rows=rows)

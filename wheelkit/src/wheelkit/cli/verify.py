@@ -1,6 +1,8 @@
 """Verify finished wheels: the archive, its ELF files, its platform tag, and where it loads.
 
-Every check runs and every fault is listed; a table at the end says what was verified. The wheel
+Every check runs and every finding is listed; a table at the end says what was verified. A fault
+makes somebody's install, load or run go wrong, or is not what the project declares: the exit
+status is 1. A warning does not change the exit status, except with --strict. The wheel
 is never changed. What a project declares about its wheels is the table [tool.wheelkit] of its
 pyproject.toml.
 """
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 TOOL = "verify_wheel"
 
 # Options that take the place of a key of [tool.wheelkit].
-SETTINGS = ("grafts", "sass", "ptx", "max_size", "exclude", "preloaded", "ignore", "build_paths")
+SETTINGS = ("grafts", "sass", "ptx", "max_size", "exclude", "preloaded", "accept", "build_paths")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -38,6 +40,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="static (default): emulate the loader in every install layout; install: also install "
         "the wheel in every way and load each library; none: neither",
     )
+    parser.add_argument("--strict", action="store_true", help="make every warning a fault")
     parser.add_argument(
         "--report",
         type=Path,
@@ -62,6 +65,10 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, _words(text)))
 
 
+def _acceptance(text: str) -> tuple[str, str, str]:
+    return text.partition(":")
+
+
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "settings",
@@ -84,7 +91,14 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     add("--build-paths", type=_words, metavar="PATHS", help="folders that no ELF file may mention")
     add("--preloaded", type=_words, metavar="SONAMES", help="what the package loads beforehand")
     add("--for-layouts", type=_words, metavar="NAMES", help="the layouts that the wheel is for")
-    add("--ignore", type=_words, metavar="IDS", help="faults that are known and accepted")
+    add(
+        "--accept",
+        type=_acceptance,
+        action="append",
+        metavar="ID[:FILES]",
+        help="a finding that is known and accepted, and a glob of the files where it is, as in "
+        "rpath-absolute:pkg/lib/*; may be repeated",
+    )
 
 
 def _add_trials(parser: argparse.ArgumentParser) -> None:
@@ -100,13 +114,20 @@ def options_of(chosen: argparse.Namespace) -> VerifyOptions:
     from wheelkit.checks.verify import VerifyOptions
     from wheelkit.install import trial
     from wheelkit.wheel import platforms
+    from wheelkit.wheel.settings import Acceptance
 
     options = {name: getattr(chosen, name) for name in SETTINGS}
+    if chosen.accept is not None:
+        reason = "--accept"
+        options["accept"] = tuple(
+            Acceptance(finding, reason, files or "*") for finding, _, files in chosen.accept
+        )
     return VerifyOptions(
         plat=platforms.wanted(chosen.plat),
         layouts=chosen.layouts,
         settings_file=chosen.settings,
         options={**options, "layouts": chosen.for_layouts},
+        strict=chosen.strict,
         trials=trial.chosen(chosen.pythons, chosen.installers, chosen.ways),
     )
 
@@ -115,7 +136,7 @@ def outcome(verdict: Verdict) -> Outcome:
     """Return what the report says of a wheel."""
     more: dict[str, object] = {"checks": {t: f is not None for t, f in verdict.rows.items()}}
     if verdict.accepted:
-        more["accepted"] = [asdict(fault) for fault in verdict.accepted]
+        more["accepted"] = [{**asdict(fault), "reason": why} for fault, why in verdict.accepted]
     if verdict.trials:
         more["trials"] = [asdict(result) for result in verdict.trials]
     return Outcome(verdict.wheel, verdict.faults, verdict.lacking, more)

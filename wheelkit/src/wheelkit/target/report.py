@@ -25,6 +25,7 @@ OLDEST_PYTHON = (3, 10)
 # Import names of the packages that wheelkit depends on.
 DEPENDENCIES = frozenset(
     [
+        "abi3info",
         "auditwheel",
         "build",
         "deflate",
@@ -54,20 +55,34 @@ class Status(enum.IntEnum):
     INTERNAL = 70
 
 
+# A fault makes somebody's install, load or run go wrong, or is not what the project declares; a
+# warning does not, as far as is known.
+FAULT, WARNING = "fault", "warning"
+
+
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong with a wheel; `id` never changes its meaning."""
+    """One finding about a wheel; `id` never changes its meaning.
+
+    `severity` is FAULT or WARNING. Only a fault makes a verdict negative.
+    """
 
     id: str
     file: str
     found: str
     expected: str
     remedy: str
+    severity: str = FAULT
+
+    @property
+    def counts(self) -> bool:
+        """Whether it makes the verdict negative: whether it is a fault and no warning."""
+        return self.severity == FAULT
 
     def __str__(self) -> str:
         """Four lines for a person."""
         return (
-            f"fault {self.id}: {self.file}\n"
+            f"{self.severity} {self.id}: {self.file}\n"
             f"  found:    {self.found}\n"
             f"  expected: {self.expected}\n"
             f"  remedy:   {self.remedy}"
@@ -75,10 +90,10 @@ class Fault:
 
 
 class FaultyError(Exception):
-    """The input is at fault; carries every fault found before work had to stop."""
+    """The input is at fault; carries every finding, each once, from before work had to stop."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(faults)
+        self.faults = tuple(dict.fromkeys(faults))
         super().__init__("\n".join(map(str, self.faults)))
 
 
@@ -92,9 +107,9 @@ class LackingError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one wheel; `lacking` says what could not be done here, if anything.
+    """What became of one wheel; `faults` are all findings, warnings too.
 
-    `more` are further keys of the report.
+    `lacking` says what could not be done here, if anything; `more` are further keys of the report.
     """
 
     wheel: Path
@@ -103,12 +118,15 @@ class Outcome:
     more: Mapping[str, object] = field(default_factory=dict)
 
     def as_json(self, tool: str) -> dict[str, object]:
-        """Return the report; the key ``lacking`` is there only if something was."""
+        """Return the report; the key ``lacking`` is there only if something was.
+
+        ``ok`` is the verdict: true if there is no fault, whatever warnings are in ``faults``.
+        """
         return {
             "tool": tool,
             "version": __version__,
             "wheel": {"name": self.wheel.name, "sha256": sha256(self.wheel)},
-            "ok": not self.faults and self.lacking is None,
+            "ok": self.lacking is None and not any(fault.counts for fault in self.faults),
             "faults": [asdict(fault) for fault in self.faults],
             **({} if self.lacking is None else {"lacking": self.lacking}),
             **self.more,
@@ -125,7 +143,7 @@ def sha256(path: Path) -> str:
 
 
 def conclude(tool: str, outcomes: Sequence[Outcome], report: Path | None) -> Status:
-    """Print every fault, write the report, and return the exit status.
+    """Print every finding, write the report, and return the exit status.
 
     One wheel is reported as an object, several as a list of such objects.
     """
@@ -138,7 +156,7 @@ def conclude(tool: str, outcomes: Sequence[Outcome], report: Path | None) -> Sta
     if report is not None:
         entries = [outcome.as_json(tool) for outcome in outcomes]
         write_whole(report, json.dumps(entries[0] if len(entries) == 1 else entries, indent=2))
-    if faults:
+    if any(fault.counts for fault in faults):
         return Status.FAULTY
     return Status.LACKING if lacking else Status.DONE
 

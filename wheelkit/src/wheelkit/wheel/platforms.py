@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
@@ -128,11 +128,37 @@ def allowed(platforms: Iterable[Platform]) -> frozenset[str]:
 
 
 def _allowed(platform: Platform) -> frozenset[str]:
+    policy = policy_of(platform)
+    return frozenset(policy["lib_whitelist"]) if policy else frozenset()
+
+
+@functools.cache
+def policy_of(platform: Platform) -> Mapping[str, Any] | None:
+    """Return what a platform promises, as auditwheel has it; None if it is older than all.
+
+    It is the newest policy that the platform's version meets.
+    """
     family = platform.family if platform.family in FAMILIES else FAMILIES[0]
     policies = sorted(_policies(family), key=lambda policy: _version(policy["name"]))
     newest = platform.version or _version(policies[-1]["name"])
     met = [policy for policy in policies if _version(policy["name"]) <= newest]
-    return frozenset(met[-1]["lib_whitelist"]) if met else frozenset()
+    return met[-1] if met else None
+
+
+def promises(platform: Platform, version: str) -> bool:
+    """Whether every system of a platform has a version of symbols, as in ``GLIBC_2.17``.
+
+    Of libraries that are not in its policy, nothing is known: they are allowed.
+    """
+    name, _, number = version.partition("_")
+    policy = policy_of(platform)
+    listed = policy["symbol_versions"].get(platform.arch, {}) if policy else {}
+    if name not in listed:
+        return True
+    if name == "GLIBC" and re.fullmatch(r"[\d.]+", number) and platform.version is not None:
+        # The version of a manylinux platform is that of glibc, listed or not (PEP 600).
+        return tuple(map(int, number.split(".")))[:2] <= platform.version
+    return number in listed[name]
 
 
 def is_system(name: str, platforms: Iterable[Platform], excluded: Iterable[str] = ()) -> bool:

@@ -98,8 +98,9 @@ def _read_elves(archive: UnpackedArchive) -> tuple[dict[str, Elf], tuple[Fault, 
 
 
 def refuse(faults: Iterable[Fault]) -> None:
-    """Raise FaultyError if there is any fault."""
-    if found := tuple(faults):
+    """Raise FaultyError, with all findings, if there is a fault among them."""
+    found = tuple(faults)
+    if any(fault.counts for fault in found):
         raise FaultyError(found)
 
 

@@ -9,16 +9,34 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import tomli
 from packaging.utils import canonicalize_name
 
-from wheelkit.target.report import MisusedError
+from wheelkit.target.report import Fault, MisusedError
 from wheelkit.wheel.layouts import LAYOUTS
 
 TABLE = "[tool.wheelkit]"
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """A finding that the project knows and accepts.
+
+    It is accepted by its id, in the files whose archive names match the pattern. `reason` says why
+    it does not matter to the project.
+    """
+
+    id: str
+    reason: str
+    file: str = "*"
+
+    def covers(self, finding: Fault) -> bool:
+        """Whether this finding is the accepted one."""
+        return finding.id == self.id and fnmatchcase(finding.file, self.file)
 
 
 @dataclass(frozen=True)
@@ -41,8 +59,10 @@ class Settings:
         SONAMEs that the package itself loads before its libraries.
     layouts
         Names of the install layouts in which the wheel must load; all if None.
-    ignore
-        Ids of the faults that the project knows and accepts.
+    accept
+        The findings that the project knows and accepts.
+    check_wheel_contents
+        The file with the project's own configuration of check-wheel-contents; None if it has none.
     source
         The file that they come from.
     """
@@ -55,7 +75,8 @@ class Settings:
     build_paths: tuple[str, ...] = ()
     preloaded: tuple[str, ...] = ()
     layouts: tuple[str, ...] | None = None
-    ignore: tuple[str, ...] = ()
+    accept: tuple[Acceptance, ...] = ()
+    check_wheel_contents: Path | None = None
     source: str | None = None
 
 
@@ -68,9 +89,11 @@ LISTS: dict[str, type] = {
     "build-paths": str,
     "preloaded": str,
     "layouts": str,
-    "ignore": str,
 }
 NUMBERS = ("max-size",)
+# A list of tables, each of which is an Acceptance.
+ACCEPT = "accept"
+KEYS = (*LISTS, *NUMBERS, ACCEPT)
 
 
 def from_file(path: Path) -> Settings:
@@ -81,10 +104,13 @@ def from_file(path: Path) -> Settings:
     MisusedError
         The file cannot be read, has no such table, or the table has a fault.
     """
-    table = _table(_document(path))
+    document = _document(path)
+    table = _table(document, "wheelkit")
     if table is None:
         raise MisusedError(f"{path} has no table {TABLE}; add it, or name another file")
-    return replace(_settings(table, str(path)), source=str(path))
+    contents = _contents_file(document, path)
+    settings = _settings(table, str(path))
+    return replace(settings, source=str(path), check_wheel_contents=contents)
 
 
 def of_project(folder: Path, distribution: str) -> Settings:
@@ -100,10 +126,14 @@ def of_project(folder: Path, distribution: str) -> Settings:
         return Settings()
     document = _document(path)
     name = document.get("project", {}).get("name", "")
-    table = _table(document)
-    if table is None or canonicalize_name(str(name)) != canonicalize_name(distribution):
+    if canonicalize_name(str(name)) != canonicalize_name(distribution):
         return Settings()
-    return replace(_settings(table, str(path)), source=path.name)
+    own = Settings(check_wheel_contents=_contents_file(document, path))
+    table = _table(document, "wheelkit")
+    if table is None:
+        return own
+    declared = _settings(table, str(path))
+    return replace(declared, source=path.name, check_wheel_contents=own.check_wheel_contents)
 
 
 def overridden(settings: Settings, options: Mapping[str, Any]) -> Settings:
@@ -126,10 +156,14 @@ def _document(path: Path) -> dict[str, Any]:
         raise MisusedError(f"{path} cannot be read: {error}; expected a TOML file") from error
 
 
-def _table(document: Mapping[str, Any]) -> dict[str, Any] | None:
+def _table(document: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     tool = document.get("tool", {})
-    table = tool.get("wheelkit") if isinstance(tool, dict) else None
+    table = tool.get(name) if isinstance(tool, dict) else None
     return table if isinstance(table, dict) else None
+
+
+def _contents_file(document: Mapping[str, Any], path: Path) -> Path | None:
+    return path.absolute() if _table(document, "check-wheel-contents") is not None else None
 
 
 def _settings(table: Mapping[str, Any], where: str) -> Settings:
@@ -152,10 +186,22 @@ def _value(key: str, value: Any, where: str) -> Any:
             expected = {str: "strings", int: "whole numbers"}[kind]
             raise MisusedError(f"{where} is {value!r}; expected a list of {expected}")
         return tuple(value)
-    known = sorted((*LISTS, *NUMBERS))
+    if key == ACCEPT:
+        return _acceptances(value, where)
+    known = sorted(KEYS)
     close = difflib.get_close_matches(key, known, 1)
     hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
     raise MisusedError(f"{where} is no known key; {hint}")
+
+
+def _acceptances(value: Any, where: str) -> tuple[Acceptance, ...]:
+    fields_of = {field.name for field in fields(Acceptance)}
+    for item in value if isinstance(value, list) else [value]:
+        texts = isinstance(item, dict) and all(type(text) is str for text in item.values())
+        if not texts or not {"id", "reason"} <= item.keys() <= fields_of or not item["reason"]:
+            expected = '{ id = "rpath-dangling", file = "pkg/*.so", reason = "why" }; file may go'
+            raise MisusedError(f"{where} is {item!r}; expected a list of tables {expected}")
+    return tuple(Acceptance(**item) for item in value)
 
 
 def _refuse_unknown_layouts(names: tuple[str, ...], where: str) -> None:
@@ -166,6 +212,6 @@ def _refuse_unknown_layouts(names: tuple[str, ...], where: str) -> None:
 
 
 # Every key is a field, so that none is read and then dropped.
-assert {key.replace("-", "_") for key in (*LISTS, *NUMBERS)} == (  # noqa: S101
-    {field.name for field in fields(Settings)} - {"source"}
+assert {key.replace("-", "_") for key in KEYS} == (  # noqa: S101
+    {field.name for field in fields(Settings)} - {"source", "check_wheel_contents"}
 )
