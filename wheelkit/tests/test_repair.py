@@ -25,6 +25,7 @@ from tiny_wheels import (
     wheel,
 )
 from wheelkit.cli import repair as repair_wheel
+from wheelkit.cli import verify as verify_wheel
 from wheelkit.target import report
 from wheelkit.wheel import elf, layouts
 
@@ -178,12 +179,12 @@ def test_repaired_distributions_share_a_directory_and_are_removed_singly(
         assert graft.rpartition("/")[0] == folder_of_grafts.format(name)
         places = install(result, prefix, where)
         installed[name] = (places[library_after.format(name)], places[graft], places)
-    for own, graft, _ in installed.values():
-        assert str(graft) in map(os.path.normpath, load(own))
+    for using, used, _ in installed.values():
+        assert str(used) in map(os.path.normpath, load(using))
     for path in installed["one"][2].values():
         path.unlink()
-    own, graft, _ = installed["two"]
-    assert str(graft) in map(os.path.normpath, load(own))
+    using, used, _ = installed["two"]
+    assert str(used) in map(os.path.normpath, load(using))
 
 
 def test_an_entry_that_holds_in_the_scheme_is_kept(tmp_path: Path) -> None:
@@ -318,9 +319,20 @@ def test_an_excluded_library_stays_outside(tmp_path: Path) -> None:
     assert rpath(path, f"{DATA}/libtiny.so") is None
 
 
-def test_an_exclusion_that_excludes_nothing_is_refused(tmp_path: Path) -> None:
-    path = wheel(tmp_path / "in", PLAIN, tag=LINUX)
-    assert refused(path, tmp_path / "out", "--exclude", "libtinyrt") == ["exclude-unmatched"]
+def test_an_exclusion_that_excludes_nothing_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    path = repaired(tmp_path, PLAIN, "--exclude", "libother.so.*", "--report", str(file))
+    assert [fault["id"] for fault in json.loads(file.read_text())["faults"]] == [
+        "exclude-unmatched"
+    ]
+    assert f"{DATA}/.tiny.libs/{RT}" in members(path)
+    words = [str(path), "--exclude", "libother.so.*", "--report", str(file)]
+    report.run(lambda: verify_wheel.main(words))
+    assert [
+        fault["severity"]
+        for fault in json.loads(file.read_text())["faults"]
+        if fault["id"] == "exclude-unmatched"
+    ] == ["warning"]
 
 
 def test_an_extension_that_needs_the_displaced_library_is_refused(tmp_path: Path) -> None:

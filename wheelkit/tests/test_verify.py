@@ -145,6 +145,25 @@ def with_mode(member: str, mode: int, content: bytes = b"text\n") -> Callable[[P
     return build
 
 
+def with_companion(
+    version: str | None, requires: str, rpath: str | None = "$ORIGIN/../far/lib"
+) -> Callable[[Path], Path]:
+    """Return the builder of a wheel that needs libfar.so.1, and of far 1.0 beside it, if any."""
+
+    def build(folder: Path) -> Path:
+        if version is not None:
+            soname = f"libfar.so.{version[0]}"
+            far = {f"far/lib/{soname}": library(soname)}
+            wheel(folder / "companions", far, name=f"far-{version}")
+        (folder / "companions").mkdir(exist_ok=True)
+        needing = library("needing.so", "libfar.so.1", rpath=rpath)
+        more = f"Requires-Python: >=3.7\n{requires}"
+        texts = {"METADATA": core_metadata(more=more)}
+        return wheel(folder, {**GOOD, "tiny/needing.so": needing}, metadata=texts)
+
+    return build
+
+
 def with_rows(change: Callable[[list[Any]], Any]) -> Callable[[Path], Path]:
     """Return the builder of a wheel with other rows in RECORD."""
     return lambda folder: wheel(folder, GOOD, record=change)
@@ -265,7 +284,35 @@ SLASHED, DASHED = b"/build/lib/libpathy.so", b"_build_lib_libpathy.so"
 TARGETS = ("--sass", "80,90", "--ptx", "90")
 BOTH = (cubin(80), cubin(90, abi=65), ptx(90))
 CORE = core_metadata(version="2.0")
+FROM_FOLDER = ("--companions", "{folder}/companions")
 WRONG: dict[str, Wrong] = {
+    # ------------------------------------------------------------------- other distributions
+    "a companion that no rpath leads to": Wrong(
+        "companion-not-reached",
+        with_companion("1.0", "Requires-Dist: far", rpath=None),
+        FROM_FOLDER,
+    ),
+    "a companion without the library": Wrong(
+        "companion-without-library", with_companion("2.0", "Requires-Dist: far"), FROM_FOLDER
+    ),
+    "a companion that is not required": Wrong(
+        "companion-not-required",
+        with_companion("1.0", "Requires-Dist: near"),
+        (*FROM_FOLDER, "--companion", "far"),
+        also("companion-not-reached"),
+    ),
+    "a companion of a version that is not required": Wrong(
+        "companion-unfit",
+        with_companion("1.0", "Requires-Dist: far>1"),
+        (*FROM_FOLDER, "--companion", f"far={{folder}}/companions/far-1.0-{MANYLINUX}.whl"),
+        also("companion-not-reached"),
+    ),
+    "a companion that is not there": harmless(
+        "companion-not-proven", with_companion(None, "Requires-Dist: far"), FROM_FOLDER
+    ),
+    "an exclusion of nothing": harmless(
+        "exclude-unmatched", with_files(), ("--exclude", "libother.so.*")
+    ),
     # ---------------------------------------------------------------------------- opening it
     "not a wheel's name": Wrong("wheel-filename", named("tiny.whl")),
     "no archive": Wrong("not-a-zip", no_archive),
@@ -514,7 +561,7 @@ WRONG: dict[str, Wrong] = {
         ),
     ),
     "an entry to no directory of the wheel": harmless(
-        "rpath-dangling", rpath("$ORIGIN/.libs:$ORIGIN/../lib", RT)
+        "rpath-dangling", rpath("$ORIGIN/.libs:$ORIGIN/../nowhere", RT)
     ),
     "a graft that the rpath misses": Wrong("needed-not-found", rpath("$ORIGIN", RT)),
     "a graft that is found in some layouts": Wrong(

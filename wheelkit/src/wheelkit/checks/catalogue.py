@@ -16,11 +16,13 @@ from typing import Any
 
 from wheelkit.checks import (
     build_paths,
+    companions,
     core_metadata,
     declared_grafts,
     device_code,
     elf_files,
     elf_scheme,
+    excluded,
     executable_stack,
     extension_names,
     library_files,
@@ -89,7 +91,8 @@ def checks(settings: Settings, plat: Platform | None) -> tuple[Check, ...]:
         check_of(build_paths, settings=settings),
         check_of(rpath_entries),
         *layout_checks(settings),
-        # What the wheel brings along.
+        # What other distributions bring, and what the wheel brings along.
+        *map(check_of, (companions, excluded)),
         *map(check_of, (no_driver, single_libraries)),
         check_of(declared_grafts, settings=settings),
         check_of(sbom),

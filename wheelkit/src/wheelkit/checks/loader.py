@@ -98,14 +98,20 @@ class Tree:
 
 
 def plant(wheel: Wheel, installation: Installation) -> Tree:
-    """Return the files of a wheel as one install layout has them."""
+    """Return the files of a wheel and its companions as one install layout has them."""
     places = wheel.places(installation)
+    beside = {
+        path: companion.elves.get(member)
+        for companion in wheel.companions.found
+        for member, path in companion.places(installation).items()
+    }
     links = installation.links(wheel.archive.members, wheel.root_scheme)
     reals = {member: _through(links, path) for member, path in places.items()}
     # The environment has the directories of all schemes, whatever the wheel puts there.
-    folders = {*map(posixpath.dirname, reals.values()), *installation.directories.values()}
+    files = beside | {path: wheel.elves.get(member) for member, path in reals.items()}
+    folders = {*map(posixpath.dirname, files), *installation.directories.values()}
     return Tree(
-        files={path: wheel.elves.get(member) for member, path in reals.items()},
+        files=files,
         libraries={path: m for m, path in places.items() if m in wheel.elves},
         links=links,
         directories=frozenset(parent for folder in folders for parent in _upwards(folder)),

@@ -7,14 +7,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from wheelkit.base.remedies import REPAIR
-from wheelkit.checks import layouts, loader
+from wheelkit.checks import companions, layouts, loader
 from wheelkit.target.report import FAULT, WARNING, Fault
+from wheelkit.wheel import platforms
 from wheelkit.wheel.layouts import Installation
 from wheelkit.wheel.reading import Wheel
 from wheelkit.wheel.settings import Settings
 
 TITLE = "needed libraries in every layout"
-IDS = ("needed-not-found", "needed-not-in-wheel")
+IDS = ("needed-not-found", "needed-not-in-wheel", *companions.LIBRARY_IDS)
 
 
 def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
@@ -26,15 +27,30 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
         members = {tree.real(path): member for path, member in tree.libraries.items()}
         for opened, searches in loader.load_all(wheel, tree, settings.preloaded).items():
             for search in searches:
+                if not search.failed or search.needer not in members:
+                    continue
                 # One layout once, however many libraries load the one that lacks something.
-                where = missing[members[search.needer], search.name] if search.failed else []
-                if search.failed and installation not in where:
+                where = missing[members[search.needer], search.name]
+                if installation not in where:
                     where.append(installation)
-                if search.failed and not _is_plugin(opened):
+                if not _is_plugin(opened):
                     felt.add((members[search.needer], search.name))
+    for left_out in _left_out(wheel):
+        missing.setdefault(left_out, [])
     for (member, name), where in sorted(missing.items()):
         severity = FAULT if (member, name) in felt else WARNING
-        yield _missing(wheel, member, name, where, severity)
+        explained = companions.of_library(wheel, member, name, where, severity)
+        yield explained or _missing(wheel, member, name, where, severity)
+
+
+def _left_out(wheel: Wheel) -> Iterator[tuple[str, str]]:
+    """Yield what files need that the caller excludes, if a companion not looked at may have it."""
+    tags = wheel.identity.platforms
+    for member, file in wheel.elves.items():
+        for name in file.needed:
+            outside = wheel.is_system(name) and not platforms.is_system(name, tags)
+            if outside and wheel.companions.unproven(name):
+                yield member, name
 
 
 def _is_plugin(member: str) -> bool:

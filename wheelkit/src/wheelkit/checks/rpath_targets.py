@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from wheelkit.base.remedies import REPAIR
-from wheelkit.checks import layouts, loader
+from wheelkit.checks import companions, layouts, loader
 from wheelkit.target.report import FAULT, WARNING, Fault
 from wheelkit.wheel.layouts import Installation
 from wheelkit.wheel.reading import Wheel, resolve
@@ -32,7 +32,9 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     for (member, entry), ends in sorted(reached.items()):
         # Whoever plants a library there has it loaded, if the loader looks there for anything.
         severity = FAULT if loader.seeks_elsewhere(wheel, member) else WARNING
-        yield from _target_faults(member, entry, ends, directories, severity)
+        for fault in _target_faults(member, entry, ends, directories, severity):
+            if fault.id != "rpath-dangling" or not companions.leads_out(wheel, member, entry):
+                yield fault
 
 
 def _target_faults(
@@ -52,5 +54,5 @@ def _target_faults(
         yield Fault("rpath-escapes", member, found, expected, REPAIR, severity)
     # One that leads nowhere here may be meant for another layout.
     elif not any(target in directories[where] for where, target in ends.items()):
-        expected = "a directory that the wheel installs, in one layout at least"
+        expected = "a directory that the wheel or a companion installs, in one layout at least"
         yield Fault("rpath-dangling", member, entry, expected, REPAIR, WARNING)

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from wheelkit.base import progress
-from wheelkit.checks import catalogue
+from wheelkit.checks import catalogue, companions
 from wheelkit.checks.catalogue import OPENING, Check
 from wheelkit.install import trial
+from wheelkit.install.companion_wheels import Sources, with_companions
 from wheelkit.target.report import FAULT, Fault, FaultyError, LackingError, MisusedError
 from wheelkit.wheel import platforms, settings
+from wheelkit.wheel.companions import Companion
 from wheelkit.wheel.identity import identify
 from wheelkit.wheel.reading import Wheel, read_wheel
 from wheelkit.wheel.settings import Settings
@@ -36,6 +38,8 @@ class VerifyOptions:
         every install layout; ``"install"``: also install the wheel and load every library.
     settings_file
         A file with the settings; None for those of the project in the working directory.
+    companions_folder
+        A folder with the wheels of companions; None for those of the index.
     options
         Settings that take the place of those of the file, by field; None where not given.
     strict
@@ -47,6 +51,7 @@ class VerifyOptions:
     plat: platforms.Platform | None = None
     layouts: str = "static"
     settings_file: Path | None = None
+    companions_folder: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     strict: bool = False
     trials: trial.TrialOptions = field(default_factory=trial.TrialOptions)
@@ -67,7 +72,8 @@ class Verdict:
 
     A check that was not asked for, or that could not be done, has None. `lacking` says what the
     environment lacks for one, `accepted` are the findings that the settings accept, each with the
-    reason, `trials` the matrix of the trial installations.
+    reason, `trials` the matrix of the trial installations. `companions` are the distributions whose
+    libraries the wheel uses: their wheels, or the names of those that were not looked at.
     """
 
     wheel: Path
@@ -75,6 +81,7 @@ class Verdict:
     rows: Rows
     accepted: tuple[tuple[Fault, str], ...] = ()
     trials: tuple[trial.Result, ...] = ()
+    companions: tuple[Companion | str, ...] = ()
     lacking: str | None = None
 
     @property
@@ -114,6 +121,10 @@ def verify(wheel: Path, wanted: VerifyOptions) -> Verdict:
             rows[OPENING] = error.faults
             return verdict
         rows[OPENING] = ()
+        if wanted.layouts != "none":
+            sources = Sources(chosen.companions, wanted.companions_folder)
+            opened = with_companions(opened, sources)
+            verdict = replace(verdict, companions=tuple(companions.counted_on(opened)))
         chosen_checks = [check for check in every if check.title not in _left_out(wanted)]
         missing = [
             _run(check, opened, rows, n / len(chosen_checks))

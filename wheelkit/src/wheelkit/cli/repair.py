@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wheelkit.cli import outside
 from wheelkit.target.report import FaultyError, Outcome, conclude
 
 if TYPE_CHECKING:
@@ -45,19 +46,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "rpath leaves them in site-packages and writes an entry for each install layout, which "
         "cannot reach all",
     )
-    parser.add_argument(
-        "--exclude",
-        action="append",
-        default=[],
-        metavar="GLOB",
-        help="SONAMEs not to graft, as in libfoo.so.*; may be repeated",
-    )
+    outside.add_options(parser)
     parser.add_argument(
         "--settings",
         type=Path,
         metavar="FILE",
-        help="the TOML file with [tool.wheelkit]: exclude, preloaded, layouts (default: "
-        "./pyproject.toml, for a wheel of the project that it describes)",
+        help="the TOML file with [tool.wheelkit]: exclude, companions, preloaded, layouts "
+        "(default: ./pyproject.toml, for a wheel of the project that it describes)",
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a JSON report")
     chosen = parser.parse_args(arguments)
@@ -80,7 +75,9 @@ def main(arguments: list[str] | None = None, steps: Sequence[Step] | None = None
         wheel=chosen.wheel,
         destination=chosen.destination,
         plat=platforms.wanted(None if chosen.plat == "auto" else chosen.plat),
-        exclude=tuple(chosen.exclude),
+        exclude=tuple(chosen.exclude or ()),
+        companions=tuple(chosen.companion or ()),
+        companions_folder=chosen.companions,
         strategy=chosen.strategy,
         settings_file=chosen.settings,
     )
@@ -88,8 +85,16 @@ def main(arguments: list[str] | None = None, steps: Sequence[Step] | None = None
         repaired = repair(options, steps or STEPS)
     except FaultyError as error:
         return conclude(TOOL, [Outcome(chosen.wheel, error.faults)], chosen.report)
-    status = conclude(TOOL, [Outcome(repaired.path, ())], chosen.report)
-    for line in summary(repaired.loads):
+    more = {
+        "companions": outside.as_json(repaired.companions),
+        "dropped": [
+            {"file": file, "entry": entry, "reason": reason}
+            for file, entry, reason in repaired.dropped
+        ],
+    }
+    outcome = Outcome(repaired.path, repaired.warnings, more={k: v for k, v in more.items() if v})
+    status = conclude(TOOL, [outcome], chosen.report)
+    for line in summary(repaired):
         print(line)
     print(repaired.path)
     return status

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wheelkit.cli import outside
 from wheelkit.target.report import Outcome, conclude
 
 if TYPE_CHECKING:
@@ -56,13 +57,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return chosen
 
 
-def _words(text: str) -> tuple[str, ...]:
-    """Take a list apart; the empty text is an empty list."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(int, _words(text)))
+    return tuple(map(int, outside.words(text)))
 
 
 def _acceptance(text: str) -> tuple[str, str, str]:
@@ -83,14 +79,34 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="the TOML file with [tool.wheelkit] (default: ./pyproject.toml, for wheels of the "
         "project that it describes)",
     )
-    add("--grafts", type=_words, metavar="STEMS", help="the grafted libraries, as in libcudart")
+    add(
+        "--grafts",
+        type=outside.words,
+        metavar="STEMS",
+        help="the grafted libraries, as in libcudart",
+    )
     add("--sass", type=_numbers, metavar="ARCHS", help="the machine code, as in 80,90")
     add("--ptx", type=_numbers, metavar="ARCHS", help="the PTX, as in 90")
     add("--max-size", type=int, metavar="BYTES", help="the largest size of the wheel")
-    add("--exclude", type=_words, metavar="GLOBS", help="SONAMEs that the wheel does not bring")
-    add("--build-paths", type=_words, metavar="PATHS", help="folders that no ELF file may mention")
-    add("--preloaded", type=_words, metavar="SONAMES", help="what the package loads beforehand")
-    add("--for-layouts", type=_words, metavar="NAMES", help="the layouts that the wheel is for")
+    outside.add_options(group)
+    add(
+        "--build-paths",
+        type=outside.words,
+        metavar="PATHS",
+        help="folders that no ELF file may mention",
+    )
+    add(
+        "--preloaded",
+        type=outside.words,
+        metavar="SONAMES",
+        help="what the package loads beforehand",
+    )
+    add(
+        "--for-layouts",
+        type=outside.words,
+        metavar="NAMES",
+        help="the layouts that the wheel is for",
+    )
     add(
         "--accept",
         type=_acceptance,
@@ -104,9 +120,9 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
 def _add_trials(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("--layouts install", "The default is all that there is.")
     add = group.add_argument
-    add("--pythons", type=_words, metavar="VERSIONS", help="interpreters, as in 3.11,3.13t")
-    add("--installers", type=_words, metavar="NAMES", help="pip, uv")
-    add("--ways", type=_words, metavar="NAMES", help="as in venv,user,prefix,root,target")
+    add("--pythons", type=outside.words, metavar="VERSIONS", help="interpreters, as in 3.11,3.13t")
+    add("--installers", type=outside.words, metavar="NAMES", help="pip, uv")
+    add("--ways", type=outside.words, metavar="NAMES", help="as in venv,user,prefix,root,target")
 
 
 def options_of(chosen: argparse.Namespace) -> VerifyOptions:
@@ -126,7 +142,8 @@ def options_of(chosen: argparse.Namespace) -> VerifyOptions:
         plat=platforms.wanted(chosen.plat),
         layouts=chosen.layouts,
         settings_file=chosen.settings,
-        options={**options, "layouts": chosen.for_layouts},
+        options={**options, "layouts": chosen.for_layouts, "companions": chosen.companion},
+        companions_folder=chosen.companions,
         strict=chosen.strict,
         trials=trial.chosen(chosen.pythons, chosen.installers, chosen.ways),
     )
@@ -137,6 +154,8 @@ def outcome(verdict: Verdict) -> Outcome:
     more: dict[str, object] = {"checks": {t: f is not None for t, f in verdict.rows.items()}}
     if verdict.accepted:
         more["accepted"] = [{**asdict(fault), "reason": why} for fault, why in verdict.accepted]
+    if verdict.companions:
+        more["companions"] = outside.as_json(verdict.companions)
     if verdict.trials:
         more["trials"] = [asdict(result) for result in verdict.trials]
     return Outcome(verdict.wheel, verdict.faults, verdict.lacking, more)

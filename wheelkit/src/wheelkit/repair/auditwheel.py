@@ -29,7 +29,8 @@ def graft_libraries(repaired: RepairedWheel) -> None:
     if _is_grafted(given, repaired.options):
         # To be changed, while the given one stays as it is.
         path = given.archive.path
-        repaired.wheel = read_wheel(path, repaired.folder / "grafted", given.excluded)
+        folder = repaired.folder / "grafted"
+        repaired.wheel = read_wheel(path, folder, given.excluded, given.companions)
     else:
         repaired.wheel = _graft(repaired)
     _keep_sbom_true(given, repaired.wheel)
@@ -47,14 +48,15 @@ def _is_grafted(given: Wheel, options: RepairOptions) -> bool:
         return False
     own = {posixpath.basename(member) for member in given.elves}
     every = {name for file in given.elves.values() for name in file.needed}
-    return all(name in own or given.is_system(name) for name in every)
+    outside = {name for name in every if given.companions.having(name)}
+    return all(name in own or name in outside or given.is_system(name) for name in every)
 
 
 def _graft(repaired: RepairedWheel) -> Wheel:
     given, options, folder = repaired.given, repaired.options, repaired.folder
     output = folder / "auditwheel"
     plat = ["--plat", str(options.plat), "--only-plat"] if options.plat else []
-    excluded = (*platforms.OUTSIDE_GLOBS, *given.excluded, *_own(given))
+    excluded = (*platforms.OUTSIDE_GLOBS, *given.excluded, *_of_companions(given), *_own(given))
     leave = [f"--exclude={name}" for name in excluded]
     # Its archive is unpacked at once, so that compressing it would only take time.
     words = ["--wheel-dir", str(output), "--zip-compression-level=0", *plat, *leave]
@@ -67,7 +69,13 @@ def _graft(repaired: RepairedWheel) -> Wheel:
         found = last_words(answer)
         fault = Fault("auditwheel-refused", options.wheel.name, found, expected, remedy)
         raise FaultyError([fault])
-    return read_wheel(made[0], folder / "grafted", given.excluded)
+    return read_wheel(made[0], folder / "grafted", given.excluded, given.companions)
+
+
+def _of_companions(given: Wheel) -> Iterator[str]:
+    """Return the names of the libraries that companions bring."""
+    needed = {name for file in given.elves.values() for name in file.needed}
+    yield from (glob.escape(n) for n in sorted(needed) if given.companions.having(n))
 
 
 def _own(given: Wheel) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Co-location: putting what a displaced library needs beside it.
 
 auditwheel writes rpaths for places inside the archive. They hold after installation only within
-one install scheme. So a library of another scheme gets its own copies of its grafts, in ``.NAME.libs``
-beside it: that way is the same in every install layout.
+one install scheme. So a library of another scheme gets its own copies of its grafts, in
+``.NAME.libs`` beside it: that way is the same in every install layout.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator
 
+from wheelkit.repair.options import RepairedWheel
 from wheelkit.repair.plan import (
     Plan,
     changed,
@@ -24,14 +25,15 @@ from wheelkit.wheel.grafts import beside, is_graft
 from wheelkit.wheel.reading import Wheel
 
 
-def plan(wheel: Wheel) -> Plan:
+def plan(repaired: RepairedWheel) -> Plan:
     """Work out where each graft goes and every rpath that follows from it."""
+    wheel = repaired.wheel
     grafted = grafts(wheel)
     copies = dict(_copies(wheel, grafted))
     removals = _removals(wheel, grafted, set(copies.values()))
     after = wheel.elves | {new: wheel.elves[graft] for new, graft in copies.items()}
     after = {member: file for member, file in after.items() if member not in removals}
-    rpaths = {member: tuple(entries(wheel, member, after)) for member in after}
+    rpaths = {member: tuple(entries(repaired, member, after)) for member in after}
     faults = (crossing(m, *needed) for m in after for needed in far(wheel, m, after))
     return Plan(copies, changed(rpaths, after), removals, tuple(faults))
 

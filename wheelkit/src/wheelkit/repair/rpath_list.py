@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import posixpath
 
+from wheelkit.repair.options import RepairedWheel
 from wheelkit.repair.plan import Plan, changed, crossing, entries, far
 from wheelkit.wheel.layouts import VENV, Installation
 from wheelkit.wheel.reading import Wheel, entry_to, resolve
 
 
-def plan(wheel: Wheel) -> Plan:
+def plan(repaired: RepairedWheel) -> Plan:
     """Work out every rpath; no file is copied or moved."""
-    elves = wheel.elves
-    rpaths = {m: (*entries(wheel, m, elves), *reaching(wheel, m)) for m in elves}
+    wheel, elves = repaired.wheel, repaired.wheel.elves
+    rpaths = {m: _united(entries(repaired, m, elves), reaching(wheel, m)) for m in elves}
     faults = (
         crossing(member, name, place)
         for member in elves
@@ -25,6 +26,10 @@ def plan(wheel: Wheel) -> Plan:
         if not _is_reached(wheel, member, posixpath.dirname(place), rpaths[member])
     )
     return Plan({}, changed(rpaths, elves), (), tuple(faults))
+
+
+def _united(*lists: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entry for entries in lists for entry in entries))
 
 
 def reaching(wheel: Wheel, member: str) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import posixpath
 
-# Ends the name of every directory of grafts: auditwheel's NAME.libs in site-packages, and .NAME.libs
-# beside a library of another scheme, whose directories distributions may share.
+# Ends the name of every directory of grafts: auditwheel's NAME.libs in site-packages, and
+# .NAME.libs beside a library of another scheme, whose directories distributions may share.
 DIRECTORY = ".libs"
 
 

@@ -117,6 +117,13 @@ def wanted(plat: str | None) -> Platform | None:
     return platform
 
 
+def every_tag(arch: str, family: str = FAMILIES[0]) -> tuple[str, ...]:
+    """Return every platform tag that a wheel for this machine may have, aliases too."""
+    names = [p["name"] for p in _policies(family)]
+    aliases = [alias for p in _policies(family) for alias in p["aliases"]]
+    return tuple(f"{name}_{arch}" for name in (*names, *aliases, "linux"))
+
+
 def allowed(platforms: Iterable[Platform]) -> frozenset[str]:
     """Return the SONAMEs that every system of all these platforms has.
 

@@ -53,6 +53,8 @@ class Settings:
         Largest size of the wheel itself, in bytes.
     exclude
         Globs of SONAMEs that the wheel does not bring, as in ``libcublas.so.*``.
+    companions
+        Distributions whose libraries the wheel uses: NAME, or NAME=WHEEL for a wheel of it.
     build_paths
         Folders of the build machine, as in ``/project/``, that no ELF file may mention.
     preloaded
@@ -72,6 +74,7 @@ class Settings:
     ptx: tuple[int, ...] | None = None
     max_size: int | None = None
     exclude: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
     build_paths: tuple[str, ...] = ()
     preloaded: tuple[str, ...] = ()
     layouts: tuple[str, ...] | None = None
@@ -86,6 +89,7 @@ LISTS: dict[str, type] = {
     "sass": int,
     "ptx": int,
     "exclude": str,
+    "companions": str,
     "build-paths": str,
     "preloaded": str,
     "layouts": str,
