@@ -28,6 +28,7 @@ from wheelkit.install import companion_wheels
 from wheelkit.install.companion_wheels import Sources
 from wheelkit.target import report
 from wheelkit.wheel import companions, elf, layouts
+from wheelkit.wheel.identity import running_python
 from wheelkit.wheel.reading import read_wheel
 
 BLAS, BLAS_LT = "libcublas.so.12", "libcublasLt.so.12"
@@ -379,6 +380,47 @@ def test_what_a_companion_needs_of_another_one_is_found(tmp_path: Path) -> None:
     opened = read_wheel(path, tmp_path / "read")
     found = companion_wheels.find(opened, Sources(folder=folder))
     assert [one.name for one in found.found] == ["nvidia-cusolver-cu12", "nvidia-cublas-cu12"]
+
+
+ONE_WAY = ("--layouts", "install", "--installers", "pip,uv", "--ways", "venv,target")
+
+
+def trials(path: Path, tmp_path: Path, *options: str) -> tuple[dict[str, Any], set[str]]:
+    """Really install a wheel; return its findings by id, and the results of the trials."""
+    words = [*ONE_WAY, "--pythons", running_python(), *options]
+    found = verified(path, tmp_path, *words)
+    told = json.loads((tmp_path / "verify.json").read_text())["trials"]
+    assert len(told) >= 4
+    return found, {one["result"] for one in told}
+
+
+@pytest.mark.slow
+def test_a_wheel_is_installed_with_its_companions_and_loads(tmp_path: Path) -> None:
+    beside = companion(tmp_path / "beside")
+    path, _ = repaired(tiny(tmp_path / "in"), tmp_path, "--companions", str(beside.parent))
+    found, results = trials(path, tmp_path, "--companions", str(beside.parent))
+    assert results == {"ok"}
+    assert {one["severity"] for one in found.values()} == {"warning"}
+
+
+@pytest.mark.slow
+def test_a_wheel_that_does_not_reach_its_companion_does_not_load(tmp_path: Path) -> None:
+    beside = companion(tmp_path / "beside")
+    path = finished(tmp_path, rpath=None)
+    for options in ([], ["--exclude", "libcublas.so.*"]):
+        found, results = trials(path, tmp_path, "--companions", str(beside.parent), *options)
+        assert results == {"load-failed"}
+        assert BLAS in found["load-failed"]["expected"]
+
+
+@pytest.mark.slow
+def test_a_package_that_loads_its_companion_before_is_tried_so(tmp_path: Path) -> None:
+    files = {"torch/__init__.py": b"", f"torch/lib/{BLAS}": library(BLAS)}
+    beside = companion(tmp_path / "beside", files, name="torch-2.0", purelib=False)
+    path = finished(tmp_path, rpath=None, requires="Requires-Dist: torch", code=b"import torch\n")
+    found, results = trials(path, tmp_path, "--companions", str(beside.parent))
+    assert results == {f"ok, _tiny.so loaded after {BLAS}"}
+    assert "load-failed" not in found
 
 
 # ------------------------------------------------------------------------ where wheels come from

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -146,27 +145,11 @@ def _not_reached(
         expected = f"an rpath that leads to {place} wherever the two lie in one prefix"
         remedy = f"none for an rpath in these layouts: load {name} before the import there"
         return Fault("companion-not-reached", member, found, expected, remedy, WARNING)
-    if code := naming(wheel, companion, name):
+    if code := wheel.code_naming(companion, name):
         expected = f"that {code} loads it before: it names {companion.name}'s package or library"
         remedy = f"declare it in preloaded; or {REPAIR}, which writes an rpath to {place}"
         return Fault("companion-not-reached", member, found, expected, remedy, WARNING)
     return Fault("companion-not-reached", member, found, f"an rpath that leads to {place}", REPAIR)
-
-
-def naming(wheel: Wheel, companion: Companion, library: str) -> str | None:
-    """Return a Python file of the wheel that imports a companion or names its library.
-
-    Packages that load the libraries of others before their own extension modules do so.
-    """
-    words = [rf"\b(?:import|from)\s+{re.escape(package)}\b" for package in companion.packages]
-    words.append(rf"\b{re.escape(platforms.stem(library))}\b")
-    pattern = re.compile("|".join(words))
-    for member in wheel.archive.members:
-        if member.endswith(".py"):
-            text = wheel.archive.file(member).read_text(encoding="utf-8", errors="replace")
-            if pattern.search(text):
-                return member
-    return None
 
 
 def _not_proven(wheel: Wheel, file: str, found: str, names: Sequence[str]) -> Fault:

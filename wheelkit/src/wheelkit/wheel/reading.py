@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import posixpath
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from wheelkit.target.report import Fault, FaultyError
 from wheelkit.wheel import elf, layouts, platforms
 from wheelkit.wheel.archive import UnpackedArchive, unpack
-from wheelkit.wheel.companions import Companions
+from wheelkit.wheel.companions import Companion, Companions
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.identity import Identity, identify, root_scheme
 
@@ -56,6 +57,21 @@ class Wheel:
     def is_system(self, name: str) -> bool:
         """Whether the NEEDED entry `name` is expected outside of the wheel and its companions."""
         return self._is_system(name)
+
+    def code_naming(self, companion: Companion, library: str) -> str | None:
+        """Return a Python file that imports a companion, or names a library of it.
+
+        Packages that load the libraries of others before their own extension modules do so.
+        """
+        words = [rf"\b(?:import|from)\s+{re.escape(package)}\b" for package in companion.packages]
+        words.append(rf"\b{re.escape(platforms.stem(library))}\b")
+        pattern = re.compile("|".join(words))
+        for member in self.archive.members:
+            if member.endswith(".py"):
+                text = self.archive.file(member).read_text(encoding="utf-8", errors="replace")
+                if pattern.search(text):
+                    return member
+        return None
 
     def leads(self, member: str, entry: str) -> dict[layouts.Installation, str]:
         """Return the directory that an rpath entry of a file names in each install layout.
