@@ -61,7 +61,12 @@ def test_the_system_has_what_the_oldest_tag_promises() -> None:
 DRIVER = (
     *("libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-opticalflow.so.1", "libnvoptix.so.1"),
     *("libnvidia-ptxjitcompiler.so.1", "libnvidia-nvvm.so.4", "libGLX_nvidia.so.0"),
-    *("libEGL_nvidia.so.0", "libGLESv2_nvidia.so.2", "libvdpau_nvidia.so.1", "libcudadebugger.so.1"),
+    *(
+        "libEGL_nvidia.so.0",
+        "libGLESv2_nvidia.so.2",
+        "libvdpau_nvidia.so.1",
+        "libcudadebugger.so.1",
+    ),
 )
 
 
