@@ -111,7 +111,7 @@ def test_what_is_wanted_of_others_is_what_readelf_and_nm_say() -> None:
     offered = {name for name, kind in kinds.items() if kind not in "Uw"}
     # nm leaves out what is in a section that it does not know.
     assert offered <= symbols.offered
-    assert len(offered) > 100
+    assert "_start" in offered
 
 
 def test_a_file_without_dynamic_symbols_has_none(tmp_path: Path) -> None:
