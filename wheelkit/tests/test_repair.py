@@ -14,6 +14,7 @@ import pytest
 from tiny_wheels import (
     LINUX,
     MACHINE,
+    NEW_SYMBOL,
     Row,
     digest,
     extension,
@@ -306,6 +307,16 @@ def test_a_missing_library_is_named(
     path = wheel(tmp_path / "in", PLAIN, tag=LINUX)
     assert refused(path, tmp_path / "out") == ["auditwheel-refused"]
     assert "libtinyrt.so.1" in capsys.readouterr().err
+
+
+def test_a_tag_that_is_older_than_the_symbols_is_refused(tmp_path: Path) -> None:
+    # It has its tag, and nothing to graft: auditwheel is not asked.
+    new = library("new.so", code=NEW_SYMBOL)
+    path = wheel(tmp_path / "in", {"tiny/__init__.py": b"", "tiny/new.so": new})
+    assert refused(path, tmp_path / "out") == ["platform-tag"]
+    (fault,) = json.loads((tmp_path / "in" / "report.json").read_text())["faults"]
+    assert fault["file"] == "tiny/new.so"
+    assert "GLIBC_2.25 of libc.so.6" in fault["found"]
 
 
 def test_a_wheel_without_machine_code_is_refused(tmp_path: Path) -> None:

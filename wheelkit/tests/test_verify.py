@@ -20,6 +20,7 @@ from tiny_wheels import (
     LINUX,
     MACHINE,
     MANYLINUX,
+    NEW_SYMBOL,
     core_metadata,
     entry,
     extension,
@@ -60,8 +61,6 @@ GOOD = {
     f"{DATA}/.libs/{RT}": GRAFT,
 }
 NEWEST = f"py3-none-manylinux_2_41_{MACHINE}"
-# Called since glibc 2.25 only, on every machine.
-NEW_SYMBOL = "#include <sys/random.h>\nlong n(void *p) { return getrandom(p, 1, 0); }"
 
 
 def verify(path: Path, *options: str) -> int:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wheelkit.checks import (
@@ -21,6 +21,7 @@ from wheelkit.checks import (
     names_and_tags,
     needed_libraries,
     no_driver,
+    platform_tag,
     record,
     rpath_entries,
     rpath_targets,
@@ -31,7 +32,7 @@ from wheelkit.repair import colocate, outward
 from wheelkit.repair.auditwheel import graft_libraries
 from wheelkit.repair.options import RepairedWheel, RepairOptions
 from wheelkit.repair.rpaths import correct_rpaths
-from wheelkit.target.report import Fault, FaultyError, LackingError
+from wheelkit.target.report import FAULT, Fault, FaultyError, LackingError
 from wheelkit.wheel import archive, integrity
 from wheelkit.wheel.archive import SIGNATURES
 from wheelkit.wheel.companions import Companion
@@ -107,7 +108,8 @@ def repair(options: RepairOptions, steps: Sequence[Step] = STEPS) -> Result:
 
 def _faults_before(given: Wheel, options: RepairOptions) -> Iterator[Fault]:
     yield from record.faults(given)
-    yield from names_and_tags.faults(given)
+    # auditwheel names its result after WHEEL: what is a warning elsewhere goes wrong here.
+    yield from (replace(fault, severity=FAULT) for fault in names_and_tags.faults(given))
     yield from given.unreadable
     for name in SIGNATURES:
         member = f"{given.archive.dist_info}/{name}"
@@ -128,6 +130,8 @@ def _faults_after(given: Wheel, repaired: Wheel, options: RepairOptions) -> Iter
     yield from rpath_targets.faults(repaired, Settings(layouts=options.declared.layouts))
     yield from needed_libraries.faults(repaired, options.settings)
     yield from companions.faults(repaired)
+    # auditwheel does not look at a wheel that came with its tag and its grafts.
+    yield from platform_tag.too_new(repaired)
     yield from no_driver.faults(repaired)
     yield from single_libraries.faults(repaired)
     yield from _damage(given, repaired)
