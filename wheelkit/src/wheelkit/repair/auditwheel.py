@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from wheelkit.base import pinned_tools
 from wheelkit.base.programs import last_words
-from wheelkit.repair import auditwheel_sbom
+from wheelkit.repair import auditwheel_sbom, large_members
 from wheelkit.repair.options import RepairedWheel, RepairOptions
 from wheelkit.target.report import Fault, FaultyError
 from wheelkit.wheel import platforms
@@ -60,7 +60,9 @@ def _graft(repaired: RepairedWheel) -> Wheel:
     leave = [f"--exclude={name}" for name in excluded]
     # Its archive is unpacked at once, so that compressing it would only take time.
     words = ["--wheel-dir", str(output), "--zip-compression-level=0", *plat, *leave]
-    file = str(options.wheel.absolute())
+    large = large_members.of_wheel(given)
+    seen = large_members.without(given, large, folder / "lean") if large else options.wheel
+    file = str(seen.absolute())
     answer = pinned_tools.auditwheel("repair", *words, file, folder=folder)
     made = sorted(output.glob("*.whl")) if answer.returncode == 0 else []
     if len(made) != 1:
@@ -69,7 +71,8 @@ def _graft(repaired: RepairedWheel) -> Wheel:
         found = last_words(answer)
         fault = Fault("auditwheel-refused", options.wheel.name, found, expected, remedy)
         raise FaultyError([fault])
-    return read_wheel(made[0], folder / "grafted", given.excluded, given.companions)
+    grafted = read_wheel(made[0], folder / "grafted", given.excluded, given.companions)
+    return large_members.bring_back(large, given, grafted) if large else grafted
 
 
 def _of_companions(given: Wheel) -> Iterator[str]:
