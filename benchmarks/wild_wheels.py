@@ -57,7 +57,15 @@ def download(name: str, folder: Path) -> None:
 def verify(wheel: Path, folder: Path) -> Report | None:
     """Verify a wheel; return the report, None if there is no verdict."""
     report = folder / f"{wheel.stem}.json"
-    command = [sys.executable, "-m", "wheelkit", "verify", wheel.absolute(), "--report", report]
+    command = [
+        sys.executable,
+        "-m",
+        "wheelkit",
+        "verify",
+        str(wheel.absolute()),
+        "--report",
+        str(report),
+    ]
     # In a folder without a pyproject.toml.
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
