@@ -47,6 +47,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "cannot reach all",
     )
     outside.add_options(parser)
+    _add_contents(parser)
+    _add_auditwheel(parser)
     parser.add_argument(
         "--settings",
         type=Path,
@@ -61,6 +63,54 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if chosen.destination.exists() and not chosen.destination.is_dir():
         parser.error(f"not a folder: {chosen.destination}")
     return chosen
+
+
+def _add_contents(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("what the wheel gets besides")
+    add = group.add_argument
+    add(
+        "--also",
+        action="append",
+        default=[],
+        metavar="LIB=BESIDE",
+        help="graft a library that the wheel's library BESIDE opens by name, into the folder of "
+        "BESIDE; LIB is a path, or a name to look for where auditwheel does; may be repeated",
+    )
+    add(
+        "--copy-across",
+        action="store_true",
+        help="copy a library of the data scheme that a module in site-packages needs into "
+        "NAME.libs, where every install layout has it; without this such a wheel is refused",
+    )
+    add(
+        "--platlib",
+        action="store_true",
+        help="move machine code out of purelib (Root-Is-Purelib: true), which auditwheel refuses",
+    )
+
+
+def _add_auditwheel(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("auditwheel", "They mean what they mean to auditwheel.")
+    add = group.add_argument
+    add("--strip", action="store_true", help="strip symbols from all libraries")
+    add(
+        "--disable-isa-ext-check",
+        action="store_true",
+        help="take libraries that are marked for newer processors, as x86-64-v3",
+    )
+    add(
+        "--ldpaths",
+        metavar="DIRS",
+        help="folders to look for libraries in, separated by colons, instead of the system's and "
+        "those of LD_LIBRARY_PATH",
+    )
+    add(
+        "--zip-compression-level",
+        type=int,
+        choices=range(10),
+        metavar="N",
+        help="0 (none) to 9 (smallest) (default: 6)",
+    )
 
 
 def main(arguments: list[str] | None = None, steps: Sequence[Step] | None = None) -> int:
@@ -79,6 +129,13 @@ def main(arguments: list[str] | None = None, steps: Sequence[Step] | None = None
         companions=tuple(chosen.companion or ()),
         companions_folder=chosen.companions,
         strategy=chosen.strategy,
+        also=tuple(chosen.also),
+        platlib=chosen.platlib,
+        copy_across=chosen.copy_across,
+        strip=chosen.strip,
+        isa_check=not chosen.disable_isa_ext_check,
+        ldpaths=chosen.ldpaths,
+        compression=chosen.zip_compression_level,
         settings_file=chosen.settings,
     )
     try:

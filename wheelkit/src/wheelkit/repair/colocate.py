@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from wheelkit.repair.options import RepairedWheel
 from wheelkit.repair.plan import (
@@ -21,13 +22,16 @@ from wheelkit.repair.plan import (
     nearest,
 )
 from wheelkit.wheel import platforms
-from wheelkit.wheel.grafts import beside, is_graft
+from wheelkit.wheel.grafts import DIRECTORY, beside, is_graft
 from wheelkit.wheel.reading import Wheel
 
 
 def plan(repaired: RepairedWheel) -> Plan:
     """Work out where each graft goes and every rpath that follows from it."""
-    wheel = repaired.wheel
+    across = _across(repaired.wheel) if repaired.options.copy_across else {}
+    elves = repaired.wheel.elves | {new: repaired.wheel.elves[old] for new, old in across.items()}
+    wheel = replace(repaired.wheel, elves=elves)
+    repaired = replace(repaired, wheel=wheel)
     grafted = grafts(wheel)
     copies = dict(_copies(wheel, grafted))
     removals = _removals(wheel, grafted, set(copies.values()))
@@ -35,7 +39,25 @@ def plan(repaired: RepairedWheel) -> Plan:
     after = {member: file for member, file in after.items() if member not in removals}
     rpaths = {member: tuple(entries(repaired, member, after)) for member in after}
     faults = (crossing(m, *needed) for m in after for needed in far(wheel, m, after))
-    return Plan(copies, changed(rpaths, after), removals, tuple(faults))
+    return Plan(across | copies, changed(rpaths, after), removals, tuple(faults))
+
+
+def _across(wheel: Wheel) -> dict[str, str]:
+    """Return copies, in NAME.libs, of the displaced libraries that site-packages needs.
+
+    A process loads one library of a SONAME, so that two files of it do no harm.
+    """
+    copies: dict[str, str] = {}
+    elves = dict(wheel.elves)
+    queue = [member for member in elves if not wheel.scheme_path(member).displaced]
+    while queue:
+        member = queue.pop()
+        for name, place in far(wheel, member, elves):
+            new = f"{wheel.identity.spelling}{DIRECTORY}/{name}"
+            copies[new] = place
+            elves[new] = elves[place]
+            queue.append(new)
+    return copies
 
 
 def colocated(wheel: Wheel) -> tuple[str, ...]:

@@ -27,6 +27,11 @@ class RepairOptions:
     not be grafted, `companions` distributions whose libraries the wheel uses, with their wheels in
     `companions_folder`. `strategy` is one of `STRATEGIES`. `settings_file` is the file that
     declares what the options do not say.
+
+    `also` are words LIB=BESIDE, for libraries that BESIDE opens by name. `platlib` moves machine
+    code out of purelib, and `copy_across` copies a library of the data scheme that a module of
+    site-packages needs. `strip`, `isa_check` and `ldpaths` are auditwheel's options; `compression`
+    is the level of the archive.
     """
 
     wheel: Path
@@ -36,6 +41,13 @@ class RepairOptions:
     companions: tuple[str, ...] = ()
     companions_folder: Path | None = None
     strategy: str = "colocate"
+    also: tuple[str, ...] = ()
+    platlib: bool = False
+    copy_across: bool = False
+    strip: bool = False
+    isa_check: bool = True
+    ldpaths: str | None = None
+    compression: int | None = None
     settings_file: Path | None = None
 
     @functools.cached_property

@@ -48,7 +48,7 @@ def apply(chosen: Plan, wheel: Wheel) -> None:
     refuse(chosen.faults)
     for new, graft in chosen.copies.items():
         target = wheel.archive.file(new)
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(wheel.archive.file(graft), target)
     for member in chosen.removals:
         wheel.archive.file(member).unlink()
@@ -129,7 +129,9 @@ def crossing(member: str, name: str, place: str) -> Fault:
         member,
         f"NEEDED {name}, which the wheel has as {place}",
         "a library in the same install scheme",
-        "install both in one scheme, or open the library by path at run time",
+        "repair with --copy-across, which copies it into NAME.libs; or install both in one scheme; "
+        "or open the library by path at run time; or, for layouts that you declare in "
+        "[tool.wheelkit], repair with --strategy rpath",
     )
 
 

@@ -90,7 +90,7 @@ def repair(options: RepairOptions, steps: Sequence[Step] = STEPS) -> Result:
         findings = tuple(_faults_after(given, repaired.wheel, options))
         refuse(findings)
         result = folder / repaired.wheel.archive.path.name
-        archive.pack(repaired.wheel.archive.root, result, date)
+        archive.pack(repaired.wheel.archive.root, result, date, options.compression)
         used = companions.counted_on(repaired.wheel)
         seen = [companion for companion in used if isinstance(companion, Companion)]
         apart = [
@@ -134,7 +134,8 @@ def _faults_after(given: Wheel, repaired: Wheel, options: RepairOptions) -> Iter
     yield from platform_tag.too_new(repaired)
     yield from no_driver.faults(repaired)
     yield from single_libraries.faults(repaired)
-    yield from _damage(given, repaired)
+    # Of a stripped file it is not known what it was, so that it must be right in itself.
+    yield from _damage(repaired if options.strip else given, repaired)
     yield from excluded.faults(repaired)
 
 

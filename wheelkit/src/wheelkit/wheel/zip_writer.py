@@ -86,48 +86,50 @@ class _Entry:
         return CENTRAL.pack(b"PK\1\2", *versions, *self.common, *rest) + self.name + extra
 
 
-def write(archive: Path, root: Path, names: Iterable[str], date: DateTime) -> None:
+def write(
+    archive: Path, root: Path, names: Iterable[str], date: DateTime, level: int = LEVEL
+) -> None:
     """Write the files `names` below `root`, in this order, all with the same date."""
     with archive.open("wb") as target:
-        entries = [_add(target, root / name, name, date) for name in names]
+        entries = [_add(target, root / name, name, date, level) for name in names]
         start = target.tell()
         for entry in entries:
             target.write(entry.central())
         target.write(_end(len(entries), start, target.tell() - start))
 
 
-def _add(target: BinaryIO, path: Path, name: str, date: DateTime) -> _Entry:
+def _add(target: BinaryIO, path: Path, name: str, date: DateTime, level: int) -> _Entry:
     status = path.stat()
     mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
     year, month, day, hour, minute, second = date
     stamp = (hour << 11 | minute << 5 | second >> 1, (year - 1980) << 9 | month << 5 | day)
     entry = _Entry(name.encode(), mode, stamp, 0, 0, status.st_size, target.tell())
     if status.st_size >= STREAMED:
-        return _stream(target, path, entry)
-    crc, packed = _compress(path) if status.st_size else (0, deflate_compress(b"", LEVEL))
+        return _stream(target, path, entry, level)
+    crc, packed = _compress(path, level) if status.st_size else (0, deflate_compress(b"", level))
     entry = replace(entry, crc=crc, packed=len(packed))
     target.write(entry.local())
     target.write(packed)
     return entry
 
 
-def _compress(path: Path) -> tuple[int, bytearray]:
+def _compress(path: Path, level: int) -> tuple[int, bytearray]:
     # Mapped: a file need not be in memory twice.
     with (
         path.open("rb") as source,
         mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as data,
     ):
-        return crc32(data), deflate_compress(data, LEVEL)
+        return crc32(data), deflate_compress(data, level)
 
 
-def _stream(target: BinaryIO, path: Path, entry: _Entry) -> _Entry:
+def _stream(target: BinaryIO, path: Path, entry: _Entry, level: int) -> _Entry:
     """Write a member piece by piece; its header is written again when its numbers are known."""
     # What does not shrink may grow by a few bytes for each piece: whether the numbers fit into 32
     # bits, and so the length of the header, must be known before.
     entry = replace(entry, packed=entry.size + (entry.size >> 10))
     target.write(entry.local())
     start, crc = target.tell(), 0
-    compressor = zlib.compressobj(LEVEL, wbits=-zlib.MAX_WBITS)
+    compressor = zlib.compressobj(level, wbits=-zlib.MAX_WBITS)
     with path.open("rb") as source:
         while piece := source.read(PIECE):
             crc = zlib.crc32(piece, crc)
