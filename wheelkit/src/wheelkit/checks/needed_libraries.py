@@ -22,7 +22,7 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     """Check that the loader finds every NEEDED library of every library, in every layout."""
     missing: dict[tuple[str, str], list[Installation]] = defaultdict(list)
     felt: set[tuple[str, str]] = set()
-    for installation in layouts.chosen(wheel, settings):
+    for installation in layouts.distinct(wheel, settings):
         tree = loader.plant(wheel, installation)
         members = {tree.real(path): member for path, member in tree.libraries.items()}
         for opened, searches in loader.load_all(wheel, tree, settings.preloaded).items():

@@ -21,7 +21,7 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     """Every rpath entry leads to a directory of the wheel, and never above the prefix."""
     reached: dict[tuple[str, str], dict[Installation, str]] = defaultdict(dict)
     directories: dict[Installation, frozenset[str]] = {}
-    for installation in layouts.chosen(wheel, settings):
+    for installation in layouts.distinct(wheel, settings):
         places = wheel.places(installation)
         directories[installation] = frozenset(map(posixpath.dirname, places.values()))
         for member in wheel.elves.keys() & places.keys():
