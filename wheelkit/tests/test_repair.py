@@ -25,8 +25,10 @@ from tiny_wheels import (
     toolkit,
     wheel,
 )
+from wheelkit.base import pinned_tools
 from wheelkit.cli import repair as repair_wheel
 from wheelkit.cli import verify as verify_wheel
+from wheelkit.repair import large_members
 from wheelkit.target import report
 from wheelkit.wheel import elf, layouts
 
@@ -307,6 +309,28 @@ def test_a_missing_library_is_named(
     path = wheel(tmp_path / "in", PLAIN, tag=LINUX)
     assert refused(path, tmp_path / "out") == ["auditwheel-refused"]
     assert "libtinyrt.so.1" in capsys.readouterr().err
+
+
+def test_a_large_file_is_kept_and_auditwheel_does_not_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = {"tiny/table.bin": os.urandom(5000), f"{DATA}/more/table.bin": os.urandom(5000)}
+    path = wheel(tmp_path / "in", {**PLAIN, **large}, tag=LINUX)
+    assert repair(path, tmp_path / "whole") == report.Status.DONE
+    monkeypatch.setattr(large_members, "LARGE", 4000)
+    seen: list[set[str]] = []
+    auditwheel = pinned_tools.auditwheel
+
+    def watched(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        seen.append(set(members(Path(arguments[-1]))))
+        return auditwheel(*arguments, folder=folder)
+
+    monkeypatch.setattr(pinned_tools, "auditwheel", watched)
+    assert repair(path, tmp_path / "lean") == report.Status.DONE
+    assert [large.keys() & names for names in seen] == [set()]
+    (whole,), (lean,) = (list((tmp_path / name).iterdir()) for name in ("whole", "lean"))
+    assert members(lean) == members(whole)
+    assert lean.read_bytes() == whole.read_bytes()
 
 
 def test_a_tag_that_is_older_than_the_symbols_is_refused(tmp_path: Path) -> None:

@@ -10,9 +10,16 @@ from wheelkit.wheel.settings import Settings
 
 
 def chosen(wheel: Wheel, settings: Settings) -> tuple[Installation, ...]:
-    """Return every layout in which the wheel must load, for each Python that it is for."""
+    """Return every layout in which the wheel must load, for each Python that it is for.
+
+    The version of Python is a part of directory names. Where no rpath names such a directory, one
+    version stands for all.
+    """
     every = wheel.installations()
-    return tuple(i for i in every if settings.layouts is None or i.layout.name in settings.layouts)
+    wanted = [i for i in every if settings.layouts is None or i.layout.name in settings.layouts]
+    if any("python" in entry for file in wheel.elves.values() for entry in file.search_path):
+        return tuple(wanted)
+    return tuple({i.layout.name: i for i in reversed(wanted)}.values())[::-1]
 
 
 def names_of(where: Iterable[Installation]) -> str:

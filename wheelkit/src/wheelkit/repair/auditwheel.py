@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from wheelkit.base import pinned_tools
 from wheelkit.base.programs import last_words
-from wheelkit.repair import asked, auditwheel_sbom, refusal
+from wheelkit.repair import asked, auditwheel_sbom, large_members, refusal
 from wheelkit.repair.options import RepairedWheel, RepairOptions
 from wheelkit.target.report import FaultyError
 from wheelkit.wheel import platforms
@@ -64,12 +64,14 @@ def _graft(repaired: RepairedWheel, given: Wheel) -> Wheel:
     leave = [f"--exclude={name}" for name in excluded]
     # Its archive is unpacked at once, so that compressing it would only take time.
     words = ["--wheel-dir", str(output), "--zip-compression-level=0", *handed_on, *leave]
-    file = str(given.archive.path.absolute())
-    answer = pinned_tools.auditwheel("repair", *words, file, folder=folder)
+    large = large_members.of_wheel(given)
+    seen = large_members.without(given, large, folder / "lean") if large else given.archive.path
+    answer = pinned_tools.auditwheel("repair", *words, str(seen.absolute()), folder=folder)
     made = sorted(output.glob("*.whl")) if answer.returncode == 0 else []
     if len(made) != 1:
         raise FaultyError(refusal.faults(given, options, last_words(answer)))
-    return read_wheel(made[0], folder / "grafted", given.excluded, given.companions)
+    grafted = read_wheel(made[0], folder / "grafted", given.excluded, given.companions)
+    return large_members.bring_back(large, given, grafted) if large else grafted
 
 
 def _of_companions(given: Wheel) -> Iterator[str]:
