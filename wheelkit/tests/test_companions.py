@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -533,3 +535,47 @@ def test_the_family_is_known_by_its_names(distribution: str, name: str, *, has: 
 )
 def test_a_folder_is_known_by_its_name(distribution: str, folder: str, *, belongs: bool) -> None:
     assert companions.claims(distribution, folder) is belongs
+
+
+# ------------------------------------------------------------------------------- a real wheel
+
+# jax's plugin needs none of NVIDIA's libraries by name: it opens them along its rpath.
+OPENS_RUNTIME = """
+import jax_cuda12_plugin._versions as versions
+print(versions.cuda_runtime_get_version())
+print(next(line.split()[-1] for line in open("/proc/self/maps") if "/libcudart.so.12" in line))
+"""
+
+
+@pytest.mark.network
+def test_the_plugin_of_jax_still_opens_the_runtime_of_its_companion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_CONFIG_FILE")
+    tags = ["manylinux2014_x86_64", "manylinux_2_27_x86_64"]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    pip += [f"--platform={tag}" for tag in tags]
+    python = running_python()
+    folder = tmp_path / "downloads"
+    names = ["jax-cuda12-plugin==0.10.2", "nvidia-cuda-runtime-cu12"]
+    command = [*pip, f"--python-version={python}", "--dest", str(folder), *names]
+    subprocess.run(command, check=True)
+    (given,) = folder.glob("jax*.whl")
+    (beside,) = folder.glob("nvidia*.whl")
+    path, told = repaired(given, tmp_path, "--companions", str(folder))
+    assert "nvidia-cuda-runtime-cu12" in {one["name"] for one in told["companions"]}
+    assert {one["entry"].startswith("$ORIGIN/../../") for one in told["dropped"]} == {True}
+    where = layouts.venv(python, "jax")
+    install(path, tmp_path / "venv", where)
+    install(beside, tmp_path / "venv", where)
+    site = tmp_path / "venv" / where.directories["platlib"]
+    said = subprocess.run(
+        [sys.executable, "-S", "-c", OPENS_RUNTIME],
+        env={"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert int(said[0]) >= 12000
+    assert said[1] == str(site / "nvidia/cuda_runtime/lib/libcudart.so.12")

@@ -100,6 +100,16 @@ def test_a_symbol_that_is_too_new_in_a_graft_is_named(
     assert "GLIBC_2.25 of libc.so.6" in finding["found"]
 
 
+def test_an_extension_without_libc_is_told_what_to_do(tmp_path: Path) -> None:
+    """So links every distribution whose compiler drops what is not used."""
+    bare = ("-nostdlib", "-Wl,--as-needed")
+    code = "void *PyInit__tiny(void) { return 0; } int puts(const char *t) { return !t; }"
+    files = {MODULE: library("_tiny.so", "libg.so.1", code=code, flags=bare)}
+    given = wheel(tmp_path / "in", files, tag=LINUX)
+    assert "--plat" in refused(given, tmp_path)["remedy"]
+    assert OLD in repaired(given, tmp_path / "out", "--plat", OLD).name
+
+
 def test_a_library_that_is_not_found_is_named_with_the_ways_out(tmp_path: Path) -> None:
     given = wheel(tmp_path / "in", {MODULE: extension("_tiny", "libgone.so.1")}, tag=LINUX)
     finding = refused(given, tmp_path)

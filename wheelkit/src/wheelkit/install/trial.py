@@ -9,10 +9,10 @@ import shutil
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wheelkit.base import progress
 from wheelkit.base.programs import last_words
@@ -345,12 +345,27 @@ def _uninstall(installed: Installed, before: frozenset[str]) -> Iterator[Fault]:
     wheel, site, way = installed.wheel, installed.site, installed.way
     others = (companion.name for companion in wheel.companions.found)
     answer = installers.uninstall(way, site, wheel.identity.name, *others)
-    left = sorted(entry for entry in entries(site.root) - before if _is_remnant(site, way, entry))
+    foreign = _directories(wheel.companions.found)
+    left = sorted(
+        entry
+        for entry in entries(site.root) - before
+        if _is_remnant(site, way, entry) and not f"/{entry}".endswith(foreign)
+    )
     if answer.returncode != 0 or left:
         found = f"{_named(site, way)}: {', '.join(left) or last_words(answer)}"
         expected = f"{way.installer} uninstall leaves nothing"
         remedy = "list every file in RECORD, and write none at run time"
         yield Fault("left-behind", wheel.archive.path.name, found, expected, remedy)
+
+
+def _directories(companions: Iterable[Companion]) -> tuple[str, ...]:
+    """Return the directories of companions, each with a slash before it.
+
+    What a companion leaves behind is not the wheel's fault.
+    """
+    members = (member for companion in companions for member in companion.members)
+    parents = {str(parent) for member in members for parent in PurePosixPath(member).parents}
+    return tuple(f"/{parent}" for parent in sorted(parents - {"."}))
 
 
 def _is_remnant(site: Site, way: Way, entry: str) -> bool:

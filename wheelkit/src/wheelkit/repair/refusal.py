@@ -27,6 +27,7 @@ REMEDIES = (
         "name its folder in LD_LIBRARY_PATH; or exclude it (--exclude), if users bring it, or name "
         "the distribution that does (--companion)",
     ),
+    ("detect libc", "name the platform with --plat; or link the extension with -lc"),
     ("ISA extension", "compile without -march; or hand on --disable-isa-ext-check"),
     ("purelib", "build it as a platform wheel, or repair it with --platlib"),
     ("no ELF", "a wheel without machine code needs no repair: publish it as it is"),
@@ -42,9 +43,12 @@ def faults(given: Wheel, options: RepairOptions, words: str) -> Iterator[Fault]:
     for one in found:
         yield replace(one, id=ID, found=f"{one.found}; auditwheel says: {words}")
     if not found:
-        remedies = (remedy for part, remedy in REMEDIES if part.lower() in words.lower())
-        remedy = next(remedies, "see the message")
-        yield Fault(ID, options.wheel.name, words, EXPECTED, remedy)
+        yield Fault(ID, options.wheel.name, words, EXPECTED, _remedy(words))
+
+
+def _remedy(words: str) -> str:
+    found = (remedy for part, remedy in REMEDIES if part.lower() in words.lower())
+    return next(found, "see the message")
 
 
 def foreign(given: Wheel) -> Iterator[Fault]:
@@ -61,7 +65,7 @@ def _causes(given: Wheel, options: RepairOptions, words: str) -> Iterator[Fault]
     if "ISA extension" in words:
         for member, file in given.elves.items():
             if file.isa_level > 1:
-                found, remedy = f"marked to need x86-64-v{file.isa_level}", REMEDIES[1][1]
+                found, remedy = f"marked to need x86-64-v{file.isa_level}", _remedy(words)
                 yield Fault(ID, member, found, "x86-64, the baseline", remedy)
     if options.plat is not None and ("too-recent" in words or "black-listed" in words):
         tags = frozenset({Tag("py3", "none", str(options.plat))})
