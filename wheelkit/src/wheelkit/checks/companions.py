@@ -32,9 +32,11 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
             yield Fault("companion-not-required", file, f"no {name}", expected, remedy)
     for name, there in beside.unfit.items():
         looked_at = any(companion.name == name for companion in beside.found)
-        found = f"Requires-Dist: {beside.required[name]}; the wheel there is {there}"
+        # What a companion requires in turn is not in the METADATA of the wheel.
+        stated = beside.required.get(name, f"{name}, of a companion")
+        found = f"Requires-Dist: {stated}; the wheel there is {there}"
         remedy = "correct the requirement, or give the wheel of a version that meets it"
-        severity = FAULT if looked_at else WARNING
+        severity = FAULT if looked_at and name in beside.required else WARNING
         yield Fault("companion-unfit", file, found, "a version that is met", remedy, severity)
     if unseen := {name: entry for name in beside.unseen for entry in led_to(wheel, name)}:
         found = "; ".join(
