@@ -344,6 +344,16 @@ def test_a_requirement_that_the_companion_does_not_meet_is_found_out(tmp_path: P
     assert found["companion-unfit"]["severity"] == "warning"
 
 
+def test_what_a_companion_requires_in_another_version_is_a_warning(tmp_path: Path) -> None:
+    # Only other distributions require this one, and the folder has the wrong version of it.
+    beside = companion(tmp_path / "beside", more="Requires-Dist: nvidia-nvjitlink-cu12>=12.9")
+    companion(tmp_path / "beside", {"nvidia/x.py": b""}, name="nvidia_nvjitlink_cu12-11.0")
+    path = finished(tmp_path, "libnvJitLink.so.12", requires=REQUIRES)
+    found = verified(path, tmp_path, "--companions", str(beside.parent))
+    assert found["companion-unfit"]["severity"] == "warning"
+    assert "nvidia-nvjitlink-cu12, of a companion" in found["companion-unfit"]["found"]
+
+
 def test_a_companion_with_another_soname_is_found_out(tmp_path: Path) -> None:
     files = {"nvidia/cu13/lib/libcublas.so.13": library("libcublas.so.13")}
     beside = companion(tmp_path / "beside", files, name="nvidia_cublas-13.0")
