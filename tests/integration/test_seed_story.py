@@ -96,8 +96,8 @@ def test_plain_repair_installs_but_cannot_load_libcudart(plain_wheel: Path, tmp_
 
 def test_repair_puts_the_grafts_beside_their_library(wheel: Path, tmp_path: Path) -> None:
     name, found = rpath(wheel, tmp_path)
-    assert found == "$ORIGIN/.libs"
-    folder = name.rpartition("/")[0] + "/.libs"
+    assert found == "$ORIGIN/.cyfes.libs"
+    folder = name.rpartition("/")[0] + "/.cyfes.libs"
     assert grafts(wheel) == {(folder, "libcudart"), (folder, "libgomp")}
 
 
@@ -114,4 +114,5 @@ def test_auditwheel_accepts_the_repaired_wheel(wheel: Path, tmp_path: Path) -> N
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "wheel")
     tree = run(sys.executable, "-m", "auditwheel", "lddtree", tmp_path / "wheel" / name)
-    assert os.fspath(tmp_path / "wheel" / name).rpartition("/")[0] + "/.libs/libcudart-" in tree
+    beside = os.fspath((tmp_path / "wheel" / name).parent)
+    assert f"{beside}/.cyfes.libs/libcudart-" in tree

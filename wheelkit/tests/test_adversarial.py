@@ -159,7 +159,7 @@ def test_a_graft_that_the_host_has_and_the_wheel_has_not_is_no_graft(
     path = wheel(tmp_path / "in", files)
     monkeypatch.setenv("LD_LIBRARY_PATH", str(toolkit(tmp_path / "toolkit", hidden)))
     result = repaired(tmp_path, path)
-    own = [m for m in members(result) if m.startswith(f"{DATA}/.libs/")]
+    own = [m for m in members(result) if m.startswith(f"{DATA}/.tiny.libs/")]
     assert len(own) == 1
     monkeypatch.delenv("LD_LIBRARY_PATH")
     again = wheel(tmp_path / "in2", {m: d for m, d in members(result).items() if m in files})
@@ -206,7 +206,7 @@ def test_what_is_odd_and_harmless_is_kept(tmp_path: Path, name: str) -> None:
     result = repaired(tmp_path, wheel(tmp_path / "in", grafted(**ODD[name])))
     kept = members(result)
     assert {member: kept[member] for member in ODD[name]} == ODD[name]
-    assert f"{DATA}/.libs/{GRAFT}" in kept
+    assert f"{DATA}/.tiny.libs/{GRAFT}" in kept
 
 
 def test_a_comma_in_a_name_is_kept(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def needing(rpath: str) -> bytes:
     return library("libtiny.so", GRAFT, rpath=rpath)
 
 
-NEW = "$ORIGIN/.libs"
+NEW = "$ORIGIN/.tiny.libs"
 RPATHS = {
     "as long as the new one": needing("/" + "x" * (len(NEW) - 1)),
     "one byte shorter": needing("/" + "x" * (len(NEW) - 2)),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from tiny_wheels import library, with_second_rpath
-from wheelkit.wheel import elf
+from tiny_wheels import library, static_program, with_second_rpath
+from wheelkit.wheel import elf, elf_symbols
 
 
 def read(tmp_path: Path, data: bytes) -> elf.Elf | None:
@@ -80,3 +81,41 @@ def test_a_program_is_told_from_a_library() -> None:
 def test_a_truncated_file_is_unreadable(tmp_path: Path, size: int) -> None:
     with pytest.raises(elf.UnreadableElfError):
         read(tmp_path, library("liba.so")[:size])
+
+
+def test_what_is_wanted_of_others_is_what_readelf_and_nm_say() -> None:
+    source = Path(sys.executable).resolve()
+    versions = subprocess.run(
+        ["readelf", "-VW", source], check=True, capture_output=True, text=True
+    ).stdout.partition("Version needs section")[2]
+    expected, library = set(), ""
+    for line in versions.splitlines():
+        if match := re.search(r"File: (\S+)", line):
+            library = match[1]
+        elif match := re.search(r"Name: (\S+)", line):
+            expected.add((library, match[1]))
+    read = elf.read(source)
+    assert read is not None
+    assert expected
+    assert set(read.version_needs) == expected
+    assert read.misaligned == ()
+    symbols = elf_symbols.read(source)
+    lines = subprocess.run(
+        ["nm", "-D", "--without-symbol-versions", source],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    kinds = {line.split()[-1]: line.split()[-2] for line in lines}
+    assert symbols.wanted == {name for name, kind in kinds.items() if kind == "U"}
+    offered = {name for name, kind in kinds.items() if kind not in "Uw"}
+    # nm leaves out what is in a section that it does not know.
+    assert offered <= symbols.offered
+    assert "_start" in offered
+
+
+def test_a_file_without_dynamic_symbols_has_none(tmp_path: Path) -> None:
+    path = tmp_path / "program"
+    path.write_bytes(static_program())
+    assert elf.read(path) is None
+    assert elf_symbols.read(path) == elf_symbols.Symbols(frozenset(), frozenset())

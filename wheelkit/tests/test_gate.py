@@ -514,13 +514,29 @@ def test_a_gate_is_tripped_by_what_is_asked(
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [('ignore = ["rpath-form"]', Status.DONE), ('ignore = ["other-id"]', Status.FAULTY)],
+    [
+        ('accept = [{ id = "rpath-form", reason = "known" }]', Status.DONE),
+        ('accept = [{ id = "rpath-form", file = "other/*", reason = "known" }]', Status.FAULTY),
+        ('accept = [{ id = "other-id", reason = "known" }]', Status.FAULTY),
+    ],
 )
 def test_what_the_project_accepts_is_accepted(
     release: Release, empty_index: str, line: str, expected: Status
 ) -> None:
     declared(line)(release)
     of_report("verify", accepted=ACCEPTED)(release)
+    assert release.check(empty_index) == expected
+
+
+@pytest.mark.parametrize(
+    ("severity", "expected"),
+    [("warning", Status.DONE), ("fault", Status.FAULTY), ("other", Status.FAULTY)],
+)
+def test_only_a_warning_leaves_a_report_green(
+    release: Release, empty_index: str, severity: str, expected: Status
+) -> None:
+    finding = {**ACCEPTED[0], "severity": severity}
+    of_report("verify", faults=[finding])(release)
     assert release.check(empty_index) == expected
 
 

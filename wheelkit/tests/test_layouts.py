@@ -9,9 +9,11 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from tiny_wheels import wheel
+from tiny_wheels import MACHINE, library, wheel
+from wheelkit.checks import layouts as checked_layouts
 from wheelkit.wheel import identity, layouts
-from wheelkit.wheel.reading import entry_to, resolve
+from wheelkit.wheel.reading import entry_to, read_wheel, resolve
+from wheelkit.wheel.settings import Settings
 
 PLACES = [
     ("tiny/_tiny.so", "lib/python3.11/site-packages/tiny/_tiny.so"),
@@ -200,3 +202,18 @@ def test_tags_of_other_interpreters_stand_for_the_running_one() -> None:
     for tag in ("graalpy240-none", "py2-none"):
         found = identity.identify(f"tiny-1.0-{tag}-any.whl")
         assert found.pythons == (identity.running_python(),)
+
+
+def test_one_python_stands_for_all_unless_an_rpath_names_one(tmp_path: Path) -> None:
+    tag = f"cp312-abi3-manylinux_2_17_{MACHINE}"
+    plain = {"tiny/_tiny.abi3.so": library("_tiny", rpath="$ORIGIN/../tiny.libs")}
+    named = {"tiny/_tiny.abi3.so": library("_tiny", rpath="$ORIGIN/../../python3.12/x")}
+    for number, (files, same) in enumerate(((plain, True), (named, False))):
+        folder = tmp_path / str(number)
+        opened = read_wheel(wheel(folder, files, tag=tag), folder / "read")
+        every = checked_layouts.chosen(opened, Settings())
+        distinct = checked_layouts.distinct(opened, Settings())
+        names = {installation.layout.name for installation in every}
+        assert {installation.layout.name for installation in distinct} == names
+        assert len(distinct) == (len(names) if same else len(every))
+        assert len(every) > len(names)

@@ -57,11 +57,40 @@ def test_the_system_has_what_the_oldest_tag_promises() -> None:
     assert platforms.allowed([Platform("manylinux", (2, 3), "x86_64")]) == frozenset()
 
 
+# From the list of files of the Linux driver 580, by NVIDIA's README of it.
+DRIVER = (
+    *("libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-opticalflow.so.1", "libnvoptix.so.1"),
+    *("libnvidia-ptxjitcompiler.so.1", "libnvidia-nvvm.so.4", "libGLX_nvidia.so.0"),
+    *(
+        "libEGL_nvidia.so.0",
+        "libGLESv2_nvidia.so.2",
+        "libvdpau_nvidia.so.1",
+        "libcudadebugger.so.1",
+    ),
+)
+
+
+@pytest.mark.parametrize("name", ["libcuda.so", "libcuda-01234567.so.1", *DRIVER])
+def test_a_part_of_the_driver_is_known_by_its_name(name: str) -> None:
+    assert platforms.is_driver(name)
+
+
+@pytest.mark.parametrize("name", ["libcudart.so.12", "libGL.so.1", "libcuda_wrapper.so", ""])
+def test_what_is_not_of_the_driver_is_not_taken_for_it(name: str) -> None:
+    assert not platforms.is_driver(name)
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("libcuda.so.1", True),
         ("libnvidia-ml.so.1", True),
+        *((name, True) for name in DRIVER),
+        ("libGLX.so.0", True),
+        ("libvulkan.so.1", True),
+        # The toolkit's, not the driver's.
+        ("libnvvm.so.4", False),
+        ("libnvrtc.so.12", False),
         ("ld-linux-x86-64.so.2", True),
         ("libc.musl-x86_64.so.1", True),
         ("libcudart.so.12", False),

@@ -11,10 +11,26 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tiny_wheels import LINUX, MACHINE, Row, digest, extension, library, members, toolkit, wheel
+from tiny_wheels import (
+    LINUX,
+    MACHINE,
+    NEW_SYMBOL,
+    Row,
+    digest,
+    extension,
+    install,
+    library,
+    load,
+    members,
+    toolkit,
+    wheel,
+)
+from wheelkit.base import pinned_tools
 from wheelkit.cli import repair as repair_wheel
+from wheelkit.cli import verify as verify_wheel
+from wheelkit.repair import large_members
 from wheelkit.target import report
-from wheelkit.wheel import elf
+from wheelkit.wheel import elf, layouts
 
 DATA = "tiny-1.0.data/data/tiny"
 COMMAND = [sys.executable, "-m", "wheelkit", "repair"]
@@ -86,11 +102,11 @@ def test_a_displaced_library_gets_its_grafts_beside_it(
 ) -> None:
     path = repaired(tmp_path, PLAIN)
     assert capsys.readouterr().out.splitlines()[-1] == str(path)
-    libs = {f"{DATA}/.libs/{name}" for name in (RT, BASE)}
+    libs = {f"{DATA}/.tiny.libs/{name}" for name in (RT, BASE)}
     assert set(members(path)) == {*PLAIN, *METADATA, *libs}
-    assert rpath(path, f"{DATA}/libtiny.so") == ("$ORIGIN/.libs",)
-    assert rpath(path, f"{DATA}/.libs/{RT}") == ("$ORIGIN",)
-    assert rpath(path, f"{DATA}/.libs/{BASE}") is None
+    assert rpath(path, f"{DATA}/libtiny.so") == ("$ORIGIN/.tiny.libs",)
+    assert rpath(path, f"{DATA}/.tiny.libs/{RT}") == ("$ORIGIN",)
+    assert rpath(path, f"{DATA}/.tiny.libs/{BASE}") is None
     # Nothing to graft, and yet the path of the build must not stay.
     assert rpath(path, "tiny/_tiny.so") is None
 
@@ -99,20 +115,20 @@ def test_a_graft_that_platlib_needs_too_is_copied(tmp_path: Path) -> None:
     shared = {**PLAIN, "tiny/_tiny.so": extension("_tiny", "libtinyrt.so.1")}
     path = repaired(tmp_path, shared)
     places = {
-        f"{folder}/{name}" for folder in (f"{DATA}/.libs", "tiny.libs") for name in (RT, BASE)
+        f"{folder}/{name}" for folder in (f"{DATA}/.tiny.libs", "tiny.libs") for name in (RT, BASE)
     }
     assert set(members(path)) == {*shared, *METADATA, *places}
     assert rpath(path, "tiny/_tiny.so") == ("$ORIGIN/../tiny.libs",)
     content = members(path)
-    assert content[f"{DATA}/.libs/{RT}"] == content[f"tiny.libs/{RT}"]
+    assert content[f"{DATA}/.tiny.libs/{RT}"] == content[f"tiny.libs/{RT}"]
 
 
 def test_only_what_the_displaced_library_needs_is_moved(tmp_path: Path) -> None:
     split = {**PLAIN, "tiny/_tiny.so": extension("_tiny", "libtinybase.so.2")}
     found = set(members(repaired(tmp_path, split)))
     assert found - {*split, *METADATA} == {
-        f"{DATA}/.libs/{RT}",
-        f"{DATA}/.libs/{BASE}",
+        f"{DATA}/.tiny.libs/{RT}",
+        f"{DATA}/.tiny.libs/{BASE}",
         f"tiny.libs/{BASE}",
     }
 
@@ -120,15 +136,58 @@ def test_only_what_the_displaced_library_needs_is_moved(tmp_path: Path) -> None:
 def test_displaced_libraries_that_need_each_other_find_each_other(tmp_path: Path) -> None:
     files = {**PLAIN, f"{DATA}/sub/libsub.so": library("libsub.so", "libtiny.so", "libtinyrt.so.1")}
     path = repaired(tmp_path, files)
-    assert rpath(path, f"{DATA}/sub/libsub.so") == ("$ORIGIN/..", "$ORIGIN/.libs")
-    assert f"{DATA}/sub/.libs/{RT}" in members(path)
+    assert rpath(path, f"{DATA}/sub/libsub.so") == ("$ORIGIN/..", "$ORIGIN/.tiny.libs")
+    assert f"{DATA}/sub/.tiny.libs/{RT}" in members(path)
 
 
 def test_a_displaced_library_among_grafts_gets_them_beside_it(tmp_path: Path) -> None:
-    own = f"{DATA}/.libs/libown.so"
+    own = f"{DATA}/.tiny.libs/libown.so"
     path = repaired(tmp_path, {own: library("libown.so", "libtinyrt.so.1")})
-    assert set(members(path)) == {own, *METADATA, *(f"{DATA}/.libs/{n}" for n in (RT, BASE))}
+    assert set(members(path)) == {own, *METADATA, *(f"{DATA}/.tiny.libs/{n}" for n in (RT, BASE))}
     assert rpath(path, own) == ("$ORIGIN",)
+
+
+# auditwheel moves machine code out of the scripts, and leaves a script that starts it.
+SHARED = [
+    ("data/lib", "{0}-1.0.data/data/lib/lib{0}.so", "{0}-1.0.data/data/lib/.{0}.libs"),
+    ("scripts", "{0}.scripts/lib{0}.so", "{0}.libs"),
+]
+
+
+@pytest.mark.parametrize(("scheme", "library_after", "folder_of_grafts"), SHARED)
+def test_repaired_distributions_share_a_directory_and_are_removed_singly(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    library_after: str,
+    folder_of_grafts: str,
+) -> None:
+    """Each has its own libtinyrt, of one name and of different content."""
+    prefix, installed = tmp_path / "prefix", {}
+    where = layouts.venv("3.11", "any")
+    for name in ("one", "two"):
+        tools = {"libtinyrt.so.1": library("libtinyrt.so.1", code=f"int from_{name};")}
+        folder = toolkit(tmp_path / f"tools-{name}", tools)
+        monkeypatch.setenv("LD_LIBRARY_PATH", str(folder))
+        own = f"{name}-1.0.data/{scheme}/lib{name}.so"
+        given = wheel(
+            tmp_path / "in",
+            {own: library(f"lib{name}.so", "libtinyrt.so.1")},
+            tag=LINUX,
+            name=f"{name}-1.0",
+        )
+        assert repair(given, tmp_path / name) == 0
+        (result,) = (tmp_path / name).iterdir()
+        (graft,) = (m for m in members(result) if "/libtinyrt-" in m)
+        assert graft.rpartition("/")[0] == folder_of_grafts.format(name)
+        places = install(result, prefix, where)
+        installed[name] = (places[library_after.format(name)], places[graft], places)
+    for using, used, _ in installed.values():
+        assert str(used) in map(os.path.normpath, load(using))
+    for path in installed["one"][2].values():
+        path.unlink()
+    using, used, _ = installed["two"]
+    assert str(used) in map(os.path.normpath, load(using))
 
 
 def test_an_entry_that_holds_in_the_scheme_is_kept(tmp_path: Path) -> None:
@@ -138,7 +197,7 @@ def test_an_entry_that_holds_in_the_scheme_is_kept(tmp_path: Path) -> None:
         f"{DATA}/plugins/libplugin.so": library("libplugin.so"),
     }
     path = repaired(tmp_path, files)
-    assert rpath(path, f"{DATA}/libtiny.so") == ("$ORIGIN/plugins", "$ORIGIN/.libs")
+    assert rpath(path, f"{DATA}/libtiny.so") == ("$ORIGIN/plugins", "$ORIGIN/.tiny.libs")
 
 
 def test_a_wheel_without_displaced_libraries_is_repaired_too(tmp_path: Path) -> None:
@@ -220,7 +279,7 @@ def test_a_foreign_patchelf_first_on_the_path_is_not_used(
     fake.write_text(f"#!/bin/sh\ntouch {marker}\necho patchelf 0.9\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", str(fake.parent), prepend=os.pathsep)
-    assert f"{DATA}/.libs/{RT}" in members(repaired(tmp_path, PLAIN))
+    assert f"{DATA}/.tiny.libs/{RT}" in members(repaired(tmp_path, PLAIN))
     assert not marker.exists()
 
 
@@ -252,6 +311,38 @@ def test_a_missing_library_is_named(
     assert "libtinyrt.so.1" in capsys.readouterr().err
 
 
+def test_a_large_file_is_kept_and_auditwheel_does_not_see_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = {"tiny/table.bin": os.urandom(5000), f"{DATA}/more/table.bin": os.urandom(5000)}
+    path = wheel(tmp_path / "in", {**PLAIN, **large}, tag=LINUX)
+    assert repair(path, tmp_path / "whole") == report.Status.DONE
+    monkeypatch.setattr(large_members, "LARGE", 4000)
+    seen: list[set[str]] = []
+    auditwheel = pinned_tools.auditwheel
+
+    def watched(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        seen.append(set(members(Path(arguments[-1]))))
+        return auditwheel(*arguments, folder=folder)
+
+    monkeypatch.setattr(pinned_tools, "auditwheel", watched)
+    assert repair(path, tmp_path / "lean") == report.Status.DONE
+    assert [large.keys() & names for names in seen] == [set()]
+    (whole,), (lean,) = (list((tmp_path / name).iterdir()) for name in ("whole", "lean"))
+    assert members(lean) == members(whole)
+    assert lean.read_bytes() == whole.read_bytes()
+
+
+def test_a_tag_that_is_older_than_the_symbols_is_refused(tmp_path: Path) -> None:
+    # It has its tag, and nothing to graft: auditwheel is not asked.
+    new = library("new.so", code=NEW_SYMBOL)
+    path = wheel(tmp_path / "in", {"tiny/__init__.py": b"", "tiny/new.so": new})
+    assert refused(path, tmp_path / "out") == ["platform-tag"]
+    (fault,) = json.loads((tmp_path / "in" / "report.json").read_text())["faults"]
+    assert fault["file"] == "tiny/new.so"
+    assert "GLIBC_2.25 of libc.so.6" in fault["found"]
+
+
 def test_a_wheel_without_machine_code_is_refused(tmp_path: Path) -> None:
     path = wheel(tmp_path / "in", {"tiny.py": b""}, tag="py3-none-any")
     assert refused(path, tmp_path / "out") == ["auditwheel-refused"]
@@ -263,9 +354,20 @@ def test_an_excluded_library_stays_outside(tmp_path: Path) -> None:
     assert rpath(path, f"{DATA}/libtiny.so") is None
 
 
-def test_an_exclusion_that_excludes_nothing_is_refused(tmp_path: Path) -> None:
-    path = wheel(tmp_path / "in", PLAIN, tag=LINUX)
-    assert refused(path, tmp_path / "out", "--exclude", "libtinyrt") == ["exclude-unmatched"]
+def test_an_exclusion_that_excludes_nothing_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    path = repaired(tmp_path, PLAIN, "--exclude", "libother.so.*", "--report", str(file))
+    assert [fault["id"] for fault in json.loads(file.read_text())["faults"]] == [
+        "exclude-unmatched"
+    ]
+    assert f"{DATA}/.tiny.libs/{RT}" in members(path)
+    words = [str(path), "--exclude", "libother.so.*", "--report", str(file)]
+    report.run(lambda: verify_wheel.main(words))
+    assert [
+        fault["severity"]
+        for fault in json.loads(file.read_text())["faults"]
+        if fault["id"] == "exclude-unmatched"
+    ] == ["warning"]
 
 
 def test_an_extension_that_needs_the_displaced_library_is_refused(tmp_path: Path) -> None:
@@ -288,8 +390,8 @@ def test_a_project_declares_what_stays_outside(
     other = ["--exclude", "libtinybase.so.*"]
     assert repair(wheel(tmp_path / "in", PLAIN, tag=LINUX), tmp_path / "out2", *other) == 0
     (result,) = (tmp_path / "out2").iterdir()
-    assert f"{DATA}/.libs/{RT}" in members(result)
-    assert f"{DATA}/.libs/{BASE}" not in members(result)
+    assert f"{DATA}/.tiny.libs/{RT}" in members(result)
+    assert f"{DATA}/.tiny.libs/{BASE}" not in members(result)
 
 
 def test_a_wrong_policy_is_wrong_usage(tmp_path: Path) -> None:
@@ -316,7 +418,7 @@ def test_a_library_that_patchelf_cannot_patch_is_named(
 ) -> None:
     path = repaired(tmp_path, PLAIN)
     files = {m: d for m, d in members(path).items() if m not in METADATA}
-    files[f"{DATA}/.libs/{BASE}"] = library(BASE, rpath="/stays/from/the/build")
+    files[f"{DATA}/.tiny.libs/{BASE}"] = library(BASE, rpath="/stays/from/the/build")
     again = wheel(tmp_path / "again", files)
     monkeypatch.setattr("wheelkit.base.pinned_tools.patchelf", lambda: "/bin/false")
     assert refused(again, tmp_path / "out2") == ["patchelf"]

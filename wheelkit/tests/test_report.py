@@ -86,6 +86,18 @@ def test_the_report_has_the_agreed_form(tmp_path: Path, capsys: pytest.CaptureFi
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_warning_is_listed_and_makes_no_verdict(tmp_path: Path) -> None:
+    wheel, file = tmp_path / "w.whl", tmp_path / "report.json"
+    wheel.write_bytes(b"")
+    mere = Fault("other-id", "a.so", "this", "that", "do it", report.WARNING)
+    assert report.conclude("tool", [Outcome(wheel, (mere,))], file) == Status.DONE
+    result = json.loads(file.read_text())
+    assert result["ok"]
+    assert [fault["severity"] for fault in result["faults"]] == ["warning"]
+    assert report.conclude("tool", [Outcome(wheel, (mere, FAULT))], file) == Status.FAULTY
+    assert not json.loads(file.read_text())["ok"]
+
+
 def test_several_wheels_make_a_list_and_what_is_lacking_a_status(tmp_path: Path) -> None:
     wheel, file = tmp_path / "w.whl", tmp_path / "report.json"
     wheel.write_bytes(b"")

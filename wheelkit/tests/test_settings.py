@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel import settings
-from wheelkit.wheel.settings import DeclaredImage, GraftLicense, Kernel, Settings
+from wheelkit.wheel.settings import Acceptance, DeclaredImage, GraftLicense, Kernel, Settings
 
 TABLE = """
 [project]
@@ -29,6 +29,13 @@ graft-licenses.libcudart = { license = "LicenseRef-EULA", files = ["$CUDA_HOME/E
 graft-licenses."lib*" = { license = "mit or GPL-2.0-only", files = ["a.txt", "licenses/b.txt"] }
 kernels.float64 = {tolerance = 1e-10, names = ["sum", "bias"]}
 kernels.float32 = {tolerance = 1, names = ["sum f32"]}
+
+[[tool.wheelkit.accept]]
+id = "rpath-absolute"
+file = "tiny/lib/*"
+reason = "a plugin of the build machine"
+
+[tool.check-wheel-contents]
 """
 
 
@@ -60,6 +67,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
             Kernel("bias", "float64", 1e-10),
             Kernel("sum f32", "float32", 1.0),
         ),
+        accept=(Acceptance("rpath-absolute", "a plugin of the build machine", "tiny/lib/*"),),
+        check_wheel_contents=path,
         source=str(path),
     )
 
@@ -92,7 +101,7 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("gratfs = []", "gratfs is no known key; did you mean grafts?"),
-        ("colour = 1", "colour is no known key; expected one of build-paths, exclude"),
+        ("colour = 1", "colour is no known key; expected one of accept, build-paths"),
         ('sass = "90"', "sass is '90'; expected a list of whole numbers"),
         ('sass = ["sm_90"]', "expected a list of whole numbers"),
         ("sass = [true]", "expected a list of whole numbers"),
@@ -101,6 +110,10 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
         ("max-size = true", "expected a positive whole number"),
         ("max-size = 0", "expected a positive whole number"),
         ('layouts = ["vnev"]', "no layout 'vnev'; expected some of venv"),
+        ('accept = "some-id"', "expected a list of tables"),
+        ('accept = [{ id = "some-id" }]', "expected a list of tables"),
+        ('accept = [{ id = "some-id", reason = "" }]', "expected a list of tables"),
+        ('accept = [{ id = "some-id", reason = "x", files = "*" }]', "expected a list of tables"),
         ("sass = [", "cannot be read"),
         ("graft-licenses = 1", "graft-licenses is 1; expected a table of grafts"),
         ('graft-licenses.a = "MIT"', "graft-licenses.a is 'MIT'; expected a table"),

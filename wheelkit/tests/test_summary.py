@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,14 @@ from wheelkit.target.report import Fault
 from wheelkit.wheel.settings import Settings
 
 FAULT = Fault("some-id", "a|b.so", "<this>\nand that", "that", "do it")
+MERE = replace(FAULT, id="mere-id", severity="warning")
 BAD = Verdict(
     Path("w.whl"),
     Settings(source="pyproject.toml"),
-    {"first": (), "second": (FAULT, FAULT), "third": None},
+    {"first": (MERE,), "second": (FAULT, FAULT, MERE), "third": None},
     trials=(Result("3.11", "pip", "venv", "ok"),),
 )
-GOOD = Verdict(Path("v.whl"), Settings(), {"first": ()})
+GOOD = Verdict(Path("v.whl"), Settings(), {"first": (MERE,)})
 
 
 def test_the_text_has_a_line_for_each_check_and_each_way() -> None:
@@ -29,8 +31,8 @@ def test_the_text_has_a_line_for_each_check_and_each_way() -> None:
     assert [line.split() for line in lines] == [
         ["w.whl"],
         ["declared", "in:", "pyproject.toml"],
-        ["first", "ok"],
-        ["second", "some-id"],
+        ["first", "mere-id", "(warning)"],
+        ["second", "some-id,", "mere-id", "(warning)"],
         ["third", "not", "run"],
         [],
         ["Python", "installer", "layout", "result"],
@@ -53,11 +55,11 @@ def test_the_markdown_is_appended_to_the_summary_of_a_job(
         "### ❌ `w.whl`",
         "### ✅ `v.whl`",
     ]
-    assert "| second | some-id |" in lines
+    assert "| second | some-id, mere-id (warning) |" in lines
     assert "| third | not run |" in lines
     assert "| 3.11 | pip | venv | ok |" in lines
     # Neither a new line nor a bar ends the cell.
-    assert "| some-id | a\\|b.so | &lt;this> and that | that | do it |" in lines
+    assert "| fault | some-id | a\\|b.so | &lt;this> and that | that | do it |" in lines
     assert [path.name for path in tmp_path.iterdir()] == ["summary.md"]
 
 

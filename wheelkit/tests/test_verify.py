@@ -20,13 +20,19 @@ from tiny_wheels import (
     LINUX,
     MACHINE,
     MANYLINUX,
+    NEW_SYMBOL,
     core_metadata,
     entry,
     extension,
+    for_arm,
     library,
+    static_program,
     toolkit,
+    versioned,
+    wanting,
     wheel,
     wheel_metadata,
+    with_moved_segment,
     with_second_rpath,
     with_tag,
 )
@@ -55,8 +61,6 @@ GOOD = {
     f"{DATA}/.libs/{RT}": GRAFT,
 }
 NEWEST = f"py3-none-manylinux_2_41_{MACHINE}"
-# Called since glibc 2.25 only, on every machine.
-NEW_SYMBOL = "#include <sys/random.h>\nlong n(void *p) { return getrandom(p, 1, 0); }"
 
 
 def verify(path: Path, *options: str) -> int:
@@ -81,7 +85,7 @@ def ids(path: Path, *options: str) -> list[str]:
 
 CHECKS = catalogue.checks(Settings(), None)
 # These run tools of others, which takes most of the time of a verification.
-SLOW = ("platform tag (auditwheel)", "check-wheel-contents", "twine check")
+SLOW = ("check-wheel-contents", "twine check")
 
 
 @pytest.fixture
@@ -134,19 +138,38 @@ def rpath(entries: str, *needed: str) -> Callable[[Path], Path]:
     return with_library(f"{DATA}/libtiny.so", library("libtiny.so", *needed, rpath=entries))
 
 
-def with_mode(member: str, mode: int) -> Callable[[Path], Path]:
+def with_mode(member: str, mode: int, content: bytes = b"text\n") -> Callable[[Path], Path]:
     """Return the builder of a wheel in which a member has another mode."""
 
     def build(folder: Path) -> Path:
-        files = {**GOOD, member: b"content\n"}
+        files = {**GOOD, member: content}
         plain, path = wheel(folder / "plain", files), folder / f"tiny-1.0-{MANYLINUX}.whl"
         with zipfile.ZipFile(plain) as source, zipfile.ZipFile(path, "w") as target:
             for info in source.infolist():
-                content = source.read(info)
+                data = source.read(info)
                 if info.filename == member:
                     info.external_attr = mode << 16
-                target.writestr(info, content)
+                target.writestr(info, data)
         return path
+
+    return build
+
+
+def with_companion(
+    version: str | None, requires: str, rpath: str | None = "$ORIGIN/../far/lib"
+) -> Callable[[Path], Path]:
+    """Return the builder of a wheel that needs libfar.so.1, and of far 1.0 beside it, if any."""
+
+    def build(folder: Path) -> Path:
+        if version is not None:
+            soname = f"libfar.so.{version[0]}"
+            far = {f"far/lib/{soname}": library(soname)}
+            wheel(folder / "companions", far, name=f"far-{version}")
+        (folder / "companions").mkdir(exist_ok=True)
+        needing = library("needing.so", "libfar.so.1", rpath=rpath)
+        more = f"Requires-Python: >=3.7\n{requires}"
+        texts = {"METADATA": core_metadata(more=more)}
+        return wheel(folder, {**GOOD, "tiny/needing.so": needing}, metadata=texts)
 
     return build
 
@@ -230,10 +253,76 @@ def also(*others: str) -> frozenset[str]:
     return frozenset(others)
 
 
+def contents(code: str, build: Callable[[Path], Path], *others: str) -> Wrong:
+    """Return a wheel in which check-wheel-contents finds something."""
+    settings = ("--settings", "{folder}/pyproject.toml")
+    options = settings if int(code[1:]) > 100 else ()
+    return harmless(f"wheel-contents-{code}", build, options, also(*others))
+
+
+def configured(table: str) -> Callable[[Path], Path]:
+    """Return the builder of a wheel whose project configures check-wheel-contents."""
+
+    def build(folder: Path) -> Path:
+        source = folder / "src" / "tiny"
+        source.mkdir(parents=True)
+        (source / "more.py").touch()
+        tables = f"[tool.wheelkit]\n[tool.check-wheel-contents]\nselect = ['W1', 'W2']\n{table}\n"
+        (folder / "pyproject.toml").write_text(tables)
+        return wheel(folder, GOOD)
+
+    return build
+
+
+def for_level(number: int) -> Callable[[Path], Path]:
+    """Return the builder of a wheel with a library that is marked to need x86-64-vN."""
+    flag = f"-Wl,-z,x86-64-v{number}"
+    return with_library("tiny/level.so", library("level.so", flags=(flag,)))
+
+
+def named_for(version: str) -> str:
+    return f"tiny/_named.cpython-{version}-{MACHINE}-linux-gnu.so"
+
+
+# The same module as others are named for, and not the same bytes.
+NAMED = extension("_named") + b"\0"
+CP311 = MANYLINUX.replace("py3-none", "cp311-cp311")
+ABI3 = MANYLINUX.replace("py3-none", "cp38-abi3")
+# A linker refuses to write a path as a NEEDED; a file name of the same length is replaced by it.
+SLASHED, DASHED = b"/build/lib/libpathy.so", b"_build_lib_libpathy.so"
+
 TARGETS = ("--sass", "80,90", "--ptx", "90")
 BOTH = (cubin(80), cubin(90, abi=65), ptx(90))
 CORE = core_metadata(version="2.0")
+FROM_FOLDER = ("--companions", "{folder}/companions")
 WRONG: dict[str, Wrong] = {
+    # ------------------------------------------------------------------- other distributions
+    "a companion that no rpath leads to": Wrong(
+        "companion-not-reached",
+        with_companion("1.0", "Requires-Dist: far", rpath=None),
+        FROM_FOLDER,
+    ),
+    "a companion without the library": Wrong(
+        "companion-without-library", with_companion("2.0", "Requires-Dist: far"), FROM_FOLDER
+    ),
+    "a companion that is not required": Wrong(
+        "companion-not-required",
+        with_companion("1.0", "Requires-Dist: near"),
+        (*FROM_FOLDER, "--companion", "far"),
+        also("companion-not-reached"),
+    ),
+    "a companion of a version that is not required": Wrong(
+        "companion-unfit",
+        with_companion("1.0", "Requires-Dist: far>1"),
+        (*FROM_FOLDER, "--companion", f"far={{folder}}/companions/far-1.0-{MANYLINUX}.whl"),
+        also("companion-not-reached"),
+    ),
+    "a companion that is not there": harmless(
+        "companion-not-proven", with_companion(None, "Requires-Dist: far"), FROM_FOLDER
+    ),
+    "an exclusion of nothing": harmless(
+        "exclude-unmatched", with_files(), ("--exclude", "libother.so.*")
+    ),
     # ---------------------------------------------------------------------------- opening it
     "not a wheel's name": Wrong("wheel-filename", named("tiny.whl")),
     "no archive": Wrong("not-a-zip", no_archive),
@@ -266,25 +355,30 @@ WRONG: dict[str, Wrong] = {
     "a file without a row": Wrong("record-missing", with_rows(lambda rows: rows[1:])),
     "another hash": Wrong("record-hash", changed(1, "sha256=AAAA")),
     "another size": Wrong("record-size", changed(2, "7")),
-    "names that differ in case": Wrong(
+    "names that differ in case": harmless(
         "name-collision", with_files(files={"tiny/Data.txt": b"1", "tiny/data.txt": b"2"})
     ),
-    "names that differ in their Unicode form": Wrong(
+    "names that differ in their Unicode form": harmless(
         "name-collision", with_files(files={"tiny/\u00e9": b"1", "tiny/e\u0301": b"2"})
     ),
     "two members for one place": Wrong(
         "place-collision",
         with_files(files={"tiny/x.txt": b"1", "tiny-1.0.data/platlib/tiny/x.txt": b"2"}),
     ),
-    "a file for everybody to write": Wrong("world-writable", with_mode("tiny/x", 0o100666)),
-    "a file for nobody else to read": Wrong("not-readable", with_mode("tiny/x", 0o100600)),
     "a program that cannot be run": Wrong(
-        "not-executable", with_mode("tiny-1.0.data/scripts/run", 0o100644)
+        "not-executable", with_mode("tiny-1.0.data/scripts/run", 0o100644, b"#!/bin/sh\n")
     ),
     "more than declared": Wrong("too-large", with_files(), ("--max-size", "100")),
     # ------------------------------------------------------------------------- the metadata
     "tags that differ": Wrong("tag-mismatch", with_metadata(WHEEL=wheel_metadata(NEWEST))),
-    "a build tag in WHEEL alone": Wrong(
+    "the tag of before the repair": harmless(
+        "tag-mismatch", with_metadata(WHEEL=wheel_metadata(LINUX))
+    ),
+    "the tag of another Python": Wrong(
+        "tag-mismatch",
+        with_metadata(WHEEL=wheel_metadata(MANYLINUX.replace("py3-none", "cp39-cp39"))),
+    ),
+    "a build tag in WHEEL alone": harmless(
         "tag-mismatch", with_metadata(WHEEL=wheel_metadata(MANYLINUX, more="Build: 7\n"))
     ),
     "a line that is no tag": Wrong(
@@ -303,7 +397,7 @@ WRONG: dict[str, Wrong] = {
     "a graft that the bill of materials leaves out": Wrong(
         "sbom-untrue", with_bill(b'{"components": []}')
     ),
-    "no Requires-Python": Wrong(
+    "no Requires-Python": harmless(
         "requires-python", with_metadata(METADATA=core_metadata(more="Keywords: tiny"))
     ),
     "an interpreter that Requires-Python excludes": Wrong(
@@ -313,7 +407,7 @@ WRONG: dict[str, Wrong] = {
             METADATA=core_metadata(more="Requires-Python: >=3.10"),
         ),
     ),
-    "a description that is not rendered": Wrong(
+    "a description that is not rendered": harmless(
         "twine-check",
         with_metadata(
             METADATA=core_metadata(
@@ -321,12 +415,105 @@ WRONG: dict[str, Wrong] = {
             )
         ),
     ),
-    "tests as a package": Wrong("wheel-contents", with_files(files={"tests/__init__.py": b""})),
+    "a licence that METADATA spells wrongly": harmless(
+        "metadata-invalid",
+        with_metadata(
+            METADATA=core_metadata(more="Requires-Python: >=3.7\nLicense-Expression: ???")
+        ),
+        also=also("twine-check"),
+    ),
+    # ------------------------------------------------------------------ check-wheel-contents
+    "a compiled module": contents("W001", with_files(files={"tiny/a.pyc": b"1"})),
+    "two equal files": contents(
+        "W002", with_files(files={"tiny/a.txt": bytes(10_000), "tiny/b.txt": bytes(10_000)})
+    ),
+    "a text beside the packages": contents(
+        "W003", with_files(files={"notes.txt": b"1"}), "wheel-contents-W009"
+    ),
+    "a module in a directory that is no name": contents(
+        "W004", with_files(files={"tiny/a-b/c.py": b"1"})
+    ),
+    "tests as a package": contents(
+        "W005", with_files(files={"tests/__init__.py": b""}), "wheel-contents-W009"
+    ),
+    "an __init__.py beside the packages": contents(
+        "W006", with_files(files={"__init__.py": b""}), "wheel-contents-W009"
+    ),
+    "data alone": contents(
+        "W007",
+        lambda folder: wheel(folder, {"tiny-1.0.data/data/share/x": b""}),
+        "platform-tag",
+    ),
+    "no file at all": contents(
+        "W008", lambda folder: wheel(folder, {}), "platform-tag", "wheel-contents-W007"
+    ),
+    "two packages": contents("W009", with_files(files={"other/__init__.py": b"1"})),
+    "a directory of texts beside the packages": contents(
+        "W010", with_files(files={"texts/a.txt": b"1"}), "wheel-contents-W009"
+    ),
+    "a module that was left out": contents(
+        "W101", configured("package = 'src/tiny'"), "wheel-contents-W102"
+    ),
+    "a module that has no source": contents(
+        "W102", configured("package = 'src/tiny'"), "wheel-contents-W101"
+    ),
+    "a package that was left out": contents("W201", configured("toplevel = ['tiny', 'other']")),
+    "a package that was not named": contents("W202", configured("toplevel = []")),
+    "everything in the data directory": harmless(
+        "wheel-contents-unread",
+        lambda folder: wheel(
+            folder,
+            {
+                "tiny-1.0.data/platlib/tiny/__init__.py": b"",
+                "tiny-1.0.data/platlib/tiny/_tiny.so": extension("_tiny"),
+            },
+        ),
+    ),
     # ---------------------------------------------------------------------------- ELF files
     "a truncated library": Wrong(
         "elf-unreadable", with_library("tiny/cut.so", GRAFT[:100]), also=also("platform-tag")
     ),
-    "machine code in purelib": Wrong(
+    "a pointer of Git LFS": Wrong(
+        "library-is-no-elf",
+        with_library("tiny/large.so", b"version https://git-lfs.github.com/spec/v1\noid 1\n"),
+    ),
+    "an empty library": Wrong("library-is-no-elf", with_library("tiny/libempty.so.1", b"")),
+    "a library of macOS": harmless(
+        "library-is-no-elf", with_library("tiny/mac.so", b"\xcf\xfa\xed\xfe" + bytes(60))
+    ),
+    "a module for another machine": Wrong(
+        "other-machine", with_library("tiny/_far.so", for_arm(extension("_far")))
+    ),
+    "a library for another machine, for a debugger": harmless(
+        "other-machine", with_library("tiny/attach_arm.so", for_arm(library("attach.so")))
+    ),
+    "a segment that cannot be mapped": Wrong(
+        "segment-misaligned", with_library("tiny/off.so", with_moved_segment(library("off.so")))
+    ),
+    "versions of a library that is not needed": Wrong(
+        "version-without-needed", with_library("tiny/v.so", versioned("libtinyv.so.1", False))
+    ),
+    # ---------------------------------------------------------------------- for which Python
+    "a module for another Python": Wrong(
+        "extension-name",
+        with_files(files={named_for("312"): extension("_named")}, tag=CP311),
+    ),
+    "a module for one Python in a wheel for the stable ABI": Wrong(
+        "extension-name",
+        with_files(files={named_for("311"): extension("_named")}, tag=ABI3),
+    ),
+    "a function that the oldest Python lacks": Wrong(
+        "abi3-too-new",
+        with_files(
+            files={"tiny/_a.abi3.so": wanting("PyErr_GetRaisedException", "PyLong_FromLong")},
+            tag=ABI3,
+        ),
+    ),
+    "a function that is not of the stable ABI": harmless(
+        "abi3-not-stable",
+        with_files(files={"tiny/_a.abi3.so": wanting("_PyLong_Sign")}, tag=ABI3),
+    ),
+    "machine code in purelib": harmless(
         "elf-in-purelib",
         with_files(files={"tiny-1.0.data/purelib/tiny/pure.so": library("pure.so")}),
     ),
@@ -334,36 +521,57 @@ WRONG: dict[str, Wrong] = {
         "executable-stack",
         with_library("tiny/stack.so", library("stack.so", flags=("-Wl,-z,execstack",))),
     ),
-    "text relocations": Wrong(
+    "text relocations": harmless(
         "text-relocations", with_library("tiny/text.so", with_tag(library("text.so"), 22, 0))
     ),
-    "a build path as a name": Wrong(
+    "a build path as a name": harmless(
         "path-as-name", with_library("tiny/named.so", library("/build/libnamed.so"))
+    ),
+    "a build path as a need": Wrong(
+        "path-as-name",
+        with_library(
+            "tiny/pathy.so", library("pathy.so", DASHED.decode()).replace(DASHED, SLASHED)
+        ),
+        also=also("needed-not-in-wheel"),
     ),
     "a folder of the build machine": Wrong(
         "build-path",
         with_library("tiny/built.so", library("built.so", code='char *f = "/build/here/x.c";')),
         ("--build-paths", "/build/here/,/build/there/"),
     ),
-    "both kinds of rpath": Wrong(
+    "both kinds of rpath": harmless(
         "rpath-and-runpath",
         with_library("tiny/both.so", with_second_rpath(library("both.so", rpath="$ORIGIN"))),
     ),
-    "an empty entry": Wrong("rpath-empty-entry", rpath("$ORIGIN/.libs:", RT)),
-    "a build path": Wrong("rpath-absolute", rpath("$ORIGIN/.libs:/build/lib", RT)),
+    "an empty entry": harmless("rpath-empty-entry", rpath("$ORIGIN/.libs:", RT)),
+    "an empty entry where the loader looks for what the system has": Wrong(
+        "rpath-empty-entry", rpath("$ORIGIN/.libs:", RT, "libz.so.1")
+    ),
+    "a folder for everybody where the loader looks for what the system has": Wrong(
+        "rpath-absolute", rpath("$ORIGIN/.libs:/tmp/build/lib", RT, "libz.so.1")
+    ),
+    "a build path where the loader looks for what the system has": harmless(
+        "rpath-absolute", rpath("$ORIGIN/.libs:/build/lib", RT, "libz.so.1")
+    ),
+    "a build path": harmless("rpath-absolute", rpath("$ORIGIN/.libs:/build/lib", RT)),
     "a path relative to the working directory": Wrong(
-        "rpath-absolute", rpath("lib:$ORIGIN/.libs", RT)
+        "rpath-absolute", rpath("lib:$ORIGIN/.libs", RT, "libz.so.1")
     ),
     # --------------------------------------------------------------------------- the loader
-    "an entry above the prefix": Wrong(
+    "an entry above the prefix": harmless(
         "rpath-escapes", rpath("$ORIGIN/.libs:$ORIGIN/../../tinylib", RT)
     ),
-    "an entry above the prefix in one layout alone": Wrong(
-        "rpath-escapes",
-        with_library("tiny/_tiny.so", library("_t.so", rpath="$ORIGIN:$ORIGIN/../../tinylib")),
+    "an entry above the prefix where the loader looks for what the system has": Wrong(
+        "rpath-escapes", rpath("$ORIGIN/.libs:$ORIGIN/../../tinylib", RT, "libz.so.1")
     ),
-    "an entry to no directory of the wheel": Wrong(
-        "rpath-dangling", rpath("$ORIGIN/.libs:$ORIGIN/../lib", RT)
+    "an entry above the folder that the user chose, in --target alone": harmless(
+        "rpath-escapes",
+        with_library(
+            "tiny/_tiny.so", library("_t.so", "libz.so.1", rpath="$ORIGIN:$ORIGIN/../../tinylib")
+        ),
+    ),
+    "an entry to no directory of the wheel": harmless(
+        "rpath-dangling", rpath("$ORIGIN/.libs:$ORIGIN/../nowhere", RT)
     ),
     "a graft that the rpath misses": Wrong("needed-not-found", rpath("$ORIGIN", RT)),
     "a graft that is found in some layouts": Wrong(
@@ -376,6 +584,7 @@ WRONG: dict[str, Wrong] = {
     "a graft for another machine": Wrong(
         "needed-not-found",
         with_library(f"{DATA}/.libs/{RT}", GRAFT[:18] + b"\xf3\x00" + GRAFT[20:]),
+        also=also("other-machine"),
     ),
     "a library that is nowhere": Wrong(
         "needed-not-in-wheel", rpath("$ORIGIN/.libs", "libgone.so.3")
@@ -392,7 +601,7 @@ WRONG: dict[str, Wrong] = {
         "driver-library-grafted",
         with_library("tiny.libs/stub.so", library("libnvidia-ml.so.1")),
     ),
-    "two versions of the CUDA runtime": Wrong(
+    "two versions of the CUDA runtime": harmless(
         "graft-twice",
         with_files(
             files={
@@ -422,7 +631,7 @@ WRONG: dict[str, Wrong] = {
     # ----------------------------------------------------------------------------- the tag
     "an unrepaired wheel": Wrong("platform-tag", with_files(tag=LINUX)),
     "machine code in a wheel for any": Wrong("platform-tag", with_files(tag="py3-none-any")),
-    "no machine code in a wheel for one": Wrong(
+    "no machine code in a wheel for one": harmless(
         "platform-tag", lambda folder: wheel(folder, {"tiny.py": b""})
     ),
     "symbols newer than the tag": Wrong(
@@ -437,7 +646,18 @@ WRONG: dict[str, Wrong] = {
         with_library("tiny/new.so", library("new.so", "libfar.so.1", code=NEW_SYMBOL)),
         ("--exclude", "libfar.so.*"),
     ),
+    "a private symbol of zlib": Wrong(
+        "platform-tag", with_library("tiny/z.so", wanting("inflate_table", needed=("libz.so.1",)))
+    ),
+    "musl in a wheel for glibc": Wrong(
+        "platform-tag",
+        with_library("tiny/musl.so", library("musl.so", f"libc.musl-{MACHINE}.so.1")),
+    ),
+    "a wheel for Windows": Wrong("platform-tag", with_files(tag="py3-none-win_amd64")),
 }
+if MACHINE == "x86_64":
+    WRONG["code for newer processors"] = Wrong("isa-level", for_level(3))
+    WRONG["code for all but the oldest processors"] = harmless("isa-level", for_level(2))
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG.keys())
@@ -455,6 +675,8 @@ def test_a_wrong_wheel_is_found_out(
 def test_every_check_has_a_wheel_that_is_wrong_in_its_way() -> None:
     provoked = {wrong.expected for wrong in WRONG.values()}
     declared = {i for check in CHECKS for i in check.ids}
+    # Only processors of this kind have such marks.
+    declared -= set() if MACHINE == "x86_64" else {"isa-level"}
     assert provoked == declared | set(catalogue.OPENING_IDS)
     assert len({check.title for check in CHECKS}) == len(CHECKS)
 
@@ -484,6 +706,12 @@ def test_without_a_check_its_wrong_wheels_go_undetected(tmp_path: Path, gone: st
     assert "error" not in last
 
 
+def ignoring_contents(folder: Path) -> Path:
+    table = "[tool.wheelkit]\n[tool.check-wheel-contents]\nignore = ['W009']\n"
+    folder.joinpath("pyproject.toml").write_text(table)
+    return wheel(folder, {**GOOD, "other/__init__.py": b"1"})
+
+
 RIGHT: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
     "libraries in both schemes": (with_files(), ()),
     "two tags": (with_files(tag=f"{MANYLINUX}.manylinux2014_{MACHINE}"), ()),
@@ -505,6 +733,101 @@ RIGHT: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
         ),
         (),
     ),
+    "modes that installers do not keep": (with_mode("tiny/x", 0o100600), ()),
+    "a file for everybody to write": (with_mode("tiny/x", 0o100666), ()),
+    "a text among the programs": (with_mode("tiny-1.0.data/scripts/notes", 0o100644), ()),
+    "a static program": (
+        lambda folder: wheel(
+            folder,
+            {"tiny/__init__.py": b"", "tiny-1.0.data/scripts/run": static_program()},
+            executable=("tiny-1.0.data/scripts/run",),
+        ),
+        (),
+    ),
+    "small files that are equal": (
+        with_files(files={"tiny/a/__init__.py": b"# none\n", "tiny/b/__init__.py": b"# none\n"}),
+        (),
+    ),
+    "the directory of programs that a repair makes": (
+        with_files(files={"tiny.scripts/run": b"\x7fEL"}),
+        (),
+    ),
+    "what the project tells check-wheel-contents to ignore": (
+        ignoring_contents,
+        ("--settings", "{folder}/pyproject.toml"),
+    ),
+    "a library that finds its own by the rpath of its loader": (
+        with_files(
+            files={
+                "tiny/_far.so": extension("_far", "libtinyone.so", rpath="$ORIGIN/lib"),
+                "tiny/lib/libtinyone.so": library("libtinyone.so", "libtinytwo.so"),
+                "tiny/lib/libtinytwo.so": library("libtinytwo.so"),
+            }
+        ),
+        (),
+    ),
+    "a module for each Python of the tags": (
+        with_files(
+            files={named_for("311"): extension("_named"), named_for("312"): NAMED},
+            tag=MANYLINUX.replace("py3-none", "cp311.cp312-none"),
+        ),
+        (),
+    ),
+    "a module for one Python beside one for all": (
+        with_files(
+            files={
+                named_for("311"): extension("_named"),
+                "tiny/_named.abi3.so": NAMED,
+            },
+            tag=ABI3,
+        ),
+        (),
+    ),
+    "functions of the stable ABI": (
+        with_files(
+            # The second was there long before it became stable.
+            files={"tiny/_a.abi3.so": wanting("PyLong_FromLong", "PyObject_GetBuffer")},
+            tag=ABI3,
+        ),
+        (),
+    ),
+    "a newer function where Requires-Python admits no older Python": (
+        with_files(
+            files={"tiny/_a.abi3.so": wanting("PyErr_GetRaisedException")},
+            tag=ABI3,
+            metadata={"METADATA": core_metadata(more="Requires-Python: >=3.12")},
+        ),
+        (),
+    ),
+    "a function that another library of the wheel has": (
+        with_files(
+            files={
+                "tiny/_a.abi3.so": wanting(
+                    "PyTiny_Own", needed=("libtinyown.so",), rpath="$ORIGIN"
+                ),
+                "tiny/libtinyown.so": library("libtinyown.so", code="void PyTiny_Own(void) {}"),
+            },
+            tag=ABI3,
+        ),
+        (),
+    ),
+    "versions of a library that is needed": (
+        with_files(
+            files={
+                "tiny/_v.so": versioned("libtinyv.so.1", True),
+                "tiny/libtinyv.so.1": library("libtinyv.so.1"),
+            }
+        ),
+        (),
+    ),
+    "a script of the linker": (
+        with_files(files={"tiny/lib/libfar.so": b"/* GNU ld script */ INPUT ( libfar.so.1 )\n"}),
+        (),
+    ),
+    "a text whose name only begins like that of a library": (
+        with_files(files={"tiny/notes.so.txt": b"no library"}),
+        (),
+    ),
     "what is declared": (
         with_code(*BOTH),
         (*TARGETS, "--grafts", "libtinyrt", "--max-size", "1000000"),
@@ -516,7 +839,8 @@ RIGHT: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
 def test_a_right_wheel_has_no_fault(
     tmp_path: Path, build: Callable[[Path], Path], options: tuple[str, ...]
 ) -> None:
-    assert faults(build(tmp_path), *options) == []
+    path = build(tmp_path)
+    assert faults(path, *(option.format(folder=tmp_path) for option in options)) == []
 
 
 def test_a_library_that_is_loaded_beforehand_need_not_be_found(
@@ -543,13 +867,42 @@ def test_an_accepted_fault_is_shown_and_does_not_count(
     tmp_path: Path, quick: Callable[[str], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     quick("")
-    path = with_mode("tiny/x", 0o100666)(tmp_path)
-    assert ids(path, "--ignore", "world-writable") == []
-    assert "accepted: world-writable" in capsys.readouterr().out
+    files = {f"tiny/{name}.so": library(f"{name}.so", "libfar.so.1") for name in "ab"}
+    path = wheel(tmp_path, {**GOOD, **files})
+    assert ids(path) == ["needed-not-in-wheel"] * 2
+    assert ids(path, "--accept", "needed-not-in-wheel") == []
+    assert "accepted: needed-not-in-wheel (--accept)" in capsys.readouterr().out
+    (left,) = faults(path, "--accept", "needed-not-in-wheel:*/a.so")
+    assert left["file"] == "tiny/b.so"
+    settings = tmp_path / "pyproject.toml"
+    entry = '{ id = "needed-not-in-wheel", file = "tiny/*", reason = "a plugin for far" }'
+    settings.write_text(f"[tool.wheelkit]\naccept = [{entry}]\n")
+    assert ids(path, "--settings", str(settings)) == []
     result = json.loads((tmp_path / "report.json").read_text())
-    assert [fault["id"] for fault in result["accepted"]] == ["world-writable"]
-    assert verify(path, "--ignore", "world-writeable") == report.Status.MISUSED
-    assert "world-writeable" in capsys.readouterr().err
+    accepted = [(fault["file"], fault["reason"]) for fault in result["accepted"]]
+    assert accepted == [("tiny/a.so", "a plugin for far"), ("tiny/b.so", "a plugin for far")]
+    assert verify(path, "--accept", "needed-not-in-whel") == report.Status.MISUSED
+    assert "did you mean 'needed-not-in-wheel'?" in capsys.readouterr().err
+
+
+def test_a_warning_counts_only_if_the_caller_is_strict(
+    tmp_path: Path, quick: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    quick("")
+    path = rpath("$ORIGIN/.libs:/build/lib", RT)(tmp_path)
+    (found,) = faults(path)
+    assert (found["id"], found["severity"]) == ("rpath-absolute", "warning")
+    captured = capsys.readouterr()
+    assert "rpath-absolute (warning)" in captured.out
+    assert captured.err.startswith("warning rpath-absolute:")
+    (found,) = faults(path, "--strict")
+    assert found["severity"] == "fault"
+    assert ids(path, "--strict", "--accept", "rpath-absolute") == []
+
+
+def test_what_is_found_twice_is_said_once(tmp_path: Path, quick: Callable[[str], None]) -> None:
+    quick("")
+    assert ids(rpath("$ORIGIN/.libs::::", RT)(tmp_path)) == ["rpath-empty-entry"]
 
 
 @pytest.mark.parametrize("tool", ["check-wheel-contents", "twine"])
@@ -565,9 +918,10 @@ def test_a_missing_tool_is_no_verdict(
     assert f"{tool} 0.0.1 is needed" in json.loads(file.read_text())["lacking"]
 
 
-def test_machine_code_in_purelib_is_a_fault(tmp_path: Path) -> None:
+def test_machine_code_in_purelib_is_a_warning(tmp_path: Path) -> None:
     pure = wheel_metadata(MANYLINUX, purelib=True)
     found = faults(wheel(tmp_path, GOOD, metadata={"WHEEL": pure}))
+    assert {f["severity"] for f in found} == {"warning"}
     assert [(f["id"], f["file"]) for f in found] == [
         ("elf-in-purelib", "tiny.libs/" + RT),
         ("elf-in-purelib", "tiny/_tiny.so"),
@@ -591,7 +945,6 @@ def test_every_fault_of_a_wheel_is_listed(
         "rpath-escapes",
         "needed-not-found",
         "needed-not-in-wheel",
-        "platform-tag",
     }
     table = capsys.readouterr().out.splitlines()
     assert table[0] == path.name
@@ -622,11 +975,11 @@ def test_what_the_host_has_does_not_certify_a_wheel(
     outside = {"libtinyrt.so.1": library("libtinyrt.so.1")}
     monkeypatch.setenv("LD_LIBRARY_PATH", str(toolkit(tmp_path / "toolkit", outside)))
     path = wheel(tmp_path, {"tiny/a.so": library("a.so", "libtinyrt.so.1")})
-    assert ids(path, "--layouts", "none") == ["platform-tag"]
+    assert ids(path) == ["needed-not-in-wheel"]
 
 
 def test_several_wheels_are_verified_in_one_go(tmp_path: Path) -> None:
-    right, wrong = wheel(tmp_path / "a", GOOD), wheel(tmp_path / "b", {"tiny.py": b""})
+    right, wrong = wheel(tmp_path / "a", GOOD), wheel(tmp_path / "b", GOOD, tag=LINUX)
     file = tmp_path / "report.json"
     arguments = [str(right), str(wrong), "--report", str(file)]
     assert report.run(lambda: verify_wheel.main(arguments)) == report.Status.FAULTY

@@ -77,6 +77,26 @@ def test_the_bytes_do_not_depend_on_the_files_dates(tmp_path: Path) -> None:
     assert (tmp_path / "again.zip").read_bytes() == first
 
 
+def test_a_large_member_is_compressed_piece_by_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"random": os.urandom(100_000), "text": b"text " * 50_000, "small": b"x" * 99}
+    with written(tmp_path, files) as archive:
+        plain = {info.filename: info.CRC for info in archive.infolist()}
+    monkeypatch.setattr(zip_writer, "STREAMED", 100)
+    monkeypatch.setattr(zip_writer, "PIECE", 1 << 12)
+    with written(tmp_path, files) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == files
+        infos = archive.infolist()
+        assert {info.filename: info.CRC for info in infos} == plain
+        assert {info.extract_version for info in infos} == {20}
+        data = Path(str(archive.filename)).read_bytes()
+    for info in infos:
+        fields = zip_writer.LOCAL.unpack_from(data, info.header_offset)
+        assert fields[6:9] == (info.CRC, info.compress_size, info.file_size)
+
+
 @pytest.mark.slow
 def test_a_member_of_more_than_four_gigabytes_is_read_back(tmp_path: Path) -> None:
     root, archive = tmp_path / "root", tmp_path / "archive.zip"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 
 from elftools.elf.dynamic import DynamicSegment
@@ -23,6 +23,8 @@ MACHINE = platform.machine()
 LINUX = f"py3-none-linux_{MACHINE}"
 # The oldest that auditwheel knows for every machine; tiny libraries need no newer glibc.
 MANYLINUX = f"py3-none-manylinux_2_17_{MACHINE}"
+# Called since glibc 2.25 only, on every machine.
+NEW_SYMBOL = "#include <sys/random.h>\nlong n(void *p) { return getrandom(p, 1, 0); }"
 DATE = (2024, 2, 29, 12, 30, 58)
 
 SOURCE = """
@@ -65,6 +67,64 @@ def extension(name: str, *needed: str, rpath: str | None = None) -> bytes:
     return library(name, *needed, rpath=rpath, code=f"void *PyInit_{name}(void) {{ return 0; }}")
 
 
+@functools.cache
+def wanting(*names: str, needed: tuple[str, ...] = (), rpath: str | None = None) -> bytes:
+    """Compile a module that calls functions which it does not define."""
+    calls = "".join(
+        f"extern void {name}(void); void c{name}(void) {{ {name}(); }}\n" for name in names
+    )
+    return library("wanting", *needed, rpath=rpath, code=calls)
+
+
+@functools.cache
+def static_program() -> bytes:
+    """Compile a program without a dynamic section."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "p.c").write_text("void _start(void) { for (;;); }")
+        command = ["cc", "-static", "-nostdlib", "-no-pie", "p.c", "-o", "p"]
+        subprocess.run(command, check=True, cwd=folder)
+        return Path(folder, "p").read_bytes()
+
+
+@functools.cache
+def versioned(name: str, needed: bool) -> bytes:
+    """Compile a library that wants a version of a symbol of another, which is NEEDED or not."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "map").write_text("TINY_1 { global: tiny_v; local: *; };")
+        Path(folder, "v.c").write_text("int tiny_v(void) { return 1; }")
+        Path(folder, "u.c").write_text("int tiny_v(void); int tiny_u(void) { return tiny_v(); }")
+        link = ["cc", "-shared", "-fPIC", "v.c", "-Wl,--version-script=map", f"-Wl,-soname,{name}"]
+        subprocess.run([*link, "-o", name], check=True, cwd=folder)
+        user = ["cc", "-shared", "-fPIC", "u.c", "-L.", f"-l:{name}", "-Wl,-rpath,$ORIGIN"]
+        subprocess.run([*user, "-Wl,--disable-new-dtags", "-o", "u.so"], check=True, cwd=folder)
+        data = Path(folder, "u.so").read_bytes()
+    return data if needed else _without_first_needed(data)
+
+
+def _without_first_needed(data: bytes) -> bytes:
+    """Turn the first NEEDED into a DT_DEBUG, which libraries do not heed."""
+    file = ELFFile(io.BytesIO(data))
+    dynamic = next(s for s in file.iter_segments() if isinstance(s, DynamicSegment))
+    number = next(n for n, t in enumerate(dynamic.iter_tags()) if t.entry.d_tag == "DT_NEEDED")
+    at = dynamic["p_offset"] + 16 * number
+    return data[:at] + struct.pack("<Q", 21) + data[at + 8 :]
+
+
+def with_moved_segment(data: bytes) -> bytes:
+    """Move the last PT_LOAD by 8 bytes in memory, and not in the file."""
+    file = ELFFile(io.BytesIO(data))
+    kinds = [segment["p_type"] for segment in file.iter_segments()]
+    number = max(n for n, kind in enumerate(kinds) if kind == "PT_LOAD")
+    at = file["e_phoff"] + number * file["e_phentsize"] + 16
+    address = struct.unpack_from("<Q", data, at)[0]
+    return data[:at] + struct.pack("<Q", address + 8) + data[at + 8 :]
+
+
+def for_arm(data: bytes) -> bytes:
+    """Mark a library as one for another machine: for 32-bit ARM, whatever this machine is."""
+    return data[:18] + b"\x28\x00" + data[20:]
+
+
 def with_second_rpath(data: bytes) -> bytes:
     """Give a library that has DT_RPATH a DT_RUNPATH of the same text too."""
     file = ELFFile(io.BytesIO(data))
@@ -102,11 +162,12 @@ def wheel(
     metadata: Mapping[str, bytes] | None = None,
     record: Callable[[list[Row]], Iterable[Row]] = lambda rows: rows,
     unlisted: Iterable[tuple[zipfile.ZipInfo, bytes]] = (),
+    executable: Container[str] = (),
 ) -> Path:
     """Build a wheel of `files` and return its path.
 
     `metadata` replaces or adds files of the .dist-info directory, `record` may change the rows of
-    RECORD, and `unlisted` members are added to the archive alone.
+    RECORD, `unlisted` members are added to the archive alone, and `executable` are programs.
     """
     info = f"{name}.dist-info"
     distribution, _, version = name.partition("-")
@@ -123,7 +184,9 @@ def wheel(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{tag}.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for member, data in [*((entry(m), d) for m, d in members.items()), *unlisted]:
+        modes = {member: 0o100755 if member in executable else 0o100644 for member in members}
+        listed = [(entry(member, modes[member]), data) for member, data in members.items()]
+        for member, data in [*listed, *unlisted]:
             archive.writestr(member, data)
     return path
 

@@ -16,14 +16,19 @@ from typing import Any
 
 from wheelkit.checks import (
     build_paths,
+    companions,
     core_metadata,
     declared_grafts,
     device_code,
     elf_files,
     elf_scheme,
+    excluded,
     executable_stack,
+    extension_names,
     graft_licenses,
+    library_files,
     lost_files,
+    machines,
     member_names,
     modes,
     names_and_tags,
@@ -35,11 +40,14 @@ from wheelkit.checks import (
     rpath_entries,
     rpath_targets,
     sbom,
+    segments,
     single_libraries,
     size,
     soname_and_needed,
+    stable_abi,
     text_relocations,
     twine_check,
+    version_needs,
     wheel_contents,
 )
 from wheelkit.target.report import Fault
@@ -78,20 +86,23 @@ def checks(settings: Settings, plat: Platform | None) -> tuple[Check, ...]:
         check_of(size, settings=settings),
         *map(check_of, (names_and_tags, core_metadata, requires_python)),
         # ELF files, each by itself.
-        *map(check_of, (elf_files, elf_scheme, executable_stack, text_relocations)),
-        check_of(soname_and_needed),
+        *map(check_of, (elf_files, library_files, elf_scheme, machines, segments)),
+        *map(check_of, (executable_stack, text_relocations, soname_and_needed, version_needs)),
+        *map(check_of, (extension_names, stable_abi)),
         check_of(build_paths, settings=settings),
         check_of(rpath_entries),
         *layout_checks(settings),
-        # What the wheel brings along.
+        # What other distributions bring, and what the wheel brings along.
+        *map(check_of, (companions, excluded)),
         *map(check_of, (no_driver, single_libraries)),
         check_of(declared_grafts, settings=settings),
         check_of(sbom),
         check_of(graft_licenses, settings=settings),
         check_of(device_code, settings=settings),
-        # What other tools hold against it.
         check_of(platform_tag, plat=plat),
-        *map(check_of, (wheel_contents, twine_check)),
+        # What other tools hold against it.
+        check_of(wheel_contents, settings=settings),
+        check_of(twine_check),
     )
 
 

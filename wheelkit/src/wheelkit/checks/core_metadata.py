@@ -8,11 +8,16 @@ from packaging.errors import ExceptionGroup
 from packaging.metadata import InvalidMetadata, Metadata
 
 from wheelkit.base.remedies import REBUILD
-from wheelkit.target.report import Fault
+from wheelkit.target.report import FAULT, WARNING, Fault
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "METADATA"
 IDS = ("metadata-invalid",)
+
+# Installers refuse a wheel in which one of these is invalid; the index alone reads the others.
+READ_BY_INSTALLERS = frozenset(
+    {"metadata-version", "name", "version", "requires-dist", "requires-python", "provides-extra"}
+)
 
 
 def faults(wheel: Wheel) -> Iterator[Fault]:
@@ -24,4 +29,5 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         for error in group.exceptions:
             field = error.field if isinstance(error, InvalidMetadata) else "a field"
             expected = f"a {field} by the core metadata specification"
-            yield Fault("metadata-invalid", file, str(error), expected, REBUILD)
+            severity = FAULT if field in READ_BY_INSTALLERS else WARNING
+            yield Fault("metadata-invalid", file, str(error), expected, REBUILD, severity)

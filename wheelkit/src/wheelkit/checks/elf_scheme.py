@@ -1,10 +1,13 @@
-"""Machine code is in a scheme for machine code."""
+"""Machine code is in a scheme for machine code.
+
+It is found in purelib too; but there, auditwheel refuses to repair the wheel.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wheelkit.target.report import Fault
+from wheelkit.target.report import WARNING, Fault
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "scheme of ELF files"
@@ -16,4 +19,5 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     for member in wheel.elves:
         if wheel.scheme_path(member).scheme == "purelib":
             remedy = "build it as a platform wheel: Root-Is-Purelib: false"
-            yield Fault("elf-in-purelib", member, "machine code in purelib", "platlib", remedy)
+            found, expected = "machine code in purelib", "platlib"
+            yield Fault("elf-in-purelib", member, found, expected, remedy, WARNING)

@@ -18,9 +18,12 @@ import enum
 import posixpath
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
 from wheelkit.wheel.elf import Elf
+from wheelkit.wheel.grafts import is_graft
 from wheelkit.wheel.layouts import Installation
+from wheelkit.wheel.platforms import LOADER_GLOBS
 from wheelkit.wheel.reading import Wheel, expand
 
 
@@ -95,17 +98,39 @@ class Tree:
 
 
 def plant(wheel: Wheel, installation: Installation) -> Tree:
-    """Return the files of a wheel as one install layout has them."""
+    """Return the files of a wheel and its companions as one install layout has them."""
     places = wheel.places(installation)
+    beside = {
+        path: companion.elves.get(member)
+        for companion in wheel.companions.found
+        for member, path in companion.places(installation).items()
+    }
     links = installation.links(wheel.archive.members, wheel.root_scheme)
     reals = {member: _through(links, path) for member, path in places.items()}
     # The environment has the directories of all schemes, whatever the wheel puts there.
-    folders = {*map(posixpath.dirname, reals.values()), *installation.directories.values()}
+    files = beside | {path: wheel.elves.get(member) for member, path in reals.items()}
+    folders = {*map(posixpath.dirname, files), *installation.directories.values()}
     return Tree(
-        files={path: wheel.elves.get(member) for member, path in reals.items()},
+        files=files,
         libraries={path: m for m, path in places.items() if m in wheel.elves},
         links=links,
         directories=frozenset(parent for folder in folders for parent in _upwards(folder)),
+    )
+
+
+# Every process has loaded these before any library of a wheel.
+LOADED_FIRST = ("libc.so.*", *LOADER_GLOBS)
+
+
+def seeks_elsewhere(wheel: Wheel, member: str) -> bool:
+    """Whether the loader looks along the whole rpath of a file, for what the wheel has not got.
+
+    Whoever can put a library into a directory of that rpath has it loaded.
+    """
+    own = {posixpath.basename(other) for other in wheel.archive.members}
+    return any(
+        name not in own and not any(fnmatchcase(name, glob) for glob in LOADED_FIRST)
+        for name in wheel.elves[member].needed
     )
 
 
@@ -135,11 +160,47 @@ def failures(
         tree = plant(wheel, installation)
         found[installation] = tuple(
             (member, search)
-            for path, member in tree.libraries.items()
-            for search in load(tree, path, wheel.is_system, preloaded)
+            for member, searches in load_all(wheel, tree, preloaded).items()
+            for search in searches
             if search.failed
         )
     return found
+
+
+def load_all(
+    wheel: Wheel, tree: Tree, preloaded: Iterable[str] = ()
+) -> dict[str, tuple[Search, ...]]:
+    """Load each library of a wheel that somebody opens; return the searches, by member.
+
+    A library that only serves others is loaded with each of them, by whose DT_RPATH it may find
+    what it needs; loaded by itself, which nobody does, it might not. One that none of them loads
+    is opened by itself after all.
+    """
+    needed = {name for file in wheel.elves.values() for name in file.needed}
+
+    def only_serves(member: str) -> bool:
+        names = _names(wheel.elves[member], posixpath.basename(member))
+        return not needed.isdisjoint(names) and not _opened_by_others(wheel, member)
+
+    opened: dict[str, tuple[Search, ...]] = {}
+    served: set[str] = set()
+    # What only serves others comes last.
+    for path, member in sorted(tree.libraries.items(), key=lambda item: only_serves(item[1])):
+        if only_serves(member) and tree.real(path) in served:
+            continue
+        opened[member] = load(tree, path, wheel.is_system, preloaded)
+        served |= {search.found for search in opened[member] if search.found is not None}
+    return opened
+
+
+def _opened_by_others(wheel: Wheel, member: str) -> bool:
+    """Whether something that is not in the wheel may open a library, whoever else needs it.
+
+    Python imports no ``lib*.so``; programs of others are linked with what is in the data scheme.
+    """
+    if wheel.scheme_path(member).scheme == "data" and not is_graft(member):
+        return True
+    return wheel.elves[member].is_program or not posixpath.basename(member).startswith("lib")
 
 
 @dataclass(frozen=True)

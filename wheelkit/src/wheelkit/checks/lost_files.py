@@ -15,7 +15,7 @@ IDS = ("lost-in-layout",)
 
 def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     """Every installer installs every file."""
-    for installation in layouts.chosen(wheel, settings):
+    for installation in layouts.distinct(wheel, settings):
         places = wheel.places(installation)
         gone = [member for member in wheel.archive.members if member not in places]
         if gone:

@@ -9,7 +9,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from wheelkit.base.remedies import REBUILD
-from wheelkit.target.report import Fault
+from wheelkit.target.report import FAULT, WARNING, Fault
+from wheelkit.wheel import platforms
 from wheelkit.wheel.identity import Identity, headers
 from wheelkit.wheel.reading import Wheel
 
@@ -33,7 +34,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         yield Fault("wheel-version", file, found, "1.x", REBUILD)
     if (build := str(declared.get("Build", ""))) != identity.build:
         found, expected = f"build tag {build!r}", f"{identity.build!r}, as in the file name"
-        yield Fault("tag-mismatch", file, found, expected, REBUILD)
+        yield Fault("tag-mismatch", file, found, expected, REBUILD, WARNING)
     lines = list(map(str, declared.get_all("Tag", [])))
     try:
         tags = frozenset(tag for line in lines for tag in parse_tag(line))
@@ -44,7 +45,26 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         return
     if tags != identity.tags:
         found, expected = _sorted(tags), f"{_sorted(identity.tags)}, as in the file name"
-        yield Fault("tag-mismatch", file, found, expected, "rename with `wheel tags`, not by hand")
+        remedy = "rename with `wheel tags`, not by hand"
+        # Installers go by the file name; `pip check` goes by WHEEL, and a plain Linux tag fits too.
+        severity = WARNING if all(_fits(tag, tags) for tag in identity.tags) else FAULT
+        yield Fault("tag-mismatch", file, found, expected, remedy, severity)
+
+
+def _fits(tag: Tag, stated: frozenset[Tag]) -> bool:
+    """Whether a system that the tag of the file name admits is one of those that WHEEL admits."""
+    platform = platforms.parse(tag.platform)
+    for other in stated:
+        same = (tag.interpreter, tag.abi) == (other.interpreter, other.abi)
+        its = platforms.parse(other.platform)
+        wider = (
+            platform is not None
+            and its is not None
+            and ((its.version is None and its.arch == platform.arch) or its.covers(platform))
+        )
+        if same and (wider or tag.platform == other.platform):
+            return True
+    return False
 
 
 def _sorted(tags: frozenset[Tag]) -> str:

@@ -17,8 +17,7 @@ IDS = ("driver-library-grafted",)
 def faults(wheel: Wheel) -> Iterator[Fault]:
     """No part of the driver is in the wheel, nor a stub of one."""
     for member, file in wheel.elves.items():
-        stems = {platforms.stem(name) for name in _names(member, file)}
-        if stems & set(platforms.DRIVER_STEMS):
+        if any(map(platforms.is_driver, _names(member, file))):
             remedy = "repair with --exclude for it; never link a stub by its path"
             expected = "not in a wheel: it is part of the NVIDIA driver"
             found = f"a driver library or its stub, SONAME {file.soname}"

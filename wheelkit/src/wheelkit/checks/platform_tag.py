@@ -1,94 +1,144 @@
-"""Whether auditwheel certifies the platform tag that a wheel carries."""
+"""Every system that the platform tag names has what the ELF files want of it.
+
+It is read from the files and compared with the policies of the pinned auditwheel. Which needed
+libraries are found, in the wheel or outside, is another check.
+"""
 
 from __future__ import annotations
 
-import glob
-import json
 import posixpath
-import tempfile
+import re
+from collections import defaultdict
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from pathlib import Path
 
-from wheelkit.base import pinned_tools
-from wheelkit.base.programs import last_words
-from wheelkit.target.report import Fault
-from wheelkit.wheel import platforms
+from wheelkit.base.remedies import REPAIR
+from wheelkit.target.report import FAULT, WARNING, Fault
+from wheelkit.wheel import elf_symbols, platforms
+from wheelkit.wheel.elf import MAGIC
+from wheelkit.wheel.platforms import Platform
 from wheelkit.wheel.reading import Wheel
 
-TITLE = "platform tag (auditwheel)"
-IDS = ("platform-tag",)
+TITLE = "platform tag"
+IDS = ("platform-tag", "isa-level")
 
-REMEDY = "build on an older system, or repair the wheel with `wheelkit repair`"
+# How many files a message lists.
+SHOWN = 3
+
+OTHER = "verify it where it is for; only wheels for Linux are known here"
+OLDER = "build on an older system, as in the manylinux image of that name"
+
+Need = tuple[str, str]
 
 
-def faults(wheel: Wheel, plat: platforms.Platform | None) -> Iterator[Fault]:
-    """Find what auditwheel, or the caller's `plat`, holds against the wheel's platform tags."""
+def faults(wheel: Wheel, plat: Platform | None) -> Iterator[Fault]:
+    """Find what the ELF files, or the caller's `plat`, hold against the platform tags."""
+    name = wheel.archive.path.name
     tags = sorted({tag.platform for tag in wheel.identity.tags})
-    if tags == ["any"] and not wheel.elves and plat is None:
+    machine_code = bool(wheel.elves) or _has_static_code(wheel)
+    if tags == ["any"] and not machine_code and plat is None:
         return
     foreign = [tag for tag in tags if (p := platforms.parse(tag)) is None or p.version is None]
-    if foreign or not wheel.elves:
-        found = f"{', '.join(tags)}, {len(wheel.elves)} ELF files"
-        expected = "manylinux or musllinux tags, and ELF files"
-        yield Fault("platform-tag", wheel.archive.path.name, found, expected, REMEDY)
+    if foreign:
+        remedy = REPAIR if {tag.partition("_")[0] for tag in foreign} <= {"linux", "any"} else OTHER
+        expected = "a manylinux or musllinux tag: the package index accepts no other for Linux"
+        yield Fault("platform-tag", name, ", ".join(foreign), expected, remedy)
         return
+    if not machine_code:
+        found, expected = f"{', '.join(tags)}, no machine code", "the tag any, or machine code"
+        remedy = "build it as a pure wheel, so that it is for every system"
+        yield Fault("platform-tag", name, found, expected, remedy, WARNING)
     for platform in wheel.identity.platforms:
         if plat is not None and not platform.covers(plat):
             expected = f"{plat}, or older"
-            yield Fault("platform-tag", wheel.archive.path.name, str(platform), expected, REMEDY)
-    yield from _uncertified(wheel)
+            yield Fault("platform-tag", name, str(platform), expected, OLDER)
+    yield from too_new(wheel)
+    yield from _isa_levels(wheel)
 
 
-def _uncertified(wheel: Wheel) -> Iterator[Fault]:
-    with tempfile.TemporaryDirectory() as folder:
-        shown = _show(wheel, Path(folder))
-        certified = platforms.parse(shown)
-        aside = _left_aside(wheel)
-        for tag in sorted({tag.platform for tag in wheel.identity.tags}):
-            claimed = platforms.parse(tag)
-            if certified is not None and claimed is not None and certified.covers(claimed):
-                continue
-            refusal = _refusal(wheel, tag, aside, Path(folder)) if aside else shown
-            if refusal is not None:
-                found = f"{tag}; auditwheel says: {refusal}"
-                expected = "a tag that auditwheel certifies"
-                yield Fault("platform-tag", wheel.archive.path.name, found, expected, REMEDY)
+def too_new(wheel: Wheel) -> Iterator[Fault]:
+    """Find what a file wants of the system, and a platform of the tags does not promise."""
+    needs = _needs(wheel)
+    for platform in wheel.identity.platforms:
+        if platform.version is None:
+            continue
+        by_family: dict[str, list[Need]] = defaultdict(list)
+        for need in needs:
+            if not platforms.promises(platform, need[1]):
+                by_family[need[1].partition("_")[0]].append(need)
+        for unmet in by_family.values():
+            library, version = max(unmet, key=_newest)
+            files = _listed(needs[library, version])
+            found = f"needs {version} of {library}, which {platform} does not promise, in {files}"
+            expected = f"symbols that every {platform} has"
+            remedy = f"{OLDER}, or tag the wheel for newer systems with `wheel tags`"
+            yield Fault("platform-tag", needs[library, version][0], found, expected, remedy)
+        yield from _private_symbols(wheel, platform)
+        yield from _other_libc(wheel, platform)
 
 
-def _show(wheel: Wheel, folder: Path) -> str:
-    """Return the tag that ``auditwheel show`` certifies, or its error message."""
-    file = str(wheel.archive.path.absolute())
-    answer = pinned_tools.auditwheel("show", "--json", file, folder=folder)
-    try:
-        shown = json.loads(answer.stdout)
-    except json.JSONDecodeError:
-        return last_words(answer)
-    return str(shown.get("overall_tag") or shown.get("error"))
+def _needs(wheel: Wheel) -> dict[Need, list[str]]:
+    """Return each symbol version that is wanted of a library of the system, and by which files."""
+    own = {posixpath.basename(member) for member in wheel.elves}
+    found: dict[Need, list[str]] = defaultdict(list)
+    for member, file in wheel.elves.items():
+        for need in file.version_needs:
+            if need[0] not in own:
+                found[need].append(member)
+    return found
 
 
-def _left_aside(wheel: Wheel) -> list[str]:
-    """Return globs of the NEEDED libraries that ``auditwheel show`` has no option to allow.
-
-    They are the driver, what the project excludes, and the wheel's own libraries outside of
-    site-packages, which auditwheel does not find.
-    """
-    displaced = {m: file for m, file in wheel.elves.items() if wheel.scheme_path(m).displaced}
-    own = {posixpath.basename(member) for member in displaced}
-    own |= {file.soname for file in displaced.values() if file.soname}
-    globs = (*platforms.DRIVER_GLOBS, *wheel.excluded, *map(glob.escape, sorted(own)))
-    needed = {name for file in wheel.elves.values() for name in file.needed}
-    return [pattern for pattern in globs if any(fnmatchcase(name, pattern) for name in needed)]
+def _newest(need: Need) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", need[1])]
 
 
-def _refusal(wheel: Wheel, tag: str, aside: list[str], folder: Path) -> str | None:
-    """Return why auditwheel would not give the wheel its tag, some libraries left aside.
+def _listed(files: list[str]) -> str:
+    return ", ".join(files[:SHOWN]) + f" and {len(files) - SHOWN} more" * (len(files) > SHOWN)
 
-    Only ``auditwheel repair`` can leave a library aside; what it writes is thrown away. That all
-    other libraries are in the wheel already is a check of its own.
-    """
-    file = str(wheel.archive.path.absolute())
-    options = ("--plat", tag, "--only-plat", "--wheel-dir", str(folder / "certified"))
-    leave = (f"--exclude={pattern}" for pattern in aside)
-    answer = pinned_tools.auditwheel("repair", file, *options, *leave, folder=folder)
-    return None if answer.returncode == 0 else last_words(answer)
+
+def _private_symbols(wheel: Wheel, platform: Platform) -> Iterator[Fault]:
+    """Find symbols that a library of the system had once, and does not have everywhere."""
+    policy = platforms.policy_of(platform)
+    private = policy["blacklist"] if policy else {}
+    for member, file in wheel.elves.items():
+        libraries = [name for name in file.needed if name in private]
+        wanted = elf_symbols.read(wheel.archive.file(member)).wanted if libraries else frozenset()
+        for library in libraries:
+            if unmet := sorted(wanted.intersection(private[library])):
+                found = f"wants {', '.join(unmet)} of {library}"
+                expected = f"symbols that {library} has on every {platform}"
+                remedy = f"link with a {library} of your own, which the repair grafts"
+                yield Fault("platform-tag", member, found, expected, remedy)
+
+
+def _other_libc(wheel: Wheel, platform: Platform) -> Iterator[Fault]:
+    for member, file in wheel.elves.items():
+        musl = [name for name in file.needed if fnmatchcase(name, "libc.musl-*")]
+        glibc = [name for name in file.needed if name == "libc.so.6"]
+        if other := musl if platform.family == "manylinux" else glibc:
+            found, expected = f"NEEDED {other[0]}", f"the C library of {platform}"
+            remedy = "build it in an image of the platform, or give the wheel the other tag"
+            yield Fault("platform-tag", member, found, expected, remedy)
+
+
+def _isa_levels(wheel: Wheel) -> Iterator[Fault]:
+    for member, file in wheel.elves.items():
+        if file.isa_level > 1:
+            found = f"marked to need x86-64-v{file.isa_level}"
+            expected = "x86-64, the baseline: the loader refuses the file on older processors"
+            remedy = (
+                "compile without -march, or link without -z x86-64-v… and choose the code at run "
+                "time; accept it if the wheel is for such processors alone"
+            )
+            # Every processor since 2009 has level 2; newer small ones have no level 3.
+            severity = FAULT if file.isa_level > 2 else WARNING
+            yield Fault("isa-level", member, found, expected, remedy, severity)
+
+
+def _has_static_code(wheel: Wheel) -> bool:
+    """Whether there are programs that the loader has nothing to do with."""
+    for member in wheel.archive.members:
+        with wheel.archive.file(member).open("rb") as stream:
+            if stream.read(len(MAGIC)) == MAGIC:
+                return True
+    return False

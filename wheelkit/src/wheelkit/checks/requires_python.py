@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from packaging.metadata import parse_email
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from wheelkit.target.report import Fault
+from wheelkit.checks import interpreters
+from wheelkit.target.report import WARNING, Fault
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "Requires-Python"
@@ -22,14 +22,11 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     remedy = "state requires-python in pyproject.toml, and build for interpreters within it"
     if stated is None:
         expected = "Requires-Python: installers choose old releases for old interpreters by it"
-        yield Fault("requires-python", file, "none", expected, remedy)
+        yield Fault("requires-python", file, "none", expected, remedy, WARNING)
         return
-    try:
-        wanted = SpecifierSet(stated)
-    except InvalidSpecifier:
-        return  # valid() has said so
-    pythons = [python.rstrip("t") for python in wheel.identity.pythons]
-    # A specifier admits releases and no series: 3.10.50 is taken for any release of 3.10.
-    if not any(wanted.contains(f"{python}.50") for python in pythons if python[0].isdigit()):
+    wanted = interpreters.requires_python(wheel)
+    pythons = wheel.identity.pythons
+    # That it is invalid is another finding.
+    if wanted is not None and not any(interpreters.within(wanted, python) for python in pythons):
         expected = f"a range that has {', '.join(pythons)}, as the tags"
         yield Fault("requires-python", file, stated, expected, remedy)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 
-from wheelkit.target.report import Fault
+from wheelkit.target.report import WARNING, Fault
 from wheelkit.wheel import platforms
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.reading import Wheel
@@ -24,7 +24,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if len(have) > 1:
             found, expected = ", ".join(sorted(have)), f"one version of {stem}"
             remedy = "link every library of the wheel against the same one"
-            yield Fault("graft-twice", min(have.values()), found, expected, remedy)
+            yield Fault("graft-twice", min(have.values()), found, expected, remedy, WARNING)
 
 
 def _is(stem: str, member: str, file: Elf) -> bool:

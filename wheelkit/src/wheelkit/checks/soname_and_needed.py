@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wheelkit.target.report import Fault
+from wheelkit.target.report import FAULT, WARNING, Fault
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "SONAME and NEEDED"
@@ -16,7 +16,9 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     for member, file in wheel.elves.items():
         for name in (*file.needed, file.soname or ""):
             if "/" in name:
-                kind = "SONAME" if name == file.soname else "NEEDED"
+                # What others are linked with has its SONAME for a NEEDED; by itself it is harmless.
+                kind, severity = ("SONAME", WARNING) if name == file.soname else ("NEEDED", FAULT)
                 remedy = "link with -L and -l, and give the other library a SONAME"
                 expected = "a file name: the loader would look nowhere but at this path"
-                yield Fault("path-as-name", member, f"{kind} {name}", expected, remedy)
+                found = f"{kind} {name}"
+                yield Fault("path-as-name", member, found, expected, remedy, severity)

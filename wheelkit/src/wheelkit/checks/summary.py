@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from wheelkit.base import github
 from wheelkit.checks.verify import Verdict
-from wheelkit.target.report import Fault
+from wheelkit.target.report import WARNING, Fault
 
 HEADER = ("Python", "installer", "layout", "result")
 
@@ -26,11 +26,14 @@ def word(faults: Sequence[Fault] | None) -> str:
     """Return the verdict of one check."""
     if faults is None:
         return "not run"
-    return ", ".join(sorted({fault.id for fault in faults})) or "ok"
+    counting = {fault.id for fault in faults if fault.counts}
+    # What has both kinds is listed as a fault.
+    mere = {f"{fault.id} ({WARNING})" for fault in faults if fault.id not in counting}
+    return ", ".join([*sorted(counting), *sorted(mere)]) or "ok"
 
 
 def _declaration(verdict: Verdict) -> str:
-    accepted = ", ".join(sorted({fault.id for fault in verdict.accepted}))
+    accepted = ", ".join(sorted({f"{fault.id} ({why})" for fault, why in verdict.accepted}))
     source = verdict.settings.source or "none"
     return f"declared in: {source}" + (f"; accepted: {accepted}" if accepted else "")
 
@@ -41,18 +44,19 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def markdown(verdicts: Iterable[Verdict]) -> str:
-    """Return the same as Markdown, with every fault."""
+    """Return the same as Markdown, with every finding."""
     lines: list[str] = []
     for verdict in verdicts:
-        mark = "❌" if verdict.faults or verdict.lacking else "✅"
+        mark = "✅" if verdict.is_green else "❌"
         lines += [f"### {mark} `{verdict.wheel.name}`", "", _declaration(verdict), ""]
         rows = [(title, word(faults)) for title, faults in verdict.rows.items()]
         lines += [*table(("check", "result"), rows), ""]
         if verdict.trials:
             lines += [*table(HEADER, [result.row for result in verdict.trials]), ""]
         if verdict.faults:
-            found = [(f.id, f.file, f.found, f.expected, f.remedy) for f in verdict.faults]
-            lines += [*table(("fault", "file", "found", "expected", "remedy"), found), ""]
+            header = ("severity", "id", "file", "found", "expected", "remedy")
+            rows = [tuple(getattr(fault, name) for name in header) for fault in verdict.faults]
+            lines += [*table(header, rows), ""]
         if verdict.lacking:
             lines += [f"Not verified: {cell(verdict.lacking)}", ""]
     return "\n".join(lines)

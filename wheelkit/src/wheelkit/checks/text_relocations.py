@@ -8,7 +8,7 @@ from elftools.elf.dynamic import DynamicSegment
 from elftools.elf.elffile import ELFFile
 from elftools.elf.enums import ENUM_DT_FLAGS
 
-from wheelkit.target.report import Fault
+from wheelkit.target.report import WARNING, Fault
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "text relocations"
@@ -21,7 +21,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if _has_text_relocations(wheel, member):
             expected = "none: the code is writable while they are applied, and never shared"
             remedy = "compile everything that goes into it with -fPIC"
-            yield Fault("text-relocations", member, "DT_TEXTREL", expected, remedy)
+            yield Fault("text-relocations", member, "DT_TEXTREL", expected, remedy, WARNING)
 
 
 def _has_text_relocations(wheel: Wheel, member: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from wheelkit.base.programs import last_words
 from wheelkit.checks import other_tools
-from wheelkit.target.report import Fault, LackingError
+from wheelkit.target.report import WARNING, Fault, LackingError
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "twine check"
@@ -28,4 +28,4 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         raise LackingError(f"twine check failed: {last_words(answer)}")
     file = f"{wheel.archive.dist_info}/METADATA"
     remedy = "correct the readme that pyproject.toml names, or the field"
-    yield Fault("twine-check", file, message, "twine check passes", remedy)
+    yield Fault("twine-check", file, message, "twine check passes", remedy, WARNING)

@@ -1,6 +1,8 @@
 """Verify finished wheels: the archive, its ELF files, its platform tag, and where it loads.
 
-Every check runs and every fault is listed; a table at the end says what was verified. The wheel
+Every check runs and every finding is listed; a table at the end says what was verified. A fault
+makes somebody's install, load or run go wrong, or is not what the project declares: the exit
+status is 1. A warning does not change the exit status, except with --strict. The wheel
 is never changed. What a project declares about its wheels is the table [tool.wheelkit] of its
 pyproject.toml.
 """
@@ -12,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wheelkit.cli import outside
 from wheelkit.target.report import Outcome, conclude, say
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 TOOL = "verify_wheel"
 
 # Options that take the place of a key of [tool.wheelkit].
-SETTINGS = ("grafts", "sass", "ptx", "max_size", "exclude", "preloaded", "ignore", "build_paths")
+SETTINGS = ("grafts", "sass", "ptx", "max_size", "exclude", "preloaded", "accept", "build_paths")
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -38,6 +41,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="static (default): emulate the loader in every install layout; install: also install "
         "the wheel in every way and load each library; none: neither",
     )
+    parser.add_argument("--strict", action="store_true", help="make every warning a fault")
     parser.add_argument(
         "--report",
         type=Path,
@@ -53,13 +57,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return chosen
 
 
-def _words(text: str) -> tuple[str, ...]:
-    """Take a list apart; the empty text is an empty list."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(int, _words(text)))
+    return tuple(map(int, outside.words(text)))
+
+
+def _acceptance(text: str) -> tuple[str, str, str]:
+    return text.partition(":")
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:
@@ -76,23 +79,50 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
         help="the TOML file with [tool.wheelkit] (default: ./pyproject.toml, for wheels of the "
         "project that it describes)",
     )
-    add("--grafts", type=_words, metavar="STEMS", help="the grafted libraries, as in libcudart")
+    add(
+        "--grafts",
+        type=outside.words,
+        metavar="STEMS",
+        help="the grafted libraries, as in libcudart",
+    )
     add("--sass", type=_numbers, metavar="ARCHS", help="the machine code, as in 80,90")
     add("--ptx", type=_numbers, metavar="ARCHS", help="the PTX, as in 90")
     add("--max-size", type=int, metavar="BYTES", help="the largest size of the wheel")
-    add("--exclude", type=_words, metavar="GLOBS", help="SONAMEs that the wheel does not bring")
-    add("--build-paths", type=_words, metavar="PATHS", help="folders that no ELF file may mention")
-    add("--preloaded", type=_words, metavar="SONAMES", help="what the package loads beforehand")
-    add("--for-layouts", type=_words, metavar="NAMES", help="the layouts that the wheel is for")
-    add("--ignore", type=_words, metavar="IDS", help="faults that are known and accepted")
+    outside.add_options(group)
+    add(
+        "--build-paths",
+        type=outside.words,
+        metavar="PATHS",
+        help="folders that no ELF file may mention",
+    )
+    add(
+        "--preloaded",
+        type=outside.words,
+        metavar="SONAMES",
+        help="what the package loads beforehand",
+    )
+    add(
+        "--for-layouts",
+        type=outside.words,
+        metavar="NAMES",
+        help="the layouts that the wheel is for",
+    )
+    add(
+        "--accept",
+        type=_acceptance,
+        action="append",
+        metavar="ID[:FILES]",
+        help="a finding that is known and accepted, and a glob of the files where it is, as in "
+        "rpath-absolute:pkg/lib/*; may be repeated",
+    )
 
 
 def _add_trials(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("--layouts install", "The default is all that there is.")
     add = group.add_argument
-    add("--pythons", type=_words, metavar="VERSIONS", help="interpreters, as in 3.11,3.13t")
-    add("--installers", type=_words, metavar="NAMES", help="pip, uv")
-    add("--ways", type=_words, metavar="NAMES", help="as in venv,user,prefix,root,target")
+    add("--pythons", type=outside.words, metavar="VERSIONS", help="interpreters, as in 3.11,3.13t")
+    add("--installers", type=outside.words, metavar="NAMES", help="pip, uv")
+    add("--ways", type=outside.words, metavar="NAMES", help="as in venv,user,prefix,root,target")
 
 
 def options_of(chosen: argparse.Namespace) -> VerifyOptions:
@@ -100,13 +130,21 @@ def options_of(chosen: argparse.Namespace) -> VerifyOptions:
     from wheelkit.checks.verify import VerifyOptions
     from wheelkit.install import trial
     from wheelkit.wheel import platforms
+    from wheelkit.wheel.settings import Acceptance
 
     options = {name: getattr(chosen, name) for name in SETTINGS}
+    if chosen.accept is not None:
+        reason = "--accept"
+        options["accept"] = tuple(
+            Acceptance(finding, reason, files or "*") for finding, _, files in chosen.accept
+        )
     return VerifyOptions(
         plat=platforms.wanted(chosen.plat),
         layouts=chosen.layouts,
         settings_file=chosen.settings,
-        options={**options, "layouts": chosen.for_layouts},
+        options={**options, "layouts": chosen.for_layouts, "companions": chosen.companion},
+        companions_folder=chosen.companions,
+        strict=chosen.strict,
         trials=trial.chosen(chosen.pythons, chosen.installers, chosen.ways),
     )
 
@@ -122,7 +160,9 @@ def outcome(verdict: Verdict, wanted: VerifyOptions) -> Outcome:
         "checks": {title: faults is not None for title, faults in verdict.rows.items()},
     }
     if verdict.accepted:
-        more["accepted"] = [asdict(fault) for fault in verdict.accepted]
+        more["accepted"] = [{**asdict(fault), "reason": why} for fault, why in verdict.accepted]
+    if verdict.companions:
+        more["companions"] = outside.as_json(verdict.companions)
     if verdict.trials:
         more["trials"] = [asdict(result) for result in verdict.trials]
     return Outcome(verdict.wheel, verdict.faults, verdict.lacking, more)

@@ -110,19 +110,20 @@ def prepare(way: Way, site: Site) -> None:
         raise LackingError(f"{site.python.path} cannot make a venv: {last_words(made)}")
 
 
-def install(way: Way, site: Site, wheel: Path) -> Answer:
-    """Install a wheel alone, without its dependencies and without an index."""
+def install(way: Way, site: Site, *wheels: Path) -> Answer:
+    """Install wheels in one go, without what else they require and without an index."""
     options = [option.format(root=site.root) for option in way.options]
-    arguments = ["install", "--no-deps", "--no-index", *options, str(wheel.absolute())]
+    files = (str(wheel.absolute()) for wheel in wheels)
+    arguments = ["install", "--no-deps", "--no-index", *options, *files]
     return RUN[way.installer](way, site, arguments)
 
 
-def uninstall(way: Way, site: Site, name: str) -> Answer:
-    """Uninstall a distribution."""
+def uninstall(way: Way, site: Site, *names: str) -> Answer:
+    """Uninstall distributions."""
     if way.installer == "pip":
-        return _pip(way, site, ["uninstall", "--yes", name])
+        return _pip(way, site, ["uninstall", "--yes", *names])
     where = [o.format(root=site.root) for o in way.options if o != "--upgrade"]
-    return _uv(way, site, ["uninstall", *where, name])
+    return _uv(way, site, ["uninstall", *where, *names])
 
 
 def _pip(way: Way, site: Site, arguments: list[str]) -> Answer:

@@ -9,10 +9,10 @@ import shutil
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from wheelkit.base import progress
 from wheelkit.base.programs import last_words
@@ -23,6 +23,7 @@ from wheelkit.install.pythons import Python
 from wheelkit.target import load_library
 from wheelkit.target.report import Fault, LackingError, MisusedError
 from wheelkit.wheel import elf, platforms
+from wheelkit.wheel.companions import Companion
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "installs, loads, uninstalls"
@@ -182,7 +183,8 @@ def _try(
     try:
         installers.prepare(way, site)
         before = entries(site.root)
-        answer = installers.install(way, site, wheel.archive.path)
+        beside = [companion.path for companion in wheel.companions.found]
+        answer = installers.install(way, site, wheel.archive.path, *beside)
     except LackingError as error:
         omissions.lacking.append(str(error))
         return
@@ -257,9 +259,14 @@ def _loading(installed: Installed, options: TrialOptions, omissions: Omissions) 
 
 
 def _load(
-    installed: Installed, member: str, options: TrialOptions, omissions: Omissions
+    installed: Installed,
+    member: str,
+    options: TrialOptions,
+    omissions: Omissions,
+    before: tuple[Path, ...] = (),
 ) -> Iterator[Fault]:
-    child = [installed.python, "-I", CHILD, str(installed.paths[member])]
+    """Load a library, after the libraries `before`."""
+    child = [installed.python, "-I", CHILD, str(installed.paths[member]), *map(str, before)]
     answer = subprocess.run(child, env={}, capture_output=True, text=True, check=False)
     where = _named(installed.site, installed.way)
     if answer.returncode != 0:
@@ -272,7 +279,19 @@ def _load(
         yield from _mapping(installed, member, result["mapped"])
         return
     absent = result["error"].partition(":")[0]
-    waived = any(fnmatchcase(absent, pattern) for pattern in installed.wheel.excluded)
+    companion = None if absent in options.preloaded else installed.wheel.companions.having(absent)
+    if companion is not None:
+        first = _loaded_by_package(installed, companion, absent)
+        if first is not None and first not in before:
+            omissions.waived.append(f"{posixpath.basename(member)} loaded after {absent}")
+            yield from _load(installed, member, options, omissions, (*before, first))
+            return
+        found = f"{where}: {result['error']}"
+        expected = f"an rpath that leads to {absent} of {companion}, which is installed too"
+        yield Fault("load-failed", member, found, expected, REPAIR)
+        return
+    waived = bool(installed.wheel.companions.unproven(absent))
+    waived = waived or any(fnmatchcase(absent, pattern) for pattern in installed.wheel.excluded)
     if waived or absent in options.preloaded:
         omissions.waived.append(f"{posixpath.basename(member)} not loaded without {absent}")
         return
@@ -283,6 +302,13 @@ def _load(
     expected = "loads in a fresh process with an empty environment"
     remedy = f"if a library was not found, {REPAIR}; else see the loader's message"
     yield Fault("load-failed", member, f"{where}: {result['error']}", expected, remedy)
+
+
+def _loaded_by_package(installed: Installed, companion: Companion, name: str) -> Path | None:
+    """Return a companion's library if the package itself is to load it beforehand."""
+    if installed.wheel.code_naming(companion, name) is None:
+        return None
+    return next(iter(sorted(installed.site.root.rglob(name))), None)
 
 
 def _mapping(installed: Installed, member: str, mapped: list[str]) -> Iterator[Fault]:
@@ -303,8 +329,9 @@ def _mapping(installed: Installed, member: str, mapped: list[str]) -> Iterator[F
 
 
 def _own_needs(wheel: Wheel, member: str) -> set[str]:
-    """Return the names of the wheel's libraries that `member` needs, directly or not."""
-    own = {posixpath.basename(name): file for name, file in wheel.elves.items()}
+    """Return the libraries of the wheel and of companions that `member` needs, directly or not."""
+    others = (item for companion in wheel.companions.found for item in companion.elves.items())
+    own = {posixpath.basename(name): file for name, file in (*others, *wheel.elves.items())}
     queue, reached = list(wheel.elves[member].needed), set[str]()
     while queue:
         name = queue.pop()
@@ -316,13 +343,29 @@ def _own_needs(wheel: Wheel, member: str) -> set[str]:
 
 def _uninstall(installed: Installed, before: frozenset[str]) -> Iterator[Fault]:
     wheel, site, way = installed.wheel, installed.site, installed.way
-    answer = installers.uninstall(way, site, wheel.identity.name)
-    left = sorted(entry for entry in entries(site.root) - before if _is_remnant(site, way, entry))
+    others = (companion.name for companion in wheel.companions.found)
+    answer = installers.uninstall(way, site, wheel.identity.name, *others)
+    foreign = _directories(wheel.companions.found)
+    left = sorted(
+        entry
+        for entry in entries(site.root) - before
+        if _is_remnant(site, way, entry) and not f"/{entry}".endswith(foreign)
+    )
     if answer.returncode != 0 or left:
         found = f"{_named(site, way)}: {', '.join(left) or last_words(answer)}"
         expected = f"{way.installer} uninstall leaves nothing"
         remedy = "list every file in RECORD, and write none at run time"
         yield Fault("left-behind", wheel.archive.path.name, found, expected, remedy)
+
+
+def _directories(companions: Iterable[Companion]) -> tuple[str, ...]:
+    """Return the directories of companions, each with a slash before it.
+
+    What a companion leaves behind is not the wheel's fault.
+    """
+    members = (member for companion in companions for member in companion.members)
+    parents = {str(parent) for member in members for parent in PurePosixPath(member).parents}
+    return tuple(f"/{parent}" for parent in sorted(parents - {"."}))
 
 
 def _is_remnant(site: Site, way: Way, entry: str) -> bool:

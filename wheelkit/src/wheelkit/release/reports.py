@@ -13,7 +13,7 @@ from wheelkit.checks import verify
 from wheelkit.install import installers
 from wheelkit.release import seal
 from wheelkit.release.seal import Sealed
-from wheelkit.target.report import Fault, FaultyError, MisusedError
+from wheelkit.target.report import WARNING, Fault, FaultyError, MisusedError
 from wheelkit.wheel.platforms import Platform
 from wheelkit.wheel.settings import Settings
 
@@ -210,20 +210,27 @@ def _entry_faults(entry: Entry, hashes: Mapping[str, str], required: Required) -
     if hashes.get(name) != sha256:
         expected = f"sha256 {hashes[name]}" if name in hashes else "a file of this release"
         yield Fault("report-for-other-bytes", title, f"sha256 {sha256}", expected, AGAIN)
-    if not entry["ok"] or entry["faults"] or entry.get("lacking") is not None:
-        ids = sorted({fault["id"] for fault in entry["faults"]})
+    # A warning makes no report red.
+    red = [finding for finding in entry["faults"] if finding.get("severity") != WARNING]
+    if not entry["ok"] or red or entry.get("lacking") is not None:
+        ids = sorted({fault["id"] for fault in red})
         found = ", ".join(ids) or str(entry.get("lacking", "not ok"))
         yield Fault("report-red", title, found, "no faults", "correct what the report names")
         return
-    for fault in entry.get("accepted", []):
-        if fault["id"] not in required.settings.ignore:
-            expected = "only faults that the project accepts, in ignore of [tool.wheelkit]"
+    for finding in entry.get("accepted", []):
+        if not any(accepted.covers(_finding(finding)) for accepted in required.settings.accept):
+            expected = "only findings that the project accepts, in accept of [tool.wheelkit]"
             remedy = "correct it, or accept it there"
-            yield Fault("fault-not-accepted", title, fault["id"], expected, remedy)
+            yield Fault("fault-not-accepted", title, finding["id"], expected, remedy)
     if entry["tool"] == VERIFIED:
         yield from _verification_faults(entry, title, required)
     else:
         yield from _kernel_faults(entry, title, required.settings)
+
+
+def _finding(content: Mapping[str, Any]) -> Fault:
+    """Return what a report says of a finding; only the id and the file are compared."""
+    return Fault(content["id"], str(content.get("file", "")), "", "", "")
 
 
 def _verification_faults(entry: Entry, title: str, required: Required) -> Iterator[Fault]:

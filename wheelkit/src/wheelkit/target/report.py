@@ -26,6 +26,7 @@ OLDEST_PYTHON = (3, 10)
 # Import names of the packages that wheelkit depends on.
 DEPENDENCIES = frozenset(
     [
+        "abi3info",
         "auditwheel",
         "bracex",
         "build",

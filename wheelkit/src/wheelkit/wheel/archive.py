@@ -228,17 +228,17 @@ def build_date(latest: DateTime) -> DateTime:
     return moment[:6]
 
 
-def pack(root: Path, archive: Path, date: DateTime) -> None:
+def pack(root: Path, archive: Path, date: DateTime, level: int | None = None) -> None:
     """Write the files below `root` as a wheel, with a new RECORD.
 
-    The bytes depend on names, contents, executable bits and `date` alone.
+    The bytes depend on names, contents, executable bits, `date` and the level of compression alone.
     """
     dist_info = next(root.glob("*.dist-info")).name
     names = sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
     # Installers that stream read .dist-info last and RECORD after everything it lists.
     names.sort(key=lambda name: (name.startswith(f"{dist_info}/"), _is_record(name), name))
     _write_record(root, f"{dist_info}/RECORD", names)
-    zip_writer.write(archive, root, names, date)
+    zip_writer.write(archive, root, names, date, zip_writer.LEVEL if level is None else level)
 
 
 def _write_record(root: Path, record: str, names: list[str]) -> None:

@@ -7,12 +7,13 @@ some systems. So each patched file is compared with what it was.
 
 from __future__ import annotations
 
-import mmap
+import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from elftools.elf.elffile import ELFFile
 from elftools.elf.gnuversions import GNUVerNeedSection
@@ -53,7 +54,7 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """What must survive a patch; `contents` are the bytes of the sections of each name.
+    """What must survive a patch; `contents` are the hashes of the sections of each name.
 
     `tables` is the size of all dynamic tables, in bytes.
     """
@@ -64,7 +65,7 @@ class Shape:
     segments: tuple[Segment, ...]
     misaligned: tuple[str, ...]
     versions: frozenset[tuple[str, str]]
-    contents: Mapping[str, tuple[memoryview, ...]]
+    contents: Mapping[str, tuple[bytes, ...]]
 
 
 def damage(before: Path, after: Path, member: str) -> Iterator[Fault]:
@@ -133,25 +134,25 @@ def _read(path: Path) -> Shape:
         It is malformed; the loader does not mind if that is in its sections.
     """
     with path.open("rb") as stream:
-        content = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
         try:
             file = ELFFile(stream)
             headers = [segment.header for segment in file.iter_segments()]
-            return _shape(headers, list(file.iter_sections()), content)
+            return _shape(headers, list(file.iter_sections()), stream)
         except Exception as error:
             # A malformed file can make the parser raise any exception.
             raise UnreadableElfError(f"{type(error).__name__}: {error}") from error
 
 
-def _shape(headers: list[Any], sections: list[Section], content: memoryview) -> Shape:
+def _shape(headers: list[Any], sections: list[Section], stream: BinaryIO) -> Shape:
     loads = [header for header in headers if header.p_type == "PT_LOAD"]
-    named: dict[str, tuple[memoryview, ...]] = {}
+    named: dict[str, tuple[bytes, ...]] = {}
     for section in sections:
         if section.name not in NAMING and section["sh_type"] not in ("SHT_NOBITS", "SHT_NULL"):
             start, size = section["sh_offset"], section["sh_size"]
-            named[section.name] = (*named.get(section.name, ()), content[start : start + size])
+            hashed = _hash(stream, start, size)
+            named[section.name] = (*named.get(section.name, ()), hashed)
     return Shape(
-        size=len(content),
+        size=stream.seek(0, os.SEEK_END),
         tables=sum(section["sh_size"] for section in sections if section.name in TABLES),
         alignment=max((header.p_align for header in loads), default=0),
         segments=tuple(
@@ -167,6 +168,16 @@ def _shape(headers: list[Any], sections: list[Section], content: memoryview) -> 
         versions=frozenset(_versions(sections)),
         contents=named,
     )
+
+
+def _hash(stream: BinaryIO, start: int, size: int) -> bytes:
+    """Hash a part of a file: neither of two large ones need be in memory."""
+    stream.seek(start)
+    hashed = hashlib.sha256()
+    while size > 0 and (block := stream.read(min(size, 1 << 20))):
+        hashed.update(block)
+        size -= len(block)
+    return hashed.digest()
 
 
 def _describe(segment: Segment) -> str:

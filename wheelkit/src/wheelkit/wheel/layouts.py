@@ -90,6 +90,8 @@ class Layout:
     clash: Clash = Clash.MERGED
     # Libraries are opened at their place in the unpacked archive; the schemes do not matter.
     unpacked: bool = False
+    # Every distribution has a tree of its own, so that no other one lies beside it.
+    apart: bool = False
     # The directories of the data scheme are symbolic links to directories in this one.
     linked_to: str | None = None
 
@@ -202,6 +204,7 @@ LAYOUTS = (
         purelib="site-packages",
         data="data",
         headers="include/{name}",
+        apart=True,
     ),
     Layout(
         "uv, links followed",
@@ -211,6 +214,7 @@ LAYOUTS = (
         purelib="",
         data="",
         unpacked=True,
+        apart=True,
     ),
     Layout(
         "linked data",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
@@ -18,9 +18,21 @@ from wheelkit.target.report import MisusedError
 
 FAMILIES = ("manylinux", "musllinux")
 
-# Part of the NVIDIA driver: they must match the running kernel module, so a wheel never has them.
-DRIVER_STEMS = ("libcuda", "libnvidia-ml")
-DRIVER_GLOBS = tuple(f"{stem}.so*" for stem in DRIVER_STEMS)
+# The NVIDIA driver: its libraries must match the running kernel module, so a wheel never has them.
+# They are those that NVIDIA's container runtime takes from the host (libnvidia-container,
+# src/nvc_info.c: utility, compute, video, graphics and ngx); libnvidia-* are too many, and change.
+DRIVER_GLOBS = (
+    *("libcuda.so*", "libcudadebugger.so*", "libnvidia-*.so*", "libnvcuvid.so*", "libnvoptix*.so*"),
+    *("libGLX_nvidia.so*", "libEGL_nvidia.so*", "libGLESv1_CM_nvidia.so*", "libGLESv2_nvidia.so*"),
+    *("libvdpau_nvidia.so*", "libdxcore.so*"),
+)
+# These hand every call on to the graphics driver, and find it by files of the system.
+DISPATCHER_GLOBS = (
+    *("libGL.so*", "libGLX.so*", "libGLdispatch.so*", "libOpenGL.so*", "libEGL.so*"),
+    *("libGLESv1_CM.so*", "libGLESv2.so*", "libvulkan.so*"),
+)
+# What the repair never grafts, and no check misses.
+OUTSIDE_GLOBS = (*DRIVER_GLOBS, *DISPATCHER_GLOBS)
 
 # The dynamic loader itself, and musl's C library, which is its own loader.
 LOADER_GLOBS = ("ld-linux*.so.*", "ld64.so.*", "ld-musl-*.so.1", "libc.musl-*.so.1")
@@ -108,6 +120,13 @@ def required(plat: str) -> Platform:
     return platform
 
 
+def every_tag(arch: str, family: str = FAMILIES[0]) -> tuple[str, ...]:
+    """Return every platform tag that a wheel for this machine may have, aliases too."""
+    names = [p["name"] for p in _policies(family)]
+    aliases = [alias for p in _policies(family) for alias in p["aliases"]]
+    return tuple(f"{name}_{arch}" for name in (*names, *aliases, "linux"))
+
+
 def allowed(platforms: Iterable[Platform]) -> frozenset[str]:
     """Return the SONAMEs that every system of all these platforms has.
 
@@ -119,17 +138,49 @@ def allowed(platforms: Iterable[Platform]) -> frozenset[str]:
 
 
 def _allowed(platform: Platform) -> frozenset[str]:
+    policy = policy_of(platform)
+    return frozenset(policy["lib_whitelist"]) if policy else frozenset()
+
+
+@functools.cache
+def policy_of(platform: Platform) -> Mapping[str, Any] | None:
+    """Return what a platform promises, as auditwheel has it; None if it is older than all.
+
+    It is the newest policy that the platform's version meets.
+    """
     family = platform.family if platform.family in FAMILIES else FAMILIES[0]
     policies = sorted(_policies(family), key=lambda policy: _version(policy["name"]))
     newest = platform.version or _version(policies[-1]["name"])
     met = [policy for policy in policies if _version(policy["name"]) <= newest]
-    return frozenset(met[-1]["lib_whitelist"]) if met else frozenset()
+    return met[-1] if met else None
+
+
+def promises(platform: Platform, version: str) -> bool:
+    """Whether every system of a platform has a version of symbols, as in ``GLIBC_2.17``.
+
+    Of libraries that are not in its policy, nothing is known: they are allowed.
+    """
+    name, _, number = version.partition("_")
+    policy = policy_of(platform)
+    listed = policy["symbol_versions"].get(platform.arch, {}) if policy else {}
+    if name not in listed:
+        return True
+    if name == "GLIBC" and re.fullmatch(r"[\d.]+", number) and platform.version is not None:
+        # The version of a manylinux platform is that of glibc, listed or not (PEP 600).
+        return tuple(map(int, number.split(".")))[:2] <= platform.version
+    return number in listed[name]
 
 
 def is_system(name: str, platforms: Iterable[Platform], excluded: Iterable[str] = ()) -> bool:
     """Whether the NEEDED entry `name` may, and should, come from outside the wheel."""
-    globs = (*DRIVER_GLOBS, *LOADER_GLOBS, *excluded)
+    globs = (*OUTSIDE_GLOBS, *LOADER_GLOBS, *excluded)
     return name in allowed(platforms) or any(fnmatchcase(name, glob) for glob in globs)
+
+
+def is_driver(name: str) -> bool:
+    """Whether a library of this name, as grafted or not, is part of the NVIDIA driver."""
+    plain = f"{stem(name)}.so"
+    return any(fnmatchcase(plain, glob) for glob in DRIVER_GLOBS)
 
 
 def stem(name: str) -> str:

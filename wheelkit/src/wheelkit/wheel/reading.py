@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import posixpath
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from wheelkit.target.report import Fault, FaultyError
 from wheelkit.wheel import elf, layouts, platforms
 from wheelkit.wheel.archive import UnpackedArchive, unpack
+from wheelkit.wheel.companions import Companion, Companions
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.identity import Identity, identify, root_scheme
 
@@ -23,7 +25,8 @@ class Wheel:
 
     `installed` maps each member to its path in a virtual environment, relative to the prefix.
     `unreadable` are the faults of files that claim to be ELF files and are not. `excluded` are
-    globs of SONAMEs that the caller expects outside the wheel.
+    globs of SONAMEs that the caller expects outside the wheel. `companions` are the distributions
+    whose libraries it uses; a wheel that was just read has none.
     """
 
     archive: UnpackedArchive
@@ -33,6 +36,7 @@ class Wheel:
     unreadable: tuple[Fault, ...]
     installed: dict[str, str]
     excluded: tuple[str, ...] = ()
+    companions: Companions = Companions()  # noqa: RUF009 - it cannot change
 
     def scheme_path(self, member: str) -> layouts.SchemePath:
         """Return the scheme of a member and its path there."""
@@ -51,17 +55,58 @@ class Wheel:
         return installation.places(self.archive.members, self.root_scheme)
 
     def is_system(self, name: str) -> bool:
-        """Whether the NEEDED entry `name` is expected outside the wheel."""
+        """Whether the NEEDED entry `name` is expected outside of the wheel and its companions."""
         return self._is_system(name)
+
+    def code_naming(self, companion: Companion, library: str) -> str | None:
+        """Return a Python file that imports a companion, or names a library of it.
+
+        Packages that load the libraries of others before their own extension modules do so.
+        """
+        words = [rf"\b(?:import|from)\s+{re.escape(package)}\b" for package in companion.packages]
+        words.append(rf"\b{re.escape(platforms.stem(library))}\b")
+        pattern = re.compile("|".join(words))
+        for member in self.archive.members:
+            if member.endswith(".py"):
+                text = self.archive.file(member).read_text(encoding="utf-8", errors="replace")
+                if pattern.search(text):
+                    return member
+        return None
+
+    def leads(self, member: str, entry: str) -> dict[layouts.Installation, str]:
+        """Return the directory that an rpath entry of a file names in each install layout.
+
+        It is relative to the prefix; one that begins with ``..`` lies above it. There is none for
+        an entry that is not relative to ``$ORIGIN``.
+        """
+        found = {}
+        for where in self.installations():
+            start = posixpath.dirname(where.path(member, self.root_scheme))
+            target = resolve(entry, start)
+            if target is not None:
+                found[where] = target
+        return found
 
     @functools.cached_property
     def _is_system(self) -> Callable[[str], bool]:
         # The same few names are asked for in every layout.
-        tags, excluded = self.identity.platforms, self.excluded
-        return functools.cache(lambda name: platforms.is_system(name, tags, excluded))
+        tags = self.identity.platforms
+
+        @functools.cache
+        def is_system(name: str) -> bool:
+            if self.companions.having(name) is not None:
+                return platforms.is_system(name, tags)
+            return platforms.is_system(name, tags, self.excluded)
+
+        return is_system
 
 
-def read_wheel(path: Path, folder: Path, excluded: Iterable[str] = ()) -> Wheel:
+def read_wheel(
+    path: Path,
+    folder: Path,
+    excluded: Iterable[str] = (),
+    companions: Companions = Companions(),  # noqa: B008 - it cannot change
+) -> Wheel:
     """Unpack the wheel at `path` into the empty `folder` and read it.
 
     Raises
@@ -69,16 +114,21 @@ def read_wheel(path: Path, folder: Path, excluded: Iterable[str] = ()) -> Wheel:
     FaultyError
         It cannot be unpacked, or its file name is not one of a wheel.
     """
-    return reread(unpack(path, folder), identify(path.name), excluded)
+    return reread(unpack(path, folder), identify(path.name), excluded, companions)
 
 
-def reread(archive: UnpackedArchive, identity: Identity, excluded: Iterable[str] = ()) -> Wheel:
+def reread(
+    archive: UnpackedArchive,
+    identity: Identity,
+    excluded: Iterable[str] = (),
+    companions: Companions = Companions(),  # noqa: B008 - it cannot change
+) -> Wheel:
     """Read the unpacked wheel again, after its files have changed."""
     files = (p.relative_to(archive.root).as_posix() for p in archive.root.rglob("*") if p.is_file())
     members = tuple(sorted(files))
     archive = replace(archive, members=members)
     scheme = root_scheme(archive)
-    wheel = Wheel(archive, identity, scheme, *_read_elves(archive), {}, tuple(excluded))
+    wheel = Wheel(archive, identity, scheme, *_read_elves(archive), {}, tuple(excluded), companions)
     return wheel.installed_for(identity.python)
 
 
@@ -98,8 +148,9 @@ def _read_elves(archive: UnpackedArchive) -> tuple[dict[str, Elf], tuple[Fault, 
 
 
 def refuse(faults: Iterable[Fault]) -> None:
-    """Raise FaultyError if there is any fault."""
-    if found := tuple(faults):
+    """Raise FaultyError, with all findings, if there is a fault among them."""
+    found = tuple(faults)
+    if any(fault.counts for fault in found):
         raise FaultyError(found)
 
 

@@ -20,7 +20,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.utils import canonicalize_name
 
 from wheelkit.base.cpythons import parse_version
-from wheelkit.target.report import MisusedError
+from wheelkit.target.report import Fault, MisusedError
 from wheelkit.wheel.layouts import LAYOUTS
 
 TABLE = "[tool.wheelkit]"
@@ -85,6 +85,23 @@ class Kernel:
 
 
 @dataclass(frozen=True)
+class Acceptance:
+    """A finding that the project knows and accepts.
+
+    It is accepted by its id, in the files whose archive names match the pattern. `reason` says why
+    it does not matter to the project.
+    """
+
+    id: str
+    reason: str
+    file: str = "*"
+
+    def covers(self, finding: Fault) -> bool:
+        """Whether this finding is the accepted one."""
+        return finding.id == self.id and fnmatchcase(finding.file, self.file)
+
+
+@dataclass(frozen=True)
 class Settings:
     """What is declared of a wheel; None where nothing was declared and so nothing is checked.
 
@@ -98,14 +115,18 @@ class Settings:
         Largest size of the wheel itself, in bytes.
     exclude
         Globs of SONAMEs that the wheel does not bring, as in ``libcublas.so.*``.
+    companions
+        Distributions whose libraries the wheel uses: NAME, or NAME=WHEEL for a wheel of it.
     build_paths
         Folders of the build machine, as in ``/project/``, that no ELF file may mention.
     preloaded
         SONAMEs that the package itself loads before its libraries.
     layouts
         Names of the install layouts in which the wheel must load; all if None.
-    ignore
-        Ids of the faults that the project knows and accepts.
+    accept
+        The findings that the project knows and accepts.
+    check_wheel_contents
+        The file with the project's own configuration of check-wheel-contents; None if it has none.
     kernels
         The kernels that every smoke test must run before a release. In the table they are sorted
         by their precision: ``kernels.float64 = {tolerance = 1e-10, names = ["sum"]}``.
@@ -122,13 +143,15 @@ class Settings:
     ptx: tuple[int, ...] | None = None
     max_size: int | None = None
     exclude: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
     build_paths: tuple[str, ...] = ()
     preloaded: tuple[str, ...] = ()
     layouts: tuple[str, ...] | None = None
-    ignore: tuple[str, ...] = ()
     kernels: tuple[Kernel, ...] = ()
     test_images: tuple[DeclaredImage, ...] = ()
     graft_licenses: tuple[GraftLicense, ...] = ()
+    accept: tuple[Acceptance, ...] = ()
+    check_wheel_contents: Path | None = None
     source: str | None = None
 
     def license_of(self, stem: str) -> GraftLicense | None:
@@ -143,16 +166,18 @@ LISTS: dict[str, type] = {
     "sass": int,
     "ptx": int,
     "exclude": str,
+    "companions": str,
     "build-paths": str,
     "preloaded": str,
     "layouts": str,
-    "ignore": str,
 }
 NUMBERS = ("max-size",)
 KERNELS = "kernels"
 TEST_IMAGES = "test-images"
 GRAFT_LICENSES = "graft-licenses"
-KEYS = (*LISTS, *NUMBERS, KERNELS, TEST_IMAGES, GRAFT_LICENSES)
+# A list of tables, each of which is an Acceptance.
+ACCEPT = "accept"
+KEYS = (*LISTS, *NUMBERS, ACCEPT, KERNELS, TEST_IMAGES, GRAFT_LICENSES)
 
 
 def from_file(path: Path) -> Settings:
@@ -163,10 +188,13 @@ def from_file(path: Path) -> Settings:
     MisusedError
         The file cannot be read, has no such table, or the table has a fault.
     """
-    table = _table(read_document(path))
+    document = read_document(path)
+    table = _table(document, "wheelkit")
     if table is None:
         raise MisusedError(f"{path} has no table {TABLE}; add it, or name another file")
-    return replace(_settings(table, str(path)), source=str(path))
+    contents = _contents_file(document, path)
+    settings = _settings(table, str(path))
+    return replace(settings, source=str(path), check_wheel_contents=contents)
 
 
 def of_project(folder: Path, distribution: str) -> Settings:
@@ -182,10 +210,14 @@ def of_project(folder: Path, distribution: str) -> Settings:
         return Settings()
     document = read_document(path)
     name = document.get("project", {}).get("name", "")
-    table = _table(document)
-    if table is None or canonicalize_name(str(name)) != canonicalize_name(distribution):
+    if canonicalize_name(str(name)) != canonicalize_name(distribution):
         return Settings()
-    return replace(_settings(table, str(path)), source=path.name)
+    own = Settings(check_wheel_contents=_contents_file(document, path))
+    table = _table(document, "wheelkit")
+    if table is None:
+        return own
+    declared = _settings(table, str(path))
+    return replace(declared, source=path.name, check_wheel_contents=own.check_wheel_contents)
 
 
 def of_folder(folder: Path) -> Settings:
@@ -197,7 +229,7 @@ def of_folder(folder: Path) -> Settings:
         There is no pyproject.toml, or the table has a fault.
     """
     path = folder / "pyproject.toml"
-    return _settings(_table(read_document(path)) or {}, str(path))
+    return _settings(_table(read_document(path), "wheelkit") or {}, str(path))
 
 
 def overridden(settings: Settings, options: Mapping[str, Any]) -> Settings:
@@ -227,10 +259,14 @@ def read_document(path: Path) -> dict[str, Any]:
         raise MisusedError(f"{path} cannot be read: {error}; expected a TOML file") from error
 
 
-def _table(document: Mapping[str, Any]) -> dict[str, Any] | None:
+def _table(document: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     tool = document.get("tool", {})
-    table = tool.get("wheelkit") if isinstance(tool, dict) else None
+    table = tool.get(name) if isinstance(tool, dict) else None
     return table if isinstance(table, dict) else None
+
+
+def _contents_file(document: Mapping[str, Any], path: Path) -> Path | None:
+    return path.absolute() if _table(document, "check-wheel-contents") is not None else None
 
 
 def _settings(table: Mapping[str, Any], where: str) -> Settings:
@@ -253,6 +289,8 @@ def _value(key: str, value: Any, where: str) -> Any:
             expected = {str: "strings", int: "whole numbers"}[kind]
             raise MisusedError(f"{where} is {value!r}; expected a list of {expected}")
         return tuple(value)
+    if key == ACCEPT:
+        return _acceptances(value, where)
     if key == KERNELS:
         return _kernels(value, where)
     if key == TEST_IMAGES:
@@ -355,6 +393,16 @@ def _kernels(groups: Any, where: str) -> tuple[Kernel, ...]:
     return tuple(kernels)
 
 
+def _acceptances(value: Any, where: str) -> tuple[Acceptance, ...]:
+    fields_of = {field.name for field in fields(Acceptance)}
+    for item in value if isinstance(value, list) else [value]:
+        texts = isinstance(item, dict) and all(type(text) is str for text in item.values())
+        if not texts or not {"id", "reason"} <= item.keys() <= fields_of or not item["reason"]:
+            expected = '{ id = "rpath-dangling", file = "pkg/*.so", reason = "why" }; file may go'
+            raise MisusedError(f"{where} is {item!r}; expected a list of tables {expected}")
+    return tuple(Acceptance(**item) for item in value)
+
+
 def _refuse_unknown_layouts(names: tuple[str, ...], where: str) -> None:
     known = [layout.name for layout in LAYOUTS]
     for name in names:
@@ -364,5 +412,5 @@ def _refuse_unknown_layouts(names: tuple[str, ...], where: str) -> None:
 
 # Every key is a field, so that none is read and then dropped.
 assert {key.replace("-", "_") for key in KEYS} == (  # noqa: S101
-    {field.name for field in fields(Settings)} - {"source"}
+    {field.name for field in fields(Settings)} - {"source", "check_wheel_contents"}
 )

@@ -1,7 +1,9 @@
 """Writing zip archives whose bytes depend on what is in them alone.
 
 zipfile compresses with the system's zlib, of which there are several with different results. The
-pinned libdeflate is the same everywhere, and takes a third of the time for a smaller archive.
+pinned libdeflate is the same everywhere, and takes a third of the time for a smaller archive; but
+it needs a member and its compressed form in memory. So a member larger than `STREAMED` is
+compressed with zlib after all, piece by piece: its bytes depend on the version of zlib too.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from __future__ import annotations
 import mmap
 import stat
 import struct
+import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +23,10 @@ DateTime = tuple[int, int, int, int, int, int]
 
 # zlib's usual level; beyond it, libdeflate takes 1.5 times as long for 1 % less.
 LEVEL = 6
+
+# The size from which a member is compressed piece by piece, and that of a piece, in bytes.
+STREAMED = 1 << 27
+PIECE = 1 << 22
 
 # Larger numbers are in the fields of the ZIP64 extension.
 LIMIT_32, LIMIT_16 = 0xFFFFFFFF, 0xFFFF
@@ -38,7 +45,7 @@ UTF_8 = 1 << 11
 
 @dataclass(frozen=True)
 class _Entry:
-    """What both headers of a member say."""
+    """What both headers of a member say; `wide` if the ZIP64 extension is there in any case."""
 
     name: bytes
     mode: int
@@ -47,10 +54,11 @@ class _Entry:
     packed: int
     size: int
     offset: int
+    wide: bool = False
 
     @property
     def large(self) -> bool:
-        return max(self.packed, self.size, self.offset) >= LIMIT_32
+        return self.wide or max(self.packed, self.size, self.offset) >= LIMIT_32
 
     @property
     def common(self) -> tuple[int, ...]:
@@ -78,36 +86,61 @@ class _Entry:
         return CENTRAL.pack(b"PK\1\2", *versions, *self.common, *rest) + self.name + extra
 
 
-def write(archive: Path, root: Path, names: Iterable[str], date: DateTime) -> None:
+def write(
+    archive: Path, root: Path, names: Iterable[str], date: DateTime, level: int = LEVEL
+) -> None:
     """Write the files `names` below `root`, in this order, all with the same date."""
     with archive.open("wb") as target:
-        entries = [_add(target, root / name, name, date) for name in names]
+        entries = [_add(target, root / name, name, date, level) for name in names]
         start = target.tell()
         for entry in entries:
             target.write(entry.central())
         target.write(_end(len(entries), start, target.tell() - start))
 
 
-def _add(target: BinaryIO, path: Path, name: str, date: DateTime) -> _Entry:
+def _add(target: BinaryIO, path: Path, name: str, date: DateTime, level: int) -> _Entry:
     status = path.stat()
     mode = 0o755 if status.st_mode & stat.S_IXUSR else 0o644
-    crc, packed = _compress(path) if status.st_size else (0, deflate_compress(b"", LEVEL))
     year, month, day, hour, minute, second = date
     stamp = (hour << 11 | minute << 5 | second >> 1, (year - 1980) << 9 | month << 5 | day)
-    size = status.st_size
-    entry = _Entry(name.encode(), mode, stamp, crc, len(packed), size, target.tell())
+    entry = _Entry(name.encode(), mode, stamp, 0, 0, status.st_size, target.tell())
+    if status.st_size >= STREAMED:
+        return _stream(target, path, entry, level)
+    crc, packed = _compress(path, level) if status.st_size else (0, deflate_compress(b"", level))
+    entry = replace(entry, crc=crc, packed=len(packed))
     target.write(entry.local())
     target.write(packed)
     return entry
 
 
-def _compress(path: Path) -> tuple[int, bytearray]:
-    # Mapped: a file of some hundred megabytes need not be in memory twice.
+def _compress(path: Path, level: int) -> tuple[int, bytearray]:
+    # Mapped: a file need not be in memory twice.
     with (
         path.open("rb") as source,
         mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as data,
     ):
-        return crc32(data), deflate_compress(data, LEVEL)
+        return crc32(data), deflate_compress(data, level)
+
+
+def _stream(target: BinaryIO, path: Path, entry: _Entry, level: int) -> _Entry:
+    """Write a member piece by piece; its header is written again when its numbers are known."""
+    # What does not shrink may grow by a few bytes for each piece: whether the numbers fit into 32
+    # bits, and so the length of the header, must be known before.
+    entry = replace(entry, packed=entry.size + (entry.size >> 10))
+    target.write(entry.local())
+    start, crc = target.tell(), 0
+    compressor = zlib.compressobj(level, wbits=-zlib.MAX_WBITS)
+    with path.open("rb") as source:
+        while piece := source.read(PIECE):
+            crc = zlib.crc32(piece, crc)
+            target.write(compressor.compress(piece))
+    target.write(compressor.flush())
+    end = target.tell()
+    entry = replace(entry, crc=crc, packed=end - start, wide=entry.large)
+    target.seek(entry.offset)
+    target.write(entry.local())
+    target.seek(end)
+    return entry
 
 
 def _end(count: int, start: int, size: int) -> bytes:

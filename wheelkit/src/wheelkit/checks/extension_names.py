@@ -1,0 +1,50 @@
+"""The names of extension modules are those that the interpreters of the tags look for.
+
+CPython 3.11 imports ``mod.cpython-311-….so``, ``mod.abi3.so`` and ``mod.so``, and passes over
+``mod.cpython-312-….so``: the module is missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from wheelkit.checks import interpreters
+from wheelkit.target.report import Fault
+from wheelkit.wheel.reading import Wheel
+
+TITLE = "names of extension modules"
+IDS = ("extension-name",)
+
+_NAME = re.compile(
+    r"(?P<stem>.*)\.(?P<kind>cpython-|pypy)(?P<major>\d)(?P<minor>\d+)(?P<threads>t?)[a-z]*-[^/.]*\.so"
+)
+_FOR_ALL = re.compile(r"(?P<stem>[^.]*(?:/[^/.]*)*)(\.abi3)?\.so")
+
+
+def faults(wheel: Wheel) -> Iterator[Fault]:
+    """Find modules that an interpreter which installs the wheel would pass over."""
+    named: dict[str, dict[str, str]] = defaultdict(dict)
+    for member in wheel.elves:
+        if match := _NAME.fullmatch(member):
+            prefix = "pypy" if match["kind"] == "pypy" else ""
+            python = f"{prefix}{match['major']}.{match['minor']}{match['threads']}"
+            named[match["stem"]][python] = member
+    for_all = {m["stem"] for m in map(_FOR_ALL.fullmatch, wheel.elves) if m}
+    pythons = interpreters.admitted(wheel)
+    for stem, files in named.items():
+        without = [python for python in pythons if python not in files]
+        if without and stem not in for_all:
+            file = next(iter(files.values()))
+            found = f"a module for {', '.join(files)} alone; {', '.join(without)} cannot import it"
+            expected = f"a name that each Python of the tags looks for: {_tags(wheel)}"
+            remedy = (
+                "build it with the interpreter of the tag, or name it .abi3.so if it keeps to the "
+                "stable ABI"
+            )
+            yield Fault("extension-name", file, found, expected, remedy)
+
+
+def _tags(wheel: Wheel) -> str:
+    return ", ".join(sorted({f"{tag.interpreter}-{tag.abi}" for tag in wheel.identity.tags}))

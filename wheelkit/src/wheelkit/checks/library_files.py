@@ -1,0 +1,47 @@
+"""Every file that is named as a library is one."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from wheelkit.target.report import FAULT, WARNING, Fault
+from wheelkit.wheel.elf import MAGIC
+from wheelkit.wheel.reading import Wheel
+
+TITLE = "files named as libraries"
+IDS = ("library-is-no-elf",)
+
+_LIBRARY = re.compile(r"[^/]+\.so(\.\d+)*")
+# Libraries of macOS and Windows, in wheels that hold those of every system.
+FOREIGN = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"MZ")
+# What `ld` reads in place of a library: a text with these commands.
+_LINKER_SCRIPT = re.compile(rb"\b(INPUT|GROUP|OUTPUT_FORMAT)\s*\(")
+LFS = b"version https://git-lfs"
+
+
+def faults(wheel: Wheel) -> Iterator[Fault]:
+    """Find files that the loader or Python would take for a library, and refuse."""
+    for member in wheel.archive.members:
+        if not _LIBRARY.fullmatch(posixpath.basename(member)):
+            continue
+        with wheel.archive.file(member).open("rb") as stream:
+            head = stream.read(4096)
+        if head.startswith(MAGIC) or _LINKER_SCRIPT.search(head):
+            continue
+        severity = WARNING if head.startswith(FOREIGN) else FAULT
+        remedy = "put the library itself into the wheel, or give the file another name"
+        if head.startswith(LFS):
+            remedy = "run `git lfs pull` before the build"
+        found = _described(head, wheel.archive.file(member))
+        yield Fault("library-is-no-elf", member, found, "an ELF file", remedy, severity)
+
+
+def _described(head: bytes, path: Path) -> str:
+    if head.startswith(LFS):
+        return "a pointer of Git LFS"
+    if not head:
+        return "an empty file"
+    return f"{path.stat().st_size} bytes that begin with {head[:16]!r}"

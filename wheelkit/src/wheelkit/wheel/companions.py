@@ -1,0 +1,227 @@
+"""Companions: other distributions whose libraries a wheel loads once both are installed.
+
+CUDA's libraries come that way: a wheel requires ``nvidia-cublas-cu12``, leaves libcublas.so.12 out,
+and has an rpath entry that leads to ``nvidia/cublas/lib``. A companion is not unpacked; of its
+wheel, only what the loader reads is kept, because some are larger than a gigabyte.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import posixpath
+import re
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from email.parser import BytesParser
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from wheelkit.base.remedies import REBUILD
+from wheelkit.target.report import Fault, FaultyError, sha256
+from wheelkit.wheel import elf, platforms
+from wheelkit.wheel.elf import Elf
+from wheelkit.wheel.identity import identify
+from wheelkit.wheel.layouts import Installation
+
+# The libraries of NVIDIA's distributions, by the part of the name between nvidia- and -cu12; from
+# the wheels of CUDA 12.9 and 13.0. A component that is not listed has libraries named like itself.
+NVIDIA: Mapping[str, tuple[str, ...]] = {
+    "cublas": ("libcublas", "libcublasLt", "libnvblas"),
+    "cuda-cccl": (),
+    "cuda-cupti": ("libcupti", "libnvperf_host", "libnvperf_target", "libpcsamplingutil"),
+    "cuda-nvcc": (),
+    "cuda-nvrtc": ("libnvrtc", "libnvrtc-builtins"),
+    "cuda-runtime": ("libcudart",),
+    "cufft": ("libcufft", "libcufftw"),
+    "cusolver": ("libcusolver", "libcusolverMg"),
+    "npp": ("libnpp",),
+    "nvjitlink": ("libnvJitLink",),
+    "nvtx": ("libnvToolsExt", "libnvtx3interop"),
+}
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A distribution that is installed beside a wheel, as far as the loader is concerned.
+
+    `members` are the archive names of its files, `elves` the libraries among them; `requires` are
+    its own requirements.
+    """
+
+    path: Path
+    sha256: str
+    name: str
+    version: str
+    root_scheme: str
+    members: tuple[str, ...]
+    elves: Mapping[str, Elf]
+    requires: tuple[Requirement, ...]
+
+    def __str__(self) -> str:
+        """``nvidia-cublas-cu12 12.9.1.4``."""
+        return f"{self.name} {self.version}"
+
+    def places(self, installation: Installation) -> dict[str, str]:
+        """Return the path of each member, relative to the prefix that it shares with the wheel.
+
+        There is none in a layout that keeps every distribution in a tree of its own.
+        """
+        if installation.layout.apart:
+            return {}
+        return installation.places(self.members, self.root_scheme)
+
+    @functools.cached_property
+    def libraries(self) -> Mapping[str, str]:
+        """The libraries by file name, which is what the loader looks for."""
+        return {posixpath.basename(member): member for member in sorted(self.elves, reverse=True)}
+
+    @functools.cached_property
+    def packages(self) -> frozenset[str]:
+        """The names by which its Python packages are imported."""
+        tops = {m.partition("/")[0] for m in self.members if m.endswith(("/__init__.py", ".so"))}
+        shared = {"nvidia"}
+        return frozenset(top for top in tops if top.isidentifier()) - shared
+
+
+@dataclass(frozen=True)
+class Companions:
+    """The companions of a wheel.
+
+    Attributes
+    ----------
+    found
+        Those whose wheels were looked at.
+    named
+        Normalised names of the distributions that the caller says are companions.
+    required
+        What the wheel itself requires, by normalised name.
+    unseen
+        Requirements whose wheels were not looked at, and why.
+    unfit
+        Requirements that no wheel in the caller's folder meets, and what is there.
+    """
+
+    found: tuple[Companion, ...] = ()
+    named: tuple[str, ...] = ()
+    required: Mapping[str, Requirement] = field(default_factory=dict)
+    unseen: Mapping[str, str] = field(default_factory=dict)
+    unfit: Mapping[str, str] = field(default_factory=dict)
+
+    def having(self, name: str) -> Companion | None:
+        """Return the companion that has a library of this file name."""
+        return next((c for c in self.found if name in c.libraries), None)
+
+    def unproven(self, library: str) -> list[str]:
+        """Return the requirements that were not looked at and may have a library."""
+        return [name for name in self.unseen if may_have(name, library)]
+
+    def claiming(self, path: str) -> str | None:
+        """Return the requirement not looked at that a path below site-packages belongs to."""
+        return next((name for name in self.unseen if claims(name, path)), None)
+
+
+def claims(distribution: str, path: str) -> bool:
+    """Whether a directory below site-packages belongs to a distribution, judged by its name.
+
+    ``nvidia/cublas/lib`` and ``nvidia/cu13/lib`` are of nvidia-cublas-cu12 and nvidia-cublas.
+    """
+    top, _, rest = path.partition("/")
+    if top != "nvidia":
+        return _begins(distribution, top)
+    component = rest.partition("/")[0]
+    of_family = distribution.startswith("nvidia-") and re.fullmatch(r"cu\d+", component)
+    return bool(of_family) or _begins(distribution, f"nvidia-{component}")
+
+
+def _begins(distribution: str, package: str) -> bool:
+    plain = canonicalize_name(package)
+    return bool(plain) and (distribution == plain or distribution.startswith(f"{plain}-"))
+
+
+def may_have(distribution: str, library: str) -> bool:
+    """Whether a distribution may bring a library; of NVIDIA's, the name says what they bring."""
+    return not distribution.startswith("nvidia-") or family_has(distribution, library)
+
+
+def family_has(distribution: str, library: str) -> bool:
+    """Whether an ``nvidia-*`` distribution brings a library, judged by the two names."""
+    match = re.fullmatch(r"nvidia-(.+?)(-cu\d+)?", distribution)
+    if match is None:
+        return False
+    stem, component = platforms.stem(library), match[1]
+    if component in NVIDIA:
+        return any(stem == known or _numbered(stem, known) for known in NVIDIA[component])
+    plain = component.replace("-", "")
+    return stem.removeprefix("lib").lower().replace("_", "").startswith(plain)
+
+
+def _numbered(stem: str, known: str) -> bool:
+    """Whether a library is one of a family: libnppc and libnppig are of libnpp."""
+    return known == "libnpp" and stem.startswith(known)
+
+
+def requirements(lines: Iterable[str]) -> Iterator[Requirement]:
+    """Yield the requirements that can be read, with normalised names."""
+    for line in lines:
+        # METADATA itself is judged by a check of its own.
+        with contextlib.suppress(InvalidRequirement):
+            requirement = Requirement(line)
+            requirement.name = canonicalize_name(requirement.name)
+            yield requirement
+
+
+def read(path: Path) -> Companion:
+    """Read the wheel of a companion.
+
+    Raises
+    ------
+    FaultyError
+        It cannot be read, or its file name is not one of a wheel.
+    """
+    identity = identify(path.name)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = tuple(name for name in archive.namelist() if not name.endswith("/"))
+            info = next(m.rpartition("/")[0] for m in members if m.endswith(".dist-info/METADATA"))
+            wheel = BytesParser().parsebytes(archive.read(f"{info}/WHEEL"))
+            metadata = BytesParser().parsebytes(archive.read(f"{info}/METADATA"))
+            elves = dict(_elves(archive, members))
+    except (zipfile.BadZipFile, zlib.error, EOFError, StopIteration, KeyError) as error:
+        expected = "the wheel of a companion"
+        found = f"{type(error).__name__}: {error}"
+        raise FaultyError([Fault("not-a-zip", path.name, found, expected, REBUILD)]) from error
+    pure = str(wheel.get("Root-Is-Purelib", "false")).lower() == "true"
+    return Companion(
+        path=path,
+        sha256=sha256(path),
+        name=identity.name,
+        version=str(identity.version),
+        root_scheme="purelib" if pure else "platlib",
+        members=members,
+        elves=elves,
+        requires=tuple(requirements(metadata.get_all("Requires-Dist", []))),
+    )
+
+
+def _elves(archive: zipfile.ZipFile, members: Iterable[str]) -> Iterator[tuple[str, Elf]]:
+    with tempfile.TemporaryDirectory(prefix="companion-") as folder:
+        file = Path(folder) / "library"
+        for member in members:
+            # A library that others load has this in its name; the wheels have a thousand headers.
+            if ".so" not in posixpath.basename(member):
+                continue
+            with archive.open(member) as source, file.open("wb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+            try:
+                found = elf.read(file)
+            except elf.UnreadableElfError:
+                continue
+            if found is not None:
+                yield member, found

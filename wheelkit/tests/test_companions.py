@@ -1,0 +1,591 @@
+"""Libraries of other distributions: a wheel requires them, and its rpaths lead to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_wheels import (
+    LINUX,
+    MANYLINUX,
+    core_metadata,
+    extension,
+    install,
+    library,
+    load,
+    members,
+    toolkit,
+    wheel,
+    wheel_metadata,
+)
+from wheelkit.cli import repair as repair_wheel
+from wheelkit.cli import verify as verify_wheel
+from wheelkit.install import companion_wheels
+from wheelkit.install.companion_wheels import Sources
+from wheelkit.target import report
+from wheelkit.wheel import companions, elf, layouts
+from wheelkit.wheel.identity import running_python
+from wheelkit.wheel.reading import read_wheel
+
+BLAS, BLAS_LT = "libcublas.so.12", "libcublasLt.so.12"
+# As NVIDIA ships it: in purelib, one library finding the other beside it.
+CUBLAS = {
+    "nvidia/__init__.py": b"",
+    f"nvidia/cublas/lib/{BLAS}": library(BLAS, BLAS_LT, rpath="$ORIGIN"),
+    f"nvidia/cublas/lib/{BLAS_LT}": library(BLAS_LT),
+}
+REQUIRES = "Requires-Dist: nvidia-cublas-cu12>=12.1"
+ENTRY = "$ORIGIN/../nvidia/cublas/lib"
+GRAFT = "libgraft.so.1"
+# The first layouts that need two directories, for which one entry cannot be right.
+APART = {"lib64", "Bazel", "uv, links followed"}
+DATA = "tiny-1.0.data/data/tinylib"
+
+
+@pytest.fixture(autouse=True)
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = toolkit(tmp_path / "tools", {GRAFT: library(GRAFT)})
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tools))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # No test here asks an index, unless it makes one.
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    for name in ("SOURCE_DATE_EPOCH", "AUDITWHEEL_PLAT", "PIP_FIND_LINKS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def companion(
+    folder: Path,
+    files: Mapping[str, bytes] = CUBLAS,
+    *,
+    name: str = "nvidia_cublas_cu12-12.9",
+    purelib: bool = True,
+    more: str = "",
+) -> Path:
+    distribution, _, version = name.partition("-")
+    metadata = {
+        "WHEEL": wheel_metadata(MANYLINUX, purelib=purelib),
+        "METADATA": core_metadata(distribution, version, more=more),
+    }
+    return wheel(folder, files, name=name, metadata=metadata)
+
+
+def tiny(
+    folder: Path,
+    *needed: str,
+    rpath: str | None = ENTRY,
+    requires: str = REQUIRES,
+    code: bytes = b"",
+    tag: str = LINUX,
+    more: Mapping[str, bytes] | None = None,
+) -> Path:
+    files = {
+        "tiny/__init__.py": code,
+        "tiny/_tiny.so": extension("_tiny", *(needed or (BLAS, GRAFT)), rpath=rpath),
+        **(more or {}),
+    }
+    return wheel(folder, files, tag=tag, metadata={"METADATA": core_metadata(more=requires)})
+
+
+def repair(path: Path, destination: Path, *options: str) -> int:
+    return report.run(lambda: repair_wheel.main([str(path), str(destination), *options]))
+
+
+def repaired(path: Path, tmp_path: Path, *options: str) -> tuple[Path, dict[str, Any]]:
+    """Repair a wheel; return the result and the report."""
+    file = tmp_path / "repair.json"
+    assert repair(path, tmp_path / "out", "--report", str(file), *options) == 0
+    (result,) = (tmp_path / "out").iterdir()
+    return result, json.loads(file.read_text())
+
+
+def verified(path: Path, tmp_path: Path, *options: str) -> dict[str, dict[str, Any]]:
+    """Verify a wheel; return the findings on companions and needed libraries, by id."""
+    file = tmp_path / "verify.json"
+    report.run(lambda: verify_wheel.main([str(path), "--report", str(file), *options]))
+    findings = json.loads(file.read_text())["faults"]
+    kinds = ("companion", "needed", "rpath", "load", "graft", "mapped", "left", "install")
+    return {one["id"]: one for one in findings if one["id"].partition("-")[0] in kinds}
+
+
+def rpath(path: Path, member: str, folder: Path) -> tuple[str, ...]:
+    file = folder / "member"
+    file.write_bytes(members(path)[member])
+    found = elf.read(file)
+    assert found is not None
+    return found.search_path
+
+
+def loaded(path: Path, beside: Path, prefix: Path, member: str = "tiny/_tiny.so") -> list[str]:
+    """Install both wheels in a virtual environment and load a library with the real loader."""
+    where = layouts.venv("3.11", "tiny")
+    install(beside, prefix, where)
+    return [os.path.normpath(line) for line in load(install(path, prefix, where)[member])]
+
+
+# --------------------------------------------------------------------------------- the repair
+
+
+@pytest.mark.parametrize("built_with", [ENTRY, f"/build/lib:{ENTRY}:$ORIGIN/../../nvidia", None])
+@pytest.mark.parametrize("said", [["--exclude", "libcublas.so.*"], []], ids=["excluded", "family"])
+def test_an_rpath_leads_to_the_companion_after_the_repair(
+    tmp_path: Path, built_with: str | None, said: list[str]
+) -> None:
+    beside = companion(tmp_path / "beside")
+    given = tiny(tmp_path / "in", rpath=built_with)
+    path, told = repaired(given, tmp_path, "--companions", str(beside.parent), *said)
+    found = rpath(path, "tiny/_tiny.so", tmp_path)
+    assert set(found) == {ENTRY, "$ORIGIN/../tiny.libs"}
+    assert not any(BLAS in member for member in members(path))
+    assert told["companions"] == [
+        {
+            "name": "nvidia-cublas-cu12",
+            "version": "12.9",
+            "wheel": beside.name,
+            "sha256": report.sha256(beside),
+        }
+    ]
+    mapped = loaded(path, beside, tmp_path / "venv")
+    site = tmp_path / "venv" / "lib/python3.11/site-packages"
+    assert {str(site / f"nvidia/cublas/lib/{name}") for name in (BLAS, BLAS_LT)} <= set(mapped)
+
+
+def test_where_it_loads_and_with_what_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    beside = companion(tmp_path / "beside")
+    repaired(tiny(tmp_path / "in"), tmp_path, "--companions", str(beside.parent))
+    lines = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines()[:-1])
+    assert lines["loads in"].endswith("; together with nvidia-cublas-cu12 12.9")
+    assert set(lines["does not load in"].split("; ")) == APART
+    (apart,) = (line for line in lines if line.startswith("no rpath leads to"))
+    assert "load its libraries before the import" in lines[apart]
+
+
+def test_a_companion_in_platlib_is_reached_in_lib64_too(tmp_path: Path) -> None:
+    beside = companion(tmp_path / "beside", purelib=False)
+    path, _ = repaired(tiny(tmp_path / "in"), tmp_path, "--companions", str(beside.parent))
+    found = verified(path, tmp_path, "--companions", str(beside.parent))
+    assert "lib64" not in found["companion-not-reached"]["found"]
+    assert found["companion-not-reached"]["severity"] == "warning"
+
+
+def test_a_named_companion_need_not_be_excluded(tmp_path: Path) -> None:
+    files = {"blas/lib/libblas.so.3": library("libblas.so.3")}
+    beside = companion(tmp_path / "beside", files, name="some_blas-3.0", purelib=False)
+    given = tiny(tmp_path / "in", "libblas.so.3", rpath=None, requires="Requires-Dist: some-blas")
+    path, _ = repaired(given, tmp_path, "--companion", f"some-blas={beside}")
+    assert rpath(path, "tiny/_tiny.so", tmp_path) == ("$ORIGIN/../blas/lib",)
+    assert f"{tmp_path}/venv/lib/python3.11/site-packages/blas/lib/libblas.so.3" in loaded(
+        path, beside, tmp_path / "venv"
+    )
+
+
+def test_each_library_gets_an_entry_from_its_own_depth(tmp_path: Path) -> None:
+    beside = companion(tmp_path / "beside")
+    deep = "tiny/plugins/v1/deep.so"
+    given = tiny(tmp_path / "in", more={deep: library("deep.so", BLAS)})
+    path, _ = repaired(given, tmp_path, "--companions", str(beside.parent))
+    assert rpath(path, deep, tmp_path) == ("$ORIGIN/../../../nvidia/cublas/lib",)
+
+
+def test_a_displaced_library_gets_an_entry_for_each_layout(tmp_path: Path) -> None:
+    beside = companion(tmp_path / "beside")
+    own = f"{DATA}/libtiny.so"
+    given = tiny(tmp_path / "in", more={own: library("libtiny.so", BLAS, GRAFT)})
+    path, _ = repaired(given, tmp_path, "--companions", str(beside.parent))
+    found = rpath(path, own, tmp_path)
+    assert found[0] == "$ORIGIN/.tiny.libs"
+    assert "$ORIGIN/../nvidia/cublas/lib" in found
+    assert f"{tmp_path}/venv/lib/python3.11/site-packages/nvidia/cublas/lib/{BLAS}" in loaded(
+        path, beside, tmp_path / "venv", own
+    )
+    found_by_id = verified(path, tmp_path, "--companions", str(beside.parent))
+    assert {one["severity"] for one in found_by_id.values()} == {"warning"}
+
+
+def test_an_entry_for_what_is_opened_by_name_stays(tmp_path: Path) -> None:
+    """Nothing is NEEDED, as in jax's plugins: they open the libraries at run time."""
+    runtime = "$ORIGIN/../nvidia/cuda_runtime/lib"
+    entries = f"{ENTRY}:{runtime}:$ORIGIN/../elsewhere/lib"
+    requires = f"{REQUIRES}\nRequires-Dist: nvidia-cuda-runtime-cu12; extra == 'cuda'"
+    requires += "\nProvides-Extra: cuda"
+    given = tiny(tmp_path / "in", GRAFT, rpath=entries, requires=requires)
+    beside = companion(tmp_path / "beside")
+    path, told = repaired(given, tmp_path, "--companions", str(beside.parent))
+    assert rpath(path, "tiny/_tiny.so", tmp_path) == (ENTRY, runtime, "$ORIGIN/../tiny.libs")
+    assert [one["entry"] for one in told["dropped"]] == ["$ORIGIN/../elsewhere/lib"]
+    # One was looked at; the other is known by its name alone.
+    assert [one.get("version") for one in told["companions"]] == ["12.9", None]
+    (finding,) = told["faults"]
+    assert (finding["id"], finding["severity"]) == ("companion-not-proven", "warning")
+    assert "cuda_runtime" in finding["found"]
+    assert "pip download --no-deps --dest DIR 'nvidia-cuda-runtime-cu12'" in finding["remedy"]
+
+
+def test_every_dropped_entry_has_a_reason(tmp_path: Path) -> None:
+    entries = "/build/lib::$ORIGIN/../../../..:$ORIGIN/../gone:$LIB/x:$ORIGIN/../tiny.libs"
+    given = tiny(tmp_path / "in", GRAFT, rpath=entries, requires="")
+    path, told = repaired(given, tmp_path)
+    assert rpath(path, "tiny/_tiny.so", tmp_path) == ("$ORIGIN/../tiny.libs",)
+    reasons = {one["entry"]: one["reason"] for one in told["dropped"]}
+    assert list(reasons) == ["/build/lib", "", "$ORIGIN/../../../..", "$ORIGIN/../gone", "$LIB/x"]
+    assert "of the machine that built it" in reasons["/build/lib"]
+    assert "working directory" in reasons[""]
+    assert "above the install prefix in" in reasons["$ORIGIN/../../../.."]
+    assert "neither another library" in reasons["$ORIGIN/../gone"]
+
+
+def test_an_entry_to_the_prefix_stays_where_it_cannot_leave_it(tmp_path: Path) -> None:
+    """MPI is opened by name in <prefix>/lib; a folder of --target has nothing above it."""
+    own = f"{DATA}/libtiny.so"
+    more = {own: library("libtiny.so", rpath="$ORIGIN/../lib")}
+    given = tiny(tmp_path / "in", GRAFT, rpath="$ORIGIN/../../..", requires="", more=more)
+    path, told = repaired(given, tmp_path)
+    assert rpath(path, own, tmp_path) == ("$ORIGIN/../lib",)
+    assert [one["entry"] for one in told["dropped"]] == ["$ORIGIN/../../.."]
+    settings = tmp_path / "policy.toml"
+    settings.write_text('[tool.wheelkit]\nlayouts = ["venv", "prefix"]\n')
+    words = [str(given), str(tmp_path / "kept"), "--settings", str(settings)]
+    assert report.run(lambda: repair_wheel.main(words)) == 0
+    (kept,) = (tmp_path / "kept").iterdir()
+    assert rpath(kept, "tiny/_tiny.so", tmp_path) == ("$ORIGIN/../../..", "$ORIGIN/../tiny.libs")
+
+
+@pytest.mark.parametrize("strategy", ["colocate", "rpath"])
+def test_a_repaired_wheel_stays_as_it_is_to_the_byte(tmp_path: Path, strategy: str) -> None:
+    beside = companion(tmp_path / "beside")
+    options = ["--companions", str(beside.parent), "--strategy", strategy]
+    path, _ = repaired(tiny(tmp_path / "in"), tmp_path, *options)
+    assert repair(path, tmp_path / "again", *options) == 0
+    assert (tmp_path / "again" / path.name).read_bytes() == path.read_bytes()
+    # Nor does it depend on whether the companion can be looked at.
+    assert repair(path, tmp_path / "alone", "--strategy", strategy) == 0
+    assert (tmp_path / "alone" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_without_a_wheel_of_the_companion_nothing_is_proven(tmp_path: Path) -> None:
+    path, told = repaired(tiny(tmp_path / "in"), tmp_path)
+    assert rpath(path, "tiny/_tiny.so", tmp_path) == (ENTRY, "$ORIGIN/../tiny.libs")
+    assert {one["id"] for one in told["faults"]} == {"companion-not-proven"}
+    found = verified(path, tmp_path)
+    assert set(found) == {"companion-not-proven"}
+    assert found["companion-not-proven"]["severity"] == "warning"
+    assert "No matching distribution found" in found["companion-not-proven"]["found"]
+    assert report.run(lambda: verify_wheel.main([str(path), "--strict"])) == 1
+
+
+# ----------------------------------------------------------------------------- the verification
+
+
+def finished(tmp_path: Path, *needed: str, **options: Any) -> Path:
+    return tiny(tmp_path / "in", *(needed or (BLAS,)), tag=MANYLINUX, **options)
+
+
+def test_a_wheel_that_does_not_reach_its_companion_is_found_out(tmp_path: Path) -> None:
+    """It was built with the right rpath, which a repair has taken away."""
+    beside = companion(tmp_path / "beside")
+    path = finished(tmp_path, rpath=None)
+    assert "cannot open shared object file" in loaded(path, beside, tmp_path / "venv")[0]
+    for options in ([], ["--exclude", "libcublas.so.*"]):
+        found = verified(path, tmp_path, "--companions", str(beside.parent), *options)
+        assert found["companion-not-reached"]["severity"] == "fault"
+        assert set(found) == {"companion-not-reached"}
+
+
+def test_a_wheel_that_reaches_its_companion_has_no_fault(tmp_path: Path) -> None:
+    beside = companion(tmp_path / "beside")
+    found = verified(finished(tmp_path), tmp_path, "--companions", str(beside.parent))
+    assert {one["severity"] for one in found.values()} == {"warning"}
+    assert all(name in found["companion-not-reached"]["found"] for name in APART)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        b"import ctypes\nctypes.CDLL('libcublas.so.12')\n",
+        b"import torch\n",
+        b"from torch import x\n",
+    ],
+)
+def test_a_package_that_names_its_companion_loads_it_before(tmp_path: Path, code: bytes) -> None:
+    files = {"torch/__init__.py": b"", f"torch/lib/{BLAS}": library(BLAS)}
+    beside = companion(tmp_path / "beside", files, name="torch-2.0", purelib=False)
+    path = finished(tmp_path, rpath=None, requires="Requires-Dist: torch", code=code)
+    found = verified(path, tmp_path, "--companions", str(beside.parent))
+    assert found["companion-not-reached"]["severity"] == "warning"
+    assert "tiny/__init__.py loads it before" in found["companion-not-reached"]["expected"]
+    silent = finished(tmp_path / "silent", rpath=None, requires="Requires-Dist: torch", code=b"")
+    found = verified(silent, tmp_path, "--companions", str(beside.parent))
+    assert found["companion-not-reached"]["severity"] == "fault"
+
+
+def test_a_companion_that_is_not_required_is_found_out(tmp_path: Path) -> None:
+    beside = companion(tmp_path / "beside")
+    path = finished(tmp_path, requires="Requires-Dist: numpy")
+    words = ["--companion", f"nvidia-cublas-cu12={beside}"]
+    assert verified(path, tmp_path, *words)["companion-not-required"]["severity"] == "fault"
+    assert repair(path, tmp_path / "out", *words) == report.Status.FAULTY
+
+
+def test_a_requirement_that_the_companion_does_not_meet_is_found_out(tmp_path: Path) -> None:
+    beside = companion(tmp_path / "beside")
+    path = finished(tmp_path, requires="Requires-Dist: nvidia-cublas-cu12<12")
+    found = verified(path, tmp_path, "--companion", f"nvidia-cublas-cu12={beside}")
+    assert found["companion-unfit"]["severity"] == "fault"
+    # Another one may be elsewhere.
+    found = verified(path, tmp_path, "--companions", str(beside.parent))
+    assert found["companion-unfit"]["severity"] == "warning"
+
+
+def test_what_a_companion_requires_in_another_version_is_a_warning(tmp_path: Path) -> None:
+    # Only other distributions require this one, and the folder has the wrong version of it.
+    beside = companion(tmp_path / "beside", more="Requires-Dist: nvidia-nvjitlink-cu12>=12.9")
+    companion(tmp_path / "beside", {"nvidia/x.py": b""}, name="nvidia_nvjitlink_cu12-11.0")
+    path = finished(tmp_path, "libnvJitLink.so.12", requires=REQUIRES)
+    found = verified(path, tmp_path, "--companions", str(beside.parent))
+    assert found["companion-unfit"]["severity"] == "warning"
+    assert "nvidia-nvjitlink-cu12, of a companion" in found["companion-unfit"]["found"]
+
+
+def test_a_companion_with_another_soname_is_found_out(tmp_path: Path) -> None:
+    files = {"nvidia/cu13/lib/libcublas.so.13": library("libcublas.so.13")}
+    beside = companion(tmp_path / "beside", files, name="nvidia_cublas-13.0")
+    path = finished(tmp_path, requires="Requires-Dist: nvidia-cublas")
+    found = verified(path, tmp_path, "--companions", str(beside.parent))
+    assert found["companion-without-library"]["severity"] == "fault"
+    assert "nvidia-cublas 13.0 has libcublas.so.13" in found["companion-without-library"]["found"]
+
+
+def test_what_nobody_has_is_missing_as_before(tmp_path: Path) -> None:
+    beside = companion(tmp_path / "beside")
+    path = finished(tmp_path, "libgone.so.1", requires=REQUIRES)
+    found = verified(path, tmp_path, "--companions", str(beside.parent))
+    assert found["needed-not-in-wheel"]["severity"] == "fault"
+
+
+def test_a_library_of_the_wheel_itself_is_not_sought_elsewhere(tmp_path: Path) -> None:
+    more = {"tiny/lib/libown.so": library("libown.so")}
+    requires = "Requires-Dist: numpy"
+    path = finished(tmp_path, "libown.so", rpath=None, requires=requires, more=more)
+    assert set(verified(path, tmp_path)) == {"needed-not-found"}
+
+
+def test_what_a_companion_needs_of_another_one_is_found(tmp_path: Path) -> None:
+    solver = {
+        "nvidia/cusolver/lib/libcusolver.so.11": library(
+            "libcusolver.so.11", BLAS, rpath="$ORIGIN/../../cublas/lib"
+        )
+    }
+    folder = companion(tmp_path / "beside").parent
+    more = "Requires-Dist: nvidia-cublas-cu12"
+    companion(folder, solver, name="nvidia_cusolver_cu12-11.7", more=more)
+    requires = "Requires-Dist: nvidia-cusolver-cu12"
+    way = "$ORIGIN/../nvidia/cusolver/lib"
+    path = finished(tmp_path, "libcusolver.so.11", rpath=way, requires=requires)
+    opened = read_wheel(path, tmp_path / "read")
+    found = companion_wheels.find(opened, Sources(folder=folder))
+    assert [one.name for one in found.found] == ["nvidia-cusolver-cu12", "nvidia-cublas-cu12"]
+
+
+ONE_WAY = ("--layouts", "install", "--installers", "pip,uv", "--ways", "venv,target")
+
+
+def trials(path: Path, tmp_path: Path, *options: str) -> tuple[dict[str, Any], set[str]]:
+    """Really install a wheel; return its findings by id, and the results of the trials."""
+    words = [*ONE_WAY, "--pythons", running_python(), *options]
+    found = verified(path, tmp_path, *words)
+    told = json.loads((tmp_path / "verify.json").read_text())["trials"]
+    assert len(told) >= 4
+    return found, {one["result"] for one in told}
+
+
+@pytest.mark.slow
+def test_a_wheel_is_installed_with_its_companions_and_loads(tmp_path: Path) -> None:
+    beside = companion(tmp_path / "beside")
+    path, _ = repaired(tiny(tmp_path / "in"), tmp_path, "--companions", str(beside.parent))
+    found, results = trials(path, tmp_path, "--companions", str(beside.parent))
+    assert results == {"ok"}
+    assert {one["severity"] for one in found.values()} == {"warning"}
+
+
+@pytest.mark.slow
+def test_a_wheel_that_does_not_reach_its_companion_does_not_load(tmp_path: Path) -> None:
+    beside = companion(tmp_path / "beside")
+    path = finished(tmp_path, rpath=None)
+    for options in ([], ["--exclude", "libcublas.so.*"]):
+        found, results = trials(path, tmp_path, "--companions", str(beside.parent), *options)
+        assert results == {"load-failed"}
+        assert BLAS in found["load-failed"]["expected"]
+
+
+@pytest.mark.slow
+def test_a_package_that_loads_its_companion_before_is_tried_so(tmp_path: Path) -> None:
+    files = {"torch/__init__.py": b"", f"torch/lib/{BLAS}": library(BLAS)}
+    beside = companion(tmp_path / "beside", files, name="torch-2.0", purelib=False)
+    path = finished(tmp_path, rpath=None, requires="Requires-Dist: torch", code=b"import torch\n")
+    found, results = trials(path, tmp_path, "--companions", str(beside.parent))
+    assert results == {f"ok, _tiny.so loaded after {BLAS}"}
+    assert "load-failed" not in found
+
+
+# ------------------------------------------------------------------------ where wheels come from
+
+
+def test_pip_finds_a_companion_and_its_download_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = companion(tmp_path / "beside")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(beside.parent))
+    opened = read_wheel(finished(tmp_path), tmp_path / "read")
+    (first,) = companion_wheels.find(opened, Sources()).found
+    assert first.sha256 == report.sha256(beside)
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    (kept,) = companion_wheels.find(opened, Sources()).found
+    assert kept.path.is_relative_to(tmp_path / "cache")
+    assert kept.sha256 == first.sha256
+
+
+def test_only_what_may_have_a_library_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIP_FIND_LINKS", str(companion(tmp_path / "beside").parent))
+    requires = f"Requires-Dist: nvidia-cudnn-cu12\nRequires-Dist: numpy\n{REQUIRES}"
+    opened = read_wheel(finished(tmp_path, requires=requires), tmp_path / "read")
+    found = companion_wheels.find(opened, Sources())
+    assert [one.name for one in found.found] == ["nvidia-cublas-cu12"]
+    assert found.unseen == {"nvidia-cudnn-cu12": "not looked at", "numpy": "not looked at"}
+
+
+def test_the_newest_wheel_that_meets_the_requirement_is_taken(tmp_path: Path) -> None:
+    for version in ("12.2", "12.10", "13.0"):
+        companion(tmp_path / "beside", name=f"nvidia_cublas_cu12-{version}")
+    requires = "Requires-Dist: nvidia-cublas-cu12>=12,<13"
+    opened = read_wheel(finished(tmp_path, requires=requires), tmp_path / "read")
+    (found,) = companion_wheels.find(opened, Sources(folder=tmp_path / "beside")).found
+    assert found.version == "12.10"
+
+
+@pytest.mark.parametrize("word", ["=x.whl", "nvidia-cublas-cu12=/gone.whl"])
+def test_a_companion_that_is_no_file_is_wrong_usage(tmp_path: Path, word: str) -> None:
+    path = tiny(tmp_path / "in")
+    assert repair(path, tmp_path / "out", "--companion", word) == report.Status.MISUSED
+
+
+def test_a_folder_that_does_not_exist_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as caught:
+        repair(tiny(tmp_path / "in"), tmp_path / "out", "--companions", str(tmp_path / "gone"))
+    assert caught.value.code == report.Status.MISUSED
+
+
+def test_a_damaged_companion_is_named(tmp_path: Path) -> None:
+    damaged = tmp_path / "nvidia_cublas_cu12-12.9-py3-none-any.whl"
+    damaged.write_bytes(b"no zip")
+    path = tiny(tmp_path / "in")
+    words = ["--companion", f"nvidia-cublas-cu12={damaged}"]
+    assert repair(path, tmp_path / "out", *words) == report.Status.FAULTY
+    other = companion(tmp_path / "other", name="nvidia_cufft_cu12-11.0")
+    words = ["--companion", f"nvidia-cublas-cu12={other}"]
+    assert repair(path, tmp_path / "out", *words) == report.Status.FAULTY
+
+
+def test_a_project_declares_its_companions(tmp_path: Path) -> None:
+    files = {"blas/lib/libblas.so.3": library("libblas.so.3")}
+    beside = companion(tmp_path / "beside", files, name="some_blas-3.0", purelib=False)
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[tool.wheelkit]\ncompanions = ["some-blas"]\n')
+    given = tiny(tmp_path / "in", "libblas.so.3", rpath=None, requires="Requires-Dist: some-blas")
+    words = ["--settings", str(policy), "--companions", str(beside.parent)]
+    path, _ = repaired(given, tmp_path, *words)
+    assert rpath(path, "tiny/_tiny.so", tmp_path) == ("$ORIGIN/../blas/lib",)
+
+
+# ------------------------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize(
+    ("distribution", "name", "has"),
+    [
+        ("nvidia-cublas-cu12", "libcublasLt.so.12", True),
+        ("nvidia-cublas", "libcublas.so.13", True),
+        ("nvidia-cuda-runtime-cu12", "libcudart.so.12", True),
+        ("nvidia-cuda-nvrtc-cu12", "libnvrtc-builtins.so.12.9", True),
+        ("nvidia-nvjitlink-cu12", "libnvJitLink.so.12", True),
+        ("nvidia-cudnn-cu12", "libcudnn_graph.so.9", True),
+        ("nvidia-nccl-cu12", "libnccl.so.2", True),
+        ("nvidia-cusparselt-cu12", "libcusparseLt.so.0", True),
+        ("nvidia-npp-cu12", "libnppig.so.12", True),
+        ("nvidia-cusparse-cu12", "libcublas.so.12", False),
+        ("nvidia-cufft-cu12", "libcudart.so.12", False),
+        ("torch", "libc10.so", False),
+    ],
+)
+def test_the_family_is_known_by_its_names(distribution: str, name: str, *, has: bool) -> None:
+    assert companions.family_has(distribution, name) is has
+
+
+@pytest.mark.parametrize(
+    ("distribution", "folder", "belongs"),
+    [
+        ("nvidia-cublas-cu12", "nvidia/cublas/lib", True),
+        ("nvidia-cuda-runtime-cu12", "nvidia/cuda_runtime/lib", True),
+        ("nvidia-cublas", "nvidia/cu13/lib", True),
+        ("nvidia-cudnn-cu12", "nvidia/cublas/lib", False),
+        ("libcudf-cu12", "libcudf/lib64", True),
+        ("torch", "torch/lib", True),
+        ("torchvision", "torch/lib", False),
+        ("numpy", "nvidia/cublas/lib", False),
+    ],
+)
+def test_a_folder_is_known_by_its_name(distribution: str, folder: str, *, belongs: bool) -> None:
+    assert companions.claims(distribution, folder) is belongs
+
+
+# ------------------------------------------------------------------------------- a real wheel
+
+# jax's plugin needs none of NVIDIA's libraries by name: it opens them along its rpath.
+OPENS_RUNTIME = """
+import jax_cuda12_plugin._versions as versions
+print(versions.cuda_runtime_get_version())
+print(next(line.split()[-1] for line in open("/proc/self/maps") if "/libcudart.so.12" in line))
+"""
+
+
+@pytest.mark.network
+def test_the_plugin_of_jax_still_opens_the_runtime_of_its_companion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_CONFIG_FILE")
+    tags = ["manylinux2014_x86_64", "manylinux_2_27_x86_64"]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    pip += [f"--platform={tag}" for tag in tags]
+    python = running_python()
+    folder = tmp_path / "downloads"
+    names = ["jax-cuda12-plugin==0.10.2", "nvidia-cuda-runtime-cu12"]
+    command = [*pip, f"--python-version={python}", "--dest", str(folder), *names]
+    subprocess.run(command, check=True)
+    (given,) = folder.glob("jax*.whl")
+    (beside,) = folder.glob("nvidia*.whl")
+    path, told = repaired(given, tmp_path, "--companions", str(folder))
+    assert "nvidia-cuda-runtime-cu12" in {one["name"] for one in told["companions"]}
+    assert {one["entry"].startswith("$ORIGIN/../../") for one in told["dropped"]} == {True}
+    where = layouts.venv(python, "jax")
+    install(path, tmp_path / "venv", where)
+    install(beside, tmp_path / "venv", where)
+    site = tmp_path / "venv" / where.directories["platlib"]
+    said = subprocess.run(
+        [sys.executable, "-S", "-c", OPENS_RUNTIME],
+        env={"PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert int(said[0]) >= 12000
+    assert said[1] == str(site / "nvidia/cuda_runtime/lib/libcudart.so.12")
