@@ -62,10 +62,12 @@ PROGRAMS = {
     "tar": Origin("essential", "tar"),
     "umount": Origin("essential", "mount"),
     "unshare": Origin("essential", "util-linux"),
-    # g++ depends on the package of gcc, which contains cc.
+    # g++ depends on the packages of gcc, which contains cc, and of binutils.
     "cc": Origin("listed", "g++"),
     "g++": Origin("listed", "g++"),
     "gcc": Origin("listed", "g++"),
+    "nm": Origin("listed", "g++"),
+    "readelf": Origin("listed", "g++"),
     "git": Origin("listed", "git"),
     # The interpreter of a virtual environment.
     "python": Origin("listed", "python3-venv"),

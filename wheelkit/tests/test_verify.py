@@ -669,7 +669,9 @@ def test_a_wrong_wheel_is_found_out(
     found = faults(path, *(option.format(folder=tmp_path) for option in wrong.options))
     severities = {fault["severity"] for fault in found if fault["id"] == wrong.expected}
     assert severities == {wrong.severity}
-    assert {fault["id"] for fault in found} - {wrong.expected} <= wrong.also
+    # With a table of the project, each graft needs a licence, which these wheels do not have.
+    licence = {"graft-license-missing"} if "--settings" in wrong.options else set()
+    assert {fault["id"] for fault in found} - {wrong.expected} <= wrong.also | licence
 
 
 def test_every_check_has_a_wheel_that_is_wrong_in_its_way() -> None:
@@ -754,7 +756,7 @@ RIGHT: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
     ),
     "what the project tells check-wheel-contents to ignore": (
         ignoring_contents,
-        ("--settings", "{folder}/pyproject.toml"),
+        ("--settings", "{folder}/pyproject.toml", "--accept", "graft-license-missing"),
     ),
     "a library that finds its own by the rpath of its loader": (
         with_files(
@@ -877,7 +879,7 @@ def test_an_accepted_fault_is_shown_and_does_not_count(
     settings = tmp_path / "pyproject.toml"
     entry = '{ id = "needed-not-in-wheel", file = "tiny/*", reason = "a plugin for far" }'
     settings.write_text(f"[tool.wheelkit]\naccept = [{entry}]\n")
-    assert ids(path, "--settings", str(settings)) == []
+    assert set(ids(path, "--settings", str(settings))) <= {"graft-license-missing"}
     result = json.loads((tmp_path / "report.json").read_text())
     accepted = [(fault["file"], fault["reason"]) for fault in result["accepted"]]
     assert accepted == [("tiny/a.so", "a plugin for far"), ("tiny/b.so", "a plugin for far")]
@@ -894,7 +896,8 @@ def test_a_warning_counts_only_if_the_caller_is_strict(
     assert (found["id"], found["severity"]) == ("rpath-absolute", "warning")
     captured = capsys.readouterr()
     assert "rpath-absolute (warning)" in captured.out
-    assert captured.err.startswith("warning rpath-absolute:")
+    # A slow machine says before this which check it runs.
+    assert "warning rpath-absolute:" in [line[:23] for line in captured.err.splitlines()]
     (found,) = faults(path, "--strict")
     assert found["severity"] == "fault"
     assert ids(path, "--strict", "--accept", "rpath-absolute") == []
