@@ -57,15 +57,9 @@ def download(name: str, folder: Path) -> None:
 def verify(wheel: Path, folder: Path) -> Report | None:
     """Verify a wheel; return the report, None if there is no verdict."""
     report = folder / f"{wheel.stem}.json"
-    command = [
-        sys.executable,
-        "-m",
-        "wheelkit",
-        "verify",
-        str(wheel.absolute()),
-        "--report",
-        str(report),
-    ]
+    command = [sys.executable, "-m", "wheelkit", "verify", str(wheel), "--report", str(report)]
+    # The wheels of the others bring the libraries that this one needs of them.
+    command += ["--companions", str(wheel.parent)]
     # In a folder without a pyproject.toml.
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
@@ -93,7 +87,7 @@ def main() -> int:
     """Download, verify, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the wheels are kept")
-    folder: Path = parser.parse_args().folder
+    folder = Path(parser.parse_args().folder).absolute()
     reports = folder / "reports"
     reports.mkdir(parents=True, exist_ok=True)
     for name in [*" ".join(NAMES.values()).split(), *OLDER]:
