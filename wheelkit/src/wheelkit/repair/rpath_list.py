@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import posixpath
 
-from wheelkit.checks import layouts
 from wheelkit.repair.options import RepairedWheel
 from wheelkit.repair.plan import Plan, changed, crossing, entries, far
 from wheelkit.wheel.layouts import VENV, Installation
@@ -48,10 +47,11 @@ def _ways(repaired: RepairedWheel, member: str, directory: str) -> list[str]:
     Only the layouts count that the project declares, if it does.
     """
     wheel = repaired.wheel
-    known = layouts.chosen(wheel, repaired.options.declared)
-    pairs = [_ends(wheel, member, directory, where) for where in known]
-    every = dict.fromkeys(entry_to(end, start) for start, end in pairs)
-    return [way for way in every if not any(_leaves(way, start) for start, _ in pairs)]
+    known = repaired.options.declared.layouts
+    every = (w for w in wheel.installations() if known is None or w.layout.name in known)
+    pairs = [_ends(wheel, member, directory, where) for where in every]
+    ways = dict.fromkeys(entry_to(end, start) for start, end in pairs)
+    return [way for way in ways if not any(_leaves(way, start) for start, _ in pairs)]
 
 
 def _ends(wheel: Wheel, member: str, directory: str, where: Installation) -> tuple[str, str]:

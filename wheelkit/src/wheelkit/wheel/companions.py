@@ -31,18 +31,22 @@ from wheelkit.wheel.identity import identify
 from wheelkit.wheel.layouts import Installation
 
 # The libraries of NVIDIA's distributions, by the part of the name between nvidia- and -cu12; from
-# the wheels of CUDA 12.9 and 13.0. A component that is not listed has libraries named like itself.
+# the wheels of CUDA 12.9. A component that is not listed has libraries named like itself, as
+# cudnn has libcudnn and libcudnn_graph.
 NVIDIA: Mapping[str, tuple[str, ...]] = {
     "cublas": ("libcublas", "libcublasLt", "libnvblas"),
-    "cuda-cccl": (),
-    "cuda-cupti": ("libcupti", "libnvperf_host", "libnvperf_target", "libpcsamplingutil"),
-    "cuda-nvcc": (),
+    "cuda-cupti": (
+        *("libcupti", "libnvperf_host", "libnvperf_target", "libpcsamplingutil", "libcheckpoint"),
+    ),
+    "cuda-nvcc": ("libnvvm",),
     "cuda-nvrtc": ("libnvrtc", "libnvrtc-builtins"),
     "cuda-runtime": ("libcudart",),
     "cufft": ("libcufft", "libcufftw"),
     "cusolver": ("libcusolver", "libcusolverMg"),
-    "npp": ("libnpp",),
-    "nvjitlink": ("libnvJitLink",),
+    "npp": (
+        *("libnppc", "libnppial", "libnppicc", "libnppidei", "libnppif", "libnppig", "libnppim"),
+        *("libnppist", "libnppisu", "libnppitc", "libnpps"),
+    ),
     "nvtx": ("libnvToolsExt", "libnvtx3interop"),
 }
 
@@ -157,14 +161,9 @@ def family_has(distribution: str, library: str) -> bool:
         return False
     stem, component = platforms.stem(library), match[1]
     if component in NVIDIA:
-        return any(stem == known or _numbered(stem, known) for known in NVIDIA[component])
-    plain = component.replace("-", "")
-    return stem.removeprefix("lib").lower().replace("_", "").startswith(plain)
-
-
-def _numbered(stem: str, known: str) -> bool:
-    """Whether a library is one of a family: libnppc and libnppig are of libnpp."""
-    return known == "libnpp" and stem.startswith(known)
+        return stem in NVIDIA[component]
+    plain = f"lib{component.replace('-', '_')}"
+    return stem.lower() == plain or stem.lower().startswith(f"{plain}_")
 
 
 def requirements(lines: Iterable[str]) -> Iterator[Requirement]:
