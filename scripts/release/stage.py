@@ -70,15 +70,17 @@ def container_settings(engine: engines.Engine, pythons: list[str]) -> dict[str, 
     pip = engines.pip_settings()
     # The steps run on this machine and in containers, so a container has pip's files at the same
     # paths as this machine.
-    here = {name: value.replace(f"{engines.HOST}/", "/") for name, value in pip.variables.items()}
+    settings = {
+        name: value.replace(f"{engines.HOST}/", "/") for name, value in pip.variables.items()
+    }
     words = " ".join(runnable.container_options({path: str(path) for path in pip.files}, {}))
     options = [engine.name, "disable_host_mount: true", *([f"create_args: {words}"] * bool(words))]
     return {
         **runnable.environment,
-        **here,
+        **settings,
         "CIBW_CONTAINER_ENGINE": "; ".join(options),
         "CIBW_MANYLINUX_X86_64_IMAGE": image,
-        "CIBW_ENVIRONMENT_PASS_LINUX": " ".join([*here, "WHEELKIT_IMAGE"]),
+        "CIBW_ENVIRONMENT_PASS_LINUX": " ".join([*settings, "WHEELKIT_IMAGE"]),
         # `wheelkit sbom`, in the container, cannot know it otherwise.
         "WHEELKIT_IMAGE": engine.reference(image),
         images.IMAGE_VARIABLE: image,
