@@ -13,7 +13,6 @@ from datetime import date
 from pathlib import Path
 
 from container import standin_image
-from container.run_cibuildwheel import environment
 from release import workflow_run
 from release.scenes import GPU_RUNNER, Played, Scene, version
 from release.workflow_run import Event
@@ -68,9 +67,24 @@ def container_settings(engine: engines.Engine, pythons: list[str]) -> dict[str, 
     here = str(version_of(Path(sys.executable)))
     image = standin_image.build(engine, sorted({*pythons, here}))
     runnable = engines.make_runnable(engine, image)
-    settings = environment(runnable, image, pythons, PROJECT)
-    del settings["CIBW_BUILD"]
-    return {**settings, images.IMAGE_VARIABLE: image}
+    pip = engines.pip_settings()
+    # The steps run on this machine and in containers, so a container has pip's files at the same
+    # paths as this machine.
+    settings = {
+        name: value.replace(f"{engines.HOST}/", "/") for name, value in pip.variables.items()
+    }
+    words = " ".join(runnable.container_options({path: str(path) for path in pip.files}, {}))
+    options = [engine.name, "disable_host_mount: true", *([f"create_args: {words}"] * bool(words))]
+    return {
+        **runnable.environment,
+        **settings,
+        "CIBW_CONTAINER_ENGINE": "; ".join(options),
+        "CIBW_MANYLINUX_X86_64_IMAGE": image,
+        "CIBW_ENVIRONMENT_PASS_LINUX": " ".join([*settings, "WHEELKIT_IMAGE"]),
+        # `wheelkit sbom`, in the container, cannot know it otherwise.
+        "WHEELKIT_IMAGE": engine.reference(image),
+        images.IMAGE_VARIABLE: image,
+    }
 
 
 def environment_of(
