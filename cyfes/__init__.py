@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from cyfes.sums.hills_on_grid import sum_hills
     from cyfes.sums.opes_sum import sum_kernels
     from cyfes.sums.reweighting import reweight
-    from cyfes.surface import FreeEnergySurface, load
+    from cyfes.surface import FreeEnergySurface, load, load_series
 
 # Where each public name is defined; a test compares this with the imports above and __all__.
 _MODULES = {
@@ -100,6 +100,7 @@ _MODULES = {
     "iter_colvar": "cyfes.io.colvar_files",
     "iter_hills": "cyfes.io.hills_files",
     "load": "cyfes.surface",
+    "load_series": "cyfes.surface",
     "metadynamics": "cyfes.studies.langevin",
     "plot": "cyfes.plotting",
     "plot_path": "cyfes.plotting",
@@ -162,6 +163,7 @@ __all__ = [
     "iter_colvar",
     "iter_hills",
     "load",
+    "load_series",
     "metadynamics",
     "plot",
     "plot_path",

@@ -53,6 +53,8 @@ class FreeEnergySurface(SurfaceData):
         Boltzmann's constant times the temperature, in the unit of F; None if it is not known.
     cv_units : tuple of D str, optional
         The units of the CVs.
+    error : ndarray, shape grid.shape, optional
+        The standard error of F, in the unit of F.
 
     Raises
     ------
@@ -200,6 +202,7 @@ class FreeEnergySurface(SurfaceData):
             self,
             values=self.values * factor,
             gradient=None if self.gradient is None else self.gradient * factor,
+            error=None if self.error is None else self.error * factor,
             unit=unit,
             kT=1.0 if unit == "kT" else known,
         )
@@ -454,6 +457,7 @@ def load(
     unit: str | None = None,
     kT: float | None = None,
     temperature: float | None = None,
+    frame: int | None = None,
 ) -> FreeEnergySurface:
     """Read a surface from a file that `FreeEnergySurface.save`, or PLUMED, has written.
 
@@ -461,14 +465,18 @@ def load(
     ----------
     path : path-like
         The file. Its suffix names the format: ``.cube`` or ``.cub``, ``.vtk``, ``.npz``, ``.nc``;
-        any other is PLUMED's grid file. All but ``.npz`` and ``.nc`` may be compressed with gzip,
-        xz or Zstandard, as in ``fes.dat.xz`` and ``fes.cube.gz``.
+        any other is PLUMED's grid file, of sum_hills, METAD, DUMPGRID, VES and others. All but
+        ``.npz`` and ``.nc`` may be compressed with gzip, xz or Zstandard, as in ``fes.dat.xz`` and
+        ``fes.cube.gz``.
     unit : str, optional
         The unit of the values, for files that do not say: "kJ/mol", "kcal/mol", "eV" or "kT".
     kT : float, optional
         kT in that unit, likewise.
     temperature : float, optional
         The temperature in K, instead of kT.
+    frame : int, optional
+        Of a grid file to which PLUMED has added frame after frame, the number of the one to read: 0
+        is the first, -1 the last. By default the last, with a warning if there are others.
 
     Returns
     -------
@@ -484,11 +492,54 @@ def load(
         If a package that the format, or Zstandard, needs is not installed.
     OSError
         If the file cannot be read.
+
+    Warns
+    -----
+    CyfesWarning
+        If the file has several frames and none is named.
     """
     # Imported here, because a sum needs no format.
     from cyfes.io.surface_files import read_surface
 
-    data = read_surface(path)
+    return _loaded(read_surface(path, frame), path, unit, kT, temperature)
+
+
+def load_series(
+    path: str | os.PathLike[str],
+    *,
+    unit: str | None = None,
+    kT: float | None = None,
+    temperature: float | None = None,
+) -> list[FreeEnergySurface]:
+    """Read all frames of a grid file to which PLUMED has added one at every stride.
+
+    Parameters
+    ----------
+    path, unit, kT, temperature
+        As for `load`. Files that ``sum_hills --stride`` wrote may be joined to one.
+
+    Returns
+    -------
+    list of FreeEnergySurface
+        The frames, in the order of the file.
+
+    Raises
+    ------
+    InputError, MissingDependencyError, OSError
+        As for `load`.
+    """
+    from cyfes.io.surface_files import read_surfaces
+
+    return [_loaded(data, path, unit, kT, temperature) for data in read_surfaces(path)]
+
+
+def _loaded(
+    data: SurfaceData,
+    path: str | os.PathLike[str],
+    unit: str | None,
+    kT: float | None,
+    temperature: float | None,
+) -> FreeEnergySurface:
     surface = FreeEnergySurface(**{name: getattr(data, name) for name in data.__dataclass_fields__})
     if unit is not None and surface.unit not in (None, unit):
         raise InputError(

@@ -67,8 +67,8 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    surface_options.add_surface_options(parser, optional=True)
     option = parser.add_argument_group("input").add_argument
-    option("surface", nargs="?", metavar="FES", help=".dat of PLUMED, .npz, .nc, .vtk or .cube")
     option("--hills", type=list_of(str), metavar="F[,F2]", help="HILLS file(s) to sum instead")
     option("--samples", type=list_of(str), metavar="F[,F2]", help="COLVAR file(s) to reweight")
     option("--cvs", type=list_of(str), metavar="CV[,CV2]", help="the CVs in the COLVAR file(s)")
@@ -133,6 +133,8 @@ def _check(options: argparse.Namespace) -> None:
     check_places(options)
     if sum(map(bool, (options.surface, options.hills, options.samples))) != 1:
         raise UsageError("expected one of: a file of a surface, --hills, --samples")
+    if options.frame is not None and not options.surface:
+        raise UsageError("found --frame without a file of a surface, expected one with it")
     if options.samples and not (options.cvs and options.bandwidth and options.kt):
         missing = [
             name for name in ("--cvs", "--bandwidth", "--kt") if not getattr(options, name[2:])
@@ -156,7 +158,7 @@ def _read(
         return _read_hills(options)
     if options.samples:
         return _read_samples(options)
-    return with_units(load(options.surface), options), None, None
+    return with_units(load(options.surface, frame=options.frame), options), None, None
 
 
 def _read_hills(options: argparse.Namespace) -> tuple[FreeEnergySurface, Convergence, None]:

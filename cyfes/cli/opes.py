@@ -26,7 +26,7 @@ from cyfes.cli.common import (
 from cyfes.cli.surface_options import with_units
 from cyfes.errors import InputError
 from cyfes.io.opes_files import read_states
-from cyfes.io.plumed_grid import grid_blocks
+from cyfes.io.plumed_grid import surface_blocks
 from cyfes.io.text_files import check_target, write_text
 from cyfes.model.grid import Grid
 from cyfes.sums.opes_sum import check_state, sum_kernels
@@ -183,12 +183,8 @@ def _write(state: Kernels, grid: Grid, target: str, options: argparse.Namespace)
     surface = with_units(surface, options)
     if options.mintozero:
         surface = surface.shift_to_zero()
-    columns = {"file.free": surface.values}
-    if surface.gradient is not None:
-        columns.update((f"der_{name}", der) for name, der in zip(surface.names, surface.gradient))
     difference = None if options.deltaFat is None else _difference(surface, options.deltaFat)
-    blocks = grid_blocks(grid, surface.names, surface.bounds(), columns, options.fmt)
-    write_text(target, _with_difference(blocks, difference))
+    write_text(target, _with_difference(surface_blocks(surface, options.fmt), difference))
     where = "standard output" if target == "-" else target
     points = " x ".join(map(str, grid.shape))
     print_message(

@@ -34,7 +34,7 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("surface", metavar="FES", help=".dat of PLUMED, .npz, .nc, .vtk or .cube")
+    surface_options.add_surface_options(parser)
     option = parser.add_argument_group("picture").add_argument
     option(
         "--output",
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     check_target(target)
     # A backend that needs no screen, before any other is chosen.
     need("matplotlib", "cyfes plot").use("Agg")
-    surface = with_units(load(options.surface), options)
+    surface = with_units(load(options.surface, frame=options.frame), options)
     figure = _figure(surface, options)
     supported = figure.canvas.get_supported_filetypes()
     if target.suffix[1:] not in supported:

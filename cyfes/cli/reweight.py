@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from cyfes.cli.surface_options import with_units
 from cyfes.errors import InputError
 from cyfes.io.colvar_files import read_colvar
 from cyfes.io.hills_files import read_hills
-from cyfes.io.plumed_grid import grid_blocks
+from cyfes.io.plumed_grid import surface_blocks
 from cyfes.io.text_files import check_target, write_text
 from cyfes.model.grid import Grid
 from cyfes.model.hills import Hills
@@ -103,17 +104,10 @@ def run(options: argparse.Namespace) -> int:
     table = read_colvar(options.samples, columns=[*options.cvs, *(options.bias or ())])
     samples, bias = _weighted(table, options)
     grid = _grid(samples, table, options)
-    surface, error = _surface(samples, bias, grid, options)
-    surface = with_units(surface, options)
+    surface = with_units(_surface(samples, bias, grid, options), options)
     if options.mintozero:
         surface = surface.shift_to_zero()
-    columns = {"file.free": surface.values}
-    if error is not None:
-        # Converted to the unit of the surface that is written.
-        assert surface.kT is not None  # noqa: S101  `reweight` sets it
-        columns["error"] = error * (surface.kT / options.kt)
-    blocks = grid_blocks(grid, options.cvs, grid.bounds, columns, options.fmt)
-    write_text(options.outfile, blocks)
+    write_text(options.outfile, surface_blocks(surface, options.fmt))
     _print_summary(surface, len(samples), options)
     return OK
 
@@ -173,19 +167,17 @@ def _grid(samples: Any, table: Colvar, options: argparse.Namespace) -> Grid:
     return surface_options.grid_of_options(options.cvs, domain, needed, options)
 
 
-def _surface(
-    samples: Any, bias: Any, grid: Grid, options: argparse.Namespace
-) -> tuple[FreeEnergySurface, Any]:
-    """Return the surface, and its error at each point if blocks are asked for."""
+def _surface(samples: Any, bias: Any, grid: Grid, options: argparse.Namespace) -> FreeEnergySurface:
+    """Return the surface, with its error at each point if blocks are asked for."""
     how = {"kT": options.kt, "bias": bias, "names": options.cvs}
     how.update(device=options.device, dtype=options.dtype)
     if options.blocks is None:
-        return reweight(samples, grid, options.bandwidth, **how), None
+        return reweight(samples, grid, options.bandwidth, **how)
     # Imported here, because nothing else needs it.
     from cyfes.studies.blocks import reweight_blocks
 
     blocked = reweight_blocks(samples, grid, options.bandwidth, blocks=options.blocks, **how)
-    return blocked.surface, blocked.error()
+    return replace(blocked.surface, error=blocked.error())
 
 
 def _print_summary(surface: FreeEnergySurface, number: int, options: argparse.Namespace) -> None:

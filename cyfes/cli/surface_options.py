@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from cyfes.surface import FreeEnergySurface
 
 # Options whose value may begin with a minus sign.
-SIGNED_OPTIONS = ("--from", "--to", "--at", "--min", "--max")
+SIGNED_OPTIONS = ("--from", "--to", "--at", "--min", "--max", "--frame")
 
 # A grid reaches so many bandwidths beyond the samples, unless its ends are typed.
 _MARGIN = 3.0
@@ -34,6 +35,28 @@ PLACES = """\
 A place is the number of a minimum (1 is the lowest), a point such as -1.2,2.6 or, for a
 difference of free energy, ranges such as -pi:0,pi/2:pi, where : alone is the whole axis.
 """
+
+
+def add_surface_options(parser: argparse.ArgumentParser, optional: bool = False) -> None:
+    """Add the file of a surface, and which of its frames is meant."""
+    parser.add_argument(
+        "surface",
+        nargs="?" if optional else None,
+        metavar="FES",
+        help=".dat of PLUMED, .npz, .nc, .vtk or .cube",
+    )
+    parser.add_argument(
+        "--frame",
+        type=_whole_number,
+        metavar="N",
+        help="of a grid file with several frames: 0 is the first, -1 the last (default: the last)",
+    )
+
+
+def _whole_number(text: str) -> int:
+    if not re.fullmatch("-?[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number")
+    return int(text)
 
 
 def add_unit_options(parser: argparse.ArgumentParser) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # The first bytes of a NetCDF file of version 4, which is HDF5, and of the versions before.
 _HDF5, _NETCDF = b"\x89HDF", b"CDF"
 
-# The variables that hold F and its gradient.
-_VALUES, _GRADIENT = "F", "gradient"
+# The variables that hold F, its gradient and its standard error.
+_VALUES, _GRADIENT, _ERROR = "F", "gradient", "error"
 
 
 def data_array(surface: SurfaceData) -> Any:
@@ -98,6 +98,8 @@ def _write(surface: SurfaceData, path: Path) -> None:
             file.createDimension("cv", surface.grid.ndim)
             kind = surface.gradient.dtype
             file.createVariable(_GRADIENT, kind, ("cv", *surface.names))[:] = surface.gradient
+        if surface.error is not None:
+            file.createVariable(_ERROR, surface.error.dtype, surface.names)[:] = surface.error
 
 
 def read_surface(path: Path) -> SurfaceData:
@@ -147,7 +149,7 @@ def _surface(variables: dict[str, Any]) -> SurfaceData:
     bins = [int(count) for count in np.atleast_1d(known["bins"])]
     grid = Grid(known["lower"].split(), known["upper"].split(), bins, periodic)
     domain = tuple(ends if wraps else None for ends, wraps in zip(grid.bounds, periodic))
-    slopes = variables.get(_GRADIENT)
+    slopes, error = variables.get(_GRADIENT), variables.get(_ERROR)
     return SurfaceData(
         _native(main[:]),
         grid,
@@ -159,6 +161,7 @@ def _surface(variables: dict[str, Any]) -> SurfaceData:
         unit=known.get("units"),
         kT=float(known["kT"]) if "kT" in known else None,
         cv_units=tuple(known["cv_units"].split("\t")) if "cv_units" in known else None,
+        error=None if error is None else _native(error[:]),
     )
 
 

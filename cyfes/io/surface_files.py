@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyfes.errors import InputError
+from cyfes.errors import CyfesWarning, InputError
 from cyfes.io import cube_files, netcdf_files, npz_files, plumed_grid, vtk_files
 from cyfes.io.text_files import check_target
 
@@ -43,12 +44,31 @@ def write_surface(surface: SurfaceData, path: AnyPath, fmt: str) -> None:
         plumed_grid.write_surface(surface, path, fmt)
 
 
-def read_surface(path: AnyPath) -> SurfaceData:
-    """Read a surface; `cyfes.load` says which files."""
-    surface: SurfaceData = _FORMATS.get(_suffixes(Path(path))[0], plumed_grid).read_surface(
-        Path(path)
-    )
-    return surface
+def read_surface(path: AnyPath, frame: int | None = None) -> SurfaceData:
+    """Read a surface; `cyfes.load` says which files and frames."""
+    surfaces = read_surfaces(path)
+    if frame is None:
+        if len(surfaces) > 1:
+            message = (
+                f"{path}: found {len(surfaces)} frames, took the last; frame=N or --frame N names "
+                "another (0 is the first), and cyfes.load_series reads all"
+            )
+            warnings.warn(CyfesWarning(message), stacklevel=3)
+        return surfaces[-1]
+    if not -len(surfaces) <= frame < len(surfaces):
+        raise InputError(
+            f"{path}: found {len(surfaces)} frames, expected one numbered {frame}; 0 is the "
+            "first, -1 the last"
+        )
+    return surfaces[frame]
+
+
+def read_surfaces(path: AnyPath) -> list[SurfaceData]:
+    """Read all surfaces of a file: PLUMED's grid files may have several, others have one."""
+    module = _FORMATS.get(_suffixes(Path(path))[0])
+    if module is None:
+        return plumed_grid.read_surfaces(Path(path))
+    return [module.read_surface(Path(path))]
 
 
 def _suffixes(path: Path) -> tuple[str, str]:

@@ -39,7 +39,7 @@ def projected(surface: Surface, names: Sequence[str], kT: float) -> Surface:
     Returns
     -------
     SurfaceData
-        Of the class of `surface`. Without a gradient.
+        Of the class of `surface`. Without a gradient and without errors.
 
     Raises
     ------
@@ -64,6 +64,7 @@ def projected(surface: Surface, names: Sequence[str], kT: float) -> Surface:
         grid=surface.grid.subgrid(kept),
         names=tuple(names),
         gradient=None,
+        error=None,
         domain=domain,
         cv_units=None if surface.cv_units is None else tuple(surface.cv_units[a] for a in kept),
     )
@@ -125,6 +126,7 @@ def cut(surface: Surface, at: Mapping[str, float]) -> Surface:
         ),
         names=tuple(surface.names[k] for k in kept),
         gradient=None,
+        error=None if surface.error is None else surface.error[index],
         domain=surface.domain and tuple(surface.domain[k] for k in kept),
         cv_units=surface.cv_units and tuple(surface.cv_units[k] for k in kept),
     )

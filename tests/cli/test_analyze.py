@@ -73,6 +73,17 @@ def test_the_table_names_units_and_leaves_out_what_needs_a_temperature(capsys: C
     assert "the last place less the first\n  9.1" in text
 
 
+def test_a_frame_of_a_file_is_named(folder: Path, capsys: CAPTURE) -> None:
+    head = "#! FIELDS x fes\n#! SET min_x 0\n#! SET max_x 2\n#! SET nbins_x 2\n"
+    head += "#! SET periodic_x false\n"
+    (folder / "fes.dat").write_text(f"{head}0 0\n1 1\n2 2\n{head}0 5\n1 4\n2 3\n")
+    for frame, place in (("0", 0.0), ("1", 2.0), ("-1", 2.0), ("-2", 0.0)):
+        (minimum,) = _facts(capsys, "fes.dat", "--frame", frame)["minima"]
+        assert minimum["position"] == {"x": place}
+    assert main(["analyze", "fes.dat"]) == 0
+    assert "warning: fes.dat: found 2 frames, took the last" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("mb")
 def test_the_path_is_written_to_a_file(capsys: CAPTURE) -> None:
     options = ["--from", "-0.558,1.442", "--to", "0.623,0.028", "--path-file", "path.dat"]

@@ -16,6 +16,7 @@ from cyfes.model.grid import Grid
 from cyfes.model.hills import Hills
 from cyfes.studies.bias_offset import BiasOffset, bias_offset
 from cyfes.sums.reweighting import reweight
+from cyfes.surface import load
 
 CAPTURE = pytest.CaptureFixture[str]
 
@@ -173,6 +174,9 @@ def test_blocks_give_a_column_of_errors_in_the_unit_that_is_written() -> None:
     joules, calories = np.loadtxt("kJ.dat"), np.loadtxt("kcal.dat")
     assert (joules[:, 2] > 0.0).all()
     assert np.abs(joules[:, 1:] - 4.184 * calories[:, 1:]).max() < 1e-8
+    loaded = load("kJ.dat")
+    assert loaded.error is not None
+    assert loaded.error.tolist() == joules[:, 2].tolist()
 
 
 @pytest.mark.parametrize(
