@@ -99,7 +99,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _add_grid_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument_group("grid of hills and samples").add_argument
     option("--bin", type=list_of(count), metavar="N[,N2]", help="bins of each CV (default: 100)")
-    option("--min", type=list_of(str), metavar="X[,X2]", help="lower ends of CVs without a period")
+    option("--min", type=list_of(str), metavar="X[,X2]", help="lower ends (default: as needed)")
     option("--max", type=list_of(str), metavar="X[,X2]", help="upper ends")
     option("--device", type=device_name, default="auto", metavar=DEVICES, help="what computes")
 
@@ -135,11 +135,11 @@ def _check(options: argparse.Namespace) -> None:
         raise UsageError("expected one of: a file of a surface, --hills, --samples")
     if options.frame is not None and not options.surface:
         raise UsageError("found --frame without a file of a surface, expected one with it")
-    if options.samples and not (options.cvs and options.bandwidth and options.kt):
-        missing = [
-            name for name in ("--cvs", "--bandwidth", "--kt") if not getattr(options, name[2:])
-        ]
-        raise UsageError(f"found --samples without {', '.join(missing)}, expected them with it")
+    if options.samples:
+        missing = [name for name in ("--cvs", "--bandwidth") if not getattr(options, name[2:])]
+        if missing:
+            raise UsageError(f"found --samples without {', '.join(missing)}, expected them with it")
+        surface_options.kT_of_run(options)
     if (options.min is None) != (options.max is None):
         raise UsageError("found one of --min and --max, expected both or neither")
     if not 0.0 <= options.skip < 1.0:
@@ -170,8 +170,8 @@ def _read_hills(options: argparse.Namespace) -> tuple[FreeEnergySurface, Converg
 
     hills = read_hills(options.hills)
     hills = hills[int(options.skip * len(hills)) :]
-    extent = Extent.of_hills(hills)
-    grid = _grid(options, hills.names, hills.domain, extent.bounds)
+    needed = tuple(zip(*Extent.of_hills(hills).bounds))
+    grid = _grid(options, hills.names, hills.domain, needed)
     series = convergence(hills, grid, stride=options.stride, device=options.device)
     surfaces = tuple(with_units(surface, options) for surface in series.surfaces)
     return surfaces[-1], replace(series, surfaces=surfaces), None
@@ -193,12 +193,12 @@ def _read_samples(options: argparse.Namespace) -> tuple[FreeEnergySurface, None,
     values = table.values[order][int(options.skip * len(table)) :]
     samples, bias = values[:, :ndim], values[:, ndim:].sum(axis=1)
     low, high = surface_options.range_of_samples(samples, options.bandwidth)
-    grid = _grid(options, tuple(options.cvs), table.domain[:ndim], list(zip(low, high)))
+    grid = _grid(options, tuple(options.cvs), table.domain[:ndim], (low, high))
     blocked = reweight_blocks(
         samples,
         grid,
         options.bandwidth,
-        kT=options.kt,
+        kT=surface_options.kT_of_run(options),
         bias=bias,
         blocks=options.blocks,
         names=options.cvs,
@@ -208,20 +208,14 @@ def _read_samples(options: argparse.Namespace) -> tuple[FreeEnergySurface, None,
     return with_units(surface, options), None, blocked
 
 
-def _grid(options: argparse.Namespace, names: Any, domain: Any, free: Any) -> Grid:
-    """Return the grid: over the domain of a periodic CV, otherwise as typed or as needed."""
+def _grid(options: argparse.Namespace, names: Any, domain: Any, needed: Any) -> Grid:
+    """Return the grid of --bin, --min and --max; by default three or more CVs have fewer bins."""
     for option in ("bin", "min", "max"):
         values = getattr(options, option)
         if values is not None and len(values) != len(names):
             raise UsageError(f"--{option}: found {len(values)} values, expected {len(names)}")
-    if options.min is not None:
-        for literal in options.min + options.max:
-            number(literal)
-        free = list(zip(options.min, options.max))
-    ends = [known or other for known, other in zip(domain, free)]
-    bins = options.bin or [100 if len(names) < 3 else 50] * len(names)
-    low, high = [a for a, _ in ends], [b for _, b in ends]
-    return Grid(low, high, bins, [known is not None for known in domain])
+    options.bin = options.bin or [100 if len(names) < 3 else 50] * len(names)
+    return surface_options.grid_of_options(names, domain, needed, options)
 
 
 def _surface_facts(surface: FreeEnergySurface, basins: Basins, depth: float) -> Facts:

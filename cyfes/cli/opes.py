@@ -10,7 +10,6 @@ import numpy as np
 
 from cyfes.base.numbers import check_number_format, format_number
 from cyfes.base.progress import Progress
-from cyfes.base.units import thermal_energy
 from cyfes.cli import surface_options
 from cyfes.cli.common import (
     DEVICES,
@@ -96,7 +95,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         dest="temperature",
         type=positive_number,
         metavar="T",
-        help="the temperature in K instead of --kt; the energies are in kJ/mol unless --unit says",
+        help="the same as --temperature",
     )
 
 
@@ -128,12 +127,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     check_number_format(options.fmt)
-    if (options.kt is None) == (options.temperature is None):
-        found = "neither" if options.kt is None else "both"
-        raise UsageError(f"found {found} of --kt and --temp, expected one of them")
-    if options.temperature is not None and options.unit is None:
-        # PLUMED's unit.
-        options.unit = "kJ/mol"
+    surface_options.kT_of_run(options, "--temp")
     if options.all_stored and options.outfile == "-":
         raise UsageError("found - as the output file, expected a name with --all_stored")
     if options.device not in ("auto", "cpu"):
@@ -176,7 +170,7 @@ def _grid(states: Sequence[Kernels], options: argparse.Namespace) -> Grid:
 
 def _write(state: Kernels, grid: Grid, target: str, options: argparse.Namespace) -> None:
     """Write the surface of a state, and print a summary."""
-    kT = options.kt or thermal_energy(options.temperature, options.unit)
+    kT = surface_options.kT_of_run(options)
     with Progress(options.progress, "summing") as bar:
         report = bar.part(0.0, 1.0)
         surface = sum_kernels(state, grid, kT=kT, gradient=options.der, progress=report)

@@ -115,8 +115,7 @@ def run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     check_number_format(options.fmt)
     check_target(options.outfile)
-    if options.kt is None:
-        raise UsageError("found no --kt, expected kT in the unit of the bias")
+    surface_options.kT_of_run(options)
     if (options.offset is None) != (options.hills is None):
         raise UsageError("found one of --offset and --hills, expected both or neither")
     if options.offset and not options.bias:
@@ -144,9 +143,8 @@ def _weighted(
         if table.times is None:
             raise InputError("found samples without a time, expected the column time for --offset")
         hills = _in_time(read_hills(options.hills))
-        bias -= bias_offset(hills, options.kt, method=options.offset, device=options.device).at(
-            table.times
-        )
+        kT = surface_options.kT_of_run(options)
+        bias -= bias_offset(hills, kT, method=options.offset, device=options.device).at(table.times)
     # In the order of time over all walkers, so that a block is a period of time, and --skip leaves
     # out the beginning of each walker.
     order = slice(None) if table.times is None else np.argsort(table.times, kind="stable")
@@ -169,7 +167,11 @@ def _grid(samples: Any, table: Colvar, options: argparse.Namespace) -> Grid:
 
 def _surface(samples: Any, bias: Any, grid: Grid, options: argparse.Namespace) -> FreeEnergySurface:
     """Return the surface, with its error at each point if blocks are asked for."""
-    how = {"kT": options.kt, "bias": bias, "names": options.cvs}
+    how: dict[str, Any] = {
+        "kT": surface_options.kT_of_run(options),
+        "bias": bias,
+        "names": options.cvs,
+    }
     how.update(device=options.device, dtype=options.dtype)
     if options.blocks is None:
         return reweight(samples, grid, options.bandwidth, **how)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -15,12 +14,14 @@ import numpy as np
 from cyfes.base.numbers import parse_number
 from cyfes.base.progress import Progress
 from cyfes.cli.common import UsageError, print_message
-from cyfes.errors import CyfesWarning, InputError
+from cyfes.cli.surface_options import typed_axes
+from cyfes.errors import InputError
 from cyfes.io.colvar_files import colvar_names, iter_colvar
 from cyfes.io.hills_files import iter_hills
 from cyfes.io.paths import expanded
 from cyfes.io.plumed_grid import grid_blocks
 from cyfes.io.text_files import check_target, replacing, write_text
+from cyfes.model.domains import same_domain
 from cyfes.model.extent import Extent
 from cyfes.model.grid import Grid
 from cyfes.model.hills import Hills
@@ -83,7 +84,7 @@ def _check_agreement(hills: _Input, samples: _Input) -> None:
         raise InputError(f"--histo: found the CVs {found}, expected {expected} as in --hills")
     domains = dict(zip(hills.first.names, hills.first.domain))
     for name, domain in zip(samples.first.names, samples.first.domain):
-        if domain != domains[name]:
+        if not same_domain(domain, domains[name]):
             raise InputError(
                 f"--histo: found the domain {domain} of {name}, expected {domains[name]} as in "
                 "--hills"
@@ -104,7 +105,8 @@ def _grid(input_: _Input, options: argparse.Namespace) -> Grid:
         return Grid.covering(input_.extent(), bins, spacing)
     if bins is None and spacing is None:
         raise UsageError("found --min and --max alone, expected --bin or --spacing with them")
-    return Grid.spanning(hills, _bounds(hills, low, high), _bins(hills, low, high, bins, spacing))
+    bounds = typed_axes(hills.names, hills.domain, low, high)
+    return Grid.spanning(hills, bounds, _bins(hills, low, high, bins, spacing))
 
 
 def _values_for_cvs(input_: _Input, option: str, values: list[Any] | None) -> list[Any] | None:
@@ -119,18 +121,6 @@ def _values_for_cvs(input_: _Input, option: str, values: list[Any] | None) -> li
     return [values[input_.all_names.index(name)] for name in input_.first.names]
 
 
-def _bounds(hills: Hills, lows: list[str], highs: list[str]) -> list[tuple[str, str]]:
-    """Return the ends of each axis: the domain of a periodic CV, otherwise what was typed."""
-    bounds = []
-    for name, domain, low, high in zip(hills.names, hills.domain, lows, highs):
-        if domain is not None:
-            _compare_with_domain(name, (low, high), domain)
-        elif parse_number(high) <= parse_number(low):
-            raise UsageError(f"--max {high} for {name}: expected more than --min {low}")
-        bounds.append(domain or (low, high))
-    return bounds
-
-
 def _bins(
     hills: Hills,
     lows: list[str],
@@ -143,23 +133,10 @@ def _bins(
     if spacing is None:
         return counts
     lengths = [parse_number(high) - parse_number(low) for low, high in zip(lows, highs)]
-    # The ends of a periodic CV may be typed in any order, because the grid covers its domain.
+    # For a periodic CV, PLUMED takes ends in any order.
     periods = hills.periods.tolist()
     lengths = [length if length > 0.0 else period for length, period in zip(lengths, periods)]
     return [max(n, math.ceil(x / step)) for n, x, step in zip(counts, lengths, spacing)]
-
-
-def _compare_with_domain(name: str, typed: tuple[str, str], domain: tuple[str, str]) -> None:
-    low, high = map(parse_number, typed)
-    start, end = map(parse_number, domain)
-    extent = f"{name}'s domain in the HILLS file ({domain[0]} to {domain[1]})"
-    if low < start:
-        raise UsageError(f"--min {typed[0]} is below {extent}")
-    if high > end:
-        raise UsageError(f"--max {typed[1]} is above {extent}")
-    if (low, high) != (start, end):
-        message = f"the grid covers all of {extent}, not only {typed[0]} to {typed[1]}"
-        warnings.warn(CyfesWarning(message), stacklevel=2)
 
 
 class _Input:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes.base.numbers import parse_number
-from cyfes.base.units import ENERGY_UNITS
-from cyfes.cli.common import UsageError, list_of, positive_number
+from cyfes.base.units import ENERGY_UNITS, thermal_energy
+from cyfes.cli.common import UsageError, list_of, positive_number, print_message
 from cyfes.errors import InputError
 from cyfes.landscape.regions import box
-from cyfes.model.domains import end_values
+from cyfes.model.domains import axis_ends
 from cyfes.model.grid import Grid
 
 if TYPE_CHECKING:
@@ -72,10 +72,39 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
         "--temperature",
         type=positive_number,
         metavar="T",
-        help="the temperature in K instead of kT; needs --unit",
+        help="the temperature in K instead of kT; needs --unit, but for energies of PLUMED's runs, "
+        "which are in its kJ/mol unless --unit says",
     )
     option("--convert", choices=ENERGY_UNITS, help="the unit of the energies that are shown")
     option("--cv-units", type=list_of(str), metavar="U[,U2]", help="the units of the CVs")
+
+
+def kT_of_run(options: argparse.Namespace, temperature: str = "--temperature") -> float:  # noqa: N802 - the symbol of the field
+    """Return kT in the unit of a run's energies: PLUMED's kJ/mol, unless --unit names another.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        The options; a temperature without a unit sets the unit.
+    temperature : str
+        The name of the option of the temperature.
+
+    Raises
+    ------
+    UsageError
+        If neither or both of kT and the temperature are given.
+    """
+    if (options.kt is None) == (options.temperature is None):
+        found = "neither" if options.kt is None else "both"
+        raise UsageError(
+            f"found {found} of --kt and {temperature}, expected one of them: kT in the unit of "
+            "the energies, or the temperature in K"
+        )
+    if options.kt is not None:
+        return float(options.kt)
+    if options.unit is None:
+        options.unit = "kJ/mol"
+    return thermal_energy(options.temperature, options.unit)
 
 
 def range_of_samples(
@@ -110,21 +139,35 @@ def grid_of_options(
 
     Raises
     ------
-    InputError
-        If other ends than its domain were typed for a periodic CV.
+    UsageError
+        If the ends that were typed do not fit a CV, see `axis_ends`.
     """
-    low, high = options.min or needed[0], options.max or needed[1]
-    for name, known, typed in zip(names, domain, zip(low, high)):
-        if known and options.min and end_values(known) != end_values(typed):
-            raise InputError(
-                f"found --min {typed[0]} and --max {typed[1]} for {name}, expected its domain, "
-                f"{known[0]} to {known[1]}: a periodic axis covers it once"
-            )
-    ends = [known or typed for known, typed in zip(domain, zip(low, high))]
+    if options.min is None:
+        ends = [known or free for known, free in zip(domain, zip(*needed))]
+    else:
+        ends = typed_axes(names, domain, options.min, options.max)
     bins = options.bin or [100] * len(names)
-    return Grid(
-        [a for a, _ in ends], [b for _, b in ends], bins, [known is not None for known in domain]
-    )
+    periodic = [known is not None for known in domain]
+    return Grid([low for low, _ in ends], [high for _, high in ends], bins, periodic)
+
+
+def typed_axes(
+    names: Sequence[str], domain: Sequence[Domain], low: Sequence[str], high: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return the ends of each axis by the values of --min and --max, as `axis_ends` says.
+
+    Raises
+    ------
+    UsageError
+        If the ends do not fit a CV.
+    """
+    try:
+        return [
+            axis_ends(name, known, typed, print_message)
+            for name, known, typed in zip(names, domain, zip(low, high))
+        ]
+    except InputError as error:
+        raise UsageError(str(error)) from error
 
 
 def add_place_options(parser: argparse.ArgumentParser, minima: str) -> None:

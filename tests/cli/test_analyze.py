@@ -140,6 +140,17 @@ def test_samples_give_error_bars(run: Any, capsys: CAPTURE) -> None:
     assert "standard error, 10 blocks, block" in capsys.readouterr().out
 
 
+def test_a_temperature_beside_samples_is_that_of_plumeds_unit(run: Any, capsys: CAPTURE) -> None:
+    run.write()
+    arguments = ["--samples", "COLVAR.*", "--cvs", "d", "--bandwidth", "0.05", "--device", "cpu"]
+    facts = _facts(capsys, *arguments, "--temperature", "300")
+    assert (facts["unit"], facts["kT"]) == ("kJ/mol", pytest.approx(2.494339, abs=1e-6))
+    by_kt = _facts(capsys, *arguments, "--kt", repr(facts["kT"]))
+    assert by_kt["minima"] == facts["minima"]
+    assert main(["analyze", *arguments]) == 2
+    assert "found neither of --kt and --temperature" in capsys.readouterr().err
+
+
 def test_blocks_that_are_too_short_are_told(capsys: CAPTURE) -> None:
     rng = np.random.default_rng(0)
     # Each state lasts for 100 samples, a block for 10.
@@ -175,7 +186,7 @@ def test_blocks_that_are_too_short_are_told(capsys: CAPTURE) -> None:
         (["mb.dat", "--path-file", "p.dat"], 2, "found --path-file without a path"),
         (["mb.dat", "--skip", "1"], 2, "--skip: found 1"),
         (["mb.dat", "--min", "0"], 2, "found one of --min and --max"),
-        (["--samples", "COLVAR"], 2, "found --samples without --cvs, --bandwidth, --kt"),
+        (["--samples", "COLVAR"], 2, "found --samples without --cvs, --bandwidth, expected"),
         (["--hills", "nowhere"], 1, "nowhere: No such file"),
     ],
 )

@@ -138,18 +138,6 @@ def test_a_grid_that_is_not_told_reaches_three_bandwidths_beyond_the_samples(
     assert energy.min() == 0.0
 
 
-@pytest.mark.parametrize("ends", [("-pi", "0"), ("-3", "pi"), ("0", "2*pi")])
-@pytest.mark.usefixtures("samples")
-def test_ends_of_a_periodic_cv_other_than_its_domain_are_refused(
-    ends: tuple[str, str], capsys: CAPTURE
-) -> None:
-    options = ["--cvs", "phi", "--bandwidth", "0.4", "--min", ends[0], "--max", ends[1]]
-    assert _run(*options) == 1
-    found = f"found --min {ends[0]} and --max {ends[1]} for phi, expected its domain, -pi to pi"
-    assert found in capsys.readouterr().err
-    assert not Path("fes.dat").exists()
-
-
 @pytest.mark.parametrize("method", ["ct", "balanced"])
 def test_the_offset_of_the_hills_is_taken_off(method: str, samples: np.ndarray) -> None:
     rows = "".join(f"{10 * i} {x} 0.3 0.8 6\n" for i, x in enumerate(samples[:15, 2]))
@@ -212,4 +200,18 @@ def test_what_does_not_fit_is_refused(
 def test_kt_is_never_assumed(capsys: CAPTURE) -> None:
     line = ["reweight", "--samples", "COLVAR", "--cvs", "d", "--bandwidth", "1"]
     assert main(line) == 2
-    assert "found no --kt, expected kT in the unit of the bias" in capsys.readouterr().err
+    assert "found neither of --kt and --temperature, expected one" in capsys.readouterr().err
+    assert main([*line, "--kt", "1", "--temperature", "300"]) == 2
+    assert "found both of --kt and --temperature, expected one" in capsys.readouterr().err
+
+
+# R = 8.31446261815324 J/mol/K; a calorie is 4.184 J.
+@pytest.mark.parametrize(("unit", "kT"), [([], 2.494339), (["--unit", "kcal/mol"], 0.596161)])
+def test_a_temperature_stands_for_kt_in_kj_per_mol_or_the_unit_named(
+    unit: list[str], kT: float, samples: np.ndarray
+) -> None:
+    line = ["reweight", "--samples", "COLVAR", "--cvs", "d", "--bandwidth", "1", "--min", "-4"]
+    line += ["--max", "4", "--bin", "80", "--bias", "metad.bias", "--fmt", "%.9f"]
+    assert main([*line, "--temperature", "300", *unit]) == 0
+    expected = reweight(samples[:, 2], GRID, 1.0, kT=kT, bias=samples[:, 3], device="cpu")
+    assert np.abs(np.loadtxt("fes.dat")[:, 1] - expected.values).max() < 1e-5

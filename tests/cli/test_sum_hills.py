@@ -342,12 +342,12 @@ def test_hills_beyond_an_interval_are_summed_in_the_boxes_that_plumed_takes(
 
 
 def test_a_spacing_is_fitted_between_the_ends_that_were_typed_as_in_plumed(hills: Hills) -> None:
-    options = ["--min", "-pi,0", "--max", "pi,pi", "--spacing", "1,1"]
-    with pytest.warns(match="the grid covers all of psi's domain"):
-        assert command.run(_options("--hills", "HILLS", *options)) == 0
+    options = ["--min", "-pi,-3.138", "--max", "pi,3.139", "--spacing", "1,0.6282"]
+    assert command.run(_options("--hills", "HILLS", *options)) == 0
     header = Path("fes.dat").read_text().splitlines()
     assert "#! SET nbins_phi  7" in header
-    assert "#! SET nbins_psi  4" in header
+    # 2 pi needs 11 bins of this size, and the range that was typed needs 10.
+    assert "#! SET nbins_psi  10" in header
     assert hills.ndim == 2
 
 
