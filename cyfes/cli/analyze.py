@@ -85,6 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="width of each sample's Gaussian, for each CV",
     )
     option("--skip", type=number, default=0.0, metavar="PART", help="part to leave out, 0 to 1")
+    surface_options.add_hills_options(option)
     _add_grid_options(parser)
     option = parser.add_argument_group("what to show").add_argument
     option("--blocks", type=count, default=10, metavar="N", help="blocks of samples (default: 10)")
@@ -164,11 +165,10 @@ def _read(
 def _read_hills(options: argparse.Namespace) -> tuple[FreeEnergySurface, Convergence, None]:
     from dataclasses import replace
 
-    from cyfes.io.hills_files import read_hills
     from cyfes.model.extent import Extent
     from cyfes.studies.convergence import convergence
 
-    hills = read_hills(options.hills)
+    hills = surface_options.hills_of_options(options)
     hills = hills[int(options.skip * len(hills)) :]
     needed = tuple(zip(*Extent.of_hills(hills).bounds))
     grid = _grid(options, hills.names, hills.domain, needed)

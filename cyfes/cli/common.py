@@ -18,6 +18,7 @@ from cyfes.errors import (
     LibraryError,
     MissingDependencyError,
 )
+from cyfes.model.hill_kernels import KERNELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
@@ -104,10 +105,14 @@ def _warnings_in_one_line() -> Iterator[None]:
     """Show cyfes's own warnings as a line each, whatever the filters say."""
     with warnings.catch_warnings():
         usual = warnings.showwarning
+        shown: set[str] = set()
 
         def show(message: Warning | str, category: type[Warning], *args: Any) -> None:
             if issubclass(category, CyfesWarning):
-                print_message(f"warning: {message}")
+                # Input that is read twice would give each warning twice.
+                if str(message) not in shown:
+                    print_message(f"warning: {message}")
+                shown.add(str(message))
             else:
                 usual(message, category, *args)
 
@@ -146,6 +151,16 @@ def list_of(convert: Callable[[str], _T]) -> Callable[[str], list[_T]]:
         return [convert(word.strip()) for word in words]
 
     return read
+
+
+def add_kernel_option(option: Callable[..., object]) -> None:
+    """Add the option that names the kernel of hills."""
+    option(
+        "--kernel",
+        choices=KERNELS,
+        help="the kernel of all hills (default: what the header above each hill names, otherwise "
+        f"{KERNELS[0]}, as in PLUMED 2.8 and newer)",
+    )
 
 
 def device_name(text: str) -> str:

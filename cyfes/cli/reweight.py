@@ -23,7 +23,6 @@ from cyfes.cli.common import (
 from cyfes.cli.surface_options import with_units
 from cyfes.errors import InputError
 from cyfes.io.colvar_files import read_colvar
-from cyfes.io.hills_files import read_hills
 from cyfes.io.plumed_grid import surface_blocks
 from cyfes.io.text_files import check_target, write_text
 from cyfes.model.grid import Grid
@@ -84,6 +83,7 @@ def _add_sample_options(parser: argparse.ArgumentParser) -> None:
     option("--bias", type=files, metavar="COLUMN[,..]", help="columns of the bias, to be added")
     option("--offset", choices=METHODS, help="c(t), or the balanced exponential; needs --hills")
     option("--hills", type=files, metavar="F[,F2]", help="the HILLS file(s) of the run")
+    surface_options.add_hills_options(option)
     option("--skip", type=_part, default=0.0, metavar="PART", help="part to leave out, 0 to 1")
     option("--blocks", type=count, metavar="N", help="add a column of errors, from N blocks")
 
@@ -142,7 +142,7 @@ def _weighted(
     if options.offset:
         if table.times is None:
             raise InputError("found samples without a time, expected the column time for --offset")
-        hills = _in_time(read_hills(options.hills))
+        hills = _in_time(surface_options.hills_of_options(options))
         kT = surface_options.kT_of_run(options)
         bias -= bias_offset(hills, kT, method=options.offset, device=options.device).at(table.times)
     # In the order of time over all walkers, so that a block is a period of time, and --skip leaves

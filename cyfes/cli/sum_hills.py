@@ -13,6 +13,7 @@ from cyfes.cli.common import (
     DEVICES,
     OK,
     UsageError,
+    add_kernel_option,
     count,
     device_name,
     list_of,
@@ -129,6 +130,7 @@ def _add_own_options(parser: argparse.ArgumentParser) -> None:
         help="put the hills of several walkers in the order of this column; without it, one file "
         "follows the other",
     )
+    add_kernel_option(option)
     option(
         "--device",
         type=device_name,

@@ -43,6 +43,11 @@ _INTERVAL_BINS = 200
 def run_job(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Do what the options of the command ask for, and return what was done."""
     inputs = _inputs(options)
+    if options.stride and not options.merge and len(expanded(options.hills or ())) > 1:
+        print_message(
+            "took the hills of one file after the other, as PLUMED does; --merge clock or --merge "
+            "time puts those of walkers in order"
+        )
     for input_ in inputs:
         check_target(input_.target(0))
     grid = _grid(inputs[0], options)
@@ -149,10 +154,11 @@ class _Input:
         self.options = options
         self.count = 0
         self.written: list[str] = []
+        self._kernels: set[str] = set()
         #: The part of the input that has been read, 0 to 1.
         self._part_read = 0.0
         self._portions = _RepeatablePortions(self._read, expanded(self._files()))
-        #: The first hills, from which the names, domains and kernel of all are known.
+        #: The first hills, from which the names and domains of all are known.
         self.first = self._portions.first
         #: The CVs in the order of the values of options.
         self.all_names = self.first.names
@@ -211,6 +217,7 @@ class _Input:
                     # For samples it is not known, and stays 0.
                     end = self._part_read or 1.0
                     total.add(self._scaled(hills), progress.part(start, end))
+                    self._kernels.update(hills.kernels)
                     start = end
         self.count = total.count
 
@@ -245,7 +252,7 @@ class _Input:
         return {
             "what": self.what,
             "count": self.count,
-            "kernel": self.first.kernel,
+            "kernel": " and ".join(sorted(self._kernels)),
             "names": list(self.first.names),
             "points": list(self.last.grid.shape),
             "device": self.last.device,
@@ -272,8 +279,9 @@ class _HillsInput(_Input):
         self._part_read = part
 
     def _read(self) -> Iterator[Hills]:
-        files, merge = self.options.hills, self.options.merge
-        for hills in iter_hills(files, merge=merge, progress=self._note):
+        options = self.options
+        how = {"merge": options.merge, "kernel": options.kernel, "progress": self._note}
+        for hills in iter_hills(options.hills, **how):
             # As PLUMED does: with --histo, an INTERVAL is ignored.
             ignored = self.options.histo and hills.interval is not None
             yield replace(hills, interval=None) if ignored else hills

@@ -34,7 +34,9 @@ _KERNEL_NUMBERS = dict(zip(KERNELS, (STRETCHED_GAUSSIAN, BOXED_GAUSSIAN)))
 
 # A job with another value of one of these options is left to `cyfes.cli.sum_hills_job`.
 _DEFAULTS = {
-    **dict.fromkeys(("histo", "idw", "stride", "spacing", "merge", "units", "plot"), None),
+    **dict.fromkeys(
+        ("histo", "idw", "stride", "spacing", "merge", "kernel", "units", "plot"), None
+    ),
     "negbias": False,
     "dtype": "float64",
 }
@@ -155,7 +157,7 @@ def _axes(layout: HillsHeader, options: argparse.Namespace) -> _Axes | None:
 
 def _is_ordinary(layout: HillsHeader, table: memoryview[float], rows: int, axes: _Axes) -> bool:
     """Whether all numbers are right and no hill reaches around a periodic axis."""
-    if layout.multivariate or layout.interval is not None:
+    if layout.multivariate or layout.interval is not None or layout.named_kernel is None:
         return False
     width, ndim = len(layout.columns), len(layout.names)
     end = width * rows

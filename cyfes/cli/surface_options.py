@@ -10,19 +10,28 @@ import numpy as np
 
 from cyfes.base.numbers import parse_number
 from cyfes.base.units import ENERGY_UNITS, thermal_energy
-from cyfes.cli.common import UsageError, list_of, positive_number, print_message
+from cyfes.cli.common import (
+    UsageError,
+    add_kernel_option,
+    list_of,
+    positive_number,
+    print_message,
+)
 from cyfes.errors import InputError
+from cyfes.io.hills_files import read_and_merge
+from cyfes.io.paths import expanded
 from cyfes.landscape.regions import box
 from cyfes.model.domains import axis_ends
 from cyfes.model.grid import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from cyfes.landscape.basins import Minimum
     from cyfes.model.domains import Domain
+    from cyfes.model.hills import Hills
     from cyfes.surface import FreeEnergySurface
 
 # Options whose value may begin with a minus sign.
@@ -77,6 +86,32 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
     )
     option("--convert", choices=ENERGY_UNITS, help="the unit of the energies that are shown")
     option("--cv-units", type=list_of(str), metavar="U[,U2]", help="the units of the CVs")
+
+
+def add_hills_options(option: Callable[..., object]) -> None:
+    """Add the options of how hills are read."""
+    add_kernel_option(option)
+    option(
+        "--merge",
+        choices=("auto", "time", "clock", "none"),
+        default="auto",
+        help="put the hills of several files in the order of this column (default: auto, the clock "
+        "if all files have it, otherwise the time); none: one file follows the other",
+    )
+
+
+def hills_of_options(options: argparse.Namespace) -> Hills:
+    """Return the hills of --hills, and say in which order those of several files were put."""
+    merge = None if options.merge == "none" else options.merge
+    hills, column = read_and_merge([options.hills], merge, options.kernel)
+    if column is not None:
+        print_message(f"put the hills of all files in the order of their {column} (see --merge)")
+    elif options.merge == "auto" and len(expanded(options.hills)) > 1:
+        print_message(
+            "took the hills of one file after the other, because neither clock nor time rises in "
+            "each of them"
+        )
+    return hills
 
 
 def kT_of_run(options: argparse.Namespace, temperature: str = "--temperature") -> float:  # noqa: N802 - the symbol of the field

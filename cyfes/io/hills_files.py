@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyfes.errors import InputError
+from cyfes.errors import CyfesWarning, InputError
 from cyfes.io.column_files import ColumnFile, Selection, column_blocks
 from cyfes.io.hills_header import HillsHeader
 from cyfes.io.paths import expanded, flattened
 from cyfes.io.plumed_header import column_header, domain_constants
-from cyfes.model.hills import Hills, standard_deviations
+from cyfes.model.hill_kernels import KERNELS
+from cyfes.model.hills import Hills, one_kernel, standard_deviations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +28,16 @@ if TYPE_CHECKING:
 # some ten megabytes for each variable.
 _PORTION = 1 << 19
 
+# A column of each row that no file has: the number of the hill's kernel.
+_KERNEL = "kernel of the hill"
 
-def read_hills(*paths: AnyPath | Sequence[AnyPath], merge: str | None = None) -> Hills:
+# Where the columns are in a table of rows that hills can be merged by; the better one comes first.
+_KEYS = {"clock": -2, "time": 0}
+
+
+def read_hills(
+    *paths: AnyPath | Sequence[AnyPath], merge: str | None = "auto", kernel: str | None = None
+) -> Hills:
     """Read one or several HILLS files of PLUMED.
 
     Parameters
@@ -35,9 +45,13 @@ def read_hills(*paths: AnyPath | Sequence[AnyPath], merge: str | None = None) ->
     *paths : path-like, or sequence of them
         The files, plain or compressed with gzip, xz or Zstandard (this one needs the package
         zstandard), or patterns such as ``HILLS.*``.
-    merge : {"time", "clock"}, optional
-        Put the hills of several walkers in the order of this column; by default one file follows
-        the other, as in PLUMED.
+    merge : {"auto", "time", "clock"} or None
+        Put the hills of several files, such as those of walkers, in the order of this column.
+        "auto" takes the clock if all files have it, otherwise the time, if it never falls within a
+        file. With None, or where "auto" finds no such column, one file follows the other.
+    kernel : {"stretched-gaussian", "gaussian"}, optional
+        The kernel of all hills; by default the one that the header above each hill names, and
+        stretched Gaussians where it names none.
 
     Returns
     -------
@@ -60,15 +74,49 @@ def read_hills(*paths: AnyPath | Sequence[AnyPath], merge: str | None = None) ->
     -----
     CyfesWarning
         If the last line of a file is cut off, as it is in a running or killed simulation. That
-        line is not used; neither does PLUMED use a last line without a line end.
+        line is not used; neither does PLUMED use a last line without a line end. If a header names
+        no kernel: PLUMED up to 2.4 wrote none, and laid plain Gaussians.
     """
-    layout, tables = _open_tables(paths, merge)
-    return layout.hills(list(tables))
+    return read_and_merge(paths, merge, kernel)[0]
+
+
+def read_and_merge(
+    paths: Sequence[AnyPath | Sequence[AnyPath]], merge: str | None, kernel: str | None = None
+) -> tuple[Hills, str | None]:
+    """Read hills as `read_hills` does.
+
+    Returns
+    -------
+    hills : Hills
+        All hills.
+    merged : str or None
+        The column that hills of several files were put in the order of, if they were.
+    """
+    if merge != "auto":
+        reader, tables = _open_tables(paths, merge, kernel)
+        return reader.hills(list(tables)), merge if len(reader.files) > 1 else None
+    reader = _reader(paths, kernel)
+    streams = [list(reader.tables(file)) for file in reader.files]
+    column = _common_column(streams) if len(streams) > 1 else None
+    if column is None:
+        return reader.hills([table for tables in streams for table in tables]), None
+    merged = _merged([iter(tables) for tables in streams], _KEYS[column], column)
+    return reader.hills(list(merged)), column
+
+
+def _common_column(streams: Sequence[Sequence[NDArray[np.float64]]]) -> str | None:
+    """Return the clock or the time, if all files have it and it never falls within a file."""
+    for column, key in _KEYS.items():
+        keys = [_joined(tables, key) for tables in streams]
+        if all(not np.isnan(k).any() and (np.diff(k) >= 0.0).all() for k in keys):
+            return column
+    return None
 
 
 def iter_hills(
     *paths: AnyPath | Sequence[AnyPath],
     merge: str | None = None,
+    kernel: str | None = None,
     portion: int = _PORTION,
     progress: Callable[[float], object] | None = None,
 ) -> Iterator[Hills]:
@@ -76,8 +124,11 @@ def iter_hills(
 
     Parameters
     ----------
-    *paths, merge
+    *paths, kernel
         As for `read_hills`.
+    merge : {"time", "clock"}, optional
+        Put the hills of several files in the order of this column; by default one file follows the
+        other, as in PLUMED.
     portion : int
         The number of hills to yield at a time; the last portion may have fewer.
     progress : callable, optional
@@ -93,7 +144,7 @@ def iter_hills(
     HillsFileError, InputError, MissingDependencyError, OSError
         As for `read_hills`.
     """
-    reader, tables = _open_tables(paths, merge)
+    reader, tables = _open_tables(paths, merge, kernel)
     for rows in _portions(tables, portion):
         if progress is not None:
             progress(reader.part_read())
@@ -101,19 +152,26 @@ def iter_hills(
 
 
 def _open_tables(
-    paths: Sequence[AnyPath | Sequence[AnyPath]], merge: str | None
+    paths: Sequence[AnyPath | Sequence[AnyPath]], merge: str | None, kernel: str | None
 ) -> tuple[_HillsReader, Iterator[NDArray[np.float64]]]:
     """Return the reader, and an iterator over the tables of all hills."""
-    if merge not in (None, "time", "clock"):
+    if merge not in (None, *_KEYS):
         raise InputError(f'merge is {merge!r}, expected "time", "clock" or None')
+    reader = _reader(paths, kernel)
+    streams = [reader.tables(file) for file in reader.files]
+    if merge is None:
+        return reader, (table for stream in streams for table in stream)
+    return reader, _merged(streams, _KEYS[merge], merge)
+
+
+def _reader(paths: Sequence[AnyPath | Sequence[AnyPath]], kernel: str | None) -> _HillsReader:
+    """Return the reader of some files."""
+    if kernel not in (None, *KERNELS):
+        raise InputError(f"kernel: found {kernel!r}, expected {' or '.join(KERNELS)}")
     files = expanded(flattened(paths))
     if not files:
         raise InputError("found no file name, expected at least one HILLS file")
-    reader = _HillsReader(files)
-    streams = [reader.tables(file) for file in files]
-    if merge is None:
-        return reader, (table for stream in streams for table in stream)
-    return reader, _merged(streams, 0 if merge == "time" else -1, merge)
+    return _HillsReader(files, kernel)
 
 
 def _portions(
@@ -177,28 +235,47 @@ def _rising(
 class _HillsReader:
     """Reads files of hills that can be summed together, and makes hills of their rows."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(self, files: Sequence[Path], kernel: str | None) -> None:
+        self._kernel = kernel
+        self._warned = False
         self._layout: HillsHeader | None = None
-        self._paths = files
+        self.files = files
         self._opened: list[ColumnFile] = []
 
     def tables(self, path: AnyPath) -> Iterator[NDArray[np.float64]]:
-        """Yield the rows of a file in the columns of `HillsHeader.columns`."""
-        file = ColumnFile(path, self._select)
+        """Yield the rows of a file: the columns of `HillsHeader.columns`, and the kernel."""
+        file = ColumnFile(path, lambda header: self._select(header, path))
         self._opened.append(file)
         yield from file.tables_of("hills")
 
     def part_read(self) -> float:
         """Return the part of all files that has been read."""
-        total = sum(path.stat().st_size for path in self._paths)
+        total = sum(path.stat().st_size for path in self.files)
         return sum(file.consumed for file in self._opened) / total if total else 0.0
 
-    def _select(self, header: Header) -> Selection:
-        layout = HillsHeader.of_header(header)
-        layout.check_agreement(self._layout or layout)
-        self._layout = layout
-        positive = frozenset(layout.positive)
-        return Selection(layout.columns, positive, {"time": np.nan, "biasf": 1.0, "clock": np.nan})
+    def _select(self, header: Header, path: AnyPath) -> Selection:
+        found = HillsHeader.of_header(header)
+        first = self._layout or found
+        # The columns are found by their names; those of another order are put in that of the first.
+        layout = found.ordered_as(first)
+        layout.check_columns(header.fields)
+        layout.check_agreement(first)
+        self._layout = first
+        self._warn_of_no_kernel(layout, path)
+        defaults = {"time": np.nan, "biasf": 1.0, "clock": np.nan}
+        defaults[_KERNEL] = KERNELS.index(self._kernel or layout.kernel)
+        return Selection((*layout.columns, _KERNEL), frozenset(layout.positive), defaults)
+
+    def _warn_of_no_kernel(self, layout: HillsHeader, path: AnyPath) -> None:
+        if layout.named_kernel or self._kernel or self._warned:
+            return
+        self._warned = True
+        message = (
+            f"{path}: found no '#! SET kerneltype', took stretched Gaussians as PLUMED 2.8 and "
+            'newer do; PLUMED up to 2.4 laid plain ones, which kernel="gaussian" or --kernel '
+            "gaussian takes"
+        )
+        warnings.warn(CyfesWarning(message), stacklevel=2)
 
     def hills(self, tables: Sequence[NDArray[np.float64]]) -> Hills:
         """Return the hills of rows that were read."""
@@ -212,12 +289,13 @@ def _hills_of(layout: HillsHeader, tables: Sequence[NDArray[np.float64]]) -> Hil
     end = 1 + ndim + len(layout.shape_columns)
     shape = _joined(tables, slice(1 + ndim, end))
     times = _joined(tables, 0)
+    kernels = np.array(KERNELS)[_joined(tables, -1).astype(np.intp)]
     return Hills.of_checked_arrays(
         names=layout.names,
         centers=_joined(tables, slice(1, 1 + ndim)),
         sigmas=standard_deviations(shape, ndim) if layout.multivariate else shape,
         heights=_joined(tables, end),
-        kernel=layout.kernel,
+        kernel=one_kernel(kernels),
         domain=layout.domain,
         times=None if np.isnan(times).any() else times,
         bias_factors=_joined(tables, end + 1),
@@ -236,7 +314,7 @@ def hills_blocks(hills: Hills) -> Iterator[str]:
     Parameters
     ----------
     hills : Hills
-        Hills with their times, neither multivariate nor with an INTERVAL.
+        Hills of one kernel with their times, neither multivariate nor with an INTERVAL.
 
     Yields
     ------
@@ -246,16 +324,17 @@ def hills_blocks(hills: Hills) -> Iterator[str]:
     Raises
     ------
     InputError
-        If the hills have no times, are multivariate, or have an INTERVAL.
+        If the hills have no times, are multivariate, or have an INTERVAL or several kernels.
     """
     if hills.times is None:
         raise InputError("hills: found no times, expected them in order to write a HILLS file")
-    if hills.cholesky is not None or hills.interval is not None:
+    if hills.cholesky is not None or hills.interval is not None or len(hills.kernels) > 1:
         raise InputError(
-            "hills: found multivariate hills or an INTERVAL, which are not written; expected others"
+            "hills: found multivariate hills, an INTERVAL or several kernels, which are not "
+            "written; expected others"
         )
     sigmas = [f"sigma_{name}" for name in hills.names]
-    constants = {"multivariate": "false", "kerneltype": hills.kernel}
+    constants = {"multivariate": "false", "kerneltype": str(hills.kernel)}
     constants.update(domain_constants(hills.names, hills.domain))
     header = column_header(("time", *hills.names, *sigmas, "height", "biasf"), constants)
     columns = (hills.times, hills.centers, hills.sigmas, hills.heights, hills.bias_factors)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cyfes.base.numbers import parse_number
 from cyfes.errors import HillsFileError, InputError
 from cyfes.io.plumed_header import header_domain
-from cyfes.model.domains import checked_interval
+from cyfes.model.domains import checked_interval, same_domain
 from cyfes.model.hill_kernels import KERNELS
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class HillsHeader(NamedTuple):
 
     names: tuple[str, ...]
     domain: tuple[Domain, ...]
-    kernel: str
+    #: None where the header names none.
+    named_kernel: str | None
     multivariate: bool
     interval: tuple[float, float] | None
 
@@ -41,15 +42,19 @@ class HillsHeader(NamedTuple):
             )
         names = _collective_variables(fields)
         domain = tuple(header_domain(name, constants) for name in names)
-        kernel = _KERNEL_NAMES.get(constants.get("kerneltype", KERNELS[0]).lower())
-        if kernel is None:
-            raise HillsFileError(
-                f"found kerneltype {constants['kerneltype']}, expected {' or '.join(KERNELS)}"
-            )
+        given = constants.get("kerneltype")
+        kernel = None if given is None else _KERNEL_NAMES.get(given.lower())
+        if given is not None and kernel is None:
+            raise HillsFileError(f"found kerneltype {given}, expected {' or '.join(KERNELS)}")
         interval = _header_interval(constants, names)
         layout = cls(names, domain, kernel, _header_multivariate(constants), interval)
-        layout._check_columns(fields)
+        layout.check_columns(fields)
         return layout
+
+    @property
+    def kernel(self) -> str:
+        """The kernel, by default that of PLUMED 2.8 and newer."""
+        return self.named_kernel or KERNELS[0]
 
     @property
     def shape_columns(self) -> tuple[str, ...]:
@@ -71,7 +76,8 @@ class HillsHeader(NamedTuple):
             return tuple(f"sigma_{name}_{name}" for name in self.names)
         return self.shape_columns
 
-    def _check_columns(self, fields: tuple[str, ...]) -> None:
+    def check_columns(self, fields: tuple[str, ...]) -> None:
+        """Refuse a file that lacks a column of the shapes or the heights, or has it twice."""
         for column in (*self.shape_columns, "height"):
             if fields.count(column) != 1:
                 raise HillsFileError(
@@ -79,13 +85,17 @@ class HillsHeader(NamedTuple):
                     f"({' '.join(fields)}), expected one"
                 )
 
-    def check_agreement(self, other: HillsHeader) -> None:
-        """Refuse hills that cannot be summed with those under another header."""
-        if self.names != other.names:
+    def ordered_as(self, other: HillsHeader) -> HillsHeader:
+        """Return the same with the CVs in the order of another header, if it has the same CVs."""
+        if set(self.names) != set(other.names):
             found, expected = " ".join(self.names), " ".join(other.names)
             raise HillsFileError(f"found the CVs {found}, expected {expected} as before")
+        domain = tuple(self.domain[self.names.index(name)] for name in other.names)
+        return self._replace(names=other.names, domain=domain)
+
+    def check_agreement(self, other: HillsHeader) -> None:
+        """Refuse hills that cannot be summed with those under another header, of the same CVs."""
         pairs = {
-            "kerneltype": (self.kernel, other.kernel),
             "multivariate": (self.multivariate, other.multivariate),
             "the interval": (self.interval, other.interval),
         }
@@ -93,7 +103,7 @@ class HillsHeader(NamedTuple):
             if mine != theirs:
                 raise HillsFileError(f"found {what} {mine}, expected {theirs} as before")
         for name, own, before in zip(self.names, self.domain, other.domain):
-            if own != before:
+            if not same_domain(own, before):
                 raise HillsFileError(
                     f"found {name} {_described(own)}, expected {_described(before)} as before"
                 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes.base.arrays import as_matrix, precision
+from cyfes.base.progress import part_of_progress
 from cyfes.native import device_choice
 from cyfes.native.constants import GAUSSIAN, STRETCHED_GAUSSIAN
 from cyfes.native.extensions import wrapper
@@ -70,6 +71,14 @@ def bias(
         If the compiled part of cyfes is missing.
     """
     real = precision(dtype)
+    alike = hills.by_kernel()
+    if len(alike) > 1:
+        count, done, total = len(hills), 0, []
+        for part in alike:
+            report = part_of_progress(progress, done / count, (done + len(part)) / count)
+            total.append(bias(points, part, device, dtype, progress=report))
+            done += len(part)
+        return np.asarray(sum(total))
     if on_device(points) or hills.on_device:
         from cyfes.sums import gpu_sums
 

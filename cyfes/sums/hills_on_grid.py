@@ -114,7 +114,7 @@ def sum_hills(
     real = precision(dtype)
     path_number(plan)
     first, portions = _portions(hills)
-    kernel = _grid_kernel(first, truncation)
+    kernels = _grid_kernels(first, truncation)
     periods = grid_periods(first, grid)
     if portions is not None and progress is not None:
         progress = _without_end(progress)
@@ -124,10 +124,12 @@ def sum_hills(
         from cyfes.sums import gpu_sums
 
         gpu = gpu_sums.GpuOptions.of([first.centers], device, real, plan, progress)
-        task = (kernel, periods, grid, gradient, out)
+        if len(kernels) > 1:
+            raise InputError("found hills of several kernels on a GPU, expected one kernel")
+        task = (kernels[0], periods, grid, gradient, out)
         return gpu_sums.sum_hills(_checked_portions(first, portions), *task, gpu)
     tasks = _tasks(first, grid, real, truncation)
-    seconds = _work(first, grid, kernel, gradient).seconds
+    seconds = _work(first, grid, kernels, gradient).seconds
     devices = device_choice.choose_all(
         "cpu" if plan == "nufft" and device == "auto" else device, seconds
     )
@@ -175,11 +177,11 @@ def sum_rows(
     """Return the rows from `rows[0]` to before `rows[1]` of what `sum_hills` returns."""
     hills.check_on_host("parts of a surface")
     real = precision(dtype)
-    kernel = _grid_kernel(hills, truncation)
+    kernels = _grid_kernels(hills, truncation)
     tasks = _tasks(hills, grid, real, truncation)
     if plan == "nufft":
         raise InputError('plan is "nufft", which has no parts; expected another')
-    devices = device_choice.choose_all(device, _work(hills, grid, kernel, gradient).seconds)
+    devices = device_choice.choose_all(device, _work(hills, grid, kernels, gradient).seconds)
     shape = (rows[1] - rows[0], *grid.shape[1:])
     values = np.empty(shape, dtype=real)
     slopes = np.empty((grid.ndim, *shape), dtype=real) if gradient else None
@@ -217,13 +219,13 @@ def _checked_portions(first: Hills, portions: Iterable[Hills] | None) -> Iterato
     """Yield the first hills and the others, after a check that they fit the first."""
     yield first
     for portion in portions or ():
-        _check_portion(portion, first)
+        _check_portion(portion, first, "kernel")
         yield portion
 
 
-def _check_portion(hills: Hills, first: Hills) -> None:
+def _check_portion(hills: Hills, first: Hills, *more: str) -> None:
     """Refuse a portion of hills that cannot be summed with those before."""
-    for what in ("names", "kernel", "domain", "interval"):
+    for what in ("names", "domain", "interval", *more):
         found, expected = getattr(hills, what), getattr(first, what)
         if found != expected:
             raise InputError(f"hills: found a portion of {what} {found}, expected {expected}")
@@ -236,23 +238,31 @@ def _without_end(progress: Callable[[float], object]) -> Callable[[float], objec
     return report
 
 
-def _work(hills: Hills, grid: Grid, kernel: int, gradient: bool) -> Work:
+def _work(hills: Hills, grid: Grid, kernels: Sequence[int], gradient: bool) -> Work:
     widths = hills.sigmas.mean(axis=0) / grid.spacing if len(hills) else np.ones(grid.ndim)
     planes = 1 + grid.ndim if gradient else 1
-    return Work(len(hills), grid.shape, widths.tolist(), kernel != GAUSSIAN, planes)
+    return Work(len(hills), grid.shape, widths.tolist(), set(kernels) != {GAUSSIAN}, planes)
 
 
 def _tasks(hills: Hills, grid: Grid, real: np.dtype[Any], truncation: str) -> list[GridSum]:
     """Return the sums of negated hills that together are F."""
     periods = grid_periods(hills, grid)
+    alike = hills.by_kernel()
     if truncation != "boxes":
-        return [_negated(hills, periods, grid, real, truncation)]
+        return [_negated(part, periods, grid, real, truncation) for part in alike]
+    return [task for part in alike for task in _in_boxes(part, periods, grid, real)]
+
+
+def _in_boxes(
+    hills: Hills, periods: NDArray[np.float64], grid: Grid, real: np.dtype[Any]
+) -> list[GridSum]:
+    """Return the sums of negated hills of one kernel, in PLUMED's boxes where these matter."""
     from cyfes.sums.boxes import boxes, needs_box
 
     apart = needs_box(hills, grid)
     # Hills that do not need their boxes are summed by a faster path.
     parts = [hills] if apart.all() or not apart.any() else [hills[~apart], hills[apart]]
-    tasks = [_negated(part, periods, grid, real, truncation) for part in parts]
+    tasks = [_negated(part, periods, grid, real, "boxes") for part in parts]
     if apart.any():
         tasks[-1] = tasks[-1]._replace(boxes=boxes(parts[-1], grid))
     return tasks
@@ -301,8 +311,13 @@ def _nufft_sum(
     for array in (values, gradient):
         if array is not None and not adding:
             array[...] = 0.0
-    # There is more than one sum only with boxes, which are refused there.
-    return add_by_fourier_transform(tasks[0], options, values, gradient)
+    plans = [add_by_fourier_transform(task, options, values, gradient) for task in tasks]
+    return "; ".join(plans)
+
+
+def _grid_kernels(hills: Hills, truncation: str) -> list[int]:
+    """Return the number of each kernel of the hills."""
+    return [_grid_kernel(part, truncation) for part in hills.by_kernel()]
 
 
 def _grid_kernel(hills: Hills, truncation: str) -> int:

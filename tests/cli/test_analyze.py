@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from double_well import KT, double_well, short_run
+from hills_files import HEADER_1D, write_hills
 from landscapes import MB_MINIMA, MB_SADDLES, mueller_brown
 
 from cyfes.cli.main import main
@@ -111,6 +112,24 @@ def test_hills_give_the_convergence(run: Any, capsys: CAPTURE) -> None:
     arguments = ["analyze", "--hills", "HILLS", "--device", "cpu"]
     assert main(arguments) == 0
     assert "Convergence" in capsys.readouterr().out
+
+
+def test_the_hills_of_walkers_are_put_in_order(folder: Path, capsys: CAPTURE) -> None:
+    for walker in (0, 1):
+        rows = "".join(f"{t} {0.1 * t + walker} 0.3 1 10\n" for t in (1, 2, 3))
+        write_hills(folder / f"HILLS.{walker}", HEADER_1D + rows)
+    arguments = ["--hills", "HILLS.*", "--stride", "2", "--bin", "20"]
+    assert main(["analyze", *arguments, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "put the hills of all files in the order of their time (see --merge)" in captured.err
+    series = json.loads(captured.out)["convergence"]
+    assert [(row["hills"], row["time"]) for row in series] == [(2, 1), (4, 2), (6, 3)]
+    series = _facts(capsys, *arguments, "--merge", "none")["convergence"]
+    assert [row["time"] for row in series] == [2, 1, 3]
+    with (folder / "HILLS.1").open("a") as file:
+        file.write("1 0 0.3 1 10\n")
+    assert main(["analyze", *arguments]) == 0
+    assert "took the hills of one file after the other" in capsys.readouterr().err
 
 
 def test_samples_give_error_bars(run: Any, capsys: CAPTURE) -> None:

@@ -141,7 +141,9 @@ def test_a_grid_that_is_not_told_reaches_three_bandwidths_beyond_the_samples(
 @pytest.mark.parametrize("method", ["ct", "balanced"])
 def test_the_offset_of_the_hills_is_taken_off(method: str, samples: np.ndarray) -> None:
     rows = "".join(f"{10 * i} {x} 0.3 0.8 6\n" for i, x in enumerate(samples[:15, 2]))
-    write_hills(Path("HILLS"), "#! FIELDS time d sigma_d height biasf\n" + rows)
+    write_hills(
+        Path("HILLS"), "#! FIELDS time d sigma_d height biasf\n#! SET kerneltype gaussian\n" + rows
+    )
     options = ["--cvs", "d", "--bandwidth", "0.3", "--min", "-4", "--max", "4"]
     weights = ["--bias", "metad.bias", "--hills", "HILLS", "--offset", method]
     assert _run(*options, *weights) == 0
