@@ -154,7 +154,14 @@ def list_of(convert: Callable[[str], _T]) -> Callable[[str], list[_T]]:
 
 
 def add_kernel_option(option: Callable[..., object]) -> None:
-    """Add the option that names the kernel of hills."""
+    """Add the options of the kernel of hills, and of their checks."""
+    option(
+        "--no-check",
+        dest="check",
+        action="store_false",
+        help="do not warn of hills that look like a mistake: times that fall or repeat, gaps, "
+        "heights and widths out of line, the same file twice",
+    )
     option(
         "--kernel",
         choices=KERNELS,

@@ -280,7 +280,8 @@ class _HillsInput(_Input):
 
     def _read(self) -> Iterator[Hills]:
         options = self.options
-        how = {"merge": options.merge, "kernel": options.kernel, "progress": self._note}
+        how = {name: getattr(options, name) for name in ("merge", "kernel", "check")}
+        how["progress"] = self._note
         for hills in iter_hills(options.hills, **how):
             # As PLUMED does: with --histo, an INTERVAL is ignored.
             ignored = self.options.histo and hills.interval is not None

@@ -103,7 +103,7 @@ def add_hills_options(option: Callable[..., object]) -> None:
 def hills_of_options(options: argparse.Namespace) -> Hills:
     """Return the hills of --hills, and say in which order those of several files were put."""
     merge = None if options.merge == "none" else options.merge
-    hills, column = read_and_merge([options.hills], merge, options.kernel)
+    hills, column = read_and_merge([options.hills], merge, options.kernel, options.check)
     if column is not None:
         print_message(f"put the hills of all files in the order of their {column} (see --merge)")
     elif options.merge == "auto" and len(expanded(options.hills)) > 1:

@@ -100,6 +100,17 @@ class ColumnFile:
         self._columns: _Columns | None = None
         self._line = 1
         self._piece = _BLOCK
+        # Of the table that was read last: its first line, and its text if some lines hold no row.
+        self._first = 1
+        self._text: memoryview | None = None
+
+    def line_of(self, row: int) -> int:
+        """Return the number of the line of a row of the table that was yielded last."""
+        if self._text is None:
+            return self._first + row
+        lines = enumerate(bytes(self._text).split(b"\n"), self._first)
+        numbers = [number for number, line in lines if line.partition(b"#")[0].strip()]
+        return numbers[row]
 
     def tables(self) -> Iterator[NDArray[np.float64]]:
         """Yield the rows of the file, some megabytes of text at a time.
@@ -188,6 +199,7 @@ class ColumnFile:
             table, lines, size = self._columns.plain_rows(text)
             if size:
                 self._check(table, text[:size])
+                self._first, self._text = self._line, text[:size] if len(table) < lines else None
                 source.advance(size)
                 self._line += lines
                 if size == len(text):
@@ -222,6 +234,7 @@ class ColumnFile:
         if missing > 0 and self._nothing_follows(source, kind):
             self._drop(self._line - 1, f"found {len(words)} of {len(columns.fields)} columns")
             return None
+        self._first, self._text = self._line - 1, None
         try:
             return np.array([columns.checked_row(words)])
         except HillsFileError as error:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cyfes.errors import CyfesWarning, InputError
 from cyfes.io.column_files import ColumnFile, Selection, column_blocks
+from cyfes.io.hills_checks import HillsFileCheck
 from cyfes.io.hills_header import HillsHeader
 from cyfes.io.paths import expanded, flattened
 from cyfes.io.plumed_header import column_header, domain_constants
@@ -36,7 +38,10 @@ _KEYS = {"clock": -2, "time": 0}
 
 
 def read_hills(
-    *paths: AnyPath | Sequence[AnyPath], merge: str | None = "auto", kernel: str | None = None
+    *paths: AnyPath | Sequence[AnyPath],
+    merge: str | None = "auto",
+    kernel: str | None = None,
+    check: bool = True,
 ) -> Hills:
     """Read one or several HILLS files of PLUMED.
 
@@ -52,6 +57,9 @@ def read_hills(
     kernel : {"stretched-gaussian", "gaussian"}, optional
         The kernel of all hills; by default the one that the header above each hill names, and
         stretched Gaussians where it names none.
+    check : bool
+        Whether to look for mistakes and to warn of them: times that fall or repeat, gaps between
+        them, heights and widths out of line, and files that are given twice.
 
     Returns
     -------
@@ -75,13 +83,17 @@ def read_hills(
     CyfesWarning
         If the last line of a file is cut off, as it is in a running or killed simulation. That
         line is not used; neither does PLUMED use a last line without a line end. If a header names
-        no kernel: PLUMED up to 2.4 wrote none, and laid plain Gaussians.
+        no kernel: PLUMED up to 2.4 wrote none, and laid plain Gaussians. With `check`, if hills
+        look like a mistake; the message names the line and the time.
     """
-    return read_and_merge(paths, merge, kernel)[0]
+    return read_and_merge(paths, merge, kernel, check)[0]
 
 
 def read_and_merge(
-    paths: Sequence[AnyPath | Sequence[AnyPath]], merge: str | None, kernel: str | None = None
+    paths: Sequence[AnyPath | Sequence[AnyPath]],
+    merge: str | None,
+    kernel: str | None = None,
+    check: bool = True,
 ) -> tuple[Hills, str | None]:
     """Read hills as `read_hills` does.
 
@@ -93,9 +105,9 @@ def read_and_merge(
         The column that hills of several files were put in the order of, if they were.
     """
     if merge != "auto":
-        reader, tables = _open_tables(paths, merge, kernel)
+        reader, tables = _open_tables(paths, merge, kernel, check)
         return reader.hills(list(tables)), merge if len(reader.files) > 1 else None
-    reader = _reader(paths, kernel)
+    reader = _reader(paths, kernel, check)
     streams = [list(reader.tables(file)) for file in reader.files]
     column = _common_column(streams) if len(streams) > 1 else None
     if column is None:
@@ -117,6 +129,7 @@ def iter_hills(
     *paths: AnyPath | Sequence[AnyPath],
     merge: str | None = None,
     kernel: str | None = None,
+    check: bool = True,
     portion: int = _PORTION,
     progress: Callable[[float], object] | None = None,
 ) -> Iterator[Hills]:
@@ -124,7 +137,7 @@ def iter_hills(
 
     Parameters
     ----------
-    *paths, kernel
+    *paths, kernel, check
         As for `read_hills`.
     merge : {"time", "clock"}, optional
         Put the hills of several files in the order of this column; by default one file follows the
@@ -144,7 +157,7 @@ def iter_hills(
     HillsFileError, InputError, MissingDependencyError, OSError
         As for `read_hills`.
     """
-    reader, tables = _open_tables(paths, merge, kernel)
+    reader, tables = _open_tables(paths, merge, kernel, check)
     for rows in _portions(tables, portion):
         if progress is not None:
             progress(reader.part_read())
@@ -152,26 +165,31 @@ def iter_hills(
 
 
 def _open_tables(
-    paths: Sequence[AnyPath | Sequence[AnyPath]], merge: str | None, kernel: str | None
+    paths: Sequence[AnyPath | Sequence[AnyPath]],
+    merge: str | None,
+    kernel: str | None,
+    check: bool,
 ) -> tuple[_HillsReader, Iterator[NDArray[np.float64]]]:
     """Return the reader, and an iterator over the tables of all hills."""
     if merge not in (None, *_KEYS):
         raise InputError(f'merge is {merge!r}, expected "time", "clock" or None')
-    reader = _reader(paths, kernel)
+    reader = _reader(paths, kernel, check)
     streams = [reader.tables(file) for file in reader.files]
     if merge is None:
         return reader, (table for stream in streams for table in stream)
     return reader, _merged(streams, _KEYS[merge], merge)
 
 
-def _reader(paths: Sequence[AnyPath | Sequence[AnyPath]], kernel: str | None) -> _HillsReader:
+def _reader(
+    paths: Sequence[AnyPath | Sequence[AnyPath]], kernel: str | None, check: bool
+) -> _HillsReader:
     """Return the reader of some files."""
     if kernel not in (None, *KERNELS):
         raise InputError(f"kernel: found {kernel!r}, expected {' or '.join(KERNELS)}")
     files = expanded(flattened(paths))
     if not files:
         raise InputError("found no file name, expected at least one HILLS file")
-    return _HillsReader(files, kernel)
+    return _HillsReader(files, kernel, check)
 
 
 def _portions(
@@ -235,18 +253,47 @@ def _rising(
 class _HillsReader:
     """Reads files of hills that can be summed together, and makes hills of their rows."""
 
-    def __init__(self, files: Sequence[Path], kernel: str | None) -> None:
+    def __init__(self, files: Sequence[Path], kernel: str | None, check: bool) -> None:
         self._kernel = kernel
+        self._check = check
+        #: Each file that was checked, by the number of its rows and their checksum.
+        self._seen: dict[tuple[int, int], AnyPath] = {}
         self._warned = False
         self._layout: HillsHeader | None = None
         self.files = files
         self._opened: list[ColumnFile] = []
 
-    def tables(self, path: AnyPath) -> Iterator[NDArray[np.float64]]:
+    def tables(self, path: Path) -> Iterator[NDArray[np.float64]]:
         """Yield the rows of a file: the columns of `HillsHeader.columns`, and the kernel."""
         file = ColumnFile(path, lambda header: self._select(header, path))
         self._opened.append(file)
-        yield from file.tables_of("hills")
+        if self._check:
+            yield from self._checked(file)
+        else:
+            yield from file.tables_of("hills")
+
+    def _checked(self, file: ColumnFile) -> Iterator[NDArray[np.float64]]:
+        """Yield the rows of a file, and warn of what looks like a mistake."""
+        check = HillsFileCheck(file.path)
+        rows = checksum = 0
+        for table in file.tables_of("hills"):
+            assert self._layout is not None  # noqa: S101  a header was selected before any row
+            ndim = len(self._layout.names)
+            end = 1 + ndim + len(self._layout.shape_columns)
+            widths = table[:, 1 + ndim : end]
+            if self._layout.multivariate:
+                widths = standard_deviations(widths, ndim)
+            check.look(table[:, 0], widths, table[:, end], file.line_of)
+            rows, checksum = rows + len(table), zlib.crc32(np.ascontiguousarray(table), checksum)
+            yield table
+        check.warn()
+        twin = self._seen.setdefault((rows, checksum), file.path)
+        if twin is not file.path:
+            message = (
+                f"{file.path}: found the same hills as in {twin}, which count twice; walkers of "
+                "one run may write the same file, and then one of them is enough"
+            )
+            warnings.warn(CyfesWarning(message), stacklevel=2)
 
     def part_read(self) -> float:
         """Return the part of all files that has been read."""
