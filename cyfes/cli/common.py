@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from cyfes.base.numbers import parse_number
@@ -31,6 +33,9 @@ OK, INPUT_AT_FAULT, WRONG_USAGE, ENVIRONMENT_LACKS, INTERNAL_ERROR = 0, 1, 2, 3,
 # What a shell reports for a program ended by SIGINT or SIGPIPE.
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
 
+# What a shell adds to the number of a signal that has ended a program.
+_SIGNALLED = 128
+
 #: What `device_name` takes, for the help.
 DEVICES = "auto|cpu|cuda|cuda:N[,M]|cuda:all"
 
@@ -50,10 +55,14 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see '{self.prog} {self.help_option}')")
 
 
+class _EndedBySignal(BaseException):
+    """A signal asks this process to end; raised so that it removes its unfinished files first."""
+
+
 def run(command: Callable[[], int]) -> int:
     """Run a command; print what it raises in one line, and return the exit status."""
     try:
-        with _warnings_in_one_line():
+        with _warnings_in_one_line(), _signals_raised():
             status = command()
             sys.stdout.flush()
         return status
@@ -63,6 +72,12 @@ def run(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print_message("interrupted")
         return _INTERRUPTED
+    except _EndedBySignal as end:
+        number = signal.Signals(end.args[0])
+        # After SIGHUP, the terminal may be gone.
+        with suppress(OSError):
+            print_message(f"ended by {number.name}")
+        return _SIGNALLED + number
     except BrokenPipeError:
         # Python flushes standard output once more when it exits; this lets that succeed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -98,6 +113,28 @@ def _reported(error: Exception) -> int:
 def print_message(message: str) -> None:
     """Print a message in one line on standard error."""
     print("cyfes:", " ".join(message.split("\n")).strip(), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _signals_raised() -> Iterator[None]:
+    """Raise an exception where a signal would end this process, unless the caller handles it."""
+
+    def end(number: int, _: object) -> None:
+        for other in replaced:
+            signal.signal(other, signal.SIG_IGN)
+        raise _EndedBySignal(number)
+
+    replaced = []
+    if threading.current_thread() is threading.main_thread():
+        asking = (signal.SIGTERM, signal.SIGHUP)
+        replaced = [number for number in asking if signal.getsignal(number) == signal.SIG_DFL]
+    for number in replaced:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in replaced:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

@@ -41,7 +41,8 @@ examples:
   cyfes sum-hills --hills HILLS --bin 100,100 --min -pi,-pi --max pi,pi --mintozero
   cyfes sum-hills --hills HILLS --idw phi --kt 2.494
   cyfes sum-hills --hills HILLS --stride 1000 --outfile fes_
-  cyfes sum-hills --histo COLVAR --sigma 0.2,0.2 --kt 2.494
+  cyfes sum-hills --histo COLVAR --idw phi,psi --sigma 0.2,0.2 --kt 2.494
+  cyfes sum-hills --histo COLVAR --idw phi --sigma 0.1 --bin 20 --min -pi --max pi --kt 2.494
 """
 
 

@@ -118,10 +118,15 @@ def _values_for_cvs(input_: _Input, option: str, values: list[Any] | None) -> li
     """Return the values of an option for the CVs that are summed."""
     if values is None:
         return None
+    if len(values) == len(input_.first.names):
+        return values
     if len(values) != len(input_.all_names):
+        named = ", ".join(input_.first.names)
+        others = [name for name in input_.all_names if name not in input_.first.names]
+        more = f"; or one for each column, {', '.join(input_.all_names)}" if others else ""
         raise UsageError(
-            f"--{option}: found {len(values)} values, expected {len(input_.all_names)}, one for "
-            f"each of {', '.join(input_.all_names)}"
+            f"--{option}: found {len(values)} values, expected {len(input_.first.names)}, one for "
+            f"each of {named}{more}"
         )
     return [values[input_.all_names.index(name)] for name in input_.first.names]
 

@@ -22,7 +22,7 @@ from cyfes.native.extensions import text_module, wrapper
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cyfes.io.plumed_header import Header
 
@@ -177,7 +177,7 @@ def _is_ordinary(
     return not check or _are_in_order(times, heights)
 
 
-def _are_in_order(times: list[float], heights: list[float]) -> bool:
+def _are_in_order(times: Sequence[float], heights: Sequence[float]) -> bool:
     """Whether the checks of hills, which need NumPy, would certainly find nothing."""
     steps = [after - before for before, after in zip(times, times[1:])]
     if steps and not 0.0 < max(steps) <= 2.0 * min(steps):

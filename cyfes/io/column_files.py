@@ -11,8 +11,8 @@ import numpy as np
 
 from cyfes.base.numbers import parse_number
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
-from cyfes.io.compression import damage, decompressed
-from cyfes.io.plumed_header import with_line
+from cyfes.io.compression import CutOffError, damage, decompressed
+from cyfes.io.plumed_header import fault_of_text, with_line
 from cyfes.native.extensions import text_module
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class ColumnFile:
     path : Path
         The file.
     dropped : str or None
-        At the end: why the last line was not used, if it was not.
+        At the end: why the last line, or what should follow it, was not used, if it was not.
     consumed : int
         How many bytes of the file have been read; 0 for a pipe.
     """
@@ -96,6 +96,7 @@ class ColumnFile:
         self.dropped: str | None = None
         self.consumed = 0
         self._select = select
+        self._cut_off = ""
         self._header: Header | None = None
         self._columns: _Columns | None = None
         self._line = 1
@@ -129,13 +130,21 @@ class ColumnFile:
         """
         with self.path.open("rb") as file, decompressed(file, self.path) as (stream, kind):
             source = _Lines(stream, file)
-            while self._filled(source, kind):
+            filled = self._filled(source, kind)
+            self._check_text(source.waiting())
+            while filled:
                 while source.has_line():
                     table = self._next_table(source, kind)
                     self.consumed = source.consumed
                     if table is not None and len(table):
                         yield table
-        if source.waiting().strip():
+                filled = self._filled(source, kind)
+        if self._cut_off:
+            self.dropped = (
+                f"{self.path}:{self._line}: found {self._cut_off} data that are cut off; the lines "
+                "up to there are used"
+            )
+        elif source.waiting().strip():
             self._drop(self._line, "found no line end")
 
     def tables_of(self, what: str) -> Iterator[NDArray[np.float64]]:
@@ -176,6 +185,12 @@ class ColumnFile:
         """Return the error for a line, by default the last one that was read."""
         return HillsFileError(f"{self.path}:{line or max(1, self._line - 1)}: {message}")
 
+    def _check_text(self, start: bytearray) -> None:
+        """Refuse a file that begins with a byte order mark, or has other line ends."""
+        fault = fault_of_text(start)
+        if fault is not None:
+            raise self.error(fault, 1)
+
     def _drop(self, line: int, found: str) -> None:
         self.dropped = (
             f"{self.path}:{line}: {found}, so this last line may be cut off; it is not used"
@@ -185,6 +200,10 @@ class ColumnFile:
         """Read more text; False at the end of the file."""
         try:
             filled = source.fill()
+        except CutOffError:
+            # A run that goes on, or was killed, has not written the end of its last block.
+            self._cut_off = kind
+            return False
         except Exception as fault:  # each decompressor has an exception of its own
             raise self.error(damage(fault, kind), self._line) from fault
         if len(source.waiting()) > _LONGEST_LINE and not source.has_line():
@@ -348,7 +367,7 @@ class _Lines:
         if len(waiting) > len(self._buffer) // 2:
             self._buffer = bytearray(2 * len(self._buffer))
         self._buffer[: len(waiting)] = waiting
-        self._start, self._end = 0, len(waiting)
+        self._start, self._lines_end, self._end = 0, 0, len(waiting)
         with memoryview(self._buffer) as view:
             count: int = self._stream.readinto(view[self._end :])
         self.consumed = self._file.tell() if self._file else 0

@@ -284,7 +284,10 @@ class _HillsReader:
             if self._layout.multivariate:
                 widths = standard_deviations(widths, ndim)
             check.look(table[:, 0], widths, table[:, end], file.line_of)
-            rows, checksum = rows + len(table), zlib.crc32(np.ascontiguousarray(table), checksum)
+            rows, checksum = (
+                rows + len(table),
+                zlib.crc32(np.ascontiguousarray(table).data, checksum),
+            )
             yield table
         check.warn()
         twin = self._seen.setdefault((rows, checksum), file.path)
@@ -309,8 +312,7 @@ class _HillsReader:
         layout.check_agreement(first)
         self._layout = first
         self._warn_of_no_kernel(layout, path)
-        defaults = {"time": np.nan, "biasf": 1.0, "clock": np.nan}
-        defaults[_KERNEL] = KERNELS.index(self._kernel or layout.kernel)
+        defaults = {**layout.defaults, _KERNEL: KERNELS.index(self._kernel or layout.kernel)}
         return Selection((*layout.columns, _KERNEL), frozenset(layout.positive), defaults)
 
     def _warn_of_no_kernel(self, layout: HillsHeader, path: AnyPath) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from cyfes.base.numbers import check_number_format, format_number
 from cyfes.errors import InputError
 from cyfes.io.compression import read_whole
-from cyfes.io.plumed_header import grid_header, with_line
+from cyfes.io.plumed_header import fault_of_text, grid_header, with_line
 from cyfes.io.text_files import write_text
 from cyfes.model.domains import end_values
 from cyfes.model.grid import Grid
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 # Some megabytes of text: enough work for the threads that share it.
 _ROWS_PER_BLOCK = 1 << 15
+
+# So many bytes show the line ends of a file.
+_START = 1 << 16
 
 #: The column of the standard error of F.
 ERROR_COLUMN = "error"
@@ -161,8 +164,12 @@ def read_surfaces(path: Path) -> list[SurfaceData]:
 
 
 def _text(path: Path) -> str:
+    raw = read_whole(path)
+    fault = fault_of_text(raw[:_START])
+    if fault is not None:
+        raise InputError(fault)
     try:
-        return read_whole(path).decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"found no text ({error}), expected PLUMED's grid file") from None
 

@@ -445,3 +445,18 @@ def test_info_of_this_machine_names_the_installed_library(capsys: CAPTURE) -> No
     assert Path(facts["libcufes"]).is_file()
     assert facts["devices"][0]["id"] == "cpu"
     assert facts["devices"][0]["usable"] is True
+
+
+def test_a_grid_over_ten_cvs_is_refused_with_what_one_can_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [f"d{k}" for k in range(10)]
+    fields = " ".join(["time", *names, *(f"sigma_{name}" for name in names), "height"])
+    head = f"#! FIELDS {fields}\n#! SET kerneltype stretched-gaussian\n"
+    write_hills(tmp_path / "HILLS", f"{head}1 {'0 ' * 10}{'0.1 ' * 10}1\n")
+    assert main(["sum-hills", "--hills", "HILLS", "--bin", ",".join(["40"] * 10)]) == 1
+    told = capsys.readouterr().err
+    assert "expected fewer bins, or fewer CVs: cyfes.reweight, or cyfes reweight, makes" in told
+    assert "memmap" not in told
+    assert [path.name for path in tmp_path.iterdir()] == ["HILLS"]

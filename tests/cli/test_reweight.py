@@ -22,6 +22,7 @@ CAPTURE = pytest.CaptureFixture[str]
 
 KT = 0.8
 GRID = Grid(-4.0, 4.0, 80)
+GRID_100 = Grid(-4.0, 4.0, 100)
 
 
 def _hills(factor: float, count: int = 12) -> Hills:
@@ -152,6 +153,32 @@ def test_the_offset_of_the_hills_is_taken_off(method: str, samples: np.ndarray) 
     expected = reweight(samples[:, 2], Grid("-4", "4", 100), 0.3, kT=KT, bias=bias, device="cpu")
     assert np.abs(np.loadtxt("fes.dat")[:, 1] - expected.values).max() < 1e-9
     assert np.ptp(offset.at(samples[:, 0])) > 0.1
+
+
+def test_the_offset_is_computed_over_metads_grid(samples: np.ndarray, capsys: CAPTURE) -> None:
+    rows = "".join(f"{10 * i} {x} 0.3 0.8 6\n" for i, x in enumerate(samples[:15, 2]))
+    head = "#! FIELDS time d sigma_d height biasf\n#! SET kerneltype stretched-gaussian\n"
+    write_hills(Path("HILLS"), head + rows)
+    options = ["--cvs", "d", "--bandwidth", "0.3", "--min", "-4", "--max", "4"]
+    options += ["--bias", "metad.bias", "--hills", "HILLS", "--offset", "ct"]
+    metad = ["--grid-min", "-9", "--grid-max", "9", "--grid-bin", "150"]
+    assert _run(*options, *metad) == 0
+    # The sums of PLUMED's METAD over the points of its grid, after each hill.
+    x = np.linspace(-9.0, 9.0, 151)
+    hills = read_hills("HILLS")
+    offsets = np.zeros(16)
+    for n in range(1, 16):
+        bias = (5.0 / 6.0) * reference.bias(x[:, np.newaxis], hills[:n])[0]
+        upper, lower = (np.exp(s * bias / (5.0 * KT)).sum() for s in (6.0, 1.0))
+        offsets[n] = KT * np.log(upper / lower)
+    weights = samples[:, 3] - offsets[np.searchsorted(10.0 * np.arange(15), samples[:, 0])]
+    expected = reweight(samples[:, 2], GRID_100, 0.3, kT=KT, bias=weights, device="cpu")
+    assert np.abs(np.loadtxt("fes.dat")[:, 1] - expected.values).max() < 1e-9
+    capsys.readouterr()
+    assert _run(*options, *metad[:4]) == 2
+    assert "--grid-bin: found 0 values, expected 1, one for each of d" in capsys.readouterr().err
+    assert _run(*options[:6], *metad) == 2
+    assert "found --grid-min, --grid-max or --grid-bin without --offset" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("samples")

@@ -239,6 +239,27 @@ def test_a_histogram_of_a_colvar_file_ignores_other_columns_than_idw(
     _assert_close(_columns("histo.dat", 1), expected)
 
 
+def test_a_histogram_of_named_columns_takes_bounds_for_these(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    samples = np.random.default_rng(3).normal(size=(50, 4))
+    rows = "".join(f"{i} " + " ".join(f"{x:.12f}" for x in s) + "\n" for i, s in enumerate(samples))
+    (tmp_path / "COLVAR").write_text("#! FIELDS time a b c metad.bias\n" + rows)
+    options = ["--histo", "COLVAR", "--idw", "b", "--sigma", "0.5", "--kt", "0.7"]
+    options += ["--fmt", "%.10f"]
+    assert _run(*options, "--bin", "20", "--min", "-4", "--max", "4") == 0
+    expected = _histogram(Hills(("b",), samples[:, 1], 0.5, 1.0), [0.5], Grid("-4", "4", 20))
+    _assert_close(_columns("histo.dat", 1), expected)
+    # As in PLUMED, there may be bounds for each column instead.
+    each = ["--bin", "1,20,1,1", "--min", "0,-4,0,0", "--max", "1,4,1,1", "--outhisto", "each.dat"]
+    assert _run(*options, *each) == 0
+    assert Path("each.dat").read_text() == Path("histo.dat").read_text()
+    assert _run(*options, "--bin", "20,20") == 2
+    told = "--bin: found 2 values, expected 1, one for each of b; or one for each column, a, b, c"
+    assert told in capsys.readouterr().err
+
+
 def test_hills_and_histogram_together_write_a_projection_as_plumed_does(hills: Hills) -> None:
     options = ["--hills", "HILLS", "--histo", "HILLS", "--sigma", "1.2,0.9", "--kt", "0.7"]
     assert _run(*options, *GRID, "--stride", "4") == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import math
 import os
 import threading
@@ -14,6 +15,7 @@ from hills_files import HEADER_1D, HEADER_2D, ROWS_1D, ROWS_2D, write_hills
 
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
 from cyfes.io import column_files
+from cyfes.io.colvar_files import read_colvar
 from cyfes.io.hills_files import hills_blocks, iter_hills, read_hills
 from cyfes.model.hills import Hills
 
@@ -300,14 +302,11 @@ def test_an_empty_walker_is_refused(tmp_path: Path) -> None:
         read_hills([first, second])
 
 
-def test_incomplete_gzip_data_is_refused(tmp_path: Path) -> None:
+def test_damaged_gzip_data_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "HILLS.gz"
     whole = gzip.compress((HEADER_2D + ROWS_2D * 50).encode())
-    path.write_bytes(whole[:-20])
+    path.write_bytes(whole[:-8] + bytes(8))
     with pytest.raises(HillsFileError, match=r"HILLS\.gz:1: found damaged or incomplete gzip"):
-        read_hills(path)
-    path.write_bytes(whole[:-8] + b"12345678")
-    with pytest.raises(HillsFileError, match="found damaged or incomplete gzip"):
         read_hills(path)
 
 
@@ -470,3 +469,72 @@ def test_written_hills_are_read_back(tmp_path: Path) -> None:
     assert (found.names, found.kernel, found.domain) == (hills.names, "gaussian", tuple(domain))
     for name in ("centers", "sigmas", "heights", "times", "bias_factors"):
         assert np.array_equal(getattr(found, name), getattr(hills, name))
+
+
+@pytest.mark.parametrize("name", ["sigma_x", "clock", "time", "biasf", "sigma_sigma_x"])
+def test_a_cv_may_have_the_name_of_a_column_of_plumed(name: str, tmp_path: Path) -> None:
+    other = "" if name == "time" else "time "
+    text = f"#! FIELDS {other}{name} y sigma_{name} sigma_y height\n{KERNEL}"
+    rows = ["1 2.5 0.5 0.1 0.2 1.5\n", "2 3.5 0.5 0.1 0.2 1.5\n"]
+    if not other:
+        rows = [row[2:] for row in rows]
+    hills = read_hills(write_hills(tmp_path / "HILLS", text + "".join(rows)))
+    assert hills.names == (name, "y")
+    assert hills.centers.tolist() == [[2.5, 0.5], [3.5, 0.5]]
+    assert hills.sigmas[0].tolist() == [0.1, 0.2]
+    assert hills.heights.tolist() == [1.5, 1.5]
+    assert hills.bias_factors.tolist() == [1.0, 1.0]
+    assert (hills.times is None) == (name == "time")
+    assert read_colvar(tmp_path / "HILLS").names == (name, "y")
+
+
+def test_multivariate_hills_may_have_a_cv_named_like_a_column(tmp_path: Path) -> None:
+    text = f"#! FIELDS time clock sigma_clock_clock height biasf clock_\n{KERNEL}"
+    text = text.replace(" clock_\n", "\n") + "#! SET multivariate true\n1 2.5 0.1 1.5 10\n"
+    hills = read_hills(write_hills(tmp_path / "HILLS", text))
+    assert (hills.names, hills.sigmas.tolist()) == (("clock",), [[0.1]])
+
+
+@pytest.mark.parametrize("name", ["height", "clock", "time"])
+def test_columns_that_cannot_be_told_apart_are_refused(name: str, tmp_path: Path) -> None:
+    text = f"#! FIELDS time {name} sigma_{name} height clock\n{KERNEL}1 2.5 0.1 1.5 7\n"
+    if name == "clock":
+        # The column of the clock comes once more, and cannot be told from the CV.
+        assert read_hills(write_hills(tmp_path / "HILLS", text)).centers.tolist() == [[2.5]]
+        return
+    with pytest.raises(HillsFileError, match=r"found 2 columns height|found the columns time time"):
+        read_hills(write_hills(tmp_path / "HILLS", text))
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+def test_compressed_data_that_are_cut_off_are_used_up_to_there(
+    compress: Any, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(9)
+    rows = "".join(f"{k} {x!r} 0.5 1 1\n" for k, x in enumerate(rng.normal(size=5000).tolist()))
+    whole = compress((HEADER_1D + rows).encode())
+    path = tmp_path / "HILLS"
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.warns(CyfesWarning, match="data that are cut off; the lines up to there") as told:
+        hills = read_hills(path)
+    assert len(told) == 1
+    assert 1500 < len(hills) < 4000
+    expected = np.random.default_rng(9).normal(size=5000)
+    assert hills.centers[:, 0].tolist() == expected[: len(hills)].tolist()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ((HEADER_1D + ROWS_1D).encode("utf-8-sig"), r"HILLS:1: found a byte order mark \(BOM\)"),
+        ((HEADER_1D + ROWS_1D).encode("utf-16"), "of UTF-16 at the start"),
+        ((HEADER_1D + ROWS_1D).replace("\n", "\r").encode(), r"HILLS:1: found lines that end with"),
+        ((HEADER_1D + ROWS_1D.replace("\n", "\r", 1)).encode(), "a carriage return .CR. alone"),
+    ],
+)
+def test_other_line_ends_and_marks_are_refused_in_clear_words(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "HILLS").write_bytes(content)
+    with pytest.raises(HillsFileError, match=message):
+        read_hills(tmp_path / "HILLS")
