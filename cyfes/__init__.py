@@ -50,9 +50,11 @@ if TYPE_CHECKING:
     from cyfes.studies.blocks import BlockedSurface, Estimate, reweight_blocks
     from cyfes.studies.convergence import Convergence, convergence
     from cyfes.studies.langevin import Run, metadynamics
+    from cyfes.sums.bias_files import load_bias
     from cyfes.sums.dask_cluster import sum_hills_dask
     from cyfes.sums.hills_at_points import bias
     from cyfes.sums.hills_on_grid import sum_hills
+    from cyfes.sums.opes_restart import state_of_kernels
     from cyfes.sums.opes_sum import sum_kernels
     from cyfes.sums.reweighting import reweight
     from cyfes.surface import FreeEnergySurface, load, load_series
@@ -100,6 +102,7 @@ _MODULES = {
     "iter_colvar": "cyfes.io.colvar_files",
     "iter_hills": "cyfes.io.hills_files",
     "load": "cyfes.surface",
+    "load_bias": "cyfes.sums.bias_files",
     "load_series": "cyfes.surface",
     "metadynamics": "cyfes.studies.langevin",
     "plot": "cyfes.plotting",
@@ -115,6 +118,7 @@ _MODULES = {
     "save_cube": "cyfes.cyfes45.files",
     "save_dat": "cyfes.cyfes45.files",
     "save_fes": "cyfes.cyfes45.files",
+    "state_of_kernels": "cyfes.sums.opes_restart",
     "sum_hills": "cyfes.sums.hills_on_grid",
     "sum_hills_dask": "cyfes.sums.dask_cluster",
     "sum_kernels": "cyfes.sums.opes_sum",
@@ -163,6 +167,7 @@ __all__ = [
     "iter_colvar",
     "iter_hills",
     "load",
+    "load_bias",
     "load_series",
     "metadynamics",
     "plot",
@@ -178,6 +183,7 @@ __all__ = [
     "save_cube",
     "save_dat",
     "save_fes",
+    "state_of_kernels",
     "sum_hills",
     "sum_hills_dask",
     "sum_kernels",

@@ -464,10 +464,10 @@ def load(
     Parameters
     ----------
     path : path-like
-        The file. Its suffix names the format: ``.cube`` or ``.cub``, ``.vtk``, ``.npz``, ``.nc``;
-        any other is PLUMED's grid file, of sum_hills, METAD, DUMPGRID, VES and others. All but
-        ``.npz`` and ``.nc`` may be compressed with gzip, xz or Zstandard, as in ``fes.dat.xz`` and
-        ``fes.cube.gz``.
+        The file. Its suffix names the format: ``.cube`` or ``.cub``, ``.vtk``, ``.npz``, ``.nc``,
+        and ``.pmf`` of Colvars; any other is PLUMED's grid file, of sum_hills, METAD, DUMPGRID, VES
+        and others. All but ``.npz`` and ``.nc`` may be compressed with gzip, xz or Zstandard, as in
+        ``fes.dat.xz`` and ``fes.cube.gz``.
     unit : str, optional
         The unit of the values, for files that do not say: "kJ/mol", "kcal/mol", "eV" or "kT".
     kT : float, optional

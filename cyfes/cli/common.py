@@ -190,8 +190,28 @@ def list_of(convert: Callable[[str], _T]) -> Callable[[str], list[_T]]:
     return read
 
 
-def add_kernel_option(option: Callable[..., object]) -> None:
-    """Add the options of the kernel of hills, and of their checks."""
+def add_hills_file_options(option: Callable[..., object]) -> None:
+    """Add the options of the kernel of hills, of their checks, and of files of other programs."""
+    option(
+        "--columns",
+        type=list_of(str),
+        metavar="NAME[,..]",
+        help="the columns of --hills without PLUMED's header, such as time,x,sigma_x,height; files "
+        "of Colvars (.hills.traj) and CP2K (.metadynLog) need none",
+    )
+    option(
+        "--periodic",
+        type=list_of(_domain),
+        metavar="CV=X:Y[,..]",
+        help="of such files: the domains of periodic CVs, such as phi=-pi:pi",
+    )
+    option(
+        "--bias-factor",
+        type=positive_number,
+        metavar="G",
+        help="of such files: the bias factor of a well-tempered run, whose heights are those of "
+        "the bias and not, as in files of PLUMED and CP2K, of the free energy",
+    )
     option(
         "--no-check",
         dest="check",
@@ -205,6 +225,22 @@ def add_kernel_option(option: Callable[..., object]) -> None:
         help="the kernel of all hills (default: what the header above each hill names, otherwise "
         f"{KERNELS[0]}, as in PLUMED 2.8 and newer)",
     )
+
+
+def _domain(text: str) -> tuple[str, tuple[str, str]]:
+    name, equals, ends = text.partition("=")
+    low, colon, high = ends.partition(":")
+    if not (name and equals and colon):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected CV=LOW:HIGH")
+    number(low)
+    number(high)
+    return name, (low, high)
+
+
+def file_format(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of readers of hills that describe the files of other programs."""
+    periodic = None if options.periodic is None else dict(options.periodic)
+    return {"columns": options.columns, "periodic": periodic, "bias_factor": options.bias_factor}
 
 
 def device_name(text: str) -> str:

@@ -24,10 +24,11 @@ from cyfes.cli.common import (
 )
 from cyfes.cli.surface_options import with_units
 from cyfes.errors import InputError
-from cyfes.io.opes_files import read_states
+from cyfes.io.opes_files import read_kernels, read_states
 from cyfes.io.plumed_grid import surface_blocks
 from cyfes.io.text_files import check_target, write_text
 from cyfes.model.grid import Grid
+from cyfes.sums.opes_restart import state_of_kernels
 from cyfes.sums.opes_sum import check_state, sum_kernels
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ examples:
   cyfes opes --state STATE --temp 300 --bin 100,100
   cyfes opes --state STATE --kt 2.494 --min -pi,-pi --max pi,pi --deltaFat 0
   cyfes opes --state STATE --temp 300 --all_stored --outfile fes.dat
+  cyfes opes --kernels KERNELS --temp 300 --bin 100,100
 """
 
 
@@ -56,6 +58,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument(
         "--state", "-f", default="STATE", metavar="FILE", help="the STATE file (default: STATE)"
+    )
+    parser.add_argument(
+        "--kernels",
+        metavar="FILE",
+        help="the KERNELS file instead of a STATE file: the state is made of it as OPES does when "
+        "it restarts from it",
     )
     parser.add_argument(
         "--all_stored", action="store_true", help="all states of the file: fes_1.dat, fes_2.dat, …"
@@ -107,7 +115,7 @@ def _literal(text: str) -> str:
 def run(options: argparse.Namespace) -> int:
     """Sum the kernels of each state, write, and return the exit status."""
     _check(options)
-    states = read_states(options.state)
+    states = _states(options)
     if not options.all_stored:
         if len(states) > 1:
             print_message(
@@ -127,6 +135,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     check_number_format(options.fmt)
+    if options.kernels and (options.state != "STATE" or options.all_stored):
+        raise UsageError("found --kernels with --state or --all_stored, expected --kernels alone")
     surface_options.kT_of_run(options, "--temp")
     if options.all_stored and options.outfile == "-":
         raise UsageError("found - as the output file, expected a name with --all_stored")
@@ -137,6 +147,12 @@ def _check(options: argparse.Namespace) -> None:
         )
     if (options.min is None) != (options.max is None):
         raise UsageError("found one of --min and --max, expected both or neither")
+
+
+def _states(options: argparse.Namespace) -> list[Kernels]:
+    if options.kernels:
+        return [state_of_kernels(read_kernels(options.kernels))]
+    return read_states(options.state)
 
 
 def _targets(options: argparse.Namespace, states: int) -> Iterator[str]:

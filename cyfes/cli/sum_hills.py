@@ -13,7 +13,7 @@ from cyfes.cli.common import (
     DEVICES,
     OK,
     UsageError,
-    add_kernel_option,
+    add_hills_file_options,
     count,
     device_name,
     list_of,
@@ -131,7 +131,7 @@ def _add_own_options(parser: argparse.ArgumentParser) -> None:
         help="put the hills of several walkers in the order of this column; without it, one file "
         "follows the other",
     )
-    add_kernel_option(option)
+    add_hills_file_options(option)
     option(
         "--device",
         type=device_name,

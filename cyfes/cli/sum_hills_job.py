@@ -13,7 +13,7 @@ import numpy as np
 
 from cyfes.base.numbers import parse_number
 from cyfes.base.progress import Progress
-from cyfes.cli.common import UsageError, print_message
+from cyfes.cli.common import UsageError, file_format, print_message
 from cyfes.cli.surface_options import typed_axes
 from cyfes.errors import InputError
 from cyfes.io.colvar_files import colvar_names, iter_colvar
@@ -286,7 +286,7 @@ class _HillsInput(_Input):
     def _read(self) -> Iterator[Hills]:
         options = self.options
         how = {name: getattr(options, name) for name in ("merge", "kernel", "check")}
-        how["progress"] = self._note
+        how.update(file_format(options), progress=self._note)
         for hills in iter_hills(options.hills, **how):
             # As PLUMED does: with --histo, an INTERVAL is ignored.
             ignored = self.options.histo and hills.interval is not None

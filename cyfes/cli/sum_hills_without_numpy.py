@@ -34,6 +34,7 @@ _KERNEL_NUMBERS = dict(zip(KERNELS, (STRETCHED_GAUSSIAN, BOXED_GAUSSIAN)))
 
 # A job with another value of one of these options is left to `cyfes.cli.sum_hills_job`.
 _DEFAULTS = {
+    **dict.fromkeys(("columns", "periodic", "bias_factor"), None),
     **dict.fromkeys(
         ("histo", "idw", "stride", "spacing", "merge", "kernel", "units", "plot"), None
     ),

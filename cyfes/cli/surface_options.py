@@ -12,12 +12,14 @@ from cyfes.base.numbers import parse_number
 from cyfes.base.units import ENERGY_UNITS, thermal_energy
 from cyfes.cli.common import (
     UsageError,
-    add_kernel_option,
+    add_hills_file_options,
+    file_format,
     list_of,
     positive_number,
     print_message,
 )
 from cyfes.errors import InputError
+from cyfes.io.hill_tables import checked_format
 from cyfes.io.hills_files import read_and_merge
 from cyfes.io.paths import expanded
 from cyfes.landscape.regions import box
@@ -90,7 +92,7 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
 
 def add_hills_options(option: Callable[..., object]) -> None:
     """Add the options of how hills are read."""
-    add_kernel_option(option)
+    add_hills_file_options(option)
     option(
         "--merge",
         choices=("auto", "time", "clock", "none"),
@@ -103,7 +105,8 @@ def add_hills_options(option: Callable[..., object]) -> None:
 def hills_of_options(options: argparse.Namespace) -> Hills:
     """Return the hills of --hills, and say in which order those of several files were put."""
     merge = None if options.merge == "none" else options.merge
-    hills, column = read_and_merge([options.hills], merge, options.kernel, options.check)
+    table = checked_format(**file_format(options))
+    hills, column = read_and_merge([options.hills], merge, options.kernel, options.check, table)
     if column is not None:
         print_message(f"put the hills of all files in the order of their {column} (see --merge)")
     elif options.merge == "auto" and len(expanded(options.hills)) > 1:

@@ -80,6 +80,8 @@ class ColumnFile:
     select : callable
         Given a header, returns the columns to read; raises HillsFileError for a header that cannot
         be used.
+    header : Header, optional
+        The header of a table that has none.
 
     Attributes
     ----------
@@ -91,13 +93,18 @@ class ColumnFile:
         How many bytes of the file have been read; 0 for a pipe.
     """
 
-    def __init__(self, path: AnyPath, select: Callable[[Header], Selection]) -> None:
+    def __init__(
+        self,
+        path: AnyPath,
+        select: Callable[[Header], Selection],
+        header: Header | None = None,
+    ) -> None:
         self.path = Path(path)
         self.dropped: str | None = None
         self.consumed = 0
         self._select = select
         self._cut_off = ""
-        self._header: Header | None = None
+        self._header = header
         self._columns: _Columns | None = None
         self._line = 1
         self._piece = _BLOCK
@@ -262,7 +269,10 @@ class ColumnFile:
     def _choose_columns(self) -> None:
         """Choose the columns to read, after all lines of a header have been read."""
         if self._header is None:
-            raise self.error("found no '#! FIELDS time …' header before this line")
+            raise self.error(
+                "found no '#! FIELDS time …' header before this line; expected PLUMED's file, or "
+                "the names of the columns (columns=, --columns)"
+            )
         try:
             selection = self._select(self._header)
         except HillsFileError as error:

@@ -10,6 +10,7 @@ import numpy as np
 
 from cyfes.errors import CyfesWarning, InputError
 from cyfes.io.column_files import ColumnFile, Selection, column_blocks
+from cyfes.io.hill_tables import COLVARS, TableFormat, checked_format
 from cyfes.io.hills_checks import HillsFileCheck
 from cyfes.io.hills_header import HillsHeader
 from cyfes.io.paths import expanded, flattened
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cyfes.io.hill_tables import Periodic
     from cyfes.io.paths import AnyPath
     from cyfes.io.plumed_header import Header
 
@@ -42,6 +44,9 @@ def read_hills(
     merge: str | None = "auto",
     kernel: str | None = None,
     check: bool = True,
+    columns: Sequence[str] | None = None,
+    periodic: Periodic = None,
+    bias_factor: float | None = None,
 ) -> Hills:
     """Read one or several HILLS files of PLUMED.
 
@@ -60,6 +65,15 @@ def read_hills(
     check : bool
         Whether to look for mistakes and to warn of them: times that fall or repeat, gaps between
         them, heights and widths out of line, and files that are given twice.
+    columns : sequence of str, optional
+        The names of the columns of tables without PLUMED's header: time, the CVs, sigma_ and the
+        name of each CV, height, and any other, which is not read. Files of Colvars
+        (``.hills.traj``) and CP2K (``.metadynLog``) need none; their CVs are cv0, cv1 and so on.
+    periodic : mapping of str to pair of str or float, optional
+        Of such tables, the ends of the domain of each periodic CV.
+    bias_factor : float, optional
+        Of such tables, the bias factor γ of a well-tempered run. The heights are multiplied by
+        γ / (γ - 1), because they are those of the bias, but for CP2K, which has done it.
 
     Returns
     -------
@@ -86,7 +100,8 @@ def read_hills(
         no kernel: PLUMED up to 2.4 wrote none, and laid plain Gaussians. With `check`, if hills
         look like a mistake; the message names the line and the time.
     """
-    return read_and_merge(paths, merge, kernel, check)[0]
+    table = checked_format(columns, periodic, bias_factor)
+    return read_and_merge(paths, merge, kernel, check, table)[0]
 
 
 def read_and_merge(
@@ -94,6 +109,7 @@ def read_and_merge(
     merge: str | None,
     kernel: str | None = None,
     check: bool = True,
+    table: TableFormat = TableFormat(),  # noqa: B008 - it cannot be changed
 ) -> tuple[Hills, str | None]:
     """Read hills as `read_hills` does.
 
@@ -105,9 +121,9 @@ def read_and_merge(
         The column that hills of several files were put in the order of, if they were.
     """
     if merge != "auto":
-        reader, tables = _open_tables(paths, merge, kernel, check)
+        reader, tables = _open_tables(paths, merge, kernel, check, table)
         return reader.hills(list(tables)), merge if len(reader.files) > 1 else None
-    reader = _reader(paths, kernel, check)
+    reader = _reader(paths, kernel, check, table)
     streams = [list(reader.tables(file)) for file in reader.files]
     column = _common_column(streams) if len(streams) > 1 else None
     if column is None:
@@ -130,6 +146,9 @@ def iter_hills(
     merge: str | None = None,
     kernel: str | None = None,
     check: bool = True,
+    columns: Sequence[str] | None = None,
+    periodic: Periodic = None,
+    bias_factor: float | None = None,
     portion: int = _PORTION,
     progress: Callable[[float], object] | None = None,
 ) -> Iterator[Hills]:
@@ -137,7 +156,7 @@ def iter_hills(
 
     Parameters
     ----------
-    *paths, kernel, check
+    *paths, kernel, check, columns, periodic, bias_factor
         As for `read_hills`.
     merge : {"time", "clock"}, optional
         Put the hills of several files in the order of this column; by default one file follows the
@@ -157,7 +176,8 @@ def iter_hills(
     HillsFileError, InputError, MissingDependencyError, OSError
         As for `read_hills`.
     """
-    reader, tables = _open_tables(paths, merge, kernel, check)
+    table = checked_format(columns, periodic, bias_factor)
+    reader, tables = _open_tables(paths, merge, kernel, check, table)
     for rows in _portions(tables, portion):
         if progress is not None:
             progress(reader.part_read())
@@ -169,11 +189,12 @@ def _open_tables(
     merge: str | None,
     kernel: str | None,
     check: bool,
+    table: TableFormat,
 ) -> tuple[_HillsReader, Iterator[NDArray[np.float64]]]:
     """Return the reader, and an iterator over the tables of all hills."""
     if merge not in (None, *_KEYS):
         raise InputError(f'merge is {merge!r}, expected "time", "clock" or None')
-    reader = _reader(paths, kernel, check)
+    reader = _reader(paths, kernel, check, table)
     streams = [reader.tables(file) for file in reader.files]
     if merge is None:
         return reader, (table for stream in streams for table in stream)
@@ -181,7 +202,10 @@ def _open_tables(
 
 
 def _reader(
-    paths: Sequence[AnyPath | Sequence[AnyPath]], kernel: str | None, check: bool
+    paths: Sequence[AnyPath | Sequence[AnyPath]],
+    kernel: str | None,
+    check: bool,
+    table: TableFormat,
 ) -> _HillsReader:
     """Return the reader of some files."""
     if kernel not in (None, *KERNELS):
@@ -189,7 +213,7 @@ def _reader(
     files = expanded(flattened(paths))
     if not files:
         raise InputError("found no file name, expected at least one HILLS file")
-    return _HillsReader(files, kernel, check)
+    return _HillsReader(files, kernel, check, table)
 
 
 def _portions(
@@ -253,8 +277,11 @@ def _rising(
 class _HillsReader:
     """Reads files of hills that can be summed together, and makes hills of their rows."""
 
-    def __init__(self, files: Sequence[Path], kernel: str | None, check: bool) -> None:
+    def __init__(
+        self, files: Sequence[Path], kernel: str | None, check: bool, table: TableFormat
+    ) -> None:
         self._kernel = kernel
+        self._table = table
         self._check = check
         #: Each file that was checked, by the number of its rows and their checksum.
         self._seen: dict[tuple[int, int], AnyPath] = {}
@@ -265,12 +292,35 @@ class _HillsReader:
 
     def tables(self, path: Path) -> Iterator[NDArray[np.float64]]:
         """Yield the rows of a file: the columns of `HillsHeader.columns`, and the kernel."""
-        file = ColumnFile(path, lambda header: self._select(header, path))
+        header = self._table.header(path)
+        file = ColumnFile(path, lambda found: self._select(found, path), header)
         self._opened.append(file)
-        if self._check:
-            yield from self._checked(file)
+        rows = self._checked(file) if self._check else file.tables_of("hills")
+        if header is None:
+            yield from rows
         else:
-            yield from file.tables_of("hills")
+            yield from self._of_table(path, rows)
+
+    def _of_table(
+        self, path: Path, tables: Iterator[NDArray[np.float64]]
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield the rows of a table with the heights of F and the bias factor that was given."""
+        factor = self._table.height_factor(path)
+        for table in tables:
+            # The kernel, the clock, the bias factor and the height are the last columns.
+            heights = table[:, -4]
+            if self._table.bias_factor is not None:
+                table[:, -3] = self._table.bias_factor
+            elif path.name.endswith(COLVARS) and not (heights == heights[0]).all():
+                message = (
+                    f"{path}: found heights that differ, as those of a well-tempered run of "
+                    "Colvars, which are those of the bias and not of F; if it was one, give its "
+                    "bias factor, (temperature + biasTemperature) / temperature (bias_factor=, "
+                    "--bias-factor)"
+                )
+                warnings.warn(CyfesWarning(message), stacklevel=2)
+            heights *= factor
+            yield table
 
     def _checked(self, file: ColumnFile) -> Iterator[NDArray[np.float64]]:
         """Yield the rows of a file, and warn of what looks like a mistake."""

@@ -157,8 +157,11 @@ def hill_variables(fields: tuple[str, ...], multivariate: bool = False) -> tuple
         places = [i for i, field in enumerate(fields) if field.startswith("sigma_")]
     before = fields[: places[0]] if places else fields
     shape = "sigma_{0}_{0}" if multivariate else "sigma_{0}"
+    # A name with a blank is that of a column which is not to be read.
     return tuple(
-        field for field in before if field not in _OTHER_COLUMNS or shape.format(field) in fields
+        field
+        for field in before
+        if " " not in field and (field not in _OTHER_COLUMNS or shape.format(field) in fields)
     )
 
 

@@ -88,7 +88,8 @@ def read_states(path: AnyPath) -> list[Kernels]:
     if not parts[0][0].is_state:
         raise HillsFileError(
             f"{path}: found a KERNELS file, which does not hold the norm of its kernels; expected "
-            "a STATE file, which OPES writes with STATE_WFILE"
+            "a STATE file, which OPES writes with STATE_WFILE, or cyfes.state_of_kernels or "
+            "--kernels, which make a state of it"
         )
     return [header.kernels(table) for header, table in parts]
 

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyfes.errors import CyfesWarning, InputError
-from cyfes.io import cube_files, netcdf_files, npz_files, plumed_grid, vtk_files
+from cyfes.io import (
+    colvars_files,
+    cube_files,
+    netcdf_files,
+    npz_files,
+    plumed_grid,
+    vtk_files,
+)
 from cyfes.io.text_files import check_target
 
 if TYPE_CHECKING:
@@ -26,6 +33,9 @@ _FORMATS: dict[str, Any] = {
     ".nc": netcdf_files,
 }
 
+# Formats that are read, and not written.
+_ONLY_READ: dict[str, Any] = {".pmf": colvars_files}
+
 # What may follow the suffix of a format.
 _COMPRESSIONS = (".gz", ".xz", ".zst")
 
@@ -38,6 +48,8 @@ def write_surface(surface: SurfaceData, path: AnyPath, fmt: str) -> None:
         raise InputError(
             f"{path}: found {compression}, expected .gz: surfaces are compressed with gzip only"
         )
+    if suffix in _ONLY_READ:
+        raise InputError(f"{path}: found {suffix}, which is only read; expected another suffix")
     if suffix in _FORMATS:
         _FORMATS[suffix].write_surface(surface, path)
     else:
@@ -65,7 +77,7 @@ def read_surface(path: AnyPath, frame: int | None = None) -> SurfaceData:
 
 def read_surfaces(path: AnyPath) -> list[SurfaceData]:
     """Read all surfaces of a file: PLUMED's grid files may have several, others have one."""
-    module = _FORMATS.get(_suffixes(Path(path))[0])
+    module = {**_FORMATS, **_ONLY_READ}.get(_suffixes(Path(path))[0])
     if module is None:
         return plumed_grid.read_surfaces(Path(path))
     return [module.read_surface(Path(path))]

@@ -54,6 +54,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "STATE").write_text(
         state_text(8, 1, TWO_DIHEDRALS) + state_text(8, 2, TWO_DIHEDRALS)
     )
+    kernels = TWO_DIHEDRALS.replace("_state", "_kernels").replace(" height", " height logweight")
+    rows = "".join(
+        f"{k} {x} {y} 0.3 0.3 1 -2\n" for k, (x, y) in enumerate(rng.normal(size=(9, 2)))
+    )
+    (tmp_path / "KERNELS").write_text(kernels + rows)
     x, y = np.meshgrid(*[np.linspace(-np.pi, np.pi, 40, endpoint=False)] * 2, indexing="ij")
     values = 10.0 * (np.cos(2.0 * x) + np.cos(2.0 * y)) + x
     grid = Grid(["-pi", "-pi"], ["pi", "pi"], [40, 40], periodic=True)
