@@ -42,10 +42,12 @@ if TYPE_CHECKING:
     from cyfes.landscape.regions import box
     from cyfes.model.colvar import Colvar
     from cyfes.model.grid import Grid
-    from cyfes.model.hills import Hills
+    from cyfes.model.hills import Hill, Hills
     from cyfes.model.opes_kernels import Kernels
     from cyfes.native.device_choice import Device, devices
-    from cyfes.plotting import plot, plot_path, plot_series
+    from cyfes.plotting.frames import plot_frames, save_movie
+    from cyfes.plotting.series import plot_path, plot_series
+    from cyfes.plotting.surfaces import plot, plot_difference
     from cyfes.studies.bias_offset import BiasOffset, bias_offset
     from cyfes.studies.blocks import BlockedSurface, Estimate, reweight_blocks
     from cyfes.studies.convergence import Convergence, convergence
@@ -79,6 +81,7 @@ _MODULES = {
     "FastPathFES_f32": "cyfes.cyfes45.path_fes",
     "FreeEnergySurface": "cyfes.surface",
     "Grid": "cyfes.model.grid",
+    "Hill": "cyfes.model.hills",
     "Hills": "cyfes.model.hills",
     "HillsFileError": "cyfes.errors",
     "InputError": "cyfes.errors",
@@ -101,9 +104,11 @@ _MODULES = {
     "iter_hills": "cyfes.io.hills_files",
     "load": "cyfes.surface",
     "metadynamics": "cyfes.studies.langevin",
-    "plot": "cyfes.plotting",
-    "plot_path": "cyfes.plotting",
-    "plot_series": "cyfes.plotting",
+    "plot": "cyfes.plotting.surfaces",
+    "plot_difference": "cyfes.plotting.surfaces",
+    "plot_frames": "cyfes.plotting.frames",
+    "plot_path": "cyfes.plotting.series",
+    "plot_series": "cyfes.plotting.series",
     "read_colvar": "cyfes.io.colvar_files",
     "read_hills": "cyfes.io.hills_files",
     "read_kernels": "cyfes.io.opes_files",
@@ -114,6 +119,7 @@ _MODULES = {
     "save_cube": "cyfes.cyfes45.files",
     "save_dat": "cyfes.cyfes45.files",
     "save_fes": "cyfes.cyfes45.files",
+    "save_movie": "cyfes.plotting.frames",
     "sum_hills": "cyfes.sums.hills_on_grid",
     "sum_hills_dask": "cyfes.sums.dask_cluster",
     "sum_kernels": "cyfes.sums.opes_sum",
@@ -140,6 +146,7 @@ __all__ = [
     "FastPathFES_f32",
     "FreeEnergySurface",
     "Grid",
+    "Hill",
     "Hills",
     "HillsFileError",
     "InputError",
@@ -164,6 +171,8 @@ __all__ = [
     "load",
     "metadynamics",
     "plot",
+    "plot_difference",
+    "plot_frames",
     "plot_path",
     "plot_series",
     "read_colvar",
@@ -176,6 +185,7 @@ __all__ = [
     "save_cube",
     "save_dat",
     "save_fes",
+    "save_movie",
     "sum_hills",
     "sum_hills_dask",
     "sum_kernels",
@@ -197,4 +207,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> List[str]:
-    return sorted(set(globals()) | set(__all__))
+    # Without what this file imports for itself.
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

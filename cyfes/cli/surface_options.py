@@ -16,7 +16,7 @@ from cyfes.model.domains import end_values
 from cyfes.model.grid import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -52,7 +52,31 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
         help="the temperature in K instead of kT; needs --unit",
     )
     option("--convert", choices=ENERGY_UNITS, help="the unit of the energies that are shown")
-    option("--cv-units", type=list_of(str), metavar="U[,U2]", help="the units of the CVs")
+    option(
+        "--cv-units",
+        type=list_of(str),
+        metavar="U[,U2]",
+        help="the units of the CVs that are shown: a CV of known unit, such as one from -pi to pi, "
+        "is converted (rad and deg; nm, Å, pm and bohr), of any other the unit is named",
+    )
+
+
+def add_integrate_out_option(option: Callable[..., Any]) -> None:
+    """Add the option that integrates CVs out."""
+    option(
+        "--integrate-out",
+        type=list_of(str),
+        metavar="CV[,CV2]",
+        help="integrate CVs out; needs --kt, or --unit and --temperature",
+    )
+
+
+def integrated(surface: FreeEnergySurface, options: argparse.Namespace) -> FreeEnergySurface:
+    """Return a surface with the CVs of --integrate-out integrated out."""
+    if options.integrate_out is None:
+        return surface
+    known = surface.with_units(options.unit, options.temperature, kT=options.kt)
+    return known.integrate_out(options.integrate_out)
 
 
 def range_of_samples(
@@ -125,9 +149,8 @@ def with_units(surface: FreeEnergySurface, options: argparse.Namespace) -> FreeE
             f"--cv-units: found {len(options.cv_units)}, expected {surface.grid.ndim}, one for "
             f"each of {', '.join(surface.names)}"
         )
-    named = surface.with_units(
-        options.unit, kT=options.kt, temperature=options.temperature, cv_units=options.cv_units
-    )
+    named = surface.with_units(options.unit, options.temperature, kT=options.kt)
+    named = named.to(cv_units=options.cv_units)
     if options.convert is None:
         return named
     given = options.temperature if "kT" in (named.unit, options.convert) else None

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 # Some megabytes of text: enough work for the threads that share it.
 _ROWS_PER_BLOCK = 1 << 15
 
+# The column of standard errors, which PLUMED does not write, and `cyfes reweight --blocks` does.
+_ERROR = "error"
+
 
 def grid_blocks(
     grid: Grid,
@@ -92,11 +95,13 @@ def write_surface(surface: SurfaceData, path: AnyPath, fmt: str) -> None:
     columns = {"file.free": surface.values}
     if surface.gradient is not None:
         columns.update((f"der_{name}", der) for name, der in zip(surface.names, surface.gradient))
+    if surface.error is not None:
+        columns[_ERROR] = surface.error
     write_text(path, grid_blocks(surface.grid, surface.names, surface.bounds(), columns, fmt))
 
 
 def read_surface(path: Path) -> SurfaceData:
-    """Read a free energy, with its gradient if the file has one.
+    """Read a free energy, with its gradient and its errors if the file has them.
 
     Parameters
     ----------
@@ -220,4 +225,5 @@ def _surface(
     gradient = np.stack(slopes) if all(s is not None for s in slopes) else None  # type: ignore[arg-type]
     domain = tuple(ends if wraps else None for ends, wraps in zip(grid.bounds, grid.periodic))
     values = columns[fields[len(names)]]
-    return SurfaceData(values, grid, names, gradient, domain, device="unknown")
+    error = columns.get(_ERROR) if fields[len(names)] != _ERROR else None
+    return SurfaceData(values, grid, names, gradient, domain, device="unknown", error=error)
