@@ -49,9 +49,15 @@ if TYPE_CHECKING:
     from cyfes.plotting.series import plot_path, plot_series
     from cyfes.plotting.surfaces import plot, plot_difference
     from cyfes.studies.bias_offset import BiasOffset, bias_offset
+    from cyfes.studies.binding import (
+        funnel_binding_energy,
+        standard_state_correction,
+        standard_volume,
+    )
     from cyfes.studies.blocks import BlockedSurface, Estimate, reweight_blocks
     from cyfes.studies.convergence import Convergence, convergence
     from cyfes.studies.langevin import Run, metadynamics
+    from cyfes.studies.mbar import HarmonicBias, mbar
     from cyfes.sums.dask_cluster import sum_hills_dask
     from cyfes.sums.hills_at_points import bias
     from cyfes.sums.hills_on_grid import sum_hills
@@ -81,6 +87,7 @@ _MODULES = {
     "FastPathFES_f32": "cyfes.cyfes45.path_fes",
     "FreeEnergySurface": "cyfes.surface",
     "Grid": "cyfes.model.grid",
+    "HarmonicBias": "cyfes.studies.mbar",
     "Hill": "cyfes.model.hills",
     "Hills": "cyfes.model.hills",
     "HillsFileError": "cyfes.errors",
@@ -100,9 +107,11 @@ _MODULES = {
     "convergence": "cyfes.studies.convergence",
     "cut": "cyfes.landscape.projection",
     "devices": "cyfes.native.device_choice",
+    "funnel_binding_energy": "cyfes.studies.binding",
     "iter_colvar": "cyfes.io.colvar_files",
     "iter_hills": "cyfes.io.hills_files",
     "load": "cyfes.surface",
+    "mbar": "cyfes.studies.mbar",
     "metadynamics": "cyfes.studies.langevin",
     "plot": "cyfes.plotting.surfaces",
     "plot_difference": "cyfes.plotting.surfaces",
@@ -120,6 +129,8 @@ _MODULES = {
     "save_dat": "cyfes.cyfes45.files",
     "save_fes": "cyfes.cyfes45.files",
     "save_movie": "cyfes.plotting.frames",
+    "standard_state_correction": "cyfes.studies.binding",
+    "standard_volume": "cyfes.studies.binding",
     "sum_hills": "cyfes.sums.hills_on_grid",
     "sum_hills_dask": "cyfes.sums.dask_cluster",
     "sum_kernels": "cyfes.sums.opes_sum",
@@ -146,6 +157,7 @@ __all__ = [
     "FastPathFES_f32",
     "FreeEnergySurface",
     "Grid",
+    "HarmonicBias",
     "Hill",
     "Hills",
     "HillsFileError",
@@ -166,9 +178,11 @@ __all__ = [
     "convergence",
     "cut",
     "devices",
+    "funnel_binding_energy",
     "iter_colvar",
     "iter_hills",
     "load",
+    "mbar",
     "metadynamics",
     "plot",
     "plot_difference",
@@ -186,6 +200,8 @@ __all__ = [
     "save_dat",
     "save_fes",
     "save_movie",
+    "standard_state_correction",
+    "standard_volume",
     "sum_hills",
     "sum_hills_dask",
     "sum_kernels",

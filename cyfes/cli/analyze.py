@@ -84,6 +84,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="S[,S2]",
         help="width of each sample's Gaussian, for each CV",
     )
+    surface_options.add_integrate_out_option(option)
     option("--skip", type=number, default=0.0, metavar="PART", help="part to leave out, 0 to 1")
     _add_grid_options(parser)
     option = parser.add_argument_group("what to show").add_argument
@@ -138,6 +139,8 @@ def _check(options: argparse.Namespace) -> None:
             name for name in ("--cvs", "--bandwidth", "--kt") if not getattr(options, name[2:])
         ]
         raise UsageError(f"found --samples without {', '.join(missing)}, expected them with it")
+    if options.integrate_out and not options.surface:
+        raise UsageError("found --integrate-out without FES, expected the file of a surface")
     if (options.min is None) != (options.max is None):
         raise UsageError("found one of --min and --max, expected both or neither")
     if not 0.0 <= options.skip < 1.0:
@@ -156,7 +159,8 @@ def _read(
         return _read_hills(options)
     if options.samples:
         return _read_samples(options)
-    return with_units(load(options.surface), options), None, None
+    surface = surface_options.integrated(load(options.surface), options)
+    return with_units(surface, options), None, None
 
 
 def _read_hills(options: argparse.Namespace) -> tuple[FreeEnergySurface, Convergence, None]:
@@ -203,6 +207,8 @@ def _read_samples(options: argparse.Namespace) -> tuple[FreeEnergySurface, None,
         device=options.device,
     )
     surface = replace(blocked.surface, domain=tuple(table.domain[:ndim]))
+    # Places are in the units that are shown, those of the energies are converted afterwards.
+    blocked = replace(blocked, surface=surface.to(cv_units=options.cv_units))
     return with_units(surface, options), None, blocked
 
 
