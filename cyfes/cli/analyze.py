@@ -67,7 +67,8 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    surface_options.add_surface_options(parser, optional=True)
+    parser.add_argument("surface", nargs="?", metavar="FES", help=surface_options.FILES)
+    surface_options.add_frame_option(parser)
     option = parser.add_argument_group("input").add_argument
     option("--hills", type=list_of(str), metavar="F[,F2]", help="HILLS file(s) to sum instead")
     option("--samples", type=list_of(str), metavar="F[,F2]", help="COLVAR file(s) to reweight")
@@ -84,6 +85,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="S[,S2]",
         help="width of each sample's Gaussian, for each CV",
     )
+    surface_options.add_integrate_out_option(option)
     option("--skip", type=number, default=0.0, metavar="PART", help="part to leave out, 0 to 1")
     surface_options.add_hills_options(option)
     _add_grid_options(parser)
@@ -141,6 +143,8 @@ def _check(options: argparse.Namespace) -> None:
         if missing:
             raise UsageError(f"found --samples without {', '.join(missing)}, expected them with it")
         surface_options.kT_of_run(options)
+    if options.integrate_out and not options.surface:
+        raise UsageError("found --integrate-out without FES, expected the file of a surface")
     if (options.min is None) != (options.max is None):
         raise UsageError("found one of --min and --max, expected both or neither")
     if not 0.0 <= options.skip < 1.0:
@@ -159,7 +163,8 @@ def _read(
         return _read_hills(options)
     if options.samples:
         return _read_samples(options)
-    return with_units(load(options.surface, frame=options.frame), options), None, None
+    surface = surface_options.integrated(load(options.surface, frame=options.frame), options)
+    return with_units(surface, options), None, None
 
 
 def _read_hills(options: argparse.Namespace) -> tuple[FreeEnergySurface, Convergence, None]:
@@ -205,6 +210,8 @@ def _read_samples(options: argparse.Namespace) -> tuple[FreeEnergySurface, None,
         device=options.device,
     )
     surface = replace(blocked.surface, domain=tuple(table.domain[:ndim]))
+    # Places are in the units that are shown, those of the energies are converted afterwards.
+    blocked = replace(blocked, surface=surface.to(cv_units=options.cv_units))
     return with_units(surface, options), None, blocked
 
 

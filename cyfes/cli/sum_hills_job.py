@@ -23,7 +23,7 @@ from cyfes.io.plumed_grid import grid_blocks
 from cyfes.io.text_files import check_target, replacing, write_text
 from cyfes.model.domains import same_domain
 from cyfes.model.extent import Extent
-from cyfes.model.grid import Grid
+from cyfes.model.grid import INTERVAL_BINS, Grid
 from cyfes.model.hills import Hills
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 # The input is read once to find its range, and a second time to sum it. Up to this many hills are
 # kept in memory, and not read again.
 _KEPT = 1 << 20
-
-# The bins that PLUMED uses for hills with METAD's INTERVAL.
-_INTERVAL_BINS = 200
 
 
 def run_job(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -105,7 +102,7 @@ def _grid(input_: _Input, options: argparse.Namespace) -> Grid:
     if hills.interval is not None:
         ends = tuple(f"{end:g}" for end in hills.interval)
         low, high = low or [ends[0]], high or [ends[1]]
-        bins = bins or ([_INTERVAL_BINS] if spacing is None else None)
+        bins = bins or ([INTERVAL_BINS] if spacing is None else None)
     if low is None or high is None:
         return Grid.covering(input_.extent(), bins, spacing)
     if bins is None and spacing is None:

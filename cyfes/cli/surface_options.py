@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 # Options whose value may begin with a minus sign.
 SIGNED_OPTIONS = ("--from", "--to", "--at", "--min", "--max", "--frame")
 
+#: What `cyfes.load` reads, for the help.
+FILES = ".dat of PLUMED, .npz, .nc, .vtk, .cube, or .pmf of Colvars"
+
 # A grid reaches so many bandwidths beyond the samples, unless its ends are typed.
 _MARGIN = 3.0
 
@@ -48,14 +51,8 @@ difference of free energy, ranges such as -pi:0,pi/2:pi, where : alone is the wh
 """
 
 
-def add_surface_options(parser: argparse.ArgumentParser, optional: bool = False) -> None:
-    """Add the file of a surface, and which of its frames is meant."""
-    parser.add_argument(
-        "surface",
-        nargs="?" if optional else None,
-        metavar="FES",
-        help=".dat of PLUMED, .npz, .nc, .vtk or .cube",
-    )
+def add_frame_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names one of several frames in the file of a surface."""
     parser.add_argument(
         "--frame",
         type=_whole_number,
@@ -87,7 +84,31 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
         "which are in its kJ/mol unless --unit says",
     )
     option("--convert", choices=ENERGY_UNITS, help="the unit of the energies that are shown")
-    option("--cv-units", type=list_of(str), metavar="U[,U2]", help="the units of the CVs")
+    option(
+        "--cv-units",
+        type=list_of(str),
+        metavar="U[,U2]",
+        help="the units of the CVs that are shown: a CV of known unit, such as one from -pi to pi, "
+        "is converted (rad and deg; nm, Å, pm and bohr), of any other the unit is named",
+    )
+
+
+def add_integrate_out_option(option: Callable[..., Any]) -> None:
+    """Add the option that integrates CVs out."""
+    option(
+        "--integrate-out",
+        type=list_of(str),
+        metavar="CV[,CV2]",
+        help="integrate CVs out; needs --kt, or --unit and --temperature",
+    )
+
+
+def integrated(surface: FreeEnergySurface, options: argparse.Namespace) -> FreeEnergySurface:
+    """Return a surface with the CVs of --integrate-out integrated out."""
+    if options.integrate_out is None:
+        return surface
+    known = surface.with_units(options.unit, options.temperature, kT=options.kt)
+    return known.integrate_out(options.integrate_out)
 
 
 def add_hills_options(option: Callable[..., object]) -> None:
@@ -229,9 +250,8 @@ def with_units(surface: FreeEnergySurface, options: argparse.Namespace) -> FreeE
             f"--cv-units: found {len(options.cv_units)}, expected {surface.grid.ndim}, one for "
             f"each of {', '.join(surface.names)}"
         )
-    named = surface.with_units(
-        options.unit, kT=options.kt, temperature=options.temperature, cv_units=options.cv_units
-    )
+    named = surface.with_units(options.unit, options.temperature, kT=options.kt)
+    named = named.to(cv_units=options.cv_units)
     if options.convert is None:
         return named
     given = options.temperature if "kT" in (named.unit, options.convert) else None

@@ -36,8 +36,27 @@ _FORMATS: dict[str, Any] = {
 # Formats that are read, and not written.
 _ONLY_READ: dict[str, Any] = {".pmf": colvars_files}
 
+# The suffixes that PLUMED's grid files have, without one too.
+_PLUMED_SUFFIXES = (".dat", ".txt", ".grid", "")
+
 # What may follow the suffix of a format.
 _COMPRESSIONS = (".gz", ".xz", ".zst")
+
+
+def check_suffix(path: AnyPath) -> None:
+    """Refuse a name whose suffix stands for no format, before PLUMED's is written by mistake.
+
+    Raises
+    ------
+    InputError
+        With the suffixes that are known.
+    """
+    suffix = _suffixes(Path(path))[0]
+    if suffix not in (*_FORMATS, *_PLUMED_SUFFIXES):
+        raise InputError(
+            f"{path}: found the suffix {suffix}, expected {', '.join(_FORMATS)}, or for PLUMED's "
+            f"grid file {', '.join(filter(None, _PLUMED_SUFFIXES))} or none"
+        )
 
 
 def write_surface(surface: SurfaceData, path: AnyPath, fmt: str) -> None:

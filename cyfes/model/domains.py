@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from cyfes.base.numbers import format_number, parse_number
@@ -52,6 +53,38 @@ def period(domain: Domain) -> float:
         return 0.0
     low, high = end_values(domain)
     return high - low
+
+
+def scaled_ends(ends: tuple[str, str], factor: float, unit: str) -> tuple[str, str]:
+    """Return the ends of an axis in another unit; in rad, as multiples of pi where they are.
+
+    Parameters
+    ----------
+    ends : pair of str
+        The literals.
+    factor : float
+        By what their numbers are multiplied; with 1 they stay as they are.
+    unit : str
+        The new unit.
+
+    Returns
+    -------
+    pair of str
+        The literals.
+    """
+    if factor == 1.0:
+        return ends
+    low, high = (_literal(value * factor, unit) for value in end_values(ends))
+    return low, high
+
+
+def _literal(value: float, unit: str) -> str:
+    halves = 2.0 * value / math.pi
+    if unit == "rad" and round(halves) and abs(halves - round(halves)) < 1e-9:
+        count, over = (round(halves) // 2, "") if round(halves) % 2 == 0 else (round(halves), "/2")
+        return {1: f"pi{over}", -1: f"-pi{over}"}.get(count, f"{count}*pi{over}")
+    # Without the digits that come from rounding.
+    return format_number(float(f"{value:.15g}"))
 
 
 def end_values(literals: tuple[str, str]) -> tuple[float, float]:

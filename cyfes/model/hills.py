@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
 from cyfes.base.arrays import checked_array
+from cyfes.base.optional_packages import need
 from cyfes.errors import InputError
 from cyfes.model.domains import checked_ends, checked_interval, period
 from cyfes.model.hill_kernels import KERNELS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+    from pandas import DataFrame
 
     from cyfes.model.domains import Domain
+
+
+class Hill(NamedTuple):
+    """One hill."""
+
+    #: When it was laid; None if that is not known.
+    time: float | None
+    #: Its centre along each CV.
+    center: tuple[float, ...]
+    #: Its width along each CV.
+    sigma: tuple[float, ...]
+    #: Its height.
+    height: float
+    #: The bias factor.
+    bias_factor: float
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -175,11 +192,25 @@ class Hills:
         """Return the number of hills."""
         return len(self.heights)
 
-    def __getitem__(self, rows: slice | NDArray[Any]) -> Hills:
-        """Return some of the hills; those of a slice share their memory with all of them."""
+    @overload
+    def __getitem__(self, rows: int) -> Hill: ...
+
+    @overload
+    def __getitem__(self, rows: slice | Sequence[int] | NDArray[Any]) -> Hills: ...
+
+    def __getitem__(self, rows: int | slice | Sequence[int] | NDArray[Any]) -> Hill | Hills:
+        """Return one hill by its number, or some of them.
+
+        Those of a slice share their memory with all of them.
+        """
+        if isinstance(rows, (int, np.integer)) and not isinstance(rows, bool):
+            return self._hill(int(rows))
+        if isinstance(rows, list):
+            rows = np.array(rows, dtype=np.intp if not rows else None)
         if not isinstance(rows, (slice, np.ndarray)):
             raise TypeError(
-                f"hills are taken by slices such as hills[:100] or by arrays, not by {rows!r}"
+                "hills are taken by numbers, slices such as hills[:100], or arrays of numbers, "
+                f"not by {rows!r}"
             )
         if self.on_device and not isinstance(rows, slice):
             raise InputError("found hills on a GPU, which are taken by slices such as hills[:100]")
@@ -188,6 +219,48 @@ class Hills:
         if "kernel" in per_hill:
             per_hill["kernel"] = one_kernel(per_hill["kernel"])
         return Hills.of_checked_arrays(**{**fields, **per_hill})
+
+    def _hill(self, number: int) -> Hill:
+        self.check_on_host("hills[number]")
+        return Hill(
+            None if self.times is None else float(self.times[number]),
+            tuple(self.centers[number].tolist()),
+            tuple(self.sigmas[number].tolist()),
+            float(self.heights[number]),
+            float(self.bias_factors[number]),
+        )
+
+    def __iter__(self) -> Iterator[Hill]:
+        """Yield the hills one by one."""
+        return map(self._hill, range(len(self)))
+
+    def to_dataframe(self) -> DataFrame:
+        """Return the hills as a pandas.DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each hill; the columns are those of PLUMED's file: ``time`` where it is known,
+            the CVs, ``sigma_`` and the CV for each, ``height`` and ``biasf``. The Cholesky factors
+            of multivariate hills are ``sigma_b_a``, as in PLUMED's file.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pandas is not installed: ``pip install cyfes[pandas]``.
+        """
+        pandas = need("pandas", "to_dataframe()")
+        self.check_on_host("to_dataframe()")
+        columns = {} if self.times is None else {"time": self.times}
+        columns.update(zip(self.names, self.centers.T))
+        if self.cholesky is None:
+            widths = zip((f"sigma_{name}" for name in self.names), self.sigmas.T)
+        else:
+            rows = zip(*np.tril_indices(self.ndim))
+            labels = (f"sigma_{self.names[row]}_{self.names[column]}" for row, column in rows)
+            widths = zip(labels, self.cholesky.T)
+        columns.update(widths)
+        return pandas.DataFrame({**columns, "height": self.heights, "biasf": self.bias_factors})
 
     def __repr__(self) -> str:
         """Return a line that says how many hills over which CVs."""

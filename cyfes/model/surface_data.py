@@ -94,3 +94,11 @@ class SurfaceData:
             domain if domain and end_values(domain) == end_values(own) else own
             for own, domain in zip(self.grid.bounds, domains)
         ]
+
+    def known_cv_units(self) -> list[str | None]:
+        """Return the unit of each CV: as given, or rad where the ends are multiples of pi."""
+        given = self.cv_units or ("",) * self.grid.ndim
+        return [
+            unit or ("rad" if "pi" in (low + high).lower() else None)
+            for unit, (low, high) in zip(given, self.bounds())
+        ]

@@ -12,8 +12,11 @@ from cyfes.model.grid import Grid
 from cyfes.sums import hills_on_grid
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from numpy.typing import ArrayLike, NDArray
 
+    from cyfes.base.choices import DeviceName
     from cyfes.model.hills import Hills
 
     Floats = NDArray[np.float64]
@@ -51,10 +54,10 @@ def bias_offset(
     hills: Hills,
     kT: float,
     *,
-    method: str = "ct",
+    method: Literal["ct", "balanced"] = "ct",
     grid: Grid | None = None,
     stride: int | None = None,
-    device: str = "auto",
+    device: DeviceName = "auto",
 ) -> BiasOffset:
     """Return the offset by which the bias of a metadynamics run has grown, over time.
 

@@ -14,6 +14,7 @@ from cyfes.surface import FreeEnergySurface
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cyfes.base.choices import EnergyUnit
     from cyfes.io.paths import AnyPath
     from cyfes.model.grid import Grid
     from cyfes.model.surface_data import SurfaceData
@@ -26,7 +27,7 @@ def load_bias(
     periodic: bool | Sequence[bool] = False,
     bias_factor: float | None = None,
     temperature: float | None = None,
-    unit: str | None = None,
+    unit: EnergyUnit | None = None,
 ) -> FreeEnergySurface:
     """Return the free energy of a metadynamics run of OpenMM or Colvars, from its bias on a grid.
 

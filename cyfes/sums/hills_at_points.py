@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Optional
 
-    from numpy.typing import ArrayLike, DTypeLike, NDArray
+    from numpy.typing import ArrayLike, NDArray
 
+    from cyfes.base.choices import DeviceName, Precision
     from cyfes.model.hills import Hills
 
     Progress = Optional[Callable[[float], object]]
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 def bias(
     points: ArrayLike,
     hills: Hills,
-    device: str = "auto",
-    dtype: DTypeLike = "float64",
+    device: DeviceName = "auto",
+    dtype: Precision = "float64",
     *,
     progress: Progress = None,
 ) -> NDArray[Any]:
@@ -47,7 +48,7 @@ def bias(
         array on a CUDA device stays there, and so does the result.
     hills : Hills
         The hills; multivariate ones, too.
-    device : str
+    device : {"auto", "cpu", "cuda", "cuda:all"} or str
         As for `cyfes.sum_hills`; several devices share the points.
     dtype : {"float64", "float32"}
         The precision of the sum. In single precision the exponentials are, too: V is within some

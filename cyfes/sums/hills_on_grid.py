@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from cyfes.base.arrays import precision
 from cyfes.base.progress import part_of_progress
 from cyfes.errors import InputError
+from cyfes.model.grid import INTERVAL_BINS, Grid
 from cyfes.model.hills import Hills
 from cyfes.native import device_choice
 from cyfes.native.constants import BOXED_GAUSSIAN, CPU, GAUSSIAN, STRETCHED_GAUSSIAN
@@ -22,22 +24,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Optional
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
-    from cyfes.model.grid import Grid
+    from cyfes.base.choices import DeviceName, Plan, Precision, Truncation
 
     Progress = Optional[Callable[[float], object]]
 
 
 def sum_hills(
     hills: Hills | Iterable[Hills],
-    grid: Grid,
-    device: str = "auto",
-    dtype: DTypeLike = "float64",
+    grid: Grid | None = None,
+    device: DeviceName = "auto",
+    dtype: Precision = "float64",
     gradient: bool = False,
-    truncation: str = "plumed",
+    truncation: Truncation = "plumed",
     *,
-    plan: str = "auto",
+    plan: Plan = "auto",
     out: NDArray[Any] | tuple[NDArray[Any], NDArray[Any]] | None = None,
     progress: Progress = None,
 ) -> FreeEnergySurface:
@@ -60,9 +62,11 @@ def sum_hills(
         N hills of D collective variables; or portions of them, as from `cyfes.iter_hills`, which
         are summed one after the other, so that memory holds one at a time.
         Of hills whose arrays lie on a CUDA device the surface stays there; see `to_host`.
-    grid : Grid
-        A grid over the same D variables; a periodic axis covers the hills' domain once.
-    device : str
+    grid : Grid, optional
+        A grid over the same D variables; a periodic axis covers the hills' domain once. By default,
+        the one that ``cyfes sum-hills`` and ``plumed sum_hills`` choose; see `Grid.covering`.
+        Portions of hills and hills on a CUDA device need one.
+    device : {"auto", "cpu", "cuda", "cuda:all"} or str
         "auto", "cpu", "cuda", "cuda:N", or several CUDA devices: "cuda:N,M" or "cuda:all", each of
         which computes a part of the grid along its first axis. "auto" leaves a small sum to the
         CPU, and is never more than one device.
@@ -114,6 +118,10 @@ def sum_hills(
     real = precision(dtype)
     path_number(plan)
     first, portions = _portions(hills)
+    if grid is None:
+        if portions is not None:
+            raise InputError("found portions of hills without a grid, expected a grid with them")
+        grid = usual_grid(first)
     kernels = _grid_kernels(first, truncation)
     periods = grid_periods(first, grid)
     if portions is not None and progress is not None:
@@ -153,6 +161,14 @@ def sum_hills(
     )
 
 
+def usual_grid(hills: Hills) -> Grid:
+    """Return the grid that the command takes when no option names one."""
+    if hills.interval is not None:
+        low, high = (f"{end:g}" for end in hills.interval)
+        return Grid.spanning(hills, [(low, high)], [INTERVAL_BINS])
+    return Grid.covering(hills)
+
+
 class SurfacePart(NamedTuple):
     """Some rows of a surface along its first axis."""
 
@@ -169,10 +185,10 @@ def sum_rows(
     grid: Grid,
     rows: tuple[int, int],
     device: str = "auto",
-    dtype: DTypeLike = "float64",
+    dtype: Precision = "float64",
     gradient: bool = False,
-    truncation: str = "plumed",
-    plan: str = "auto",
+    truncation: Truncation = "plumed",
+    plan: Plan = "auto",
 ) -> SurfacePart:
     """Return the rows from `rows[0]` to before `rows[1]` of what `sum_hills` returns."""
     hills.check_on_host("parts of a surface")
@@ -207,6 +223,8 @@ def _portions(hills: Hills | Iterable[Hills]) -> tuple[Hills, Iterator[Hills] | 
     """Return the first hills, and an iterator over the others; None where there are no others."""
     if isinstance(hills, Hills):
         return hills, None
+    if isinstance(hills, (str, os.PathLike)):
+        raise InputError(f"hills: found the path {hills}, expected Hills: read_hills({hills!r})")
     portions = iter(hills)
     for first in portions:
         if not isinstance(first, Hills):

@@ -214,3 +214,42 @@ def test_refusals(arguments: list[str], status: int, message: str, capsys: CAPTU
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.out == ""
+
+
+def _samples_of_an_angle() -> np.ndarray:
+    rng = np.random.default_rng(3)
+    angles = np.concatenate([rng.normal(-1.2, 0.3, 600), rng.normal(1.0, 0.3, 300)])
+    rng.shuffle(angles)
+    header = "#! FIELDS time phi\n#! SET min_phi -pi\n#! SET max_phi pi\n"
+    rows = "".join(f"{k} {angle:.6f}\n" for k, angle in enumerate(angles))
+    Path("COLVAR").write_text(header + rows)
+    return angles
+
+
+@pytest.mark.parametrize(
+    ("radians", "degrees"),
+    [(("-1.2", "1.0"), ("-68.75", "57.3")), (("-pi:0", "0:pi"), ("-180:0", "0:180"))],
+)
+def test_places_are_in_the_units_that_are_shown(
+    radians: tuple[str, str], degrees: tuple[str, str], capsys: CAPTURE
+) -> None:
+    _samples_of_an_angle()
+    options = ["--samples", "COLVAR", "--cvs", "phi", "--bandwidth", "0.1", "--kt", "2.494"]
+    one = _facts(capsys, *options, "--from", radians[0], "--to", radians[1])
+    other = _facts(capsys, *options, "--cv-units", "deg", "--from", degrees[0], "--to", degrees[1])
+    assert other["difference"]["value"] == pytest.approx(one["difference"]["value"], abs=1e-9)
+    assert other["difference"]["error"] == pytest.approx(one["difference"]["error"], abs=1e-9)
+    places = [facts["minima"][0]["position"]["phi"] for facts in (one, other)]
+    assert places[1] == pytest.approx(np.degrees(places[0]))
+
+
+@pytest.mark.usefixtures("mb")
+def test_variables_are_integrated_out(capsys: CAPTURE) -> None:
+    facts = _facts(capsys, "mb.dat", "--integrate-out", "y", "--kt", "10")
+    assert (facts["cvs"], facts["points"], facts["kT"]) == (["x"], [101], 10.0)
+    values = mueller_brown(100).values
+    profile = -10.0 * np.log(np.exp(-(values - values.min()) / 10.0).sum(axis=1))
+    lowest = mueller_brown(100).grid.axes[0][np.argmin(profile)]
+    assert facts["minima"][0]["position"]["x"] == pytest.approx(lowest)
+    assert main(["analyze", "--hills", "HILLS", "--integrate-out", "y"]) == 2
+    assert "found --integrate-out without FES" in capsys.readouterr().err

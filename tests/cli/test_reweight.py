@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def test_hills_without_an_offset_are_refused(change: dict[str, object], message:
     with pytest.raises(InputError, match=message):
         bias_offset(hills, KT)
     with pytest.raises(InputError, match='expected "ct" or "balanced"'):
-        bias_offset(hills, KT, method="rbias")
+        bias_offset(hills, KT, method="rbias")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="kT: found 0"):
         bias_offset(hills, 0.0)
 
@@ -140,7 +141,7 @@ def test_a_grid_that_is_not_told_reaches_three_bandwidths_beyond_the_samples(
 
 
 @pytest.mark.parametrize("method", ["ct", "balanced"])
-def test_the_offset_of_the_hills_is_taken_off(method: str, samples: np.ndarray) -> None:
+def test_the_offset_of_the_hills_is_taken_off(method: Any, samples: np.ndarray) -> None:
     rows = "".join(f"{10 * i} {x} 0.3 0.8 6\n" for i, x in enumerate(samples[:15, 2]))
     write_hills(
         Path("HILLS"), "#! FIELDS time d sigma_d height biasf\n#! SET kerneltype gaussian\n" + rows
