@@ -62,7 +62,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = np.meshgrid(*[np.linspace(-np.pi, np.pi, 40, endpoint=False)] * 2, indexing="ij")
     values = 10.0 * (np.cos(2.0 * x) + np.cos(2.0 * y)) + x
     grid = Grid(["-pi", "-pi"], ["pi", "pi"], [40, 40], periodic=True)
-    FreeEnergySurface(values, grid, ("phi", "psi")).save(tmp_path / "fes.dat")
+    for k, name in enumerate(["fes.dat", "other.dat", "fes_0.dat", "fes_1.dat", "fes_2.dat"]):
+        FreeEnergySurface(values + k * np.sin(x), grid, ("phi", "psi")).save(tmp_path / name)
 
 
 TWO_DIHEDRALS = (
