@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # As many as PLUMED allows; a grid of more would not fit any memory.
 MAX_DIMENSIONS = 16
 
+# PLUMED's sum_hills covers METAD's INTERVAL with as many bins.
+INTERVAL_BINS = 200
+
 # What a signed 64-bit size can count, in bytes of one double per point.
 _MAX_BYTES = 2**63
 
@@ -112,7 +115,8 @@ class Grid:
         """Return the grid that ``plumed sum_hills`` chooses for hills when given no bounds.
 
         A periodic axis covers the domain, any other the hills out to where the kernel ends,
-        rounded to six digits as PLUMED does.
+        rounded to six digits as PLUMED does; of hills with METAD's INTERVAL, `cyfes.sum_hills`
+        covers that instead.
 
         Parameters
         ----------
