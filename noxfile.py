@@ -185,7 +185,7 @@ def pins(session: nox.Session) -> None:
     # The oldest CPython of each environment. That of the wheel and its tests must work on every
     # CPython of the package; the developer's environments need newer ones only.
     oldest = {"numpy": "3.7", "tests": "3.7"}
-    for name in ("nox", "wheelkit", "rehearse", "lint", "pins", "docs"):
+    for name in ("nox", "wheelkit", "rehearse", "lint", "pins", "docs", "notebook"):
         oldest[name] = "3.10"
     oldest |= {"build": "3.7", "cibuildwheel": "3.11", "cibuildwheel-2": "3.11", "standin": "3.12"}
     # Only the files in these packages are used, so their dependencies are not needed.

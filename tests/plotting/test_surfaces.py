@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import subprocess
 import sys
 import tempfile
@@ -244,6 +245,15 @@ def test_the_style_holds_when_a_figure_is_written(tmp_path: Path) -> None:
     assert _png_width(tmp_path / "fes.png") == pytest.approx(3.4 * 300, abs=1)
     figure.savefig(tmp_path / "small.png", dpi=100)
     assert _png_width(tmp_path / "small.png") == pytest.approx(3.4 * 100, abs=1)
+
+
+def test_the_style_holds_when_a_notebook_prints_a_figure() -> None:
+    # As IPython does, once it knows of matplotlib.
+    stream = io.BytesIO()
+    printed: Any = plot(_double_well())
+    printed.canvas.print_figure(stream, format="png", dpi=printed.dpi)
+    written: Any = plot(_double_well())
+    assert stream.getvalue() == written._repr_png_()
 
 
 def _png_width(path: Path) -> int:
