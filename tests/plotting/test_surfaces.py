@@ -196,9 +196,16 @@ def test_figures_are_written_in_vector_and_pixel_formats(suffix: str, tmp_path: 
         assert b"contour lines every" in content
 
 
+def test_a_difference_of_one_variable_has_no_colours() -> None:
+    with pytest.raises(InputError, match="found cmap, aspect for a curve of one CV"):
+        plot_difference(_double_well(), _double_well(), cmap="jet", aspect="equal")
+
+
 def test_an_existing_figure_is_drawn_into(pyplot: Any) -> None:
     figure, axes = pyplot.subplots()
+    axes.set_title("mine")
     assert plot(_angles(), ax=axes) is figure
+    assert axes.get_title() == "mine"
     assert len(pyplot.get_fignums()) == 1
     pyplot.close("all")
 
@@ -483,7 +490,8 @@ def test_a_difference_is_white_at_zero() -> None:
 def test_a_difference_of_one_variable_is_a_curve() -> None:
     one = _double_well()
     other = _double_well(values=one.values + one.grid.axes[0] ** 2)
-    axes = plot_difference(other, one, title="T").axes[0]
+    axes = plot_difference(other, one, title="T", vmax=9.0).axes[0]
+    assert axes.get_ylim() == (-9.0, 9.0)
     lowest = other.values.min()
     expected = one.grid.axes[0] ** 2 - lowest
     np.testing.assert_allclose(axes.lines[1].get_ydata(), expected)
