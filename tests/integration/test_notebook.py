@@ -62,9 +62,9 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     folder = tmp_path_factory.mktemp("notebook")
     packages = folder / "packages"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-    install += ["--only-binary=:all:", "--target", packages]
+    install += ["--only-binary=:all:", "--target", str(packages)]
     requirements = PROJECT / "requirements" / "notebook.txt"
-    subprocess.run([*install, "--requirement", requirements], check=True)
+    subprocess.run([*install, "--requirement", str(requirements)], check=True)
     # No backend is named, as in a notebook that a user opens.
     environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}
     environment.update(PYTHONPATH=str(packages), IPYTHONDIR=str(folder), HOME=str(folder))

@@ -361,7 +361,8 @@ def test_contour_lines_are_those_that_were_asked_for(
     surface = _angles()
     scale = scale_of(surface, 0.0, None, **options)
     assert scale.levels.tolist() == levels
-    assert (scale.low, scale.high, scale.words) == (0.0, pytest.approx(80.0), words)
+    assert (scale.low, scale.words) == (0.0, words)
+    assert scale.high == pytest.approx(80.0)
     # Each of them is labelled, if labels are asked for.
     axes = plot(surface, contour_labels=True, **options).axes[0]
     assert {text.get_text() for text in axes.texts} <= {f"{level:g}" for level in levels}

@@ -22,10 +22,13 @@ CENTERS = np.linspace(-1.5, 1.5, 13)
 GRID = cyfes.Grid(-1.4, 1.4, 56)
 
 
+pytestmark = pytest.mark.skipif(
+    sys.version_info < (3, 11), reason="no CPython for which the tests install pymbar"
+)
+
+
 @pytest.fixture(autouse=True)
 def pymbar(extra: Callable[[str], Any]) -> Any:
-    if sys.version_info < (3, 11):
-        pytest.skip("no CPython for which the tests install pymbar")
     return extra("pymbar")
 
 
