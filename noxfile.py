@@ -65,7 +65,9 @@ def wheel(session: nox.Session) -> None:
 def wheelhouse(session: nox.Session) -> None:
     """Build the release wheels with cibuildwheel in a container: -- --python 3.7 --out DIR."""
     install_wheelkit(session, TOOLS)
-    session.run("python", SCRIPTS, "wheelhouse", *session.posargs)
+    # An interrupted run needs the time to remove its containers; nox kills it otherwise.
+    command: list[str | Path] = ["python", SCRIPTS, "wheelhouse", *session.posargs]
+    session.run(*command, interrupt_timeout=90, terminate_timeout=90)
 
 
 @nox.session
@@ -95,7 +97,7 @@ def docs(session: nox.Session) -> None:
 @nox.session(default=False)
 def sanitize(session: nox.Session) -> None:
     """Test the CPU back end and the text extension with AddressSanitizer and UBSan."""
-    install(session, REQUIREMENTS / "numpy.txt", REQUIREMENTS / "tests.txt")
+    install(session, REQUIREMENTS / "tests.txt")
     toolkit = ROOT / "build" / "cuda"
     session.run("python", SCRIPTS / "kernels" / "install_cuda.py", toolkit)
     flags = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g"
@@ -154,40 +156,42 @@ def lint(session: nox.Session) -> None:
 
 
 def lint_workflows(session: nox.Session) -> None:
-    """Check the workflows: expressions, security, schema, and scientific conventions."""
+    """Check the workflows: with GitHub's own parser, their security, schema, and conventions."""
     workflows = sources(".github/workflows/*.yml")
+    actions = sources(".github/actions/*/action.yml")
+    lint = SCRIPTS / "workflows" / "lint.mjs"
+    session.run("node", lint, *workflows, *actions, env=install_github_packages(session))
+    session.run("zizmor", "--offline", "--pedantic", "--strict-collection", ROOT / ".github")
+    schema = ("check-jsonschema", "--builtin-schema")
+    session.run(*schema, "vendor.github-workflows", *workflows)
+    session.run(*schema, "vendor.github-actions", *actions)
+    session.run(*schema, "vendor.dependabot", ROOT / ".github" / "dependabot.yml")
+    session.run("repo-review", "--select", "GH", ROOT)
+
+
+def install_github_packages(session: nox.Session) -> dict[str, str]:
+    """Install GitHub's parser and expression engine of workflows; return the variable for them."""
     modules = ROOT / "build" / "node"
     modules.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copy(REQUIREMENTS / "node" / name, modules)
     npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", modules)
-    step(session, "install the linters of the workflows", *npm)
-    node = {"NODE_PATH": str(modules / "node_modules")}
-    session.run("node", SCRIPTS / "develop" / "lint_workflows.cjs", *workflows, env=node)
-    session.run("zizmor", "--offline", "--pedantic", "--strict-collection", ROOT / ".github")
-    schema = ("check-jsonschema", "--builtin-schema")
-    session.run(*schema, "vendor.github-workflows", *workflows)
-    session.run(*schema, "vendor.dependabot", ROOT / ".github" / "dependabot.yml")
-    session.run("repo-review", "--select", "GH", ROOT)
+    step(session, "install GitHub's parser of workflows", *npm)
+    return {"NODE_MODULES": str(modules)}
 
 
 @nox.session(default=False)
 def rehearse(session: nox.Session) -> None:
-    """Rehearse a release, with an index on loopback: -- --python 3.10 --containers."""
+    """Run the workflow wheels.yml on this machine: -- --event tag --python 3.7 --python 3.12."""
     install_wheelkit(session, REQUIREMENTS / "rehearse.txt")
-    session.run("python", SCRIPTS, "rehearse", *session.posargs)
+    packages = install_github_packages(session)
+    session.run("python", SCRIPTS, "rehearse", *session.posargs, env=packages)
 
 
 @nox.session(default=False)
 def pins(session: nox.Session) -> None:
     """Pin the newest versions of what requirements/*.in list, by hash."""
     install(session, REQUIREMENTS / "pins.txt")
-    # The oldest CPython of each environment. That of the wheel and its tests must work on every
-    # CPython of the package; the developer's environments need newer ones only.
-    oldest = {"numpy": "3.7", "tests": "3.7"}
-    for name in ("nox", "wheelkit", "rehearse", "lint", "pins", "docs", "notebook"):
-        oldest[name] = "3.10"
-    oldest |= {"build": "3.7", "cibuildwheel": "3.11", "cibuildwheel-2": "3.11", "standin": "3.12"}
     # Only the files in these packages are used, so their dependencies are not needed.
     more = {"standin": ["--no-deps"]}
     # wheelkit is installed in these environments, with all of its extras.
@@ -196,14 +200,24 @@ def pins(session: nox.Session) -> None:
     # wheelkit's requirements are part of its distribution, so that its users can install them by
     # hash.
     target = {"wheelkit": TOOLS}
-    for name, python in oldest.items():
+    for source in sorted(REQUIREMENTS.glob("*.in")):
+        name = source.stem
+        file = target.get(name, REQUIREMENTS / f"{name}.txt")
         session.run(
             *("uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes"),
             # For each CPython, pin the newest version that runs on it.
             *("--no-annotate", "--upgrade", "--fork-strategy=requires-python"),
-            f"--python-version={python}",
+            f"--python-version={oldest_python(file)}",
             f"requirements/{name}.in",
             *more.get(name, []),
-            f"--output-file={target.get(name, REQUIREMENTS / f'{name}.txt')}",
+            f"--output-file={file}",
             env={"UV_CUSTOM_COMPILE_COMMAND": "nox -s pins"},
         )
+
+
+def oldest_python(file: Path) -> str:
+    """Return the oldest CPython with which a file of requirements is installed."""
+    uses = nox.project.load_toml(REQUIREMENTS / "uses.toml")["use"]
+    found = [use["pythons"] for use in uses if (REQUIREMENTS / use["file"]).resolve() == file]
+    minor = min(int(oldest.partition(".")[2]) for oldest, _ in found)
+    return f"3.{minor}"

@@ -25,6 +25,7 @@ VERBS = (
     ),
     ("build", "wheels.build_wheels", "build unrepaired wheels on this machine"),
     ("wheel", "wheels.make_wheel", "build, repair, verify and smoke-test wheels on this machine"),
+    ("same-library", "wheels.same_library", "check that wheels contain the same libcufes"),
     ("tests", "develop.run_tests", "run pytest against the repaired wheel, installed"),
     ("docs", "develop.build_docs", "run the code of the documentation and build its pages"),
     (
@@ -34,7 +35,7 @@ VERBS = (
     ),
     ("standin-image", "container.standin_image", "build the stand-in for the manylinux2014 image"),
     ("wheelhouse", "container.build_wheelhouse", "build the release wheels with cibuildwheel"),
-    ("rehearse", "release.rehearse", "run a release's commands, with an index on loopback"),
+    ("rehearse", "release.rehearse", "run the workflow wheels.yml on this machine"),
 )
 
 
@@ -69,4 +70,8 @@ if __name__ == "__main__":
     # SIGTERM, which a job scheduler sends, must end the program so that it removes its temporary
     # files, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    sys.exit(run(lambda: dispatch(sys.argv[1:])))
+    try:
+        sys.exit(run(lambda: dispatch(sys.argv[1:])))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)

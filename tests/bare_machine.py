@@ -107,6 +107,36 @@ def make_root(suite: str, packages: Sequence[str], folder: Path, log: Path) -> P
     return root
 
 
+def fetch_source(suite: str, package: str, folder: Path, log: Path) -> Path:
+    """Download the upstream archive of a Debian source package; return its path.
+
+    apt checks it against Debian's signature. It uses its own settings and lists below `folder`, so
+    that it needs no rights, and no sources of this machine.
+    """
+    keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
+    state = folder / "apt"
+    for name in ("lists/partial", "cache/archives/partial", "none"):
+        (state / name).mkdir(parents=True)
+    mirror = "http://deb.debian.org/debian"
+    (state / "sources.list").write_text(f"deb-src [signed-by={keys}] {mirror} {suite} main\n")
+    (state / "apt.conf").write_text(
+        apt_settings() + f'Dir::State::Lists "{state}/lists";\nDir::Cache "{state}/cache";\n'
+        f'Dir::Etc::SourceList "{state}/sources.list";\nDir::Etc::SourceParts "{state}/none";\n'
+        'APT::Sandbox::User "";\n'
+    )
+    environment = {**os.environ, "APT_CONFIG": str(state / "apt.conf")}
+    source = ["apt-get", "source", "--quiet", "--download-only", package]
+    with log.open("a", encoding="utf-8") as file:
+        for command in (["apt-get", "update", "--quiet"], source):
+            done = subprocess.run(
+                command, check=False, stdout=file, stderr=file, env=environment, cwd=folder
+            )
+            if done.returncode:
+                raise BareMachineError(f"apt-get could not download {package}; see {log}")
+    (archive,) = folder.glob(f"{package}_*.orig.tar.*z")
+    return archive
+
+
 def complete_root(root: Path) -> None:
     """Add to a root file system what an installer adds: a user, and the settings of the network."""
     with (root / "etc" / "passwd").open("a", encoding="utf-8") as file:
@@ -157,10 +187,12 @@ class BareMachine:
             folder = self.writable / place.lstrip("/")
             folder.mkdir(parents=True, exist_ok=True)
             command += ["--bind", str(folder), place]
-        variables = {**VARIABLES, **git_settings(address), **engines.pip_environment()}
+        pip = engines.pip_settings()
+        variables = {**VARIABLES, **git_settings(address), **pip.variables}
         # pip's settings may name files of this machine, which are then visible in this folder only.
-        if any(engines.HOST in value for value in variables.values()):
-            command += ["--ro-bind", "/", engines.HOST]
+        command += ["--tmpfs", engines.HOST]
+        for path, at in pip.mounts.items():
+            command += ["--ro-bind", str(path), at]
         command += ["--chdir", HOME, "--clearenv"]
         for name, value in variables.items():
             command += ["--setenv", name, value]

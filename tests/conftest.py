@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import packaging.tags
 import pytest
 
 if TYPE_CHECKING:
@@ -30,9 +31,12 @@ NO_PYTHON = "no CPython"
 NO_NVCC = "no nvcc"
 NO_MOUNT = "no file system can be mounted here"
 NO_EXTRAS = "no optional packages for this CPython"
+NO_EXTRAS_FOR_GLIBC = "no optional packages for this glibc"
 
-# The optional packages of requirements/tests.in have no wheels for a prerelease of CPython yet.
+# The optional packages of requirements/tests.in have no wheels for a prerelease of CPython yet, and
+# their newest versions none for an older glibc (requirements/manylinux2014.in).
 EXTRAS_BEFORE = (3, 14)
+EXTRAS_TAG = "manylinux_2_28_x86_64"
 
 TESTS = Path(__file__).resolve().parent
 # The scripts in scripts/kernels/ run on every CPython of the package; all other scripts need this
@@ -53,6 +57,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("cyfes")
     group.addoption("--wheel", type=Path, help="the repaired wheel, which is installed")
     group.addoption("--unrepaired-wheel", type=Path, help="the same wheel before the repair")
+    group.addoption(
+        "--release-wheels",
+        type=Path,
+        metavar="DIR",
+        help="release wheels; tests that need some build them if this is not given",
+    )
     group.addoption(
         "--require-gpu",
         action="store_true",
@@ -104,6 +114,8 @@ class SkipCheck:
         """Tell whether a test may be skipped on this machine for this reason."""
         if reason.startswith(NO_SHARED_DATA):
             return not SHARED_DATA.is_dir()
+        if reason.startswith(NO_EXTRAS_FOR_GLIBC):
+            return not has_extras_for_glibc()
         if reason.startswith(NO_EXTRAS):
             return sys.version_info >= EXTRAS_BEFORE
         return reason.startswith((NO_GPU, NO_PYTHON, NO_NVCC, NO_MOUNT))
@@ -133,6 +145,12 @@ class SkipCheck:
             terminalreporter.section("skipped without an allowed reason: the run fails")
             for line in self.refused:
                 terminalreporter.write_line(line)
+
+
+@functools.lru_cache(maxsize=None)
+def has_extras_for_glibc() -> bool:
+    """Tell whether pip would install the optional packages on the glibc of this machine."""
+    return EXTRAS_TAG in packaging.tags.platform_tags()
 
 
 @functools.lru_cache(maxsize=None)
@@ -168,7 +186,8 @@ def extra() -> Callable[[str], Any]:
         try:
             return importlib.import_module(name)
         except ImportError as error:
-            pytest.skip(f"{NO_EXTRAS}: {error}")
+            reason = NO_EXTRAS if has_extras_for_glibc() else NO_EXTRAS_FOR_GLIBC
+            pytest.skip(f"{reason}: {error}")
 
     return import_or_skip
 

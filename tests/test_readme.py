@@ -20,10 +20,10 @@ GITHUB = "https://github.com/"
 def file_of(target: str, source: str) -> str | None:
     """Return the file of the repository that an address shows; None for other addresses."""
     pages = f"{source}/blob/main/"
-    pictures = f"{RAW}{source.removeprefix(GITHUB)}/main/"
+    pictures = f"{RAW}{source[len(GITHUB) :]}/main/"
     for prefix in (pages, pictures):
         if target.startswith(prefix):
-            return target.removeprefix(prefix).partition("#")[0]
+            return target[len(prefix) :].partition("#")[0]
     return None
 
 

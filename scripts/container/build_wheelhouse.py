@@ -9,37 +9,47 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
+import os
+import shlex
 import shutil
 import sys
-import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
-from container import standin_image
-from shared.ledger import BUILD, PROJECT
-from shared.steps import say
-from wheelkit.base.cpythons import CPYTHONS, python_tag, tag_of
-from wheelkit.base.programs import last_words
-from wheelkit.containers import engines, images
-from wheelkit.containers.cibuildwheel import (
-    BUILDERS,
-    Builder,
+import tomli
+from container import leftovers, standin_image
+from container.leftovers import Run
+from container.run_cibuildwheel import (
+    TESTED,
+    Steps,
     WheelBuildError,
     build_wheels,
     check_python,
     environment,
-    pinned_image,
+    run_logged,
 )
+from shared import children
+from shared.ledger import BUILD, PROJECT, sha256
+from shared.steps import say
+from wheelkit.base.cpythons import CPYTHONS, python_tag, tag_of
+from wheelkit.base.programs import last_words
+from wheelkit.containers import engines, images
+from wheelkit.containers.cibuildwheel import BUILDERS, Builder, identifier
 from wheelkit.containers.engines import Engine
 from wheelkit.target.report import LackingError, MisusedError, Status
 from wheelkit.wheel import symbol_versions
 
 WORK = BUILD / "wheelhouse"
-# NumPy has no manylinux2014 wheel for these CPythons.
-PYTHONS_WITHOUT_NUMPY = [v for v in CPYTHONS if not images.verifying(v).smoke_tests(v)]
+REPORT = WORK / "report.json"
 SYMBOL_FAMILIES = {"GLIBC", "GLIBCXX"}
+# Environment variables that begin so change what cibuildwheel tests.
+TEST_SETTINGS = ("CIBW_TEST", "CIBW_BEFORE_TEST", "CIBW_CONFIG_FILE")
+LEFT_OUT = "LEFT OUT"
 
 
 @dataclass(frozen=True)
@@ -51,19 +61,23 @@ class Group:
     image: str
 
 
-def choose_image(engine: Engine, versions: Sequence[str], every: Sequence[str]) -> str:
+def choose_image(run: Run, versions: Sequence[str], every: Sequence[str]) -> str:
     """Return the image in which to build the wheels of `versions`.
 
     It is the pinned image if this machine has it or can pull it, else a stand-in image, which has
     `every` version, so that one stand-in image serves all groups.
     """
-    image = pinned_image(versions[0], PROJECT)
-    reason = engine.why_not_pulled(image)
+    image = images.verifying(versions[0], PROJECT).reference
+    reason = run.engine.why_not_pulled(image)
     if not reason:
         say(f"CPython {', '.join(versions)}: building in {image}")
         return image
     say(f"{image} cannot be pulled ({reason})")
-    standin = standin_image.build(engine, every)
+    standin = standin_image.build(run.engine, every)
+    if run.alone:
+        # Another run may be about to use an older one.
+        for old in standin_image.prune(run.engine, standin):
+            say(f"removed the stand-in image {old}, which has other ingredients")
     say(f"CPython {', '.join(versions)}: building in the stand-in image {standin}")
     return standin
 
@@ -86,13 +100,17 @@ def check_interpreters(engine: Engine, image: str, versions: Sequence[str]) -> N
 
 @dataclass
 class ReleaseWheel:
-    """A release wheel, and how it was built and tested."""
+    """A release wheel, and how it was built and tested.
+
+    `tests` says what the tests of the package showed, and where.
+    """
 
     version: str
     wheel: Path
     seconds: list[float]
     libcufes: str
-    smoke: str = "not run"
+    tests: str = LEFT_OUT
+    smoke: str = LEFT_OUT
 
     def row(self) -> tuple[str, ...]:
         """Return the wheel's row of the table."""
@@ -107,13 +125,12 @@ class ReleaseWheel:
             size,
             " + ".join(f"{s:.0f}" for s in self.seconds) + " s",
             " ".join(sorted(symbols)),
+            self.tests,
             self.smoke,
         )
 
 
-def collect(
-    out: Path, versions: Sequence[str], times: dict[str, list[float]]
-) -> list[ReleaseWheel]:
+def collect(out: Path, versions: Sequence[str], steps: Mapping[str, Steps]) -> list[ReleaseWheel]:
     """Return the release wheel of each version, found in `out`."""
     products = []
     for version in versions:
@@ -124,8 +141,12 @@ def collect(
             raise WheelBuildError(
                 f"CPython {version}: expected one manylinux2014 wheel, found {names}"
             )
-        libcufes = sha256_of_member(found[0], "libcufes.so")
-        products.append(ReleaseWheel(version, found[0], times.get(tag, []), libcufes))
+        made = ReleaseWheel(version, found[0], [], sha256_of_member(found[0], "libcufes.so"))
+        if tag in steps:
+            made.seconds = steps[tag].seconds
+            if steps[tag].tests:
+                made.tests = f"{steps[tag].tests} (manylinux2014)"
+        products.append(made)
     return products
 
 
@@ -144,23 +165,99 @@ def sha256_of_member(wheel: Path, name: str) -> str:
         return hashlib.sha256(archive.read(member)).hexdigest()
 
 
-def smoke_test(engine: Engine, image: str, product: ReleaseWheel) -> None:
+def cibuildwheel_table() -> dict[str, Any]:
+    """Return the table [tool.cibuildwheel] of pyproject.toml."""
+    text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+    table: dict[str, Any] = tomli.loads(text)["tool"]["cibuildwheel"]
+    return table
+
+
+def tested_on_newer_glibc(version: str) -> bool:
+    """Tell whether pyproject.toml leaves the tests for a CPython out of the build's container."""
+    skipped = str(cibuildwheel_table()["test-skip"]).split()
+    return any(fnmatchcase(identifier(version), pattern) for pattern in skipped)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A new container of an image, and its interpreter."""
+
+    name: str
+    image: str
+    python: str
+
+
+def place_for(engine: Engine, built_in: str, version: str) -> Place:
+    """Return where a finished wheel is tried: the oldest system on which it computes.
+
+    That is the image in which it was built, except for CPythons that need a newer glibc; a stand-in
+    image stands for both.
+    """
+    newer = images.smoking(version, PROJECT)[0]
+    image = images.of_image(built_in)
+    if tested_on_newer_glibc(version) and not standin_image.is_standin(built_in):
+        image = newer
+        reason = engine.why_not_pulled(newer.reference)
+        if reason:
+            raise LackingError(f"{newer.reference} cannot be pulled ({reason})")
+    python = image.python.format(tag=tag_of(version), version=version)
+    return Place(newer.name, image.reference.format(version=version), python)
+
+
+def run_options(engine: Engine, product: ReleaseWheel) -> list[str]:
+    """Return the options of a container that sees the project, the wheel, and pip's files."""
+    pip = engines.pip_settings()
+    mounts = {PROJECT: "/project", product.wheel.parent: "/wheels", **pip.mounts}
+    # The project cannot be written to.
+    variables = {**pip.variables, "PYTHONDONTWRITEBYTECODE": "1"}
+    return engine.container_options(mounts, variables)
+
+
+def smoke_test(engine: Engine, place: Place, product: ReleaseWheel) -> None:
     """Install the wheel and run its kernels in a new container, which has no CUDA toolkit."""
-    if not standin_image.is_standin(image) and product.version in PYTHONS_WITHOUT_NUMPY:
-        product.smoke = "not run: no NumPy for manylinux2014"
-        return
     say(f"CPython {product.version}: smoke test of {product.wheel.name} in a new container")
-    mounts = {PROJECT: "/project", product.wheel.parent: "/wheels", Path("/"): engines.HOST}
-    command = [f"/opt/python/{tag_of(product.version)}/bin/python"]
-    command += ["/project/wheelkit/src/wheelkit/target", "trial", f"/wheels/{product.wheel.name}"]
-    command += ["--kernels", "/project/scripts/smoke_test.py"]
+    command = [place.python, "/project/wheelkit/src/wheelkit/target", "trial"]
+    command += [f"/wheels/{product.wheel.name}", "--kernels", "/project/scripts/smoke_test.py"]
     command += ["--requirements", "/project/requirements/numpy.txt", "--device", "cpu"]
-    command += ["--place", "new container", "--report", "/report.json"]
-    done = engine.run_container(image, mounts, engines.pip_environment(), command)
+    command += ["--place", place.name, "--report", "/report.json"]
+    options = run_options(engine, product)
+    done = engine.run("run", "--rm", *options, place.image, *command)
     if done.returncode:
         sys.stderr.write(done.stderr)
         raise WheelBuildError(f"{product.wheel.name} fails in a new container: {last_words(done)}")
     product.smoke = done.stdout.strip().splitlines()[-1].removeprefix("smoke test: ")
+
+
+def test_commands(wheel: str, python: str) -> str:
+    """Return shell commands that test a wheel as the build's container tests others.
+
+    What they install is that of the whole test suite, because the glibc is newer.
+    """
+    commands: list[str] = cibuildwheel_table()["test-command"]
+    pip = "python -m pip install --quiet"
+    lines = [
+        "set -e",
+        f"{python} -m venv /tmp/venv",
+        'export PATH="/tmp/venv/bin:$PATH"',
+        f"{pip} --require-hashes --only-binary=:all: -r /project/requirements/tests.txt",
+        f"{pip} --no-index --no-deps {shlex.quote(wheel)}",
+        "mkdir /tmp/empty",
+        "cd /tmp/empty",
+        *(line.format(project="/project", wheel=shlex.quote(wheel)) for line in commands),
+    ]
+    return "\n".join(lines)
+
+
+def test_on_newer_glibc(engine: Engine, place: Place, product: ReleaseWheel) -> None:
+    """Run the package's tests in a new container, where pyproject.toml leaves them to this."""
+    say(f"CPython {product.version}: tests of {product.wheel.name}, {place.name}")
+    script = test_commands(f"/wheels/{product.wheel.name}", place.python)
+    options = run_options(engine, product)
+    command = [engine.name, "run", "--rm", *options, place.image, "sh", "-c", script]
+    log = WORK / f"tests-{product.version}.log"
+    for line in run_logged(command, log, env={**os.environ, **engine.environment}):
+        if match := TESTED.match(line):
+            product.tests = f"{match[1]} ({place.name})"
 
 
 def replace_wheels(out: Path, products: Sequence[ReleaseWheel]) -> None:
@@ -176,33 +273,67 @@ def replace_wheels(out: Path, products: Sequence[ReleaseWheel]) -> None:
             old.unlink()
 
 
-def build_group(engine: Engine, group: Group, out: Path) -> list[ReleaseWheel]:
-    """Build the wheels of one group, and smoke-test each."""
-    engine = engines.make_runnable(engine, group.image)
-    check_interpreters(engine, group.image, group.versions)
-    settings = environment(engine, group.image, group.versions, PROJECT)
-    times = build_wheels(group.builder, settings, PROJECT, out, WORK)
-    products = collect(out, group.versions, times)
+def build_group(run: Run, group: Group, out: Path) -> list[ReleaseWheel]:
+    """Build the wheels of one group, and try each."""
+    check_interpreters(run.engine, group.image, group.versions)
+    settings = environment(run.engine, group.image, group.versions, PROJECT)
+    steps = build_wheels(group.builder, settings, out, WORK, run.folder)
+    products = collect(out, group.versions, steps)
     check_same_library(products)
     for product in products:
-        smoke_test(engine, group.image, product)
+        place = place_for(run.engine, group.image, product.version)
+        if tested_on_newer_glibc(product.version) and not changed_settings():
+            test_on_newer_glibc(run.engine, place, product)
+        smoke_test(run.engine, place, product)
     return products
 
 
 def build_all(
-    engine: Engine, versions: Sequence[str], image: str | None, out: Path
+    run: Run, versions: Sequence[str], image: str | None, out: Path
 ) -> list[ReleaseWheel]:
-    """Build and smoke-test the wheels of these CPythons, then copy them to `out`."""
-    WORK.mkdir(parents=True, exist_ok=True)
+    """Build and try the wheels of these CPythons, then copy them to `out`."""
     groups = []
     for builder in BUILDERS:
         chosen = builder.selected(versions)
         if chosen:
-            groups.append(Group(builder, chosen, image or choose_image(engine, chosen, versions)))
-    with tempfile.TemporaryDirectory(prefix="wheels-", dir=WORK) as folder:
-        products = [p for group in groups for p in build_group(engine, group, Path(folder))]
-        replace_wheels(out, products)
+            groups.append(Group(builder, chosen, image or choose_image(run, chosen, versions)))
+    wheels = run.folder / "wheels"
+    wheels.mkdir()
+    products = [product for group in groups for product in build_group(run, group, wheels)]
+    replace_wheels(out, products)
     return products
+
+
+def changed_settings() -> list[str]:
+    """Return the environment variables that change what cibuildwheel tests."""
+    return sorted(name for name in os.environ if name.startswith(TEST_SETTINGS))
+
+
+def why_no_release_run(products: Sequence[ReleaseWheel]) -> Iterator[str]:
+    """Yield why these wheels are not those of a release run, in which every wheel is tested."""
+    if changed_settings():
+        yield f"{', '.join(changed_settings())} changes what is tested"
+    untested = [p.version for p in products if LEFT_OUT in (p.tests, p.smoke)]
+    if untested:
+        yield f"tests were left out for CPython {', '.join(untested)}"
+    lacking = [version for version in CPYTHONS if version not in {p.version for p in products}]
+    if lacking:
+        yield f"there is no wheel for CPython {', '.join(lacking)}"
+
+
+def write_report(products: Sequence[ReleaseWheel], reasons: Sequence[str]) -> None:
+    """Record the run, and whether it is a release run."""
+    wheels = [
+        {
+            "name": product.wheel.name,
+            "sha256": sha256(product.wheel),
+            "tests": product.tests,
+            "smoke": product.smoke,
+        }
+        for product in products
+    ]
+    report = {"release_run": not reasons, "why_not": list(reasons), "wheels": wheels}
+    REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -250,6 +381,7 @@ def table(products: Sequence[ReleaseWheel]) -> str:
             "size",
             "build + repair + test",
             "newest symbols",
+            "tests",
             "in a new container",
         )
     ]
@@ -262,10 +394,17 @@ def main() -> int:
     """Run the command; print the table of wheels last."""
     arguments = parse_arguments()
     versions = chosen_versions(arguments.python)
+    if "NOX_CURRENT_SESSION" in os.environ:
+        # nox itself does not hand SIGTERM on, and when it is killed it cannot.
+        children.end_with_parent()
+    # A report of an older run would describe other wheels.
+    REPORT.unlink(missing_ok=True)
     try:
-        engine = engines.find_engine()
         check_python()
-        products = build_all(engine, versions, arguments.image, arguments.out.resolve())
+        # Before an image is built, which takes minutes.
+        engine = engines.runnable_engine()
+        with leftovers.run_folder(WORK, engine) as run:
+            products = build_all(run, versions, arguments.image, arguments.out.resolve())
     except LackingError as error:
         if not arguments.optional:
             raise
@@ -278,4 +417,7 @@ def main() -> int:
     for library in sorted({product.libcufes for product in products}):
         versions = [product.version for product in products if product.libcufes == library]
         print(f"libcufes.so of {', '.join(versions)}: sha256 {library}")
+    reasons = list(why_no_release_run(products))
+    write_report(products, reasons)
+    print(f"no release run: {'; '.join(reasons)}" if reasons else "a release run: all tests ran")
     return Status.DONE

@@ -2,8 +2,9 @@
 
 The stand-in image is a Debian root file system with CPythons at /opt/python/cp3X-cp3X, where the
 manylinux2014 image has them. They are copied from this machine; those that the machine lacks come
-from Debian's unstable suite. The compiler of the image links for glibc 2.17. The last line printed
-is the name of the image. An image that was made from the same ingredients is not built again.
+from Debian's unstable suite. The compiler of the image links for glibc 2.17, and its pips install
+what runs on that. The last line printed is the name of the image. An image that was made from the
+same ingredients, with these CPythons and perhaps others, is not built again.
 """
 
 from __future__ import annotations
@@ -11,30 +12,42 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared import children, requirement_uses
 from shared.ledger import PROJECT
+from shared.requirement_uses import oldest_glibc
 from shared.steps import say
 from wheelkit.base import pinned_tools
 from wheelkit.base.cpythons import parse_version, tag_of
 from wheelkit.base.programs import last_words
-from wheelkit.containers.engines import Engine, find_engine, make_runnable
+from wheelkit.containers.engines import Engine, runnable_engine
 from wheelkit.install import pythons
 from wheelkit.target.report import LackingError, Status
 
 NAME = "localhost/cyfes-standin"
 SUITE = "bookworm"
-# A compiler, the libraries that CPythons load, and an old patchelf, which a repair must not use:
-# with it here, a repair that does so is noticed.
+# A compiler, git, the libraries that CPythons load, and an old patchelf, which a repair must not
+# use: with it here, a repair that does so is noticed.
 PACKAGES = (
-    *("ca-certificates", "g++", "patchelf", "libssl3", "libffi8", "libsqlite3-0", "libreadline8"),
+    *(
+        "ca-certificates",
+        "g++",
+        "git",
+        "patchelf",
+        "libssl3",
+        "libffi8",
+        "libsqlite3-0",
+        "libreadline8",
+    ),
     *("libncursesw6", "libbz2-1.0", "liblzma5", "libexpat1", "libuuid1", "libdb5.3", "libgdbm6"),
 )
 # CPythons that Debian's unstable suite has. They need a newer C library than that of SUITE, so they
@@ -47,6 +60,11 @@ SYSTEM = Path("/usr")
 # pyproject.toml).
 CIBUILDWHEEL_PYTHONS = ("3.9", "3.12")
 LINKER = PROJECT / "scripts" / "container" / "standin_linker.py"
+GLIBC = PROJECT / "scripts" / "container" / "standin_glibc.py"
+# The labels of an image: the checkout that has made it, and what it was made from.
+CHECKOUT, INGREDIENTS, PYTHONS = (
+    f"cyfes.standin.{name}" for name in ("checkout", "ingredients", "pythons")
+)
 PINS = PROJECT / "requirements" / "standin.txt"
 # glibc has this variable since 2.32. The static libstdc++ reads it to know whether it may leave
 # locks out.
@@ -81,7 +99,11 @@ def run_command(command: Command, what: str) -> str:
         raise LackingError(
             f"no {command[0]} here, for {what}; install it: apt install {command[0]}"
         )
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    environment = dict(os.environ)
+    if os.geteuid() == 0:
+        # Other users, as which mmdebstrap works without root, may not see this folder.
+        environment["TMPDIR"] = tempfile.gettempdir()
+    done = children.run(command, env=environment)
     if done.returncode:
         raise LackingError(f"{what} failed: {last_words(done)}")
     return done.stdout
@@ -128,6 +150,17 @@ def copy_interpreter(version: str, prefix: Path, stage: Path) -> None:
         else:
             shutil.copy2(path, place)
     (target / f"lib/python{version}/site-packages").mkdir()
+    tell_glibc(version, target / f"lib/python{version}")
+
+
+def tell_glibc(version: str, library: Path) -> None:
+    """Let a CPython say that it runs on the oldest glibc on which its wheels are tested."""
+    module = library / "sitecustomize.py"
+    # Debian's own is a link to a file below /etc, which would be that of this machine.
+    module.unlink(missing_ok=True)
+    shutil.copy(GLIBC, module)
+    glibc = oldest_glibc("numpy.txt", version)
+    (library / "standin_glibc.txt").write_text(f"{glibc}\n", encoding="utf-8")
 
 
 def fetch_parts(stage: Path) -> None:
@@ -166,6 +199,8 @@ def unpack_unstable(versions: Sequence[str], stage: Path) -> None:
     run_command(
         ["mmdebstrap", "--variant=extract", *options, "sid", root], "unpacking Debian's CPythons"
     )
+    for version in versions:
+        tell_glibc(version, root / f"usr/lib/python{version}")
     loader, libraries = "usr/lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu"
     for version in versions:
         patch: Command = [pinned_tools.patchelf(), "--set-interpreter", f"/opt/unstable/{loader}"]
@@ -224,35 +259,73 @@ def build_root(pythons: Sequence[Interpreter], archive: Path) -> None:
         )
 
 
+def ingredients() -> str:
+    """Return a hash of the files that decide what an image is, apart from its CPythons."""
+    files = (Path(__file__), LINKER, GLIBC, PINS, requirement_uses.TABLE)
+    return hashlib.sha256(b"".join(map(Path.read_bytes, files))).hexdigest()
+
+
+def sources_of(pythons: Iterable[Interpreter]) -> list[str]:
+    """Return each CPython with the place that it comes from, as the label of an image has them."""
+    return [f"{python.version}={python.prefix or 'unstable'}" for python in pythons]
+
+
 def image_name(pythons: Sequence[Interpreter]) -> str:
     """Return the name of the image, whose tag is a hash of the ingredients of the image."""
-    files = (Path(__file__), LINKER, PINS)
-    ingredients = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    ingredients += [f"{python.version} {python.prefix}" for python in pythons]
-    key = hashlib.sha256(json.dumps(ingredients).encode()).hexdigest()
+    key = hashlib.sha256(json.dumps([ingredients(), *sources_of(pythons)]).encode()).hexdigest()
     return f"{NAME}:{key[:16]}"
 
 
+def labels(pythons: Sequence[Interpreter]) -> dict[str, str]:
+    """Return the labels of an image that is made here."""
+    return {
+        CHECKOUT: str(PROJECT),
+        INGREDIENTS: ingredients(),
+        PYTHONS: " ".join(sources_of(pythons)),
+    }
+
+
+def find_image(engine: Engine, pythons: Sequence[Interpreter]) -> str | None:
+    """Return an image of the present ingredients that has these CPythons, if there is one."""
+    wanted = set(sources_of(pythons))
+    for image in engine.images(f"{INGREDIENTS}={ingredients()}"):
+        if wanted <= set(engine.labels(image).get(PYTHONS, "").split()):
+            return image
+    return None
+
+
 def build(engine: Engine, versions: Sequence[str]) -> str:
-    """Build the image for these CPythons if the engine lacks it; return its name."""
+    """Build an image with these CPythons if the engine lacks one; return its name."""
     wanted = sorted(
         {*versions, *CIBUILDWHEEL_PYTHONS}, key=lambda version: int(version.split(".")[1])
     )
     pythons = [find_interpreter(version) for version in wanted]
+    present = find_image(engine, pythons)
+    if present:
+        say(f"the stand-in image {present} exists already")
+        return present
     image = image_name(pythons)
-    if engine.has_image(image):
-        say(f"the stand-in image {image} exists already")
-        return image
     say(f"building the stand-in image {image} with CPython {', '.join(wanted)}")
     with tempfile.TemporaryDirectory(prefix="standin-") as scratch:
         archive = Path(scratch) / "root.tar"
         build_root(pythons, archive)
         # The manylinux images name their platform in this variable.
-        plat = ["--change", "ENV AUDITWHEEL_PLAT=manylinux2014_x86_64"]
-        done = engine.run("import", *plat, archive, image)
+        changes = ["ENV AUDITWHEEL_PLAT=manylinux2014_x86_64"]
+        changes += [f'LABEL {name}="{value}"' for name, value in labels(pythons).items()]
+        options = [word for change in changes for word in ("--change", change)]
+        done = engine.run("import", *options, archive, image)
     if done.returncode:
         raise LackingError(f"{engine.name} cannot import an image: {last_words(done)}")
     return image
+
+
+def prune(engine: Engine, kept: str) -> list[str]:
+    """Remove the images that this checkout has made, other than `kept`; return their names.
+
+    An image in which a container runs stays.
+    """
+    old = [image for image in engine.images(f"{CHECKOUT}={PROJECT}") if image != kept]
+    return [image for image in old if engine.run("rmi", image).returncode == 0]
 
 
 def main() -> int:
@@ -266,8 +339,6 @@ def main() -> int:
         help="a CPython to have in the image (may be repeated)",
     )
     versions = [parse_version(version) for version in parser.parse_args().python]
-    engine = find_engine()
-    image = build(engine, versions)
-    make_runnable(engine, image)
+    image = build(runnable_engine(), versions)
     print(image)
     return Status.DONE

@@ -1,6 +1,7 @@
 """Run pytest against the repaired wheel of one interpreter, outside of the source tree.
 
-The wheel is made if wheelhouse/ has none that was made from the present sources. All other
+The wheel is made if wheelhouse/ has none that was made from the present sources. With --wheels it
+is a finished wheel, such as one of a release, and the tests are those of the package. All other
 arguments are handed to pytest, whose exit status is returned.
 """
 
@@ -17,9 +18,9 @@ from pathlib import Path
 
 from shared import install_wheelkit, ledger, steps
 from shared.ledger import BUILD, PROJECT, LocalWheel
-from wheelkit.base.cpythons import numbers, parse_version
+from wheelkit.base.cpythons import numbers, parse_version, tag_of
 from wheelkit.install.pythons import find_python, make_venv, version_of
-from wheelkit.target.report import LackingError
+from wheelkit.target.report import LackingError, MisusedError
 from wheels.make_wheel import SEARCH_VARIABLES, Command
 
 # wheelkit needs these, and so do all scripts except those that run on CPython 3.7 too.
@@ -47,9 +48,24 @@ def wheel_for(version: str) -> LocalWheel:
     return made
 
 
-def requirements(version: str) -> list[Path]:
-    """Return the requirements files that list what the tests need on a CPython."""
-    return [TESTS, TOOLS] if runs_wheelkit(version) else [TESTS]
+def finished_wheel(folder: Path, version: str) -> LocalWheel:
+    """Return the wheel of a CPython in a folder of finished wheels.
+
+    Raises
+    ------
+    MisusedError
+        There is none, or there are several.
+    """
+    found = [str(path.resolve()) for path in folder.glob(f"cyfes-*-{tag_of(version)}-*.whl")]
+    if len(found) != 1:
+        names = ", ".join(found) or "none"
+        raise MisusedError(f"--wheels {folder}: expected one wheel of CPython {version}: {names}")
+    return LocalWheel(version, wheel=found[0])
+
+
+def requirements(product: LocalWheel) -> list[Path]:
+    """Return the requirements files that list what the tests of a wheel need."""
+    return [TESTS, TOOLS] if tests_scripts(product) else [TESTS]
 
 
 def state_of(interpreter: Path, files: list[Path], wheel: Path) -> dict[str, str]:
@@ -64,7 +80,7 @@ def make_environment(version: str, product: LocalWheel) -> Path:
 
     The environment of the last run is used again if nothing that it was made from has changed.
     """
-    folder, files = BUILD / "tests" / version, requirements(version)
+    folder, files = BUILD / "tests" / version, requirements(product)
     interpreter = find_python(version)
     state = state_of(interpreter, files, Path(product.wheel))
     stamp = folder / "made-from.json"
@@ -80,16 +96,19 @@ def make_environment(version: str, product: LocalWheel) -> Path:
     ):
         if steps.run(what, [*pip, *words], shown=False).status:
             raise LackingError(f"pip could not {what}; its messages are above")
-    if runs_wheelkit(version):
+    if tests_scripts(product):
         install_wheelkit.install_folder(python)
     # Written last, so that an environment which was not finished has no such file.
     stamp.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     return python
 
 
-def runs_wheelkit(version: str) -> bool:
-    """Tell whether wheelkit runs on a CPython."""
-    return numbers(version) >= TOOLS_SINCE
+def tests_scripts(product: LocalWheel) -> bool:
+    """Tell whether the tests of wheelkit and of the scripts are run, besides those of the package.
+
+    They need the wheel as it was before the repair, and a CPython on which wheelkit runs.
+    """
+    return bool(product.unrepaired) and numbers(product.python) >= TOOLS_SINCE
 
 
 def full_path(argument: str) -> str:
@@ -104,19 +123,22 @@ def conftest_options(chosen: list[str], product: LocalWheel) -> Command:
     own = str(PROJECT / "tests")
     if not any(argument.startswith(own) for argument in chosen):
         return []
-    return [f"--wheel={product.wheel}", f"--unrepaired-wheel={product.unrepaired}"]
+    options: Command = [f"--wheel={product.wheel}"]
+    if not product.unrepaired:
+        return [*options, "--package-only"]
+    return [*options, f"--unrepaired-wheel={product.unrepaired}"]
 
 
 def run_pytest(python: Path, product: LocalWheel, arguments: list[str]) -> int:
     """Run pytest in an empty folder, with temporary files of its own; return its exit status."""
     chosen = [full_path(argument) for argument in arguments]
     if chosen == arguments:
-        trees = TREES if runs_wheelkit(product.python) else TREES[:1]
+        trees = TREES if tests_scripts(product) else TREES[:1]
         chosen = [*(str(PROJECT / tree) for tree in trees), *arguments]
     command: Command = [python.with_name("pytest"), "-c", PROJECT / "pyproject.toml"]
     # Written with "=": until pytest has read conftest.py, it would take a separate path for a test.
     command += [f"--rootdir={PROJECT}", *conftest_options(chosen, product)]
-    if runs_wheelkit(product.python):
+    if tests_scripts(product):
         # -p imports the installed wheelkit first; otherwise pytest would take the folder wheelkit/
         # of the source tree for that package.
         command += ["-p", "wheelkit"]
@@ -150,7 +172,14 @@ def main() -> int:
         default=version_of(Path(sys.executable)),
         help="the interpreter whose wheel is tested (default: %(default)s)",
     )
+    parser.add_argument(
+        "--wheels",
+        metavar="DIR",
+        type=Path,
+        help="test the finished wheel in this folder, and make none",
+    )
     arguments, for_pytest = parser.parse_known_args()
     version = parse_version(arguments.python)
-    product = wheel_for(version)
+    folder = arguments.wheels
+    product = finished_wheel(folder, version) if folder else wheel_for(version)
     return run_pytest(make_environment(version, product), product, for_pytest)

@@ -36,8 +36,10 @@ WANTED = (
     (re.compile(r"(nvidia_cuda_\w+)-[^/]+\.dist-info/licenses/(.+)"), r"licenses/\1/\2"),
 )
 # A linker looks for names without a version, but the wheels have only files named by their SONAME.
-# Some programs look for libraries in lib, others in lib64.
+# Some programs look for libraries in lib, others in lib64. NVIDIA's own toolkit has its licence in
+# EULA.txt.
 LINKS = {
+    "EULA.txt": "licenses/nvidia_cuda_runtime_cu12/License.txt",
     "lib": "lib64",
     "lib64/libcudart.so": "libcudart.so.12",
     "lib64/libnvrtc.so": "libnvrtc.so.12",
@@ -51,6 +53,8 @@ ESSENTIAL = (
     "lib64/libcudart.so.12",
     "lib64/libnvrtc.so.12",
     "lib64/libnvrtc-builtins.so.12.9",
+    # The repair puts it into the wheel, because it grafts libcudart.
+    "licenses/nvidia_cuda_runtime_cu12/License.txt",
 )
 
 Pins = Dict[str, Dict[str, str]]
@@ -172,9 +176,14 @@ def read_stamp(root: Path) -> dict[str, Any]:
 
 
 def is_complete(root: Path, pins: Pins) -> bool:
-    """Tell whether `root` holds the toolkit of these pins, with every file in its full size."""
-    stamp = read_stamp(root)
-    return stamp.get("pins") == pins and stamp["files"] == list_files(root)
+    """Tell whether `root` holds the toolkit of these pins, with every file in its full size.
+
+    A toolkit that was laid out by other rules may lack a link.
+    """
+    stamp, present = read_stamp(root), list_files(root)
+    return (
+        stamp.get("pins") == pins and stamp["files"] == present and LINKS.keys() <= present.keys()
+    )
 
 
 def check_replaceable(root: Path) -> None:

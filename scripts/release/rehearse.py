@@ -1,84 +1,36 @@
-"""Rehearse a release on this machine: run the commands of the workflows, in the same order.
+"""Rehearse the workflows: run wheels.yml itself on this machine, for each event that starts it.
 
-As on GitHub, every job gets an empty workspace, and only artifacts pass from one job to the next.
-The package index is a server on loopback. Only what this machine lacks is replaced: the CPU takes
-the place of the GPU, and without --containers the wheels are built by ``python scripts wheel`` and
-verified on this machine instead of in containers. At the end the release is installed from the
-index and its kernels are run.
+act executes the file. Each action of others is replaced by a stand-in that does the same on this
+machine (scripts/release/standins), the package indexes are servers on loopback, and a GPU runner is
+this machine, whose CPU computes. GitHub's own expression engine is asked whether it would start the
+same jobs. The first event really builds the wheels; the others take the same wheels. At the end the
+release is installed from the index and its kernels are run, and the workflow of docs/your_wheels.md
+is run in a repository of its own, for a small project.
 """
 
 from __future__ import annotations
 
 import argparse
-import fnmatch
-import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 
-from container import standin_image
-from release.release_plan import (
-    BUILD_AND_VERIFY,
-    PUBLISH,
-    DownloadArtifact,
-    Job,
-    PublishFiles,
-    Run,
-    Step,
-    UploadArtifact,
-)
+from release import example_project, workflow_run
+from release.scenes import NAME, Played, Scene, scenes, version
+from release.stage import Stage, environment_of, make_repository
 from shared.ledger import BUILD, PROJECT
 from wheelkit.base import source_files
 from wheelkit.base.cpythons import parse_version, tag_of
-from wheelkit.containers import engines, images
-from wheelkit.install.pythons import find_python, make_venv, version_of
+from wheelkit.containers import engines
+from wheelkit.install.pythons import find_python, make_venv
 from wheelkit.release.loopback_index import serving
-from wheelkit.target.report import MisusedError, Status, write_whole
-from wheels.build_wheels import source_date
+from wheelkit.target.report import MisusedError, Status
 
-PLACE = "here"
-NAME = "cyfes"
-
-
-class StepError(Exception):
-    """A step of a job failed; the step has printed why."""
-
-    def __init__(self, job: Job, line: str, status: int) -> None:
-        super().__init__(f"job {job.name} failed (status {status}): {line}")
-        self.status = status
-
-
-@dataclass
-class Rehearsal:
-    """A rehearsal: its folder with artifacts and index, its outputs, and the finished jobs."""
-
-    root: Path
-    outputs: dict[str, str] = field(default_factory=dict)
-    done: list[str] = field(default_factory=list)
-
-    def artifact(self, name: str) -> Path:
-        """Return the folder of an artifact."""
-        return self.root / "artifacts" / name
-
-    def save(self) -> None:
-        """Write down which jobs are finished, and their outputs."""
-        state = {"outputs": self.outputs, "done": self.done}
-        write_whole(self.root / "state.json", json.dumps(state, indent=1))
-
-    def resume(self) -> None:
-        """Read which jobs an earlier rehearsal has finished, and their outputs."""
-        try:
-            state = json.loads((self.root / "state.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise MisusedError(f"--resume: {self.root} holds no rehearsal to resume") from None
-        self.outputs, self.done = state["outputs"], state["done"]
+# One of each cibuildwheel, so that both build jobs have something to do.
+PYTHONS = ("3.7", "3.12")
 
 
 def parse() -> argparse.Namespace:
@@ -89,167 +41,40 @@ def parse() -> argparse.Namespace:
         "--python",
         action="append",
         metavar="X.Y",
-        help="a CPython to build for (may be repeated; default: the one that runs this)",
+        help=f"build for this CPython (may be repeated; default: {' and '.join(PYTHONS)})",
     )
     add(
-        "--containers",
-        action="store_true",
-        help="build, verify and smoke-test in containers, as on GitHub",
+        "--event",
+        action="append",
+        metavar="NAME",
+        choices=[*(scene.name for scene in scenes()), example_project.SCENE.name],
+        help="rehearse only this event (may be repeated): %(choices)s",
     )
-    add("--resume", action="store_true", help="continue after the last job that was finished")
-    add("--stall-after", type=int, metavar="N", help="let the index stop answering after N uploads")
+    add("--wheels", type=Path, metavar="DIR", help="take these wheels and build none")
     add(
         "--folder",
         type=Path,
         default=BUILD / "rehearsal",
-        help="where it works (default: %(default)s)",
+        help="where it works; made anew (default: %(default)s)",
     )
     return parser.parse_args()
 
 
-def version() -> str:
-    """Return the version that the sources state."""
-    text = (PROJECT / NAME / "_version.py").read_text(encoding="utf-8")
-    (found,) = re.findall(r'^__version__ = "([^"]+)"$', text, re.M)
-    return str(found)
+def table(played: list[Played], jobs: list[str], built: str) -> str:
+    """Return a table with a row for each event and a column for each job."""
+    marks = {"success": "ok", "failure": "FAILED", "skipped": "-"}
+    rows = [["event", *jobs, "on the index", "on GitHub"]]
+    for one in played:
+        cells = [marks[one.results[job]] for job in jobs]
+        rows.append([one.scene.title, *cells, f"{len(one.published)} files", one.released])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([*lines, built])
 
 
-def variables(asked: argparse.Namespace, pythons: list[str]) -> dict[str, str]:
-    """Return the variables that the workflows set from their inputs, with this machine's values."""
-    verb = "wheelhouse" if asked.containers else "wheel"
-    # The scripts of this checkout, in which the CUDA toolkit is installed already.
-    scripts = os.path.relpath(PROJECT / "scripts", asked.folder / "jobs" / "build")
-    return {
-        "BUILD": f"python {scripts} {verb}",
-        "ENGINE": "any" if asked.containers else "none",
-        "DEVICE": "cpu",
-        "KERNELS": "scripts/smoke_test.py",
-        # Without containers, the platform tag of the wheel depends on this machine's C library.
-        "PLAT": "manylinux2014_x86_64" if asked.containers else "",
-        "PLACES": json.dumps([PLACE]),
-        "PYTHONS": json.dumps(pythons),
-        "REQUIREMENTS": "requirements/numpy.txt",
-        "TAG": f"v{version()}",
-        "WHEELKIT": "./wheelkit",
-    }
-
-
-def standin_images(pythons: list[str]) -> dict[str, str]:
-    """Return the variable that names a stand-in image, if wheelkit's images cannot be pulled."""
-    engine = engines.find_engine()
-    if not any(engine.why_not_pulled(images.verifying(python).reference) for python in pythons):
-        return {}
-    return {images.IMAGE_VARIABLE: standin_image.build(engine, pythons)}
-
-
-def check_out(folder: Path) -> None:
-    """Copy the sources, and give the changelog a section for the version that is rehearsed."""
-    source_files.export(PROJECT, folder)
-    # A checkout is a git repository. Without one here, git would find this project's repository,
-    # which ignores the whole folder.
-    subprocess.run(["git", "init", "--quiet", folder], check=True)
-    path = folder / "CHANGELOG.md"
-    text = path.read_text(encoding="utf-8")
-    if f"## [{version()}]" not in text:
-        heading = f"## [{version()}] - {date.today().isoformat()}"
-        path.write_text(text.replace("## [Unreleased]", heading, 1), encoding="utf-8")
-
-
-def workspace(job: Job, rehearsal: Rehearsal) -> Path:
-    """Make a new workspace for a job, with the sources and nothing else; return its folder."""
-    folder = rehearsal.root / "jobs" / job.name
-    shutil.rmtree(folder, ignore_errors=True)
-    check_out(folder)
-    return folder
-
-
-def run_step(
-    step: Step, job: Job, folder: Path, rehearsal: Rehearsal, setting: Mapping[str, str]
-) -> None:
-    """Run one step of a job."""
-    if isinstance(step, Run):
-        run_line(step.line, job, folder, rehearsal, setting)
-    elif isinstance(step, UploadArtifact):
-        target = rehearsal.artifact(expand(step.artifact, setting))
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(folder / step.folder, target)
-    elif isinstance(step, DownloadArtifact):
-        download_artifact(step, folder, rehearsal)
-    elif rehearsal.outputs["pending"] != "0":
-        upload(step, job, folder, setting["UPLOAD"])
-
-
-def expand(text: str, setting: Mapping[str, str]) -> str:
-    """Replace each ``$NAME`` by its value."""
-    return re.sub(r"\$(\w+)", lambda match: setting[match[1]], text)
-
-
-def run_line(
-    line: str, job: Job, folder: Path, rehearsal: Rehearsal, setting: Mapping[str, str]
-) -> None:
-    """Run a command line as a runner of GitHub does, and read the outputs that it sets."""
-    print(f"\nrehearse.py: {job.name}: {line}", file=sys.stderr, flush=True)
-    # Beside the checkout, because it does not belong to it.
-    outputs = folder.with_name(f"{job.name}.outputs")
-    outputs.write_text("", encoding="utf-8")
-    search = os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
-    environment = {**os.environ, **setting, "PATH": search, "GITHUB_OUTPUT": str(outputs)}
-    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", line]
-    status = subprocess.run(command, check=False, cwd=folder, env=environment).returncode
-    if status:
-        raise StepError(job, line, status)
-    entries = (entry.partition("=") for entry in outputs.read_text(encoding="utf-8").splitlines())
-    rehearsal.outputs |= {name: value for name, _, value in entries}
-
-
-def download_artifact(step: DownloadArtifact, folder: Path, rehearsal: Rehearsal) -> None:
-    """Copy artifacts into the workspace."""
-    names = sorted(path.name for path in rehearsal.artifact("").iterdir())
-    for name in fnmatch.filter(names, step.artifact):
-        target = folder / step.folder / ("" if step.merge else name)
-        shutil.copytree(rehearsal.artifact(name), target, dirs_exist_ok=True)
-
-
-def upload(step: PublishFiles, job: Job, folder: Path, address: str) -> None:
-    """Upload files as the publishing action does, to an index that checks no password."""
-    files = sorted(map(str, (folder / step.folder).iterdir()))
-    command = [
-        sys.executable,
-        "-m",
-        "twine",
-        "upload",
-        "--non-interactive",
-        "--disable-progress-bar",
-    ]
-    # twine must not read this machine's settings, which may name a real index.
-    command += ["--config-file", os.devnull, "--repository-url", address]
-    command += ["--username", "rehearsal", "--password", "rehearsal", *files]
-    print(
-        f"\nrehearse.py: {job.name}: twine upload {len(files)} files", file=sys.stderr, flush=True
-    )
-    status = subprocess.run(command, check=False).returncode
-    if status:
-        raise StepError(job, "twine upload", status)
-
-
-def rehearse(jobs: tuple[Job, ...], rehearsal: Rehearsal, setting: Mapping[str, str]) -> None:
-    """Run the jobs that are not finished yet; a job with a matrix is run for each of its values."""
-    values = {"PYTHON": json.loads(setting["PYTHONS"]), "PLACE": json.loads(setting["PLACES"])}
-    for job in jobs:
-        if job.name in rehearsal.done:
-            continue
-        for value in values.get(job.matrix, [""]):
-            folder = workspace(job, rehearsal)
-            for step in job.steps:
-                seal = {"SEAL": rehearsal.outputs.get("seal", ""), job.matrix or "_": value}
-                run_step(step, job, folder, rehearsal, {**setting, **seal})
-        rehearsal.done.append(job.name)
-        rehearsal.save()
-
-
-def install_and_compute(rehearsal: Rehearsal, python: str, simple: str) -> str:
+def install_and_compute(folder: Path, python: str, wheels: Path) -> str:
     """Install the release from the index and smoke-test it; return the result line."""
-    with tempfile.TemporaryDirectory(prefix="rehearsal-") as scratch:
+    with serving(folder / "index") as address, tempfile.TemporaryDirectory() as scratch:
         venv_python = make_venv(find_python(python), Path(scratch) / "venv")
         pip: list[str | Path] = [
             venv_python,
@@ -262,61 +87,99 @@ def install_and_compute(rehearsal: Rehearsal, python: str, simple: str) -> str:
         numpy = PROJECT / "requirements" / "numpy.txt"
         subprocess.run([*pip, "--require-hashes", "--requirement", numpy], check=True)
         # Only the loopback index: a release on another index must not be taken for this one.
-        environment = {
-            key: value for key, value in os.environ.items() if not key.startswith("PIP_")
-        }
-        environment["PIP_CONFIG_FILE"] = os.devnull
-        install = [*pip, "--no-deps", "--index-url", simple, f"{NAME}=={version()}"]
-        subprocess.run(install, check=True, env=environment)
-        tag = tag_of(python)
-        (wheel,) = rehearsal.artifact("sealed").glob(f"*-{tag}-*.whl")
-        smoke: list[str | Path] = [
-            venv_python,
-            PROJECT / "scripts" / "smoke_test.py",
-            "--wheel",
-            wheel,
-            "--device",
-            "cpu",
-        ]
-        done = subprocess.run(smoke, check=True, cwd=scratch, stdout=subprocess.PIPE, text=True)
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+        own["PIP_CONFIG_FILE"] = os.devnull
+        install = [*pip, "--no-deps", "--index-url", f"{address}/simple/", f"{NAME}=={version()}"]
+        subprocess.run(install, check=True, env=own)
+        (wheel,) = wheels.glob(f"*-{tag_of(python)}-*.whl")
+        script = PROJECT / "scripts" / "smoke_test.py"
+        smoke: list[str | Path] = [venv_python, script, "--wheel", wheel]
+        done = subprocess.run(
+            [*smoke, "--device", "cpu"], check=True, cwd=scratch, stdout=subprocess.PIPE, text=True
+        )
     return str(done.stdout).strip().splitlines()[-1]
 
 
-def start_or_resume(asked: argparse.Namespace) -> Rehearsal:
-    """Return a new rehearsal, or with --resume the one in the folder."""
-    rehearsal = Rehearsal(asked.folder.resolve())
-    if asked.resume:
-        rehearsal.resume()
-    else:
-        shutil.rmtree(rehearsal.root, ignore_errors=True)
-        rehearsal.root.mkdir(parents=True)
-        rehearsal.save()
-    return rehearsal
+def check_wheels(folder: Path, pythons: list[str]) -> None:
+    """Refuse a folder of --wheels that lacks one of the wheels."""
+    for python in pythons:
+        found = [path.name for path in folder.glob(f"{NAME}-*-{tag_of(python)}-*.whl")]
+        if len(found) != 1:
+            names = ", ".join(found) or "none"
+            raise MisusedError(
+                f"--wheels {folder}: expected one wheel of CPython {python}: {names}"
+            )
+
+
+def make_stage(folder: Path, pythons: list[str], wheels: Path) -> Stage:
+    """Make the repository, the stand-ins of actions, and the environment of steps."""
+    engine = engines.find_engine()
+    repository = make_repository(folder)
+    standins = workflow_run.make_standins(repository, folder / "actions")
+    return Stage(folder, repository, standins, environment_of(folder, engine, pythons, wheels))
+
+
+def play_scenes(stage: Stage, chosen: list[Scene], wheels: Path) -> list[Played]:
+    """Play the scenes of wheels.yml; the first builds, unless there are wheels."""
+    played = []
+    for scene in chosen:
+        build = not wheels.is_dir()
+        played.append(stage.play(scene, build))
+        if build:
+            keep_wheels(stage.folder / scene.name / "artifacts", wheels)
+    return played
+
+
+def play_example(stage: Stage) -> Played:
+    """Run the workflow of the documentation in a repository of its own; it builds too."""
+    repository = example_project.make(stage.folder / "example-project", stage.repository)
+    origin = stage.repository.with_name(f"{stage.repository.name}.git")
+    environment = example_project.environment(stage.environment, origin)
+    own = Stage(stage.folder, repository, stage.standins, environment)
+    return own.play(example_project.SCENE, build=True)
+
+
+def keep_wheels(artifacts: Path, folder: Path) -> None:
+    """Keep the wheels that a scene has built, for the later ones."""
+    folder.mkdir()
+    for wheel in artifacts.glob("built-*/*.whl"):
+        shutil.copy(wheel, folder)
+
+
+def report(played: list[Played], workflow: Path, note: str) -> bool:
+    """Print the table of the events of one workflow; return whether all ended as they must."""
+    jobs = workflow_run.jobs_of(workflow)
+    print(table(played, jobs, note), end="\n\n")
+    wrong = [one for one in played if one.results != one.scene.expected(jobs)]
+    for one in wrong:
+        print(f"error: {one.scene.title}: expected {one.scene.expected(jobs)}", file=sys.stderr)
+    return not wrong
 
 
 def main() -> int:
-    """Run the command; the last lines list the index, and the results of the smoke tests."""
+    """Run the command; the tables of events and jobs come last."""
     asked = parse()
-    here = version_of(Path(sys.executable))
-    pythons = [parse_version(python) for python in asked.python or [str(here)]]
-    rehearsal = start_or_resume(asked)
-    os.environ.setdefault("SOURCE_DATE_EPOCH", source_date())
-    setting = variables(asked, pythons) | (standin_images(pythons) if asked.containers else {})
-    index = rehearsal.root / "index"
-    try:
-        rehearse(BUILD_AND_VERIFY, rehearsal, setting)
-        with serving(index, asked.stall_after) as address:
-            rehearse(
-                PUBLISH, rehearsal, {**setting, "INDEX": f"{address}/simple/", "UPLOAD": address}
-            )
-            verdicts = [
-                install_and_compute(rehearsal, python, f"{address}/simple/") for python in pythons
-            ]
-    except StepError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.status if error.status in tuple(Status) else Status.FAULTY
-    for path in sorted(index.iterdir()):
-        print(f"on the index: {path.name}")
-    for python, verdict in zip(pythons, verdicts, strict=True):
-        print(f"installed from the index, CPython {python}: {verdict}")
-    return Status.DONE
+    pythons = [parse_version(python) for python in asked.python or PYTHONS]
+    if asked.wheels:
+        check_wheels(asked.wheels, pythons)
+    folder = asked.folder.resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ.setdefault("SOURCE_DATE_EPOCH", source_files.date(PROJECT))
+    wheels = (asked.wheels or folder / "wheels").resolve()
+    stage = make_stage(folder, pythons, wheels)
+    chosen = [scene for scene in scenes() if not asked.event or scene.name in asked.event]
+    good = True
+    if chosen:
+        played = play_scenes(stage, chosen, wheels)
+        note = f"built: {asked.wheels or chosen[0].title}; the other events took these wheels"
+        good = report(played, PROJECT / workflow_run.WORKFLOW, note)
+        if good and "publish" in chosen[-1].green:
+            for python in pythons:
+                verdict = install_and_compute(stage.state(chosen[-1]), python, wheels)
+                print(f"installed from the index, CPython {python}: {verdict}")
+    if not asked.event or example_project.SCENE.name in asked.event:
+        example = play_example(stage)
+        workflow = stage.folder / "example-project" / workflow_run.WORKFLOW
+        good &= report([example], workflow, "built: here, for the Python of the rehearsal")
+    return Status.DONE if good else Status.FAULTY

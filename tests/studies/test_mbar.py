@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
 KT = 2.494
 CENTERS = np.linspace(-1.5, 1.5, 13)
 GRID = cyfes.Grid(-1.4, 1.4, 56)
-
-
-pytestmark = pytest.mark.skipif(
-    sys.version_info < (3, 11), reason="no CPython for which the tests install pymbar"
-)
 
 
 @pytest.fixture(autouse=True)

@@ -272,7 +272,8 @@ def test_portions_of_hills_add_up_in_the_callers_array(gpu: dict[str, fake_cuda.
     np.testing.assert_allclose(out[0].host, expected.values, atol=1e-12)
     np.testing.assert_allclose(out[1].host, expected.gradient, atol=1e-11)
     assert np.isnan(told).all()
-    assert len(told) == 3
+    # Once for each portion, and more often where a portion takes long.
+    assert len(told) >= 3
     assert len(gpu["float64"].seen) == 3
 
 

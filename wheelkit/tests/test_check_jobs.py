@@ -31,3 +31,21 @@ def test_every_job_must_have_succeeded(
 def test_something_else_is_wrong_usage(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("NEEDS", text)
     assert run(check_jobs.main) == Status.MISUSED
+
+
+@pytest.mark.parametrize(
+    ("result", "optional", "expected"),
+    [
+        ("skipped", "gpu", Status.DONE),
+        ("failure", "gpu", Status.FAULTY),
+        ("cancelled", "gpu", Status.FAULTY),
+        ("skipped", "build", Status.FAULTY),
+        ("skipped", "gpus", Status.MISUSED),
+    ],
+)
+def test_only_the_named_job_may_be_skipped(
+    monkeypatch: pytest.MonkeyPatch, result: str, optional: str, expected: int
+) -> None:
+    needs = {"build": {"result": "success"}, "gpu": {"result": result}}
+    monkeypatch.setenv("NEEDS", json.dumps(needs))
+    assert run(lambda: check_jobs.main(["--may-skip", optional])) == expected

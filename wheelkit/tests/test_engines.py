@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,9 @@ def test_environment_chooses_the_engine(path: Path, monkeypatch: pytest.MonkeyPa
     assert engines.find_engine().name == "docker"
     monkeypatch.setenv("CIBW_CONTAINER_ENGINE", "podman")
     assert engines.find_engine().name == "podman"
+    # cibuildwheel takes options too.
+    monkeypatch.setenv("CIBW_CONTAINER_ENGINE", "podman; disable_host_mount: true")
+    assert engines.find_engine().name == "podman"
     monkeypatch.setenv("CIBW_CONTAINER_ENGINE", "lxc")
     with pytest.raises(MisusedError, match="expected docker or podman"):
         engines.find_engine()
@@ -73,7 +78,9 @@ def test_restricted_settings_are_taken_only_where_needed(path: Path) -> None:
 
 def test_an_engine_that_runs_nothing_is_reported(path: Path) -> None:
     install(path, "podman", RUNS_NOTHING)
-    with pytest.raises(LackingError, match=r"podman cannot run a container here \(no cgroups\)"):
+    with pytest.raises(
+        LackingError, match=r"podman cannot run a container here \(no cgroups; with "
+    ):
         engines.make_runnable(Engine("podman"), "image")
 
 
@@ -100,20 +107,93 @@ def test_paths_are_rewritten_for_the_container(here: str, there: str) -> None:
     assert engines.seen_from_container(here) == there
 
 
-def test_settings_of_pip_reach_the_container(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_pip_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """pip's settings are those of an empty file, which the test may write."""
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     settings = tmp_path / "pip.conf"
-    settings.write_text(
+    settings.touch()
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
+    # pip reads the files of the machine and of the user too.
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return settings
+
+
+def pip_lists(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """Let pip list these settings, whatever this machine has."""
+    done = subprocess.CompletedProcess([], 0, "\n".join(lines) + "\n", "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+
+
+def test_settings_of_pip_reach_the_container(
+    no_pip_settings: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_pip_settings.write_text(
         "[global]\nindex-url = https://a.example/simple\nfind-links = /srv/wheels\n"
     )
-    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
     monkeypatch.setenv("PIP_CERT", "/etc/cert.pem")
     monkeypatch.setenv("PIP_QUIET", "1")
-    found = engines.pip_environment()
+    found = engines.pip_settings().variables
     assert found["PIP_FIND_LINKS"] == "/host/srv/wheels"
     assert found["PIP_INDEX_URL"] == "https://a.example/simple"
     assert found["PIP_CERT"] == "/host/etc/cert.pem"
     assert "PIP_QUIET" not in found
+
+
+def test_a_container_sees_the_files_that_pips_settings_name_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("index/simple/tiny/index.html", "index/files/tiny.whl", "links/more/x", "cert"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    page = tmp_path / "index/simple/tiny/index.html"
+    page.write_text('<a href="../../files/tiny.whl#sha256=1">tiny</a><a href="https://x/y">y</a>')
+    pip_lists(
+        monkeypatch,
+        f"global.extra-index-url='file://{tmp_path}/index/simple https://a.example/simple'",
+        f"global.find-links='{tmp_path}/links\\n{tmp_path}/links/more\\n{tmp_path}/absent'",
+        f":env:.cert='{tmp_path}/cert'",
+    )
+    found = engines.pip_settings()
+    names = ("cert", "index/files", "index/simple", "links")
+    assert found.mounts == {tmp_path / name: f"/host{tmp_path}/{name}" for name in names}
+    assert found.variables["PIP_EXTRA_INDEX_URL"].startswith(f"file:///host{tmp_path}/index/simple")
+
+
+def test_no_container_is_shown_the_whole_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    pip_lists(monkeypatch, "global.find-links='/'")
+    with pytest.raises(MisusedError, match="a setting of pip names the folder /"):
+        engines.pip_settings()
+
+
+def test_an_engine_is_tried_with_an_image_that_is_removed(path: Path) -> None:
+    for name in ("ldd", "tar"):
+        (path / name).symlink_to(shutil.which(name, path="/usr/bin:/bin") or "")
+    install(path, "podman", WORKS)
+    assert engines.runnable_engine() == Engine("podman")
+    said = (path / "podman.log").read_text().splitlines()
+    image = f"localhost/wheelkit-trial:{os.getpid()}"
+    assert any(line.startswith("import ") and line.endswith(image) for line in said)
+    assert said[-2:] == [f"run --rm {image} true", f"rmi --force {image}"]
+
+
+def test_an_image_of_a_killed_process_is_removed(path: Path) -> None:
+    script = '[ "$1 $2" != "image ls" ] || echo localhost/wheelkit-trial:999999999\n' + WORKS
+    install(path, "podman", script)
+    for name in ("ldd", "tar"):
+        (path / name).symlink_to(shutil.which(name, path="/usr/bin:/bin") or "")
+    engines.runnable_engine()
+    assert "rmi --force localhost/wheelkit-trial:999999999" in (path / "podman.log").read_text()
+
+
+def test_a_missing_runc_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(path, "podman", RUNS_NOTHING)
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    with pytest.raises(LackingError, match=r"they need runc \(Debian .*: apt install runc\)"):
+        engines.make_runnable(Engine("podman"), "image")
+
+
+def test_containers_are_labelled_and_see_folders_to_read() -> None:
+    options = Engine("podman", label="a=b").container_options({Path("/x"): "/y"}, {"N": "v"})
+    assert options == ["--label=a=b", "--volume=/x:/y:ro", "--env=N=v"]

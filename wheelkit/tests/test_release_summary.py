@@ -17,8 +17,8 @@ def release(tmp_path: Path) -> releases.Release:
 
 
 def summarize(release: releases.Release, places: str = f'["{releases.GPU}"]') -> int:
-    words = [str(release.dist), "--seal", release.seal, "--reports", str(release.reports)]
-    return run(lambda: summarize_release.main([*words, "--places", places]))
+    words = [str(release.dist), "--seal", release.seal, *release.words(), "--places", places]
+    return run(lambda: summarize_release.main(words))
 
 
 def rows(text: str) -> dict[str, list[str]]:
@@ -37,19 +37,64 @@ def test_each_file_has_a_row(
     sha256, verified, cpu, gpu = rows(text)["whl"]
     assert len(sha256.strip("`")) == 64
     assert (verified, cpu) == ("✅", "debian ✅")
-    assert gpu == "gpu-h100 (1 kernels on H100, driver None) ✅"
+    assert gpu == "gpu-h100 (3 kernels on H100, driver None) ✅"
     assert "No GPU runner" not in text
 
 
 def test_what_is_red_or_lacking_is_shown(
     release: releases.Release, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    release.change_report("verify", lambda c: c.update(ok=False))
-    release.change_report("cuda", lambda _: None).write_text("{")
+    release.change_report("verify", lambda c: c.update(ok=False, faults=[{"id": "rpath-form"}]))
+    red = {"ok": False, "faults": [{"id": "not-installed"}], "device": None}
+    release.change_report("cuda", lambda c: c.update(red))
+    release.seals["gpu-2"] = ""
     assert summarize(release) == Status.DONE
     text = capsys.readouterr().out
     assert rows(text)["whl"][1:] == ["❌", "debian ✅", ""]
-    assert "JSONDecodeError" in text
+    assert "❌ verify_wheel of tiny-1.0-cp310-cp310-manylinux_2_17_x86_64.whl: rpath-form" in text
+    assert "❌ smoke_test of tiny-1.0-cp310-cp310-manylinux_2_17_x86_64.whl: not-installed" in text
+    assert f"No reports in `{release.reports / 'gpu-2'}`" in text
+
+
+def test_reports_of_another_seal_are_an_error_and_are_not_shown(
+    release: releases.Release, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = release.path_of("cuda")
+    path.write_text(path.read_text().replace("H100", "B200"))
+    assert summarize(release) == Status.FAULTY
+    text = capsys.readouterr().out
+    assert f"❌ {path.name}: sha256 " in text
+    assert rows(text)["whl"][-1] == ""
+
+
+def test_reports_that_no_job_made_are_an_error(
+    release: releases.Release, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release.seals["gpu"] = ""
+    assert summarize(release) == Status.FAULTY
+    assert "❌ gpu: no seal" in capsys.readouterr().out
+
+
+def test_an_unreadable_report_is_an_error(
+    release: releases.Release, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release.path_of("cuda").write_text("{")
+    release.seal_reports()
+    assert summarize(release) == Status.FAULTY
+    assert "JSONDecodeError" in capsys.readouterr().out
+
+
+def test_text_of_a_report_is_no_command(
+    release: releases.Release, capfd: pytest.CaptureFixture[str]
+) -> None:
+    hostile = "x\n::add-mask::secret\n##[error]no\x1b[2J"
+    release.change_report("verify", lambda c: c.update(ok=False, faults=[{"id": hostile}]))
+    release.change_report("cuda", lambda c: c.update(place=hostile, driver=hostile))
+    assert summarize(release) == Status.DONE
+    for line in capfd.readouterr().out.splitlines():
+        assert not line.lstrip().startswith("::")
+        assert "##[" not in line
+        assert line.isprintable()
 
 
 @pytest.mark.parametrize("places", ["", "[]"])

@@ -77,6 +77,7 @@ def test_the_report_has_the_agreed_form(tmp_path: Path, capsys: pytest.CaptureFi
                 "found": "this",
                 "expected": "that",
                 "remedy": "do it",
+                "severity": "fault",
             }
         ],
     }
@@ -110,6 +111,30 @@ def test_the_verbs_start_without_their_dependencies(verb: str, tmp_path: Path) -
     work = subprocess.run([*bare, *wheels], capture_output=True, text=True, check=False)
     assert work.returncode == Status.LACKING
     assert "--require-hashes" in work.stderr
+
+
+@pytest.mark.parametrize("verb", ["github-release", "check-jobs"])
+def test_some_verbs_need_the_standard_library_only(verb: str, tmp_path: Path) -> None:
+    """A workflow runs them in jobs that may write to the repository, where nothing is installed."""
+    (tmp_path / "wheelkit").symlink_to(Path(wheelkit.__file__).parent)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "gh").write_text("#!/bin/sh\necho release not found >&2\nexit 1\n")
+    (tmp_path / "bin" / "gh").chmod(0o755)
+    made = tmp_path / "made"
+    (made / "attach").mkdir(parents=True)
+    (made / "notes.md").write_text("All.\n")
+    (made / "attach" / "SHA256SUMS").write_text("")
+    names = ("notes.md", "attach/SHA256SUMS")
+    lines = [f"{report.sha256(made / name)}  {name}\n" for name in names]
+    (made / "SHA256SUMS").write_text("".join(lines))
+    words = {"check-jobs": [], "github-release": [str(made), "--tag", "v1.0"]}[verb]
+    expected = {"check-jobs": Status.DONE, "github-release": Status.LACKING}[verb]
+    command = [sys.executable, "-I", "-S", "-c", STARTER, str(tmp_path), verb, *words]
+    environment = {"PATH": str(tmp_path / "bin"), "NEEDS": '{"build": {"result": "success"}}'}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == expected, done.stderr
+    # It got as far as gh, which refused to make a draft.
+    assert verb == "check-jobs" or "gh release create failed: release not found" in done.stderr
 
 
 STARTER = """

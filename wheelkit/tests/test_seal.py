@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from wheelkit.cli import seal as command
 from wheelkit.release import seal
-from wheelkit.target.report import FaultyError, MisusedError, sha256
+from wheelkit.target.report import FaultyError, MisusedError, Status, run, sha256
 
 
 def folder(tmp_path: Path) -> Path:
@@ -28,21 +30,75 @@ def test_what_was_sealed_opens(tmp_path: Path) -> None:
 
 def test_the_list_is_one_that_sha256sum_reads(tmp_path: Path) -> None:
     seal.write(folder(tmp_path))
-    subprocess.run(["sha256sum", "--check", "--strict", seal.NAME], check=True, cwd=tmp_path)
+    subprocess.run(["sha256sum", "--check", "--strict", seal.LIST], check=True, cwd=tmp_path)
 
 
 def test_sealing_again_gives_the_same_seal(tmp_path: Path) -> None:
     assert seal.write(folder(tmp_path)) == seal.write(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["notes.txt", ".hidden", "folder.whl/"])
-def test_something_else_is_not_sealed(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("notes.txt", "not-a-distribution"),
+        (".hidden", "not-a-distribution"),
+        ("report.json", "not-a-distribution"),
+        ("a.WHL", "not-a-distribution"),
+        ("folder.whl/", "not-a-file"),
+        (".hidden.whl", "unsafe-file-name"),
+        ("two words.whl", "unsafe-file-name"),
+        ("line\nbreak.whl", "unsafe-file-name"),
+        ("back\\slash.whl", "unsafe-file-name"),
+        (os.fsdecode(b"\xff.whl"), "unsafe-file-name"),
+    ],
+)
+def test_something_else_is_not_sealed(tmp_path: Path, name: str, fault: str) -> None:
     strange = folder(tmp_path) / name
     strange.mkdir() if name.endswith("/") else strange.write_text("")
     with pytest.raises(FaultyError) as caught:
         seal.write(tmp_path)
-    assert ids(caught) == ["not-a-distribution"]
-    assert not (tmp_path / seal.NAME).exists()
+    assert ids(caught) == [fault]
+    assert not (tmp_path / seal.LIST).exists()
+
+
+@pytest.mark.parametrize("target", ["nowhere", "a-1.0.tar.gz"])
+def test_a_link_is_neither_sealed_nor_opened(tmp_path: Path, target: str) -> None:
+    digest, _ = seal.write(folder(tmp_path))
+    (tmp_path / "a-1.0-py3-none-any.whl").unlink()
+    (tmp_path / "a-1.0-py3-none-any.whl").symlink_to(target)
+    for action in (lambda: seal.write(tmp_path), lambda: seal.opened(tmp_path, digest)):
+        with pytest.raises(FaultyError) as caught:
+            action()
+        assert ids(caught) == ["not-a-file"]
+
+
+@pytest.mark.parametrize("name", ["a.whl", "a.JSON", "notes.md"])
+def test_a_folder_of_reports_holds_reports_only(tmp_path: Path, name: str) -> None:
+    (tmp_path / "smoke.cpu.json").write_text("{}")
+    digest, hashes = seal.write(tmp_path, seal.REPORTS)
+    assert seal.opened(tmp_path, digest, seal.REPORTS) == hashes
+    (tmp_path / name).write_text("")
+    with pytest.raises(FaultyError) as caught:
+        seal.write(tmp_path, seal.REPORTS)
+    assert ids(caught) == ["not-a-report"]
+
+
+def test_the_command_seals_reports_if_asked(tmp_path: Path) -> None:
+    (tmp_path / "smoke.cpu.json").write_text("{}")
+    assert run(lambda: command.main([str(tmp_path)])) == Status.FAULTY
+    assert run(lambda: command.main([str(tmp_path), "--reports"])) == Status.DONE
+
+
+def test_a_file_that_changes_while_it_is_copied_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.whl").write_text("changed")
+    (tmp_path / "out").mkdir()
+    copied = tmp_path / "out" / "a.whl"
+    seal.copy_exactly(tmp_path / "a.whl", copied, sha256(tmp_path / "a.whl"))
+    assert copied.read_text() == "changed"
+    with pytest.raises(FaultyError) as caught, seal.whole_folder(tmp_path / "whole") as folder:
+        seal.copy_exactly(tmp_path / "a.whl", folder / "a.whl", "0" * 64)
+    assert ids(caught) == ["hash-differs"]
+    assert not (tmp_path / "whole").exists()
 
 
 def test_nothing_is_not_sealed(tmp_path: Path) -> None:
@@ -51,11 +107,35 @@ def test_nothing_is_not_sealed(tmp_path: Path) -> None:
     assert ids(caught) == ["file-missing"]
 
 
-def test_a_list_with_a_path_in_it_is_refused(tmp_path: Path) -> None:
-    (tmp_path / seal.NAME).write_text(f"{'0' * 64}  ../a.whl\n")
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"%(hash)s  ../a.whl\n",
+        b"%(hash)s  /a.whl\n",
+        b"%(hash)s  a.whl\n%(hash)s  a.whl\n",
+        b"%(hash)s  a.whl\n\n",
+        b"%(hash)s  a\xff.whl\n",
+        b"",
+    ],
+)
+def test_a_list_of_another_form_is_refused(tmp_path: Path, lines: bytes) -> None:
+    (tmp_path / seal.LIST).write_bytes(lines.replace(b"%(hash)s", b"0" * 64))
     with pytest.raises(FaultyError) as caught:
-        seal.opened(tmp_path, sha256(tmp_path / seal.NAME))
+        seal.opened(tmp_path, sha256(tmp_path / seal.LIST))
     assert ids(caught) == ["seal-broken"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "broken link"])
+def test_a_list_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
+    digest, _ = seal.write(folder(tmp_path))
+    (tmp_path / seal.LIST).unlink()
+    if kind == "folder":
+        (tmp_path / seal.LIST).mkdir()
+    else:
+        (tmp_path / seal.LIST).symlink_to("nowhere")
+    with pytest.raises(FaultyError) as caught:
+        seal.opened(tmp_path, digest)
+    assert ids(caught) == ["seal-missing"]
 
 
 @pytest.mark.parametrize("wrong", ["", "0" * 63, "G" * 64])

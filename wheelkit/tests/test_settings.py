@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel import settings
-from wheelkit.wheel.settings import Settings
+from wheelkit.wheel.settings import DeclaredImage, GraftLicense, Kernel, Settings
 
 TABLE = """
 [project]
@@ -21,6 +21,14 @@ ptx = []
 max-size = 1000
 exclude = ["libfar.so.*"]
 layouts = ["venv", "pip --target"]
+test-images = [
+  { image = "fedora:44", pythons = ["3.14"], python = "python3", prepare = "dnf install python3" },
+  { image = "manylinux:1", pythons = ["3.7", "3.14t"] },
+]
+graft-licenses.libcudart = { license = "LicenseRef-EULA", files = ["$CUDA_HOME/EULA.txt"] }
+graft-licenses."lib*" = { license = "mit or GPL-2.0-only", files = ["a.txt", "licenses/b.txt"] }
+kernels.float64 = {tolerance = 1e-10, names = ["sum", "bias"]}
+kernels.float32 = {tolerance = 1, names = ["sum f32"]}
 """
 
 
@@ -39,8 +47,29 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         max_size=1000,
         exclude=("libfar.so.*",),
         layouts=("venv", "pip --target"),
+        test_images=(
+            DeclaredImage("fedora:44", ("3.14",), "python3", "dnf install python3"),
+            DeclaredImage("manylinux:1", ("3.7", "3.14t"), "/opt/python/{tag}/bin/python", ""),
+        ),
+        graft_licenses=(
+            GraftLicense("libcudart", "LicenseRef-EULA", ("$CUDA_HOME/EULA.txt",)),
+            GraftLicense("lib*", "MIT OR GPL-2.0-only", ("a.txt", "licenses/b.txt")),
+        ),
+        kernels=(
+            Kernel("sum", "float64", 1e-10),
+            Kernel("bias", "float64", 1e-10),
+            Kernel("sum f32", "float32", 1.0),
+        ),
         source=str(path),
     )
+
+
+def test_the_first_licence_that_fits_a_graft_counts(tmp_path: Path) -> None:
+    declared = settings.from_file(write(tmp_path, TABLE))
+    first, second = declared.graft_licenses
+    assert declared.license_of("libcudart") == first
+    assert declared.license_of("libgomp") == second
+    assert declared.license_of("another") is None
 
 
 def test_the_table_of_a_project_is_for_its_own_wheels(tmp_path: Path) -> None:
@@ -73,6 +102,44 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
         ("max-size = 0", "expected a positive whole number"),
         ('layouts = ["vnev"]', "no layout 'vnev'; expected some of venv"),
         ("sass = [", "cannot be read"),
+        ("graft-licenses = 1", "graft-licenses is 1; expected a table of grafts"),
+        ('graft-licenses.a = "MIT"', "graft-licenses.a is 'MIT'; expected a table"),
+        ('graft-licenses.a = { license = "MIT" }', "graft-licenses.a has no files; add it"),
+        ('graft-licenses.a = { license = "MIT", files = [] }', "a list that is not empty"),
+        ('graft-licenses.a = { license = "MIT", files = [1] }', "expected a list of paths"),
+        ('graft-licenses.a = { license = "MIT", files = ["a/t", "b/t"] }', "the same name"),
+        ('graft-licenses.a = { license = "EULA", files = ["t"] }', "expected an SPDX expression"),
+        ('graft-licenses.a = { licence = "MIT" }', "did you mean license?"),
+        ("test-images = 1", "test-images is 1; expected a list of tables"),
+        ("test-images = [1]", "entry 1 is 1; expected a table"),
+        ('test-images = [{ image = "a:1" }]', "entry 1 has no pythons; add it"),
+        ('test-images = [{ pythons = ["3.9"] }]', "entry 1 has no image; add it"),
+        (
+            'test-images = [{ image = "", pythons = ["3.9"] }]',
+            "expected a string that is not empty",
+        ),
+        ('test-images = [{ image = "a:1", pythons = [] }]', "expected a list that is not empty"),
+        ('test-images = [{ image = "a:1", pythons = "3.9" }]', "expected a list that is not empty"),
+        ('test-images = [{ image = "a:1", pythons = [3.9] }]', "expected versions"),
+        ('test-images = [{ image = "a:1", pythons = ["39"] }]', "'39' is no CPython version"),
+        (
+            'test-images = [{ image = "a:1", pythons = ["3.9"], pyhton = "python" }]',
+            "entry 1: pyhton is no known key; did you mean python?",
+        ),
+        (
+            "test-images = [" + '{ image = "a:1", pythons = ["3.9"] },' * 2 + "]",
+            "lists a:1 twice; join its pythons",
+        ),
+        ("kernels = ['sum']", "expected a table for each precision"),
+        ("kernels.float64 = ['sum']", "kernels.float64 is ['sum']; expected names and tolerance"),
+        ("kernels.float64 = {names = ['sum']}", "expected names and tolerance"),
+        ("kernels.float64 = {names = [1], tolerance = 1}", "expected a list of strings"),
+        ("kernels.float64 = {names = 'sum', tolerance = 1}", "expected a list of strings"),
+        ("kernels.float64 = {names = [], tolerance = true}", "expected a positive number"),
+        ("kernels.float64 = {names = [], tolerance = nan}", "expected a positive number"),
+        ("kernels.float64 = {names = [], tolerance = inf}", "expected a positive number"),
+        ("kernels.float64 = {names = [], tolerance = 0}", "expected a positive number"),
+        ("kernels.float64 = {names = ['a', 'a'], tolerance = 1}", "'a' is there twice"),
     ],
 )
 def test_a_faulty_table_is_refused_by_name(tmp_path: Path, line: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Sealed distributions are tried everywhere that images.py says, and none is left out."""
+"""Sealed distributions are tried everywhere that the project says, and none is left out."""
 
 from __future__ import annotations
 
@@ -26,6 +26,25 @@ def run_kernels(tiny, device):
     return {"device": {"id": device}, "kernels": kernels, "tag": tiny.TAG}
 """
 
+# Where its wheels are tried.
+PYPROJECT = """
+[tool.cibuildwheel]
+manylinux-x86_64-image = "example.invalid/manylinux2014_x86_64:new"
+test-skip = "cp314-*"
+
+[[tool.cibuildwheel.overrides]]
+select = "cp37-*"
+manylinux-x86_64-image = "example.invalid/manylinux2014_x86_64:old"
+
+[tool.wheelkit]
+test-images = [
+  { image = "example.invalid/manylinux_2_28_x86_64:1", pythons = ["3.14"] },
+  { image = "python:3.7-slim", pythons = ["3.7"], python = "python" },
+  { image = "python:3.13-slim", pythons = ["3.13"], python = "python" },
+  { image = "fedora:42", pythons = ["3.13"], python = "python3", prepare = "dnf install python3" },
+]
+"""
+
 # Notes how it was called.
 DOCKER = """#!/bin/sh
 printf '%s\\n' "$@" >> {notes}
@@ -44,6 +63,7 @@ def make(tmp_path: Path, *pythons: str) -> releases.Release:
     (release.dist / "tiny-1.0.tar.gz").unlink()
     release.prove()
     shutil.rmtree(release.reports)
+    (release.root / "pyproject.toml").write_text(PYPROJECT)
     return release
 
 
@@ -205,6 +225,14 @@ def test_an_engine_that_does_not_work_is_reported(
     write_kernels(release.root)
     fake_docker(tmp_path, monkeypatch, status=125)
     assert smoke(release, *DOCKERED) == Status.LACKING
+
+
+@pytest.mark.parametrize("place", ["../x", "two words", "a\nb", "-x"])
+def test_a_place_that_is_no_part_of_a_file_name_is_wrong_usage(tmp_path: Path, place: str) -> None:
+    release = make(tmp_path, RUNNING)
+    write_kernels(release.root)
+    options = ("--engine", "none", "--device", "cuda", f"--place={place}")
+    assert smoke(release, *options, "--kernels", "kernels.py") == Status.MISUSED
 
 
 def test_a_smoke_test_outside_of_the_project_is_wrong_usage(tmp_path: Path) -> None:

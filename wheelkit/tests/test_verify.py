@@ -69,8 +69,9 @@ def faults(path: Path, *options: str) -> list[dict[str, Any]]:
     status = verify(path, "--report", str(file), *options)
     result = json.loads(file.read_text())
     assert result["ok"] is (status == report.Status.DONE)
-    assert status == (report.Status.FAULTY if result["faults"] else report.Status.DONE)
     found: list[dict[str, Any]] = result["faults"]
+    counting = [fault for fault in found if fault["severity"] == "fault"]
+    assert status == (report.Status.FAULTY if counting else report.Status.DONE)
     return found
 
 
@@ -111,6 +112,17 @@ def with_metadata(tag: str = MANYLINUX, **texts: bytes) -> Callable[[Path], Path
 def with_bill(text: bytes) -> Callable[[Path], Path]:
     """Return the builder of a wheel with a bill of materials; it has a graft to be listed."""
     return lambda folder: wheel(folder, GOOD, metadata={SBOM_NAME: text})
+
+
+def with_settings(lines: str) -> Callable[[Path], Path]:
+    """Return the builder of a wheel whose project declares something; it has a graft."""
+
+    def build(folder: Path) -> Path:
+        folder.mkdir(exist_ok=True)
+        (folder / "pyproject.toml").write_text(f"[tool.wheelkit]\n{lines}\n")
+        return wheel(folder, GOOD)
+
+    return build
 
 
 def named(name: str) -> Callable[[Path], Path]:
@@ -194,13 +206,24 @@ def with_code(*images: bytes) -> Callable[[Path], Path]:
 
 
 class Wrong(NamedTuple):
-    """A wheel with one fault, and the options with which it is one."""
+    """A wheel with one finding, and the options with which it is one; {folder} is the wheel's."""
 
     expected: str
     build: Callable[[Path], Path]
     options: tuple[str, ...] = ()
-    # Faults that cannot but come along.
+    # Findings that cannot but come along.
     also: frozenset[str] = frozenset()
+    severity: str = "fault"
+
+
+def harmless(
+    expected: str,
+    build: Callable[[Path], Path],
+    options: tuple[str, ...] = (),
+    also: frozenset[str] = frozenset(),
+) -> Wrong:
+    """Return a wheel with one finding that is a warning."""
+    return Wrong(expected, build, options, also, "warning")
 
 
 def also(*others: str) -> frozenset[str]:
@@ -382,6 +405,11 @@ WRONG: dict[str, Wrong] = {
     "a graft that is missing": Wrong(
         "graft-missing", with_files(), ("--grafts", "libtinyrt,libcudart")
     ),
+    "a graft without a licence": harmless(
+        "graft-license-missing",
+        with_settings("grafts = ['libtinyrt']"),
+        ("--settings", "{folder}/pyproject.toml"),
+    ),
     # ---------------------------------------------------------------------- the device code
     "no device code": Wrong("no-device-code", with_files(), TARGETS),
     "no machine code for one": Wrong("sass-missing", with_code(BOTH[0], BOTH[2]), TARGETS),
@@ -417,9 +445,11 @@ def test_a_wrong_wheel_is_found_out(
     tmp_path: Path, quick: Callable[[str], None], wrong: Wrong
 ) -> None:
     quick(wrong.expected)
-    found = set(ids(wrong.build(tmp_path), *wrong.options))
-    assert wrong.expected in found
-    assert found - {wrong.expected} <= wrong.also
+    path = wrong.build(tmp_path)
+    found = faults(path, *(option.format(folder=tmp_path) for option in wrong.options))
+    severities = {fault["severity"] for fault in found if fault["id"] == wrong.expected}
+    assert severities == {wrong.severity}
+    assert {fault["id"] for fault in found} - {wrong.expected} <= wrong.also
 
 
 def test_every_check_has_a_wheel_that_is_wrong_in_its_way() -> None:

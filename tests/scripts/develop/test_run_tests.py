@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from develop import run_tests
-from shared.ledger import LocalWheel
+from shared.ledger import PROJECT, LocalWheel
 from shared.steps import StepResult
-from wheelkit.target.report import LackingError
+from wheelkit.target.report import LackingError, MisusedError
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 NOTHING: list[str] = []
@@ -107,3 +107,23 @@ def test_temporary_files_stay_only_after_a_failure(
     left = [path for path in temporary.rglob("*") if path.is_file()]
     assert len(left) == (2 if status else 0)
     assert (str(temporary) in capsys.readouterr().err) is bool(status)
+
+
+def test_a_finished_wheel_runs_the_tests_of_the_package(tmp_path: Path) -> None:
+    wheel = tmp_path / "cyfes-1-cp37-cp37m-manylinux2014_x86_64.whl"
+    wheel.touch()
+    (tmp_path / "cyfes-1-cp312-cp312-manylinux2014_x86_64.whl").touch()
+    product = run_tests.finished_wheel(tmp_path, "3.7")
+    assert product.wheel == str(wheel)
+    chosen = [str(PROJECT / "tests")]
+    options = run_tests.conftest_options(chosen, product)
+    assert options == [f"--wheel={wheel}", "--package-only"]
+    assert run_tests.requirements(product) == [run_tests.TESTS]
+
+
+@pytest.mark.parametrize("names", [[], ["cyfes-1-cp37-cp37m-a.whl", "cyfes-2-cp37-cp37m-a.whl"]])
+def test_one_finished_wheel_is_expected(names: list[str], tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(MisusedError, match=r"expected one wheel of CPython 3\.7"):
+        run_tests.finished_wheel(tmp_path, "3.7")

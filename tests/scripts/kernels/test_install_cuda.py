@@ -125,6 +125,7 @@ def test_toolkit_holds_exactly_what_a_build_needs(site: Site) -> None:
         if path.is_file()
     }
     assert files == {
+        "EULA.txt",
         "include/cuda_runtime_api.h",
         "include/cooperative_groups/reduce.h",
         "include/nvrtc.h",
@@ -140,7 +141,20 @@ def test_toolkit_holds_exactly_what_a_build_needs(site: Site) -> None:
         "version.json",
     }
     assert (site.toolkit / "lib" / "libnvrtc.so").read_bytes() == b"nvrtc library"
+    eula = (site.toolkit / "EULA.txt").read_bytes()
+    assert eula == b"licence of nvidia-cuda-runtime-cu12"
     assert list(site.place.iterdir()) == [site.toolkit]
+
+
+def test_toolkit_without_a_link_is_laid_out_anew(site: Site) -> None:
+    assert site.run()[0] == 0
+    (site.toolkit / "EULA.txt").unlink()
+    stamp = json.loads((site.toolkit / "version.json").read_text())
+    del stamp["files"]["EULA.txt"]
+    (site.toolkit / "version.json").write_text(json.dumps(stamp))
+    status, out, _ = site.run()
+    assert (status, out) == (0, f"CUDA toolkit installed: {site.toolkit}\n")
+    assert (site.toolkit / "EULA.txt").is_file()
 
 
 def test_stamp_records_the_pins(site: Site) -> None:

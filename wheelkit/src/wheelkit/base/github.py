@@ -5,7 +5,10 @@ Elsewhere, where the variables that name those files are not set, nothing is wri
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -23,5 +26,22 @@ def add_summary(markdown: str) -> None:
 
 def _append(variable: str, text: str) -> None:
     if path := os.environ.get(variable):
-        with Path(path).open("a", encoding="utf-8") as stream:
+        with Path(path).open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text + "\n")
+
+
+@contextlib.contextmanager
+def commands_stopped() -> Iterator[None]:
+    """Let GitHub's runner take nothing for a command that other programs print meanwhile.
+
+    A program that is tested may print what it likes. It cannot guess the token that ends this.
+    """
+    if not os.environ.get("GITHUB_ACTIONS"):
+        yield
+        return
+    token = secrets.token_hex(16)
+    print(f"::stop-commands::{token}", flush=True)
+    try:
+        yield
+    finally:
+        print(f"::{token}::", flush=True)

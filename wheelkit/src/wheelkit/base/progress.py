@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Iterator
 
+from wheelkit.target.report import plain, say
+
 CLEAR = "\r\x1b[K"
 # The seconds that a log is left in silence.
 SILENCE = 8.0
@@ -20,10 +22,10 @@ def show(message: str) -> None:
     global _spoken  # noqa: PLW0603 - there is one standard error
     if sys.stderr.isatty():
         width = shutil.get_terminal_size().columns - 1
-        print(f"{CLEAR}{message[:width]}", end="", file=sys.stderr, flush=True)
+        print(f"{CLEAR}{plain(message)[:width]}", end="", file=sys.stderr, flush=True)
     elif message and time.monotonic() - _spoken > SILENCE:
         _spoken = time.monotonic()
-        print(message, file=sys.stderr, flush=True)
+        say(message, error=True)
 
 
 @contextlib.contextmanager

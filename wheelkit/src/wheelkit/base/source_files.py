@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-from wheelkit.target.report import LackingError
+from wheelkit.target.report import LackingError, say
 
 # The earliest time that a zip archive can hold: 1980-01-01.
 ZIP_EPOCH = "315532800"
@@ -51,5 +50,5 @@ def date(project: Path) -> str:
         if done.returncode == 0 and done.stdout.strip():
             return done.stdout.strip()
     message = f"no git history in {project}, so SOURCE_DATE_EPOCH={ZIP_EPOCH} (1980-01-01)"
-    print(f"wheelkit: {message}", file=sys.stderr, flush=True)
+    say(f"wheelkit: {message}", error=True)
     return ZIP_EPOCH

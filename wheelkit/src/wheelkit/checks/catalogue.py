@@ -22,6 +22,7 @@ from wheelkit.checks import (
     elf_files,
     elf_scheme,
     executable_stack,
+    graft_licenses,
     lost_files,
     member_names,
     modes,
@@ -86,6 +87,7 @@ def checks(settings: Settings, plat: Platform | None) -> tuple[Check, ...]:
         *map(check_of, (no_driver, single_libraries)),
         check_of(declared_grafts, settings=settings),
         check_of(sbom),
+        check_of(graft_licenses, settings=settings),
         check_of(device_code, settings=settings),
         # What other tools hold against it.
         check_of(platform_tag, plat=plat),

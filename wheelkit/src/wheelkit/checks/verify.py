@@ -16,6 +16,7 @@ from wheelkit.install import trial
 from wheelkit.target.report import Fault, FaultyError, LackingError, MisusedError
 from wheelkit.wheel import platforms, settings
 from wheelkit.wheel.identity import identify
+from wheelkit.wheel.layouts import LAYOUTS
 from wheelkit.wheel.reading import Wheel, read_wheel
 from wheelkit.wheel.settings import Settings
 
@@ -95,7 +96,7 @@ def verify(wheel: Path, wanted: VerifyOptions) -> Verdict:
     trial_options = replace(wanted.trials, preloaded=chosen.preloaded)
     every = (*catalogue.checks(chosen, wanted.plat), trial_check(trial_options, trials))
     _refuse_unknown_ids(chosen, every)
-    rows: Rows = dict.fromkeys([OPENING, *(check.title for check in every)])
+    rows: Rows = dict.fromkeys(titles(chosen, wanted.plat))
     verdict = Verdict(wheel, chosen, rows)
     with tempfile.TemporaryDirectory() as folder, progress.line():
         progress.show(f"{wheel.name}: {OPENING}")
@@ -112,6 +113,17 @@ def verify(wheel: Path, wanted: VerifyOptions) -> Verdict:
         ]
     lacking = "; ".join(filter(None, missing)) or None
     return _accept(replace(verdict, trials=tuple(trials), lacking=lacking))
+
+
+def titles(settings: Settings, plat: platforms.Platform | None) -> tuple[str, ...]:
+    """Return the rows of the table of a wheel on which every check ran."""
+    return (OPENING, *(check.title for check in catalogue.checks(settings, plat)), trial.TITLE)
+
+
+def layouts_of(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the install layouts in which the wheels of a project must load."""
+    every = tuple(layout.name for layout in LAYOUTS)
+    return every if settings.layouts is None else settings.layouts
 
 
 def trial_check(options: trial.TrialOptions, results: list[trial.Result]) -> Check:

@@ -8,19 +8,20 @@ import signal
 import sys
 
 from wheelkit import __version__
-from wheelkit.target.report import MisusedError, Status, run
+from wheelkit.target.report import MisusedError, Status, run, say
 
 # The verb, the module with its `main`, and what it does; in the order of the stages.
 VERBS = (
     ("setup", "setup", "install what wheelkit needs into its own environment, by hash"),
-    ("pythons", "pythons", "print the CPythons that a project supports"),
+    ("plan", "plan", "print what a release of a project consists of"),
+    ("images", "images", "list the container images of a project, or pin newer ones"),
     ("sdist", "sdist", "build the source distribution of a project"),
-    ("build", "build", "build the repaired wheel of a project with cibuildwheel"),
     ("repair", "repair", "graft libraries with auditwheel, then make every rpath right"),
     ("sbom", "sbom", "write what a wheel consists of, and was built with, into it"),
     ("verify", "verify", "check a finished wheel: archive, ELF files, tags, where it loads"),
     ("smoke", "smoke", "compare an installed wheel with its RECORD, and run its kernels"),
     ("seal", "seal", "print one hash that stands for every byte of a folder of distributions"),
+    ("merge", "merge", "merge the sealed folders of several jobs into one, and seal that"),
     ("verify-release", "verify_release", "verify every sealed wheel, in clean containers"),
     ("smoke-release", "smoke_release", "run kernels from every sealed file, in clean containers"),
     ("summary", "summary", "show what the reports of all stages say of a release"),
@@ -49,10 +50,10 @@ def dispatch(arguments: list[str]) -> int:
     """
     first, *rest = arguments or ["--help"]
     if first in ("-h", "--help"):
-        print(usage())
+        say(usage())
         return Status.DONE if arguments else Status.MISUSED
     if first == "--version":
-        print(f"wheelkit {__version__}")
+        say(f"wheelkit {__version__}")
         return Status.DONE
     modules = {verb: module for verb, module, _ in VERBS}
     if first not in modules:

@@ -1,26 +1,26 @@
 """Check that a release is whole, proven, and new, before anything of it is published.
 
-Every gate is asked, and every fault listed, before anything may be published:
-the files are the sealed ones, byte for byte; they are one source distribution and a wheel for
-each interpreter; their version is the tag's and the changelog has its section; verification and
-smoke tests are green for these very hashes; and the package index has no other files of the
-version. With --upload, the files that the index lacks are then put into a folder of their own, so
-that an interrupted upload is completed by the next.
+Every gate is asked, and every fault listed: the files are the sealed ones, byte for byte; they are
+one source distribution and a wheel for each interpreter, for the platform; their version is the
+tag's, the tag is annotated and on the branch, and the changelog has its section; verification and
+smoke tests are green for these very hashes, in reports that are sealed too; and the package index
+has no other files of the version. What the reports must show is declared in pyproject.toml of the
+current folder, which is also the git repository of the tag. If no gate has a fault, --release
+makes the folder that is published.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import sys
-import tempfile
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from wheelkit import __version__
-from wheelkit.target.report import Fault, FaultyError, MisusedError, Status, write_whole
-from wheelkit.target.report import sha256 as sha256_of
+from wheelkit.cli.options import sealed, words
+from wheelkit.target.report import Fault, FaultyError, MisusedError, Status, say, write_whole
 
 TOOL = "check_release"
 
@@ -30,6 +30,7 @@ class Release:
     """What is known of the release so far; each gate adds what it learned."""
 
     hashes: dict[str, str] = field(default_factory=dict)
+    reports: dict[str, tuple[Path, str]] = field(default_factory=dict)
     pending: list[str] = field(default_factory=list)
     notes: str = ""
     faults: list[Fault] = field(default_factory=list)
@@ -41,10 +42,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("folder", metavar="DIR", type=Path, help="the sealed distributions")
     add("--seal", required=True, metavar="SHA256", help="what `wheelkit seal` printed")
-    add("--reports", required=True, metavar="DIR", type=Path, help="the reports of all stages")
+    add(
+        "--reports",
+        required=True,
+        action="append",
+        type=sealed,
+        metavar="DIR=SEAL",
+        help="a folder of reports, and what `wheelkit seal --reports` printed; once for each job "
+        "that reports. The seal is empty and the folder absent if the job did not run",
+    )
     add("--project", required=True, metavar="NAME", help="the name of the distribution")
     add("--tag", required=True, help="the git tag of the release: v and the version")
+    add("--branch", default="origin/main", help="where the tag must be (default: %(default)s)")
     add("--pythons", required=True, type=words, metavar="JSON", help='as in ["3.10", "3.13t"]')
+    add("--plat", required=True, metavar="P", help="the platform tag of wheels, or a better one")
     add("--device", required=True, choices=("cuda", "cpu"), help="where the kernels must have run")
     add(
         "--places",
@@ -54,28 +65,23 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help='the runners on which they must have run, as in ["gpu-h100"]',
     )
     add("--changelog", default=Path("CHANGELOG.md"), type=Path, metavar="FILE")
-    add("--index", metavar="URL", help="the index to publish on (default: the package index)")
-    add("--notes", type=Path, metavar="FILE", help="write the version's section of the changelog")
-    add("--upload", type=Path, metavar="DIR", help="put there what the index lacks; made anew")
+    add(
+        "--index",
+        metavar="URL",
+        default=os.environ.get("WHEELKIT_INDEX") or None,
+        help="the index to publish on (default: $WHEELKIT_INDEX, or the package index)",
+    )
+    add("--release", type=Path, metavar="OUT", help="make the folder to publish; empty or absent")
     add("--report", type=Path, metavar="FILE", help="write a JSON report")
     return parser.parse_args(arguments)
 
 
-def words(text: str) -> tuple[str, ...]:
-    """Read a JSON list of strings, which is how workflows hand lists on; empty is an empty list."""
-    try:
-        content = json.loads(text or "[]")
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"'{text}' is no JSON: {error}") from None
-    if not isinstance(content, list) or not all(isinstance(item, str) for item in content):
-        raise argparse.ArgumentTypeError(f"'{text}' is no JSON list of strings")
-    return tuple(content)
-
-
 def check_all(asked: argparse.Namespace) -> Release:
     """Ask every gate; if the files are not the sealed ones, the others are not asked."""
-    from wheelkit.release import distributions, reports, seal
+    from wheelkit.release import distributions, git_tag, seal
+    from wheelkit.wheel import platforms
 
+    platform = platforms.required(asked.plat)
     release = Release()
     try:
         release.hashes = dict(seal.opened(asked.folder, asked.seal))
@@ -83,13 +89,34 @@ def check_all(asked: argparse.Namespace) -> Release:
     except FaultyError as error:
         release.faults += error.faults
         return release
-    release.faults += distributions.faults_of(found, asked.project, asked.tag, asked.pythons)
-    entries, unreadable = reports.read(asked.reports)
-    required = reports.RequiredRuns(asked.device, asked.places)
-    release.faults += [*unreadable, *reports.faults_of(entries, release.hashes, required)]
+    release.faults += distributions.faults_of(
+        found, asked.project, asked.tag, asked.pythons, platform
+    )
+    release.faults += git_tag.faults_of(asked.tag, asked.branch)
+    release.faults += check_reports(release, asked)
     release.faults += check_changelog(release, asked)
     release.faults += check_index(release, asked)
     return release
+
+
+def check_reports(release: Release, asked: argparse.Namespace) -> Iterator[Fault]:
+    """Compare what the reports show with what the project declares."""
+    from wheelkit.release import release_folder, reports
+    from wheelkit.wheel import platforms, settings
+
+    declared = settings.of_project(Path.cwd(), asked.project)
+    platform = platforms.required(asked.plat)
+    found = reports.read(asked.reports)
+    for folder in found.missing:
+        say(f"no reports in {folder}: there is no such folder")
+    yield from found.faults
+    if release_folder.GATES in found.files:
+        remedy = "give that report another name"
+        expected = "no report of this name: the gates write one"
+        yield Fault("report-twice", release_folder.GATES, "a report", expected, remedy)
+    release.reports = found.files
+    required = reports.Required(asked.device, asked.places, platform, declared)
+    yield from reports.faults_of(found.entries, release.hashes, required)
 
 
 def version_of(tag: str) -> str:
@@ -120,34 +147,6 @@ def check_index(release: Release, asked: argparse.Namespace) -> Iterator[Fault]:
     release.pending = [name for name in release.hashes if name not in listed]
 
 
-def stage_upload(release: Release, source: Path, target: Path) -> None:
-    """Fill `target` with exactly the files to upload, compared once more as they are written."""
-    if target.exists() and not target.is_dir():
-        raise MisusedError(f"--upload {target} is no folder; name another place")
-    old = sorted(path.name for path in target.iterdir()) if target.exists() else []
-    if foreign := [name for name in old if name not in release.hashes]:
-        raise MisusedError(f"--upload {target} holds {foreign[0]}, which is not of this release")
-    for name in old:
-        (target / name).unlink()
-    target.mkdir(parents=True, exist_ok=True)
-    for name in release.pending:
-        copy_exactly(source / name, target / name, release.hashes[name])
-
-
-def copy_exactly(source: Path, target: Path, sha256: str) -> None:
-    """Copy a file that must have this hash, complete or not at all."""
-    with tempfile.TemporaryDirectory(prefix=".upload-", dir=target.parent.parent) as scratch:
-        partial = Path(scratch) / target.name
-        partial.write_bytes(source.read_bytes())
-        if (found := sha256_of(partial)) != sha256:
-            remedy = "nothing may write to the folder meanwhile; run it again"
-            expected = f"sha256 {sha256}"
-            raise FaultyError(
-                [Fault("hash-differs", target.name, f"sha256 {found}", expected, remedy)]
-            )
-        partial.replace(target)
-
-
 def as_json(release: Release, seal: str) -> str:
     """Return the report."""
     content = {
@@ -155,6 +154,7 @@ def as_json(release: Release, seal: str) -> str:
         "version": __version__,
         "seal": seal,
         "files": release.hashes,
+        "reports": {name: sha256 for name, (_, sha256) in release.reports.items()},
         "pending": release.pending,
         "ok": not release.faults,
         "faults": [asdict(fault) for fault in release.faults],
@@ -166,20 +166,28 @@ def main(arguments: list[str] | None = None) -> int:
     """Ask the gates; hand over what may be published only if none has a fault."""
     asked = parse(arguments)
     from wheelkit.base import github
+    from wheelkit.release import release_folder, seal
 
+    if asked.report and not asked.report.parent.is_dir():
+        raise MisusedError(f"--report {asked.report}: no such folder; make it first")
+    if asked.release:
+        # Before the index is asked, which takes a while.
+        seal.refuse_existing(asked.release)
     release = check_all(asked)
     for fault in release.faults:
-        print(fault, file=sys.stderr)
+        say(fault, error=True)
+    report = as_json(release, asked.seal)
     if asked.report:
-        write_whole(asked.report, as_json(release, asked.seal))
+        write_whole(asked.report, report)
     if release.faults:
-        print(f"not released: {len(release.faults)} faults")
+        say(f"not released: {len(release.faults)} faults")
         return Status.FAULTY
-    if asked.notes:
-        write_whole(asked.notes, release.notes)
-    if asked.upload:
-        stage_upload(release, asked.folder, asked.upload)
+    if asked.release:
+        contents = release_folder.Contents(
+            asked.folder, release.hashes, release.reports, release.notes, report
+        )
+        github.set_output("seal", release_folder.write(asked.release, contents))
     github.set_output("pending", str(len(release.pending)))
     there = len(release.hashes) - len(release.pending)
-    print(f"all gates open: {len(release.pending)} files to upload, {there} there already")
+    say(f"all gates open: {len(release.pending)} files to upload, {there} there already")
     return Status.DONE

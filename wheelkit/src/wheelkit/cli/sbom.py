@@ -1,7 +1,8 @@
-"""Write a wheel's bill of materials into it: its grafts with their hashes, and its tools.
+"""Write a wheel's bill of materials into it: its grafts with their hashes and licences, its tools.
 
 It names the CUDA toolkit, the container image or operating system, and the compilers that the
-wheel's libraries name themselves. Run it on a repaired wheel, before anything else sees it: the
+wheel's libraries name themselves. The texts of the licences that [tool.wheelkit] graft-licenses
+declares go into the wheel, too. Run it on a repaired wheel, before anything else sees it: the
 wheel is replaced as a whole or not at all, with a new RECORD, and is the same bytes each time.
 """
 
@@ -41,6 +42,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default=os.environ.get("WHEELKIT_IMAGE") or None,
         help="the container image that it was built in, by digest (default: $WHEELKIT_IMAGE)",
     )
+    add(
+        "--settings",
+        metavar="FILE",
+        type=Path,
+        help="the TOML file with [tool.wheelkit]: graft-licenses (default: ./pyproject.toml, for a "
+        "wheel of the project that it describes)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -65,29 +73,41 @@ def signed(given: Wheel) -> Iterator[Fault]:
             yield Fault("signed-record", name, "a signature of RECORD", "none", remedy)
 
 
-def write(wheel: Path, cuda_home: Path | None, image: str | None) -> None:
-    """Add the document to the wheel.
+def write(
+    wheel: Path, cuda_home: Path | None, image: str | None, settings_file: Path | None
+) -> None:
+    """Add the document, and the licences of the grafts, to the wheel.
 
     Raises
     ------
     FaultyError
         It is no wheel that can be opened, or it is signed.
+    MisusedError
+        The settings have a fault, or the text of a licence is not where they say.
     """
     import json
 
     from wheelkit.checks import record
     from wheelkit.checks.sbom import NAME
-    from wheelkit.repair import sbom
-    from wheelkit.wheel import archive, reading
+    from wheelkit.repair import licenses, sbom
+    from wheelkit.wheel import archive, reading, settings
 
     version, parts = sbom.toolkit(cuda_home) if cuda_home else (None, {})
     environment = sbom.BuildEnvironment(version, parts, image, system())
     with tempfile.TemporaryDirectory(prefix=".wheelkit-sbom-", dir=wheel.parent) as folder:
         given = reading.read_wheel(wheel, Path(folder) / "wheel")
         reading.refuse([*record.faults(given), *given.unreadable, *signed(given)])
+        project = settings_file.parent if settings_file else Path.cwd()
+        if settings_file:
+            declared = settings.from_file(settings_file)
+        else:
+            declared = settings.of_project(project, given.identity.name)
+        licensed = licenses.of_grafts(given, declared)
+        licenses.place(given, licensed, project, cuda_home)
         path = given.archive.metadata(NAME)
         path.parent.mkdir(exist_ok=True)
-        text = json.dumps(sbom.document(given, environment), indent=1, ensure_ascii=False)
+        document = sbom.document(given, environment, licensed)
+        text = json.dumps(document, indent=1, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
         # The members keep the date that the repair gave them.
         result = Path(folder) / wheel.name
@@ -101,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not asked.wheel.is_file():
         raise MisusedError(f"no such file: {asked.wheel}")
     try:
-        write(asked.wheel, asked.cuda_home, asked.image)
+        write(asked.wheel, asked.cuda_home, asked.image, asked.settings)
     except FaultyError as error:
         print(error, file=sys.stderr)
         return Status.FAULTY

@@ -15,11 +15,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wheelkit.base import github
 from wheelkit.containers import copy_of_wheelkit, engines, images
 from wheelkit.containers.images import TestImage
 from wheelkit.install.pythons import find_python, version_of
 from wheelkit.release import seal
-from wheelkit.target.report import FaultyError, MisusedError, Status
+from wheelkit.target.report import MisusedError, say
 from wheelkit.target.trial import PROGRAMS
 from wheelkit.wheel.identity import identify
 
@@ -48,6 +49,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--requirements", type=Path, metavar="FILE", help="what it needs at run time, by hash")
     add("--reports", type=Path, metavar="DIR", required=True, help="where the reports go")
     asked = parser.parse_args(arguments)
+    if asked.place and not seal.NAME.fullmatch(asked.place):
+        # It becomes a part of the names of reports.
+        raise MisusedError(
+            f"--place {asked.place!r}: give the runner a label of letters, digits and . _ -"
+        )
     for path in filter(None, (asked.kernels, asked.requirements)):
         # The containers see this folder, and no other of the project's.
         if not path.resolve().is_relative_to(Path.cwd()) or not path.is_file():
@@ -73,7 +79,7 @@ def images_for(version: str, asked: argparse.Namespace) -> Sequence[TestImage | 
         return [None]
     if asked.image:
         return [images.of_image(asked.image)]
-    return images.smoking(version)[: 1 if asked.device == "cuda" else None]
+    return images.smoking(version, Path.cwd())[: 1 if asked.device == "cuda" else None]
 
 
 def perform(trial: Trial, asked: argparse.Namespace) -> int:
@@ -111,7 +117,7 @@ def run_all(todo: list[Trial], asked: argparse.Namespace) -> list[tuple[str, int
     results = []
     for trial in todo:
         title = trial.title(trial.image.name if trial.image else "this machine")
-        print(f"wheelkit smoke-release: {title}", file=sys.stderr, flush=True)
+        say(f"wheelkit smoke-release: {title}", error=True)
         results.append((title, perform(trial, asked)))
     return results
 
@@ -119,17 +125,14 @@ def run_all(todo: list[Trial], asked: argparse.Namespace) -> list[tuple[str, int
 def main(arguments: list[str] | None = None) -> int:
     """Try everything; the table comes last."""
     asked = parse(arguments)
-    try:
-        hashes = seal.opened(asked.folder, asked.seal)
-    except FaultyError as error:
-        print(error, file=sys.stderr)
-        return Status.FAULTY
+    hashes = seal.opened(asked.folder, asked.seal)
     if asked.engine != "none":
         # Before anything is tried: without an engine, nothing can be.
         engines.find_engine()
     todo = list(trials(list(hashes), asked))
     asked.reports.mkdir(parents=True, exist_ok=True)
-    results = run_all(todo, asked)
+    with github.commands_stopped():
+        results = run_all(todo, asked)
     for title, status in results:
-        print(f"{'ok' if status == 0 else f'FAILED (status {status})'}: {title}")
+        say(f"{'ok' if status == 0 else f'FAILED (status {status})'}: {title}")
     return images.verdict(status for _, status in results)

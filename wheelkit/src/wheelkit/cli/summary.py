@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from wheelkit.cli.gate import words
-from wheelkit.target.report import FaultyError, Status
+from wheelkit.cli.options import sealed, words
+from wheelkit.target.report import Status, say
 
 HEADER = ("file", "sha256", "verified", "on the CPU in", "on a GPU")
 NO_RUNNER = (
@@ -23,7 +23,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("folder", metavar="DIR", type=Path, help="the sealed distributions")
     add("--seal", required=True, metavar="SHA256", help="what `wheelkit seal` printed")
-    add("--reports", type=Path, metavar="DIR", required=True, help="the reports of all stages")
+    add(
+        "--reports",
+        action="append",
+        default=[],
+        type=sealed,
+        metavar="DIR=SEAL",
+        help="a folder of reports, and what `wheelkit seal --reports` printed; once for each job",
+    )
     add("--places", type=words, metavar="JSON", required=True, help="the GPU runners, as a list")
     return parser.parse_args(arguments)
 
@@ -46,6 +53,15 @@ def row(name: str, sha256: str, entries: Sequence[Mapping[str, object]]) -> tupl
     )
 
 
+def red(entries: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what each red report says; one that ended early has no device, and so no cell."""
+    for entry in entries:
+        if not entry["ok"]:
+            ids = ", ".join(sorted({fault["id"] for fault in entry["faults"]}))
+            name = entry["wheel"]["name"]
+            yield f"{entry['tool']} of {name}: {ids or entry.get('lacking', 'not ok')}"
+
+
 def _mark(entry: Mapping[str, object]) -> str:
     return "✅" if entry["ok"] else "❌"
 
@@ -59,30 +75,32 @@ def _gpu(run: Mapping[str, object]) -> str:
     return f"{run.get('place')} ({ran}) {_mark(run)}"
 
 
-def markdown(asked: argparse.Namespace) -> str:
-    """Return the summary."""
+def markdown(asked: argparse.Namespace) -> tuple[str, bool]:
+    """Return the summary, and whether a report could not be taken into it."""
     from wheelkit.checks import summary
+    from wheelkit.checks.summary import cell
     from wheelkit.release import reports, seal
 
     hashes = seal.opened(asked.folder, asked.seal)
-    entries, unreadable = reports.read(asked.reports)
-    rows = [row(name, sha256, entries) for name, sha256 in hashes.items()]
+    found = reports.read(asked.reports)
+    rows = [row(name, sha256, found.entries) for name, sha256 in hashes.items()]
     lines = ["## Release", "", f"Seal: `{asked.seal}`", "", *summary.table(HEADER, rows)]
-    lines += [f"\n❌ {fault.file}: {fault.found}" for fault in unreadable]
+    lines += [f"\n❌ {cell(fault.file)}: {cell(fault.found)}" for fault in found.faults]
+    lines += [f"\n❌ {cell(text)}" for text in red(found.entries)]
+    lines += [f"\nNo reports in `{cell(str(folder))}`." for folder in found.missing]
     lines += [] if asked.places else ["", NO_RUNNER]
-    return "\n".join(lines)
+    return "\n".join(lines), bool(found.faults)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the summary; what is red in it has failed the stage that reported it."""
+    """Print the summary; what is red in it has failed the stage that reported it.
+
+    Only reports that nobody can vouch for, or read, are an error of this verb.
+    """
     asked = parse(arguments)
     from wheelkit.base import github
 
-    try:
-        text = markdown(asked)
-    except FaultyError as error:
-        print(error, file=sys.stderr)
-        return Status.FAULTY
+    text, is_faulty = markdown(asked)
     github.add_summary(text)
-    print(text)
-    return Status.DONE
+    say(text)
+    return Status.FAULTY if is_faulty else Status.DONE

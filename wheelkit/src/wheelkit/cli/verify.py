@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wheelkit.target.report import Outcome, conclude
+from wheelkit.target.report import Outcome, conclude, say
 
 if TYPE_CHECKING:
     from wheelkit.checks.verify import Verdict, VerifyOptions
@@ -111,9 +111,16 @@ def options_of(chosen: argparse.Namespace) -> VerifyOptions:
     )
 
 
-def outcome(verdict: Verdict) -> Outcome:
-    """Return what the report says of a wheel."""
-    more: dict[str, object] = {"checks": {t: f is not None for t, f in verdict.rows.items()}}
+def outcome(verdict: Verdict, wanted: VerifyOptions) -> Outcome:
+    """Return what the report says of a wheel: also what was asked for, and which checks ran."""
+    from wheelkit.checks.verify import layouts_of
+
+    names = () if wanted.layouts == "none" else layouts_of(verdict.settings)
+    more: dict[str, object] = {
+        "platform": None if wanted.plat is None else str(wanted.plat),
+        "layouts": {"how": wanted.layouts, "names": names},
+        "checks": {title: faults is not None for title, faults in verdict.rows.items()},
+    }
     if verdict.accepted:
         more["accepted"] = [asdict(fault) for fault in verdict.accepted]
     if verdict.trials:
@@ -130,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     wanted = options_of(chosen)
     verdicts = [verify(wheel, wanted) for wheel in chosen.wheels]
-    status = conclude(TOOL, [outcome(verdict) for verdict in verdicts], chosen.report)
-    print(summary.text(verdicts))
+    status = conclude(TOOL, [outcome(verdict, wanted) for verdict in verdicts], chosen.report)
+    say(summary.text(verdicts))
     summary.append_to_job(verdicts)
     return status

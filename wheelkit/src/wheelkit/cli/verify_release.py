@@ -11,14 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from wheelkit.base import github
 from wheelkit.containers import copy_of_wheelkit, engines, images
 from wheelkit.containers.images import TestImage
 from wheelkit.release import seal
-from wheelkit.target.report import FaultyError, MisusedError, Status
+from wheelkit.target.report import MisusedError
 from wheelkit.wheel.identity import identify
-
-# The interpreter of the tools; the wheels' own are found by `wheelkit verify`.
-TOOLS_PYTHON = "3.12"
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -39,7 +37,8 @@ def groups(wheels: list[str], asked: argparse.Namespace) -> dict[TestImage | Non
         return {images.of_image(asked.image): wheels}
     found: dict[TestImage | None, list[str]] = {}
     for wheel in wheels:
-        found.setdefault(images.verifying(identify(wheel).python), []).append(wheel)
+        image = images.verifying(identify(wheel).python, Path.cwd())
+        found.setdefault(image, []).append(wheel)
     return found
 
 
@@ -61,17 +60,13 @@ def verify(image: TestImage | None, wheels: list[str], asked: argparse.Namespace
     words += ["--report", f"/reports/{report_of(image)}"]
     with tempfile.TemporaryDirectory(prefix="wheelkit-") as folder:
         mounts = images.mounts(copy_of_wheelkit.write(Path(folder)), asked.folder, asked.reports)
-        return images.run(image, TOOLS_PYTHON, mounts, words, gpu=False)
+        return images.run(image, images.TOOLS_PYTHON, mounts, words, gpu=False)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Verify all wheels; the first status other than 0 is that of all."""
     asked = parse(arguments)
-    try:
-        hashes = seal.opened(asked.folder, asked.seal)
-    except FaultyError as error:
-        print(error, file=sys.stderr)
-        return Status.FAULTY
+    hashes = seal.opened(asked.folder, asked.seal)
     wheels = [name for name in hashes if name.endswith(".whl")]
     if not wheels:
         raise MisusedError(f"{asked.folder} holds no wheel to verify")
@@ -80,8 +75,9 @@ def main(arguments: list[str] | None = None) -> int:
         engines.find_engine()
     asked.reports.mkdir(parents=True, exist_ok=True)
     statuses = []
-    for image, group in groups(wheels, asked).items():
-        # An older verdict must not pass for this run's, should it end without one.
-        (asked.reports / report_of(image)).unlink(missing_ok=True)
-        statuses.append(verify(image, group, asked))
+    with github.commands_stopped():
+        for image, group in groups(wheels, asked).items():
+            # An older verdict must not pass for this run's, should it end without one.
+            (asked.reports / report_of(image)).unlink(missing_ok=True)
+            statuses.append(verify(image, group, asked))
     return images.verdict(statuses)

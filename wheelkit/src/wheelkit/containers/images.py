@@ -1,7 +1,8 @@
 """The images of the clean containers in which finished wheels are tried, and how one is run.
 
-None has a CUDA toolkit. The images are named by the digest or the date of a release; they are no
-part of what is published.
+They are those of the project's pyproject.toml: the images in which cibuildwheel builds, and the
+further ones of [tool.wheelkit] test-images. None may have a CUDA toolkit, which would hide that a
+wheel needs one.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wheelkit.base.cpythons import CPYTHONS, between, tag_of
-from wheelkit.containers import engines
-from wheelkit.target.report import LackingError, Status
+from wheelkit.base.cpythons import tag_of
+from wheelkit.containers import configuration, engines
+from wheelkit.target.report import MisusedError, Status
+from wheelkit.wheel.settings import MANYLINUX_PYTHON, TABLE, TEST_IMAGES, DeclaredImage, of_folder
 
 # Whether finished wheels are tried in containers, or by this machine's own interpreters.
 ENGINES = ("any", "none")
@@ -25,7 +27,9 @@ PROJECT = "/project"
 WHEELKIT = "/wheelkit"
 # What runs under an interpreter of a container.
 PROGRAMS = f"{WHEELKIT}/wheelkit/target"
-# Names one image that stands for all, where those below cannot be pulled.
+# The interpreter of the tools; those of the wheels are found by `wheelkit verify`.
+TOOLS_PYTHON = "3.12"
+# Names one image that stands for all, where those of the project cannot be pulled.
 IMAGE_VARIABLE = "WHEELKIT_TEST_IMAGE"
 
 
@@ -43,84 +47,119 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--image",
         default=os.environ.get(IMAGE_VARIABLE),
-        help="one image laid out as manylinux's are, for those of images.py (default: "
+        help="one image laid out as manylinux's are, for those of pyproject.toml (default: "
         f"${IMAGE_VARIABLE})",
     )
 
 
 @dataclass(frozen=True)
-class TestImage:
-    """An image, which interpreters it has, and what must be done in it first.
+class Reference:
+    """The name of an image in a registry, its tag, and the digest of what the tag has had once.
 
-    `reference` is what an engine pulls. `python` is a template of the interpreter's path:
-    ``{tag}`` is ``cp37-cp37m`` and ``{version}`` is ``3.7``. `prepare` is a shell command.
-    `smokes` are the versions for which what the wheel needs at run time is to be had; all if None.
+    An engine that is given both takes the digest; the tag says where newer ones come from.
     """
 
-    name: str
+    repository: str
+    tag: str = ""
+    digest: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read ``registry:port/name:tag@sha256:…``, of which all but a name may be missing."""
+        tagged, _, digest = text.partition("@")
+        folder, slash, last = tagged.rpartition("/")
+        name, _, tag = last.partition(":")
+        return cls(f"{folder}{slash}{name}", tag, digest)
+
+    def __str__(self) -> str:
+        """Return what an engine takes."""
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{self.repository}{tag}{f'@{self.digest}' if self.digest else ''}"
+
+    @property
+    def title(self) -> str:
+        """A short name for tables and file names."""
+        name = self.repository.rpartition("/")[2]
+        pin = self.tag or self.digest.rpartition(":")[2][:12]
+        return f"{name}-{pin}" if pin else name
+
+
+@dataclass(frozen=True)
+class TestImage:
+    """An image, and how an interpreter is called there.
+
+    `reference` is what an engine pulls. `python` is a template of the interpreter's path:
+    ``{tag}`` is ``cp37-cp37m``. `prepare` is a shell command that runs first.
+    """
+
     reference: str
-    python: str
-    versions: tuple[str, ...]
+    python: str = MANYLINUX_PYTHON
     prepare: str = "true"
-    smokes: tuple[str, ...] | None = None
 
-    def smoke_tests(self, version: str) -> bool:
-        """Tell whether wheels for this CPython can compute there."""
-        return version in (self.versions if self.smokes is None else self.smokes)
-
-
-# The oldest system first.
-IMAGES = (
-    # The oldest glibc of the tag, 2.17; the last such image that has CPython 3.7 and 3.8.
-    TestImage(
-        "manylinux2014-2025",
-        "quay.io/pypa/manylinux2014_x86_64:2025.05.03-1",
-        "/opt/python/{tag}/bin/python",
-        between("3.7", "3.8"),
-    ),
-    # NumPy itself needs glibc 2.28 from CPython 3.14 on.
-    TestImage(
-        "manylinux2014",
-        "quay.io/pypa/manylinux2014_x86_64"
-        "@sha256:55df5597db86b0a03d5f21a03b060271efffc78ef97123c60ee9c7ce0f10ec31",
-        "/opt/python/{tag}/bin/python",
-        between("3.9"),
-        smokes=between("3.9", "3.13"),
-    ),
-    TestImage(
-        "manylinux_2_28",
-        "quay.io/pypa/manylinux_2_28_x86_64"
-        "@sha256:b74a5b6f1705ecff17be8bd792589bef9b3b039766d12205720ecd2a9e919192",
-        "/opt/python/{tag}/bin/python",
-        between("3.14"),
-    ),
-    TestImage("debian", "python:{version}-slim-bookworm", "python", between("3.7", "3.14")),
-    # Its own Python, in its own layout of the file system (lib64).
-    TestImage(
-        "fedora", "fedora:42", "python3", ("3.13",), "dnf install --quiet --assumeyes python3"
-    ),
-)
+    @property
+    def name(self) -> str:
+        """What tables and reports call it."""
+        return Reference.parse(self.reference).title
 
 
-def verifying(version: str) -> TestImage:
-    """Return the image of the oldest system that has this CPython."""
-    return _some(version, [image for image in IMAGES if version in image.versions])[0]
+def built_in(version: str, project: Path) -> TestImage | None:
+    """Return the image in which the project's pyproject.toml has a wheel built, if it says one."""
+    reference = configuration.read(project).image(version)
+    return TestImage(reference) if reference else None
 
 
-def smoking(version: str) -> list[TestImage]:
-    """Return the images where wheels for this CPython can compute, the oldest system first."""
-    return _some(version, [image for image in IMAGES if image.smoke_tests(version)])
+def verifying(version: str, project: Path) -> TestImage:
+    """Return the image in which the wheel for a CPython is verified: that of the oldest system.
+
+    Raises
+    ------
+    MisusedError
+        The project's pyproject.toml names none.
+    """
+    # wheelkit itself must run there as well.
+    others = [image for image in _declared(project) if {version, TOOLS_PYTHON} <= {*image.pythons}]
+    own = built_in(version, project)
+    return _some(version, project, [*([own] if own else []), *map(_test_image, others)])[0]
+
+
+def smoking(version: str, project: Path) -> list[TestImage]:
+    """Return the images where wheels for a CPython compute, that of the oldest system first.
+
+    The wheel computes where it was built if cibuildwheel tests it there.
+
+    Raises
+    ------
+    MisusedError
+        The project's pyproject.toml names none.
+    """
+    others = [image for image in _declared(project) if version in image.pythons]
+    own = built_in(version, project)
+    tested = own is not None and not configuration.read(project).skips_tests(version)
+    return _some(version, project, [*([own] if own and tested else []), *map(_test_image, others)])
 
 
 def of_image(image: str) -> TestImage:
     """Return another image that is laid out like those of manylinux."""
-    name = image.rpartition("/")[2].partition(":")[0]
-    return TestImage(name, image, "/opt/python/{tag}/bin/python", CPYTHONS)
+    return TestImage(image)
 
 
-def _some(version: str, found: list[TestImage]) -> list[TestImage]:
+def _declared(project: Path) -> tuple[DeclaredImage, ...]:
+    return of_folder(project).test_images
+
+
+def _test_image(declared: DeclaredImage) -> TestImage:
+    return TestImage(declared.image, declared.python, declared.prepare or "true")
+
+
+def _some(version: str, project: Path, found: list[TestImage]) -> list[TestImage]:
     if not found:
-        raise LackingError(f"no image of images.py has CPython {version}; add one there")
+        raise MisusedError(
+            f"{project / 'pyproject.toml'} names no image in which the wheel for CPython {version} "
+            f"can be tried; write {configuration.IMAGE_KEY} in {configuration.TABLE}, or an entry "
+            f"of {TEST_IMAGES} in {TABLE}, as in "
+            f'{{ image = "docker.io/library/python:{version}", pythons = ["{version}"], python = '
+            '"python" }}'
+        )
     return found
 
 
@@ -159,18 +198,17 @@ def run(
     gpu
         Whether the container sees the GPUs.
     """
-    reference = image.reference.format(version=version)
+    reference = image.reference
     engine = _engine(reference)
-    settings = engines.pip_environment()
+    settings = engines.pip_settings()
     # pip's settings may name files of this machine, which the container then sees.
-    if any(engines.HOST in value for value in settings.values()):
-        mounts = [*mounts, Mount(Path("/"), engines.HOST)]
+    mounts = [*mounts, *(Mount(path, at) for path, at in settings.mounts.items())]
     # In the project `wheelkit verify` finds what is declared of its wheels.
     options = [f"--workdir={PROJECT}", *(f"--volume={mount.option()}" for mount in mounts)]
-    options += [f"--env={name}={value}" for name, value in settings.items()]
+    options += [f"--env={name}={value}" for name, value in settings.variables.items()]
     if gpu:
         options += ["--gpus=all"] if engine.name == "docker" else ["--device=nvidia.com/gpu=all"]
-    python = image.python.format(tag=tag_of(version), version=version)
+    python = image.python.format(tag=tag_of(version))
     # The words are arguments of the shell, so that none of them is read by it.
     script = f'{image.prepare} && exec "$0" "$@"'
     command = [engine.name, "run", "--rm", *options, reference, "sh", "-c", script, python, *words]

@@ -10,18 +10,23 @@ from packaging.version import InvalidVersion, Version
 
 from wheelkit.target.report import Fault, FaultyError
 from wheelkit.wheel.identity import identify
+from wheelkit.wheel.platforms import Platform, parse
 
 SDIST = "source distribution"
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """One file: the project and version that its name says, and what it is for."""
+    """One file: the project and version that its name says, and what it is for.
+
+    `platforms` are the platform tags of a wheel.
+    """
 
     file: str
     project: str
     version: Version
     purpose: str
+    platforms: tuple[str, ...] = ()
 
 
 def parse_all(files: Iterable[str]) -> list[Distribution]:
@@ -37,7 +42,9 @@ def parse_all(files: Iterable[str]) -> list[Distribution]:
 
 def _wheel(file: str) -> Distribution:
     identity = identify(file)
-    return Distribution(file, identity.name, identity.version, " and ".join(identity.pythons))
+    purpose = " and ".join(identity.pythons)
+    tags = tuple(sorted({tag.platform for tag in identity.tags}))
+    return Distribution(file, identity.name, identity.version, purpose, tags)
 
 
 def _sdist(file: str) -> Distribution:
@@ -51,9 +58,16 @@ def _sdist(file: str) -> Distribution:
 
 
 def faults_of(
-    found: list[Distribution], project: str, tag: str, pythons: Iterable[str]
+    found: list[Distribution],
+    project: str,
+    tag: str,
+    pythons: Iterable[str],
+    platform: Platform,
 ) -> Iterator[Fault]:
-    """Compare the files with what is expected: one for each purpose, of one project and version."""
+    """Compare the files with what is expected.
+
+    It is one for each purpose, of one project and version, and for one platform or a better one.
+    """
     for one in found:
         if one.project != canonicalize_name(project):
             yield Fault("other-project", one.file, one.project, project, "remove the file")
@@ -61,6 +75,11 @@ def faults_of(
             remedy = "give the tag the version in the sources, or the sources that of the tag"
             expected = f"the version of the tag {tag}"
             yield Fault("tag-disagrees", one.file, str(one.version), expected, remedy)
+        for other in one.platforms:
+            parsed = parse(other)
+            if parsed is None or not parsed.covers(platform):
+                remedy = "build and repair it for the platform"
+                yield Fault("other-platform", one.file, other, f"{platform}, or older", remedy)
     wanted = [SDIST, *pythons]
     for purpose in wanted:
         files = [one.file for one in found if one.purpose == purpose]

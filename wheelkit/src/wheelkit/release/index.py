@@ -23,20 +23,42 @@ def published(url: str, name: str, version: str) -> dict[str, str | None]:
     Raises
     ------
     LackingError
-        The index cannot be asked, or answers with something else.
+        The index cannot be asked, or answers with something else than the page of the project.
     """
     try:
         with pypi_simple.PyPISimple(url) as index:
             page = index.get_project_page(canonicalize_name(name), timeout=PATIENCE)
     except pypi_simple.NoSuchProjectError:
         return {}
-    except (requests.RequestException, pypi_simple.UnsupportedContentTypeError) as error:
+    except requests.RequestException as error:
         raise LackingError(f"the index {url} cannot be asked: {error}") from error
+    except (ValueError, RecursionError, pypi_simple.UnsupportedRepoVersionError) as error:
+        raise LackingError(f"the index {url} answers with something else: {error}") from error
+    _refuse_another_page(page, url, canonicalize_name(name))
     return {
         package.filename: package.digests.get("sha256")
         for package in page.packages
         if _same(package.version, version)
     }
+
+
+def _refuse_another_page(page: pypi_simple.ProjectPage, url: str, name: str) -> None:
+    """Refuse a page that is not of the project, such as one that asks for a password.
+
+    A page in HTML need not say that it is of an index; if it does not, it must list a file of the
+    project. Read as an empty list of files, another page would hide what is published.
+    """
+    own = [package for package in page.packages if _names(package, name)]
+    if canonicalize_name(page.project) != name or (page.repository_version is None and not own):
+        raise LackingError(
+            f"the index {url} answers with something else than the page of {name}: it names "
+            "neither a file of the project nor the version of its API; see whether the address "
+            "is that of a simple API"
+        )
+
+
+def _names(package: pypi_simple.DistributionPackage, name: str) -> bool:
+    return package.project is not None and canonicalize_name(package.project) == name
 
 
 def _same(found: str | None, version: str) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from wheelkit.target.report import LackingError
+from wheelkit.target.report import LackingError, say
 
 HOST = "127.0.0.1"
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -89,6 +89,6 @@ def serve(packages: Path, stall_after: int | None = None) -> None:
         app = stalling(app, stall_after)
     with make_server(HOST, 0, app, server_class=Server, handler_class=Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        print(f"http://{HOST}:{server.server_port}", flush=True)
+        say(f"http://{HOST}:{server.server_port}")
         sys.stdin.read()
         server.shutdown()

@@ -3,108 +3,303 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from wheelkit.target.report import Fault, MisusedError
+from wheelkit import __version__
+from wheelkit.checks import verify
+from wheelkit.install import installers
+from wheelkit.release import seal
+from wheelkit.release.seal import Sealed
+from wheelkit.target.report import Fault, FaultyError, MisusedError
+from wheelkit.wheel.platforms import Platform
+from wheelkit.wheel.settings import Settings
 
 VERIFIED = "verify_wheel"
 SMOKED = "smoke_test"
+TOOLS = (VERIFIED, SMOKED)
 AGAIN = "run the stage again on the sealed files"
 
 Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class RequiredRuns:
-    """Where the kernels of every wheel must have run: a kind of device, and the named places."""
+class Required:
+    """What must be proven of every wheel.
+
+    Attributes
+    ----------
+    device
+        The kind of device on which its kernels must have run.
+    places
+        The names of the machines on which they must have run there.
+    platform
+        The platform for which it must have been verified.
+    settings
+        What the project declares: the kernels, the layouts, and the faults that it accepts.
+    """
 
     device: str
     places: tuple[str, ...]
+    platform: Platform
+    settings: Settings
 
 
-def read(folder: Path) -> tuple[list[Entry], list[Fault]]:
-    """Return the entries of all reports in `folder`, and a fault for each that cannot be read.
+@dataclass
+class Reports:
+    """The reports of some folders.
+
+    `files` has the path and the hash of each file, `entries` what they say, `faults` those of
+    folders that are not what was sealed and of files that cannot be read, and `missing` the folders
+    that no job made.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    files: dict[str, tuple[Path, str]] = field(default_factory=dict)
+    missing: list[Path] = field(default_factory=list)
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+def read(folders: Iterable[Sealed]) -> Reports:
+    """Read every file of the folders, each of which must be what its job has sealed.
+
+    A job that did not run has handed on no seal and has made no folder.
+    """
+    found = Reports()
+    for sealed in folders:
+        if not sealed.folder.exists():
+            found.missing.append(sealed.folder)
+        elif not sealed.seal:
+            expected = "a folder whose job has handed on its seal"
+            remedy = "find out who made it; the reports of a job come with the seal of that job"
+            title = sealed.folder.name
+            found.faults.append(Fault("reports-unsealed", title, "no seal", expected, remedy))
+        else:
+            _read_folder(sealed, found)
+    return found
+
+
+def _read_folder(sealed: Sealed, found: Reports) -> None:
+    try:
+        hashes = seal.opened(sealed.folder, sealed.seal, seal.REPORTS)
+    except FaultyError as error:
+        found.faults += error.faults
+        return
+    for name, sha256 in hashes.items():
+        if name in found.files:
+            expected = "a name of its own for each report"
+            remedy = "give each place a name of its own"
+            found.faults.append(Fault("report-twice", name, "two reports", expected, remedy))
+        found.files[name] = sealed.folder / name, sha256
+        try:
+            found.entries += parse((sealed.folder / name).read_bytes())
+        except (ValueError, RecursionError) as error:
+            # A value that is wrong may be long.
+            text = f"{type(error).__name__}: {error}"[:200]
+            found.faults.append(Fault("report-unreadable", name, text, "a whole report", AGAIN))
+
+
+def parse(data: bytes) -> list[Entry]:
+    """Return the entries of a report, one for each wheel.
 
     Raises
     ------
-    MisusedError
-        There is no such folder.
+    ValueError, RecursionError
+        It is not of the form that this version of wheelkit writes.
     """
-    if not folder.is_dir():
-        raise MisusedError(f"no folder of reports: {folder}")
-    entries: list[Entry] = []
-    faults: list[Fault] = []
-    for path in sorted(folder.rglob("*.json")):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            entries += [
-                _entry(item) for item in (content if isinstance(content, list) else [content])
-            ]
-        except (ValueError, LookupError, TypeError) as error:
-            found = f"{type(error).__name__}: {error}"
-            faults.append(Fault("report-unreadable", path.name, found, "a whole report", AGAIN))
-    return entries, faults
+    content = json.loads(
+        data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant
+    )
+    entries = content if isinstance(content, list) else [content]
+    if not entries:
+        raise ValueError("it is an empty list")
+    for entry in entries:
+        _check_form(entry)
+    return entries
 
 
-def _entry(content: Any) -> Entry:
-    """Return an entry that has all keys of a report, with values of their types."""
-    types = {"tool": str, "wheel": dict, "ok": bool, "faults": list}
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; of two keys of one name, a reader would see one or the other."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {max(names, key=names.count)!r} is there twice")
+    return found
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _check_form(entry: Any) -> None:
+    """Raise ValueError if a key that the gates read is missing, or of another type."""
+    _check_keys(entry, {"tool": str, "version": str, "wheel": dict, "ok": bool, "faults": list})
+    _check_keys(entry["wheel"], {"name": str, "sha256": str})
+    if entry["tool"] not in TOOLS:
+        raise ValueError(f"tool is {entry['tool']!r}; expected {' or '.join(TOOLS)}")
+    if entry["version"] != __version__:
+        raise ValueError(f"version is {entry['version']!r}; this is wheelkit {__version__}")
+    for fault in [*entry["faults"], *_list(entry.get("accepted", []), "accepted")]:
+        _check_keys(fault, {"id": str})
+    if not entry["ok"]:
+        # A stage that could not do its work has nothing more to say.
+        return
+    if entry["tool"] == VERIFIED:
+        _check_keys(entry, {"platform": (str, type(None)), "layouts": dict, "checks": dict})
+        _check_keys(entry["layouts"], {"how": str, "names": list})
+        for trial in _list(entry.get("trials", []), "trials"):
+            _check_keys(trial, {"python": str, "installer": str, "layout": str, "result": str})
+    else:
+        _check_keys(entry, {"device": dict, "kernels": list, "place": str})
+        _check_keys(entry["device"], {"id": str})
+        for kernel in entry["kernels"]:
+            _check_keys(kernel, {"name": str, "max_error": (int, float, bool, type(None))})
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
+def _check_keys(found: Any, types: Mapping[str, type | tuple[type, ...]]) -> None:
+    if not isinstance(found, dict):
+        raise ValueError(f"{found!r} is no object")
     for key, kind in types.items():
-        if type(content[key]) is not kind:
-            raise TypeError(f"{key} is {content[key]!r}")
-    if not all(type(content["wheel"][key]) is str for key in ("name", "sha256")):
-        raise TypeError(f"wheel is {content['wheel']!r}")
-    return dict(content)
+        if key not in found:
+            raise ValueError(f"it has no {key!r}")
+        if not isinstance(found[key], kind):
+            raise ValueError(f"{key!r} is {found[key]!r}")
+
+
+# ------------------------------------------------------------------------------------- judging
 
 
 def faults_of(
-    entries: Sequence[Entry], hashes: Mapping[str, str], required: RequiredRuns
+    entries: Sequence[Entry], hashes: Mapping[str, str], required: Required
 ) -> Iterator[Fault]:
     """Find reports with faults, reports on other bytes, and what no report shows."""
+    if not required.settings.kernels:
+        raise MisusedError(
+            "no kernels are declared; name those that every smoke test must run, in "
+            "[tool.wheelkit.kernels] of pyproject.toml in the current folder"
+        )
     if not required.places:
         remedy = "name the runners, in --places; a project has them in a variable of its repository"
         expected = f"a runner on which {required.device} is tried"
         yield Fault("no-place", required.device, "none is named", expected, remedy)
     for entry in entries:
-        yield from _entry_faults(entry, hashes)
+        yield from _entry_faults(entry, hashes, required)
     for name, sha256 in hashes.items():
-        own = [entry for entry in entries if entry["ok"] and entry["wheel"]["sha256"] == sha256]
+        own = [
+            entry
+            for entry in entries
+            if entry["ok"] and (entry["wheel"]["name"], entry["wheel"]["sha256"]) == (name, sha256)
+        ]
         yield from _gaps(name, own, required)
 
 
-def _entry_faults(entry: Entry, hashes: Mapping[str, str]) -> Iterator[Fault]:
+def _entry_faults(entry: Entry, hashes: Mapping[str, str], required: Required) -> Iterator[Fault]:
     name, sha256 = entry["wheel"]["name"], entry["wheel"]["sha256"]
     title = f"{entry['tool']} of {name}"
     if hashes.get(name) != sha256:
         expected = f"sha256 {hashes[name]}" if name in hashes else "a file of this release"
         yield Fault("report-for-other-bytes", title, f"sha256 {sha256}", expected, AGAIN)
-    if not entry["ok"] or entry["faults"]:
-        ids = sorted({str(fault.get("id")) for fault in entry["faults"]})
+    if not entry["ok"] or entry["faults"] or entry.get("lacking") is not None:
+        ids = sorted({fault["id"] for fault in entry["faults"]})
         found = ", ".join(ids) or str(entry.get("lacking", "not ok"))
         yield Fault("report-red", title, found, "no faults", "correct what the report names")
+        return
+    for fault in entry.get("accepted", []):
+        if fault["id"] not in required.settings.ignore:
+            expected = "only faults that the project accepts, in ignore of [tool.wheelkit]"
+            remedy = "correct it, or accept it there"
+            yield Fault("fault-not-accepted", title, fault["id"], expected, remedy)
+    if entry["tool"] == VERIFIED:
+        yield from _verification_faults(entry, title, required)
+    else:
+        yield from _kernel_faults(entry, title, required.settings)
 
 
-def _gaps(name: str, entries: Sequence[Entry], required: RequiredRuns) -> Iterator[Fault]:
+def _verification_faults(entry: Entry, title: str, required: Required) -> Iterator[Fault]:
+    """Find what `wheelkit verify` was not asked to do, or did not do."""
+    settings, layouts = required.settings, entry["layouts"]
+    tried = {(trial["installer"], trial["layout"]) for trial in entry.get("trials", [])}
+    ways = [(way.installer, way.layout) for way in installers.WAYS if not way.debian_only]
+    titles = verify.titles(settings, required.platform)
+    absent = {
+        "every check": [title for title in titles if entry["checks"].get(title) is not True],
+        "every layout": [n for n in verify.layouts_of(settings) if n not in layouts["names"]],
+        "every way to install": [" ".join(way) for way in ways if way not in tried],
+    }
+    for expected, names in absent.items():
+        if names:
+            found = f"without {some(names)}"
+            yield Fault("verification-incomplete", title, found, expected, AGAIN)
+    if layouts["how"] != "install":
+        found, expected = f"--layouts {layouts['how']}", "--layouts install"
+        yield Fault("verification-incomplete", title, found, expected, AGAIN)
+    if entry["platform"] != str(required.platform):
+        found, expected = f"--plat {entry['platform']}", f"--plat {required.platform}"
+        yield Fault("verification-incomplete", title, found, expected, AGAIN)
+
+
+def some(names: Sequence[str], shown: int = 3) -> str:
+    """Return the first names and how many more there are."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def _kernel_faults(run: Entry, title: str, settings: Settings) -> Iterator[Fault]:
+    """Compare the kernels that ran with those that the project declares."""
+    declared = {kernel.name: kernel for kernel in settings.kernels}
+    names = [kernel["name"] for kernel in run["kernels"]]
+    where = f"{title} on {device_of(run)}, {run['place']}"
+    if missing := [name for name in declared if name not in names]:
+        found = f"{len(missing)} of {len(declared)} did not run: {some(missing)}"
+        yield Fault("kernels-missing", where, found, "every declared kernel", AGAIN)
+    for name in names:
+        if name not in declared or names.count(name) > 1:
+            found = f"{name}, {names.count(name)} times"
+            remedy = "correct the kernels, or [tool.wheelkit.kernels]"
+            yield Fault("kernel-unexpected", where, found, "each declared kernel once", remedy)
+    for kernel in run["kernels"]:
+        expected = declared.get(kernel["name"])
+        if expected is not None and kernel.get("dtype", expected.dtype) != expected.dtype:
+            found = f"{kernel['name']} in {kernel['dtype']}"
+            yield Fault("kernel-dtype", where, found, expected.dtype, AGAIN)
+        if expected is not None and not is_error_within(kernel["max_error"], expected.tolerance):
+            found = f"{kernel['name']}: max_error {kernel['max_error']!r}"
+            limit = f"a number from 0 to {expected.tolerance:g}"
+            yield Fault("kernel-error", where, found, limit, "find out why it differs")
+
+
+def is_error_within(error: object, tolerance: float) -> bool:
+    """Whether it is a number of the range: not a nan, and not a bool, which Python takes for 1."""
+    return isinstance(error, (int, float)) and type(error) is not bool and 0 <= error <= tolerance
+
+
+def _gaps(name: str, entries: Sequence[Entry], required: Required) -> Iterator[Fault]:
     """Find what no green report says of one file."""
     if name.endswith(".whl") and not any(entry["tool"] == VERIFIED for entry in entries):
         expected = f"a green report of {VERIFIED} for its hash"
         yield Fault("not-verified", name, "none", expected, AGAIN)
     runs = [entry for entry in entries if entry["tool"] == SMOKED]
-    if not any(kernels_of(run) for run in runs if device_of(run) == "cpu"):
+    if not any(device_of(run) == "cpu" for run in runs):
         expected = "a green report of kernels that ran on a CPU"
         yield Fault("not-run-on-cpu", name, "none", expected, AGAIN)
     if not name.endswith(".whl"):
         return
+    ran = {run["place"] for run in runs if device_of(run) == required.device}
     for place in required.places:
-        there = [r for r in runs if r.get("place") == place and device_of(r) == required.device]
-        expected = f"a green report of kernels that ran on {required.device}, from {place}"
-        if not there:
+        if place not in ran:
+            expected = f"a green report of kernels that ran on {required.device}, from {place}"
             yield Fault(f"not-run-on-{required.device}", name, "none", expected, AGAIN)
-        elif not any(kernels_of(run) for run in there):
-            yield Fault("no-kernels-run", name, "a report with no kernels", expected, AGAIN)
 
 
 def device_of(run: Mapping[str, Any]) -> str:
@@ -117,4 +312,4 @@ def kernels_of(run: Mapping[str, Any]) -> int:
     """Count the kernels that gave a number."""
     kernels = run.get("kernels")
     ran = [k for k in kernels if isinstance(k, dict)] if isinstance(kernels, list) else []
-    return sum(isinstance(kernel.get("max_error"), (int, float)) for kernel in ran)
+    return sum(type(kernel.get("max_error")) in (int, float) for kernel in ran)

@@ -7,7 +7,6 @@ hash of the very file in the wheel. Nothing in it depends on when or where it wa
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Any
 from elftools.elf.elffile import ELFFile
 
 from wheelkit.target.report import MisusedError, sha256
-from wheelkit.wheel import platforms
-from wheelkit.wheel.grafts import is_graft
+from wheelkit.wheel.grafts import is_graft, stem
 from wheelkit.wheel.reading import Wheel
+from wheelkit.wheel.settings import GraftLicense
 
 Component = dict[str, Any]
 
@@ -56,15 +55,18 @@ def toolkit(home: Path) -> tuple[str, Mapping[str, Mapping[str, str]]]:
         ) from None
 
 
-def document(wheel: Wheel, environment: BuildEnvironment) -> dict[str, Any]:
-    """Return the bill of materials of a wheel."""
+def document(
+    wheel: Wheel, environment: BuildEnvironment, licenses: Mapping[str, GraftLicense]
+) -> dict[str, Any]:
+    """Return the bill of materials of a wheel, with the licences of its grafts by their stems."""
     identity = wheel.identity
     itself = {
         **_component("library", identity.name, str(identity.version)),
         "bom-ref": wheel.archive.path.name,
         "purl": f"pkg:pypi/{identity.name}@{identity.version}",
     }
-    inside = [_graft(wheel, member) for member in wheel.elves if is_graft(member)]
+    members = [member for member in wheel.elves if is_graft(member)]
+    inside = [_graft(wheel, member, licenses.get(stem(member))) for member in members]
     outside = [*_tools(environment), *_compilers(wheel)]
     return {
         "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
@@ -86,13 +88,14 @@ def _component(kind: str, name: str, version: str = "") -> Component:
     return {"type": kind, "bom-ref": f"{kind}:{name}:{version}", "name": name, **known}
 
 
-def _graft(wheel: Wheel, member: str) -> Component:
+def _graft(wheel: Wheel, member: str, declared: GraftLicense | None) -> Component:
     path = wheel.archive.file(member)
     return {
-        **_component("library", platforms.stem(posixpath.basename(member))),
+        **_component("library", stem(member)),
         "bom-ref": member,
         "scope": "required",
         "hashes": [{"alg": "SHA-256", "content": sha256(path)}],
+        **({"licenses": [{"expression": declared.license}]} if declared else {}),
         "evidence": {"occurrences": [{"location": member}]},
     }
 

@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,9 +27,11 @@ OLDEST_PYTHON = (3, 10)
 DEPENDENCIES = frozenset(
     [
         "auditwheel",
+        "bracex",
         "build",
         "deflate",
         "elftools",
+        "markdown_it",
         "packaging",
         "pypi_simple",
         "pypiserver",
@@ -44,6 +47,28 @@ INSTALL = f"{sys.executable} -m pip install --require-hashes -r {REQUIREMENTS}"
 MACHINE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS})
 
 
+# What GitHub's runner takes for a command in a line of a log: two colons at its beginning, and
+# "##[" anywhere.
+COLONS = re.compile(r"^( *):(?=:)")
+HASHES = re.compile(r"##(?=\w*\[)")
+
+
+def plain(text: str) -> str:
+    """Return a text as one line that is a command neither to a terminal nor to GitHub's runner."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return HASHES.sub("# #", COLONS.sub(r"\1: ", "".join(escaped)))
+
+
+def say(message: object, *, error: bool = False) -> None:
+    """Print a message, on standard error if it tells of an error; each of its lines is plain.
+
+    Everything that a verb prints goes through this function, because it may contain text from a
+    wheel, from a report, or from the name of a file.
+    """
+    for line in str(message).split("\n"):
+        print(plain(line), file=sys.stderr if error else sys.stdout, flush=True)
+
+
 class Status(enum.IntEnum):
     """Exit statuses of every script."""
 
@@ -54,31 +79,45 @@ class Status(enum.IntEnum):
     INTERNAL = 70
 
 
+# A fault makes somebody's install, load or run go wrong, or is not what the project declares; a
+# warning does not, as far as is known.
+FAULT, WARNING = "fault", "warning"
+
+
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong with a wheel; `id` never changes its meaning."""
+    """One finding about a wheel; `id` never changes its meaning.
+
+    `severity` is FAULT or WARNING. Only a fault makes a verdict negative.
+    """
 
     id: str
     file: str
     found: str
     expected: str
     remedy: str
+    severity: str = FAULT
+
+    @property
+    def counts(self) -> bool:
+        """Whether it makes the verdict negative: whether it is a fault and no warning."""
+        return self.severity == FAULT
 
     def __str__(self) -> str:
-        """Four lines for a person."""
+        """Four lines for a person; a line break within a text does not begin a new one."""
         return (
-            f"fault {self.id}: {self.file}\n"
-            f"  found:    {self.found}\n"
-            f"  expected: {self.expected}\n"
-            f"  remedy:   {self.remedy}"
+            f"{self.severity} {plain(self.id)}: {plain(self.file)}\n"
+            f"  found:    {plain(self.found)}\n"
+            f"  expected: {plain(self.expected)}\n"
+            f"  remedy:   {plain(self.remedy)}"
         )
 
 
 class FaultyError(Exception):
-    """The input is at fault; carries every fault found before work had to stop."""
+    """The input is at fault; carries every finding, each once, from before work had to stop."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(faults)
+        self.faults = tuple(dict.fromkeys(faults))
         super().__init__("\n".join(map(str, self.faults)))
 
 
@@ -92,9 +131,9 @@ class LackingError(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one wheel; `lacking` says what could not be done here, if anything.
+    """What became of one wheel; `faults` are all findings, warnings too.
 
-    `more` are further keys of the report.
+    `lacking` says what could not be done here, if anything; `more` are further keys of the report.
     """
 
     wheel: Path
@@ -103,12 +142,15 @@ class Outcome:
     more: Mapping[str, object] = field(default_factory=dict)
 
     def as_json(self, tool: str) -> dict[str, object]:
-        """Return the report; the key ``lacking`` is there only if something was."""
+        """Return the report; the key ``lacking`` is there only if something was.
+
+        ``ok`` is the verdict: true if there is no fault, whatever warnings are in ``faults``.
+        """
         return {
             "tool": tool,
             "version": __version__,
             "wheel": {"name": self.wheel.name, "sha256": sha256(self.wheel)},
-            "ok": not self.faults and self.lacking is None,
+            "ok": self.lacking is None and not any(fault.counts for fault in self.faults),
             "faults": [asdict(fault) for fault in self.faults],
             **({} if self.lacking is None else {"lacking": self.lacking}),
             **self.more,
@@ -125,20 +167,20 @@ def sha256(path: Path) -> str:
 
 
 def conclude(tool: str, outcomes: Sequence[Outcome], report: Path | None) -> Status:
-    """Print every fault, write the report, and return the exit status.
+    """Print every finding, write the report, and return the exit status.
 
     One wheel is reported as an object, several as a list of such objects.
     """
     faults = [fault for outcome in outcomes for fault in outcome.faults]
     lacking = [outcome.lacking for outcome in outcomes if outcome.lacking is not None]
     for fault in faults:
-        print(fault, file=sys.stderr)
+        say(fault, error=True)
     for message in lacking:
-        print(f"error: {message}", file=sys.stderr)
+        say(f"error: {message}", error=True)
     if report is not None:
         entries = [outcome.as_json(tool) for outcome in outcomes]
         write_whole(report, json.dumps(entries[0] if len(entries) == 1 else entries, indent=2))
-    if faults:
+    if any(fault.counts for fault in faults):
         return Status.FAULTY
     return Status.LACKING if lacking else Status.DONE
 
@@ -163,11 +205,14 @@ def run(main: Callable[[], int], oldest: tuple[int, int] = OLDEST_PYTHON) -> int
             wanted = ".".join(map(str, oldest))
             raise LackingError(f"Python {wanted} or newer runs this; {sys.executable} is older")
         return main()
+    except FaultyError as error:
+        say(error, error=True)
+        return Status.FAULTY
     except Exception as error:
         status, message = _explain(error)
         if status is Status.INTERNAL:
-            traceback.print_exc()
-        print(f"error: {message}", file=sys.stderr)
+            say(traceback.format_exc().rstrip(), error=True)
+        say(f"error: {message}", error=True)
         return status
 
 

@@ -39,6 +39,7 @@ from wheelkit.target.report import (
     Outcome,
     Status,
     conclude,
+    say,
     sha256,
     write_whole,
 )
@@ -408,5 +409,5 @@ def run_smoke_test(kernels: Path, asked: argparse.Namespace) -> int:
         content = {**outcome.as_json(TOOL), **extra}
         write_whole(asked.report, json.dumps(content, indent=2))
     verdict = summary(extra) if status == Status.DONE else f"FAILED ({len(faults)} faults)"
-    print(f"smoke test: {verdict}")
+    say(f"smoke test: {verdict}")
     return status

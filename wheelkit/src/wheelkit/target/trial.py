@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, List, Union
 
-from wheelkit.target.report import LackingError, MisusedError, Status, sha256, write_whole
+from wheelkit.target.report import LackingError, MisusedError, Status, say, sha256, write_whole
 
 OLDEST = (3, 7)
 # Runs the programs of this folder, under any interpreter.
@@ -115,14 +115,14 @@ def trial(asked: argparse.Namespace) -> int:
         python = prepare(folder / "venv", asked.requirements)
         wheel = built(python, asked.distribution.resolve(), folder)
         if wheel is None:
-            print(f"error: {asked.distribution.name} does not build", file=sys.stderr)
+            say(f"error: {asked.distribution.name} does not build", error=True)
             return Status.FAULTY
         status = smoke(python, wheel, asked, folder / "report.json")
         content = content_of(folder / "report.json")
     if content:
         hand_over(content, asked)
     if status == Status.DONE and not kernels_of(content):
-        print(f"error: {asked.kernels} reports no kernel that ran; expected some", file=sys.stderr)
+        say(f"error: {asked.kernels} reports no kernel that ran; expected some", error=True)
         return Status.FAULTY
     return status
 

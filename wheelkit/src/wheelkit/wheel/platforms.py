@@ -90,15 +90,18 @@ def parse(tag: str) -> Platform | None:
 
 
 def wanted(plat: str | None) -> Platform | None:
-    """Take the value of --plat apart; None if it was not given.
+    """Take the value of --plat apart; None if it was not given."""
+    return None if plat is None else required(plat)
+
+
+def required(plat: str) -> Platform:
+    """Take the value of --plat apart.
 
     Raises
     ------
     MisusedError
         It is no manylinux or musllinux tag.
     """
-    if plat is None:
-        return None
     platform = parse(plat)
     if platform is None or platform.version is None:
         raise MisusedError(f"--plat is {plat!r}; expected manylinux_2_17_x86_64 or alike")

@@ -7,18 +7,81 @@ wheel's; a file that the caller names is for every wheel. Options take the place
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+import math
+import posixpath
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import tomli
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.utils import canonicalize_name
 
+from wheelkit.base.cpythons import parse_version
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel.layouts import LAYOUTS
 
 TABLE = "[tool.wheelkit]"
+# Where the images of manylinux have an interpreter.
+MANYLINUX_PYTHON = "/opt/python/{tag}/bin/python"
+
+
+@dataclass(frozen=True)
+class DeclaredImage:
+    """A container image in which finished wheels are tried, besides those that build them.
+
+    Attributes
+    ----------
+    image
+        What an engine pulls, as in ``docker.io/library/fedora:44``.
+    pythons
+        The CPythons that it has, for whose wheels it is used.
+    python
+        The path of an interpreter there: ``{tag}`` stands for ``cp37-cp37m``.
+    prepare
+        A shell command that runs before the interpreter is called.
+    """
+
+    image: str
+    pythons: tuple[str, ...]
+    python: str = MANYLINUX_PYTHON
+    prepare: str = ""
+
+
+@dataclass(frozen=True)
+class GraftLicense:
+    """The licence of grafted libraries.
+
+    Attributes
+    ----------
+    graft
+        A glob of the stems of the libraries, as in ``libcudart`` or ``libcu*``.
+    license
+        The licence as an SPDX expression.
+    files
+        The files with its text: paths below the folder of pyproject.toml, or below a CUDA toolkit,
+        as in ``$CUDA_HOME/EULA.txt``.
+    """
+
+    graft: str
+    license: str
+    files: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the files."""
+        return tuple(posixpath.basename(file) for file in self.files)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel that every smoke test must run, its precision, and the largest error it may have."""
+
+    name: str
+    dtype: str
+    tolerance: float
 
 
 @dataclass(frozen=True)
@@ -43,6 +106,13 @@ class Settings:
         Names of the install layouts in which the wheel must load; all if None.
     ignore
         Ids of the faults that the project knows and accepts.
+    kernels
+        The kernels that every smoke test must run before a release. In the table they are sorted
+        by their precision: ``kernels.float64 = {tolerance = 1e-10, names = ["sum"]}``.
+    test_images
+        The images of containers in which the wheels are tried.
+    graft_licenses
+        The licences of the libraries that the repair grafts.
     source
         The file that they come from.
     """
@@ -56,7 +126,15 @@ class Settings:
     preloaded: tuple[str, ...] = ()
     layouts: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
+    kernels: tuple[Kernel, ...] = ()
+    test_images: tuple[DeclaredImage, ...] = ()
+    graft_licenses: tuple[GraftLicense, ...] = ()
     source: str | None = None
+
+    def license_of(self, stem: str) -> GraftLicense | None:
+        """Return the licence of a graft, of which the first that fits counts."""
+        found = (declared for declared in self.graft_licenses if fnmatchcase(stem, declared.graft))
+        return next(found, None)
 
 
 # Key of the table → the type of its value, or of each of its items.
@@ -71,6 +149,10 @@ LISTS: dict[str, type] = {
     "ignore": str,
 }
 NUMBERS = ("max-size",)
+KERNELS = "kernels"
+TEST_IMAGES = "test-images"
+GRAFT_LICENSES = "graft-licenses"
+KEYS = (*LISTS, *NUMBERS, KERNELS, TEST_IMAGES, GRAFT_LICENSES)
 
 
 def from_file(path: Path) -> Settings:
@@ -81,7 +163,7 @@ def from_file(path: Path) -> Settings:
     MisusedError
         The file cannot be read, has no such table, or the table has a fault.
     """
-    table = _table(_document(path))
+    table = _table(read_document(path))
     if table is None:
         raise MisusedError(f"{path} has no table {TABLE}; add it, or name another file")
     return replace(_settings(table, str(path)), source=str(path))
@@ -98,12 +180,24 @@ def of_project(folder: Path, distribution: str) -> Settings:
     path = folder / "pyproject.toml"
     if not path.is_file():
         return Settings()
-    document = _document(path)
+    document = read_document(path)
     name = document.get("project", {}).get("name", "")
     table = _table(document)
     if table is None or canonicalize_name(str(name)) != canonicalize_name(distribution):
         return Settings()
     return replace(_settings(table, str(path)), source=path.name)
+
+
+def of_folder(folder: Path) -> Settings:
+    """Read the table of the project in `folder`, which says where any of its wheels is tried.
+
+    Raises
+    ------
+    MisusedError
+        There is no pyproject.toml, or the table has a fault.
+    """
+    path = folder / "pyproject.toml"
+    return _settings(_table(read_document(path)) or {}, str(path))
 
 
 def overridden(settings: Settings, options: Mapping[str, Any]) -> Settings:
@@ -119,7 +213,14 @@ def overridden(settings: Settings, options: Mapping[str, Any]) -> Settings:
     return replace(settings, **given)
 
 
-def _document(path: Path) -> dict[str, Any]:
+def read_document(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises
+    ------
+    MisusedError
+        It is not there, or is no TOML file.
+    """
     try:
         return tomli.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomli.TOMLDecodeError) as error:
@@ -152,10 +253,106 @@ def _value(key: str, value: Any, where: str) -> Any:
             expected = {str: "strings", int: "whole numbers"}[kind]
             raise MisusedError(f"{where} is {value!r}; expected a list of {expected}")
         return tuple(value)
-    known = sorted((*LISTS, *NUMBERS))
+    if key == KERNELS:
+        return _kernels(value, where)
+    if key == TEST_IMAGES:
+        return _test_images(value, where)
+    if key == GRAFT_LICENSES:
+        return _graft_licenses(value, where)
+    raise _unknown(where, key, KEYS)
+
+
+def _unknown(where: str, key: str, known: Iterable[str]) -> MisusedError:
     close = difflib.get_close_matches(key, known, 1)
-    hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(known)}"
-    raise MisusedError(f"{where} is no known key; {hint}")
+    hint = f"did you mean {close[0]}?" if close else f"expected one of {', '.join(sorted(known))}"
+    return MisusedError(f"{where} is no known key; {hint}")
+
+
+def _test_images(value: Any, where: str) -> tuple[DeclaredImage, ...]:
+    if not isinstance(value, list):
+        raise MisusedError(f"{where} is {value!r}; expected a list of tables")
+    found: dict[str, DeclaredImage] = {}
+    for number, table in enumerate(value, 1):
+        image = _test_image(table, f"{where}, entry {number}")
+        if image.image in found:
+            raise MisusedError(f"{where} lists {image.image} twice; join its pythons")
+        found[image.image] = image
+    return tuple(found.values())
+
+
+def _test_image(table: Any, where: str) -> DeclaredImage:
+    kinds = {"image": str, "pythons": list, "python": str, "prepare": str}
+    values = _members(table, kinds, ("image", "pythons"), where)
+    pythons = values.pop("pythons")
+    if any(type(python) is not str for python in pythons):
+        raise MisusedError(f'{where}: pythons is {pythons!r}; expected versions, as in ["3.9"]')
+    try:
+        return DeclaredImage(pythons=tuple(map(parse_version, pythons)), **values)
+    except MisusedError as error:
+        raise MisusedError(f"{where}: pythons: {error}") from None
+
+
+def _graft_licenses(value: Any, where: str) -> tuple[GraftLicense, ...]:
+    if not isinstance(value, dict):
+        raise MisusedError(f"{where} is {value!r}; expected a table of grafts")
+    return tuple(_graft_license(graft, table, f"{where}.{graft}") for graft, table in value.items())
+
+
+def _graft_license(graft: str, table: Any, where: str) -> GraftLicense:
+    kinds = {"license": str, "files": list}
+    values = _members(table, kinds, kinds, where)
+    files = values["files"]
+    if any(type(file) is not str or not file for file in files):
+        raise MisusedError(f"{where}: files is {files!r}; expected a list of paths")
+    try:
+        expression = canonicalize_license_expression(values["license"])
+    except InvalidLicenseExpression as error:
+        raise MisusedError(
+            f"{where}: license is {values['license']!r}; expected an SPDX expression ({error})"
+        ) from None
+    declared = GraftLicense(graft, expression, tuple(files))
+    if len(set(declared.names)) < len(files):
+        raise MisusedError(f"{where}: two of files have the same name; rename one")
+    return declared
+
+
+def _members(
+    table: Any, kinds: Mapping[str, type], required: Iterable[str], where: str
+) -> dict[str, Any]:
+    """Return the members of a table, each of which must have its type and not be empty."""
+    if not isinstance(table, dict):
+        raise MisusedError(f"{where} is {table!r}; expected a table")
+    for key, value in table.items():
+        if key not in kinds:
+            raise _unknown(f"{where}: {key}", key, kinds)
+        if type(value) is not kinds[key] or not value:
+            kind = "a string" if kinds[key] is str else "a list"
+            raise MisusedError(f"{where}: {key} is {value!r}; expected {kind} that is not empty")
+    for key in required:
+        if key not in table:
+            raise MisusedError(f"{where} has no {key}; add it")
+    return dict(table)
+
+
+def _kernels(groups: Any, where: str) -> tuple[Kernel, ...]:
+    if not isinstance(groups, dict):
+        raise MisusedError(f"{where} is {groups!r}; expected a table for each precision")
+    kernels = []
+    for dtype, group in groups.items():
+        keys = sorted(group) if isinstance(group, dict) else None
+        if keys != ["names", "tolerance"]:
+            raise MisusedError(f"{where}.{dtype} is {group!r}; expected names and tolerance")
+        names, tolerance = group["names"], group["tolerance"]
+        if type(tolerance) not in (int, float) or not 0 < tolerance < math.inf:
+            expected = "expected a positive number"
+            raise MisusedError(f"{where}.{dtype}.tolerance is {tolerance!r}; {expected}")
+        if not isinstance(names, list) or not all(type(name) is str for name in names):
+            raise MisusedError(f"{where}.{dtype}.names is {names!r}; expected a list of strings")
+        kernels += [Kernel(name, dtype, float(tolerance)) for name in names]
+    found = [kernel.name for kernel in kernels]
+    if twice := sorted({name for name in found if found.count(name) > 1}):
+        raise MisusedError(f"{where}: {twice[0]!r} is there twice; each kernel has one name")
+    return tuple(kernels)
 
 
 def _refuse_unknown_layouts(names: tuple[str, ...], where: str) -> None:
@@ -166,6 +363,6 @@ def _refuse_unknown_layouts(names: tuple[str, ...], where: str) -> None:
 
 
 # Every key is a field, so that none is read and then dropped.
-assert {key.replace("-", "_") for key in (*LISTS, *NUMBERS)} == (  # noqa: S101
+assert {key.replace("-", "_") for key in KEYS} == (  # noqa: S101
     {field.name for field in fields(Settings)} - {"source"}
 )

@@ -1,0 +1,36 @@
+"""Read requirements/uses.toml: where each hash-pinned file of requirements is installed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tomli
+from shared.ledger import PROJECT
+from wheelkit.base.cpythons import between
+
+TABLE = PROJECT / "requirements" / "uses.toml"
+
+
+@dataclass(frozen=True)
+class Use:
+    """One file, the oldest glibc on which it is installed, and the CPythons there."""
+
+    file: Path
+    glibc: str
+    pythons: tuple[str, ...]
+
+
+def read(table: Path = TABLE) -> list[Use]:
+    """Return the uses that a table lists."""
+    entries = tomli.loads(table.read_text(encoding="utf-8"))["use"]
+    return [
+        Use((table.parent / entry["file"]).resolve(), entry["glibc"], between(*entry["pythons"]))
+        for entry in entries
+    ]
+
+
+def oldest_glibc(name: str, version: str) -> str:
+    """Return the oldest glibc on which a file of requirements/ is installed with a CPython."""
+    found = [use.glibc for use in read() if use.file.name == name and version in use.pythons]
+    return min(found, key=lambda glibc: tuple(map(int, glibc.split("."))))
