@@ -34,7 +34,7 @@ INTERVAL_BINS = 200
 _MAX_BYTES = 2**63
 
 
-@dataclass(frozen=True, init=False, eq=False)
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Grid:
     """A regular grid of any dimension up to 16; immutable.
 
@@ -246,6 +246,11 @@ class Grid:
         """
         mesh = np.meshgrid(*self.axes, indexing="ij")
         return np.stack([axis.ravel() for axis in mesh], axis=-1)
+
+    def __repr__(self) -> str:
+        """Return the call that makes the grid, with the literals of its ends."""
+        lower, upper = [low for low, _ in self.bounds], [high for _, high in self.bounds]
+        return f"Grid({lower}, {upper}, {list(self.bins)}, {list(self.periodic)})"
 
     def __eq__(self, other: object) -> bool:
         """Whether both grids have the same points."""

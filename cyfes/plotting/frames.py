@@ -15,7 +15,7 @@ from cyfes.errors import InputError
 from cyfes.io.text_files import replacing
 from cyfes.landscape.sampled import not_sampled
 from cyfes.plotting.scale import one_of, scale_of
-from cyfes.plotting.surfaces import closed, colour_bar, draw_map
+from cyfes.plotting.surfaces import closed, colour_bar, draw_map, refuse_unused
 
 if TYPE_CHECKING:
     import os
@@ -87,6 +87,7 @@ def plot_frames(
         raise InputError(f"columns: found {columns}, expected a whole number above zero")
     limit = one_of(maximum=maximum, vmax=vmax)
     frames = _frames(surfaces, labels, limit, step, levels)
+    _check_curves(frames, {"step": step, "levels": levels, "aspect": aspect})
     with style():
         if frames.surfaces[0].grid.ndim == 1:
             figure = new_figure()
@@ -150,6 +151,7 @@ def save_movie(
     check_positive("seconds", seconds)
     limit = one_of(maximum=maximum, vmax=vmax)
     frames = _frames(surfaces, labels, limit, step, levels)
+    _check_curves(frames, {"step": step, "levels": levels, "aspect": aspect})
     look = {"cmap": cmap, "aspect": aspect}
     images = [_image(frames, k, look, dpi) for k in range(len(frames.surfaces))]
     with replacing(target) as file:
@@ -197,6 +199,11 @@ def _frames(
     highest = max(flat, key=lambda surface: float(np.nanmax(surface.values)))
     numbers = [str(k) for k in range(1, len(found) + 1)]
     return _Frames(flat, labels or numbers, scale_of(highest, 0.0, limit, step, levels))
+
+
+def _check_curves(frames: _Frames, of_maps: dict[str, Any]) -> None:
+    if frames.surfaces[0].grid.ndim == 1:
+        refuse_unused(1, of_maps)
 
 
 def _maps(figure: Any, frames: _Frames, shape: tuple[int, int], look: dict[str, Any]) -> None:

@@ -57,6 +57,11 @@ class Picture(Figure):  # type: ignore[misc]
     of a cell, once.
     """
 
+    def draw(self, renderer: Any) -> None:
+        """Draw in the figure's own style: ticks are made when they are drawn first."""
+        with style():
+            super().draw(renderer)
+
     def savefig(self, fname: Any, **options: Any) -> None:
         """Write the figure in its own style, as `matplotlib.figure.Figure.savefig` does."""
         with style():

@@ -61,7 +61,8 @@ def plot_path(path: EnergyPath, *, ax: Axes | None = None, title: str | None = N
         axes.margins(x=0.02, y=0.12)
         axes.set_xlabel("Progress along the path")
         axes.set_ylabel(with_unit("Free energy", path.unit))
-        axes.set_title(title or "", fontsize=8)
+        if title:
+            axes.set_title(title, fontsize=8)
     return figure
 
 

@@ -125,7 +125,7 @@ def plot(
     limit = one_of(maximum=maximum, vmax=vmax)
     flat, place = _shown(surface, at, zero)
     text = place_text(surface, place) if title is None else title
-    _refuse_unused(
+    refuse_unused(
         flat.grid.ndim,
         {"step": step, "levels": levels, "contour_labels": contour_labels or None, "cmap": cmap}
         if flat.grid.ndim == 1
@@ -150,7 +150,8 @@ def plot(
             mesh = draw_map(axes, flat, scale, **look)
             colour_bar(mesh, [axes], flat, scale)
             mark_map(axes, flat, marks, place)
-        axes.set_title(text, fontsize=8)
+        if text:
+            axes.set_title(text, fontsize=8)
     return figure
 
 
@@ -189,11 +190,13 @@ def plot_difference(
     zero : {"surface", "picture", "none"}
         As for `plot`: "none" subtracts the values as they are.
     vmax : float, optional
-        The size of the largest difference that colours tell apart; by default the largest one where
+        The size of the largest difference that is shown; by default the largest one where
         both surfaces are within 30 kT, if kT is known.
     cmap : str or matplotlib.colors.Colormap, optional
-        A diverging colour map; by default "RdBu_r".
-    aspect, title
+        The diverging colour map of a map; by default "RdBu_r".
+    aspect : {"auto", "equal"} or float, optional
+        The aspect of a map, as for `plot`.
+    title : str, optional
         As for `plot`.
 
     Returns
@@ -223,6 +226,9 @@ def plot_difference(
             "at={name: value}"
         )
     change = replace(flat, values=flat.values - other.values, error=None)
+    if change.grid.ndim == 1:
+        refuse_unused(1, {"cmap": cmap, "aspect": aspect})
+    text = place_text(first, place) if title is None else title
     limit = one_of(vmax=vmax) or _largest_change(
         change.values, (flat.values, other.values), first.kT
     )
@@ -230,9 +236,12 @@ def plot_difference(
         figure, axes = figure_and_axes(ax)
         if change.grid.ndim == 1:
             _difference_curve(axes, change)
+            if vmax is not None:
+                axes.set_ylim(-limit, limit)
         else:
             _difference_map(axes, change, limit, cmap, aspect)
-        axes.set_title(place_text(first, place) if title is None else title, fontsize=8)
+        if text:
+            axes.set_title(text, fontsize=8)
     return figure
 
 
@@ -289,7 +298,8 @@ def _shown(
     return replace(shown, values=shown.values - lowest), place
 
 
-def _refuse_unused(ndim: int, options: dict[str, Any]) -> None:
+def refuse_unused(ndim: int, options: dict[str, Any]) -> None:
+    """Refuse options that were given, but that a picture of so many CVs cannot show."""
     given = [name for name, value in options.items() if value is not None]
     if given:
         what = "a curve of one CV" if ndim == 1 else f"maps of {ndim} CVs"

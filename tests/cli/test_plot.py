@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import pytest
 from landscapes import mueller_brown, surface_of
 
 from cyfes.cli.main import main
+from cyfes.cli.plot import EXAMPLE
 from cyfes.model.grid import Grid
 
 if TYPE_CHECKING:
@@ -90,6 +92,15 @@ def test_degrees_are_those_of_a_full_turn(figures: list[Any]) -> None:
     assert axes.get_xlim() == (-180.0, 180.0)
     assert axes.get_xlabel() == r"$\phi$ (deg)"
     assert axes.texts[0].xy == pytest.approx((0.0, 0.0), abs=1e-9)
+
+
+def test_the_examples_of_the_help_run() -> None:
+    for name in ("fes", "other", "fes_0", "fes_1", "fes_2"):
+        mueller_brown(40).save(f"{name}.dat")
+    commands = [shlex.split(line) for line in EXAMPLE.splitlines() if " cyfes plot " in line]
+    assert len(commands) == 4
+    for _, *arguments in commands:
+        assert main(arguments) == 0
 
 
 @pytest.mark.parametrize("dpi", [50, 120])

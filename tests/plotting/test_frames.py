@@ -98,6 +98,8 @@ def test_frames_of_a_movie_differ(tmp_path: Path, extra: Callable[[str], Any]) -
         ([], {}, "found no surfaces, expected at least one"),
         (_growing(2), {"labels": ["a"]}, "labels: found 1, expected 2"),
         (_growing(2), {"columns": 0}, "columns: found 0"),
+        (_growing(2, 1), {"aspect": "equal"}, "found aspect for a curve of one CV"),
+        (_growing(2, 1), {"step": 1.0}, "found step for a curve of one CV"),
         (_growing(1, 3), {}, "found 3 CVs, expected one or two"),
         ([*_growing(1), *_growing(1, 1)], {}, "found surfaces that differ in their CVs, grids"),
         ([_growing(1)[0], _growing(1)[0].to("eV")], {}, "found surfaces that differ in their"),

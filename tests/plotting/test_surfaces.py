@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from cyfes.errors import InputError
 from cyfes.landscape.projection import cut
 from cyfes.landscape.sampled import not_sampled
 from cyfes.model.grid import Grid
+from cyfes.plotting.scale import scale_of
 from cyfes.plotting.series import plot_path, plot_series
 from cyfes.plotting.surfaces import plot, plot_difference
 from cyfes.surface import FreeEnergySurface
@@ -35,6 +37,12 @@ def pyplot(extra: Callable[[str], Any]) -> Iterator[Any]:
     module = extra("matplotlib.pyplot")
     yield module
     assert not module.get_fignums()
+
+
+def matplotlib_version() -> tuple[int, ...]:
+    import matplotlib as mpl
+
+    return tuple(map(int, mpl.__version__.split(".")[:2]))
 
 
 def to_rgba(colour: str) -> tuple[float, ...]:
@@ -188,9 +196,16 @@ def test_figures_are_written_in_vector_and_pixel_formats(suffix: str, tmp_path: 
         assert b"contour lines every" in content
 
 
+def test_a_difference_of_one_variable_has_no_colours() -> None:
+    with pytest.raises(InputError, match="found cmap, aspect for a curve of one CV"):
+        plot_difference(_double_well(), _double_well(), cmap="jet", aspect="equal")
+
+
 def test_an_existing_figure_is_drawn_into(pyplot: Any) -> None:
     figure, axes = pyplot.subplots()
+    axes.set_title("mine")
     assert plot(_angles(), ax=axes) is figure
+    assert axes.get_title() == "mine"
     assert len(pyplot.get_fignums()) == 1
     pyplot.close("all")
 
@@ -244,6 +259,15 @@ def test_the_style_holds_when_a_figure_is_written(tmp_path: Path) -> None:
     assert _png_width(tmp_path / "fes.png") == pytest.approx(3.4 * 300, abs=1)
     figure.savefig(tmp_path / "small.png", dpi=100)
     assert _png_width(tmp_path / "small.png") == pytest.approx(3.4 * 100, abs=1)
+
+
+def test_the_style_holds_when_a_notebook_prints_a_figure() -> None:
+    # As IPython does, once it knows of matplotlib.
+    stream = io.BytesIO()
+    printed: Any = plot(_double_well())
+    printed.canvas.print_figure(stream, format="png", dpi=printed.dpi)
+    written: Any = plot(_double_well())
+    assert stream.getvalue() == written._repr_png_()
 
 
 def _png_width(path: Path) -> int:
@@ -307,20 +331,46 @@ def test_periodic_maps_are_square(aspect: Any, ratio: float) -> None:
     figure.draw_without_rendering()
     map_, bar = (axes.get_window_extent() for axes in figure.axes)
     assert map_.width / map_.height == pytest.approx(ratio, rel=0.1)
-    assert bar.height == pytest.approx(map_.height, rel=0.02)
+    if matplotlib_version() >= (3, 6):
+        # Before, a colour bar was as high as the room that the map had.
+        assert bar.height == pytest.approx(map_.height, rel=0.02)
 
 
 def test_looks_are_those_that_were_asked_for() -> None:
     options: dict[str, Any] = {"cmap": "magma", "title": "T", "aspect": 0.5, "vmax": 30.0}
     axes, bar = plot(_angles(unit="kJ/mol"), levels=[5.0, 10.0, 20.0], **options).axes
-    mesh, lines = axes.collections[:2]
+    mesh = axes.collections[0]
     assert mesh.get_cmap().name == "magma"
     assert mesh.get_clim() == (0.0, 30.0)
-    assert lines.levels.tolist() == [5.0, 10.0, 20.0]
     assert (axes.get_title(), axes.get_aspect()) == ("T", 0.5)
     assert bar.get_ylabel() == "Free energy (kJ/mol)"
-    few = plot(_angles(), levels=4).axes[0].collections[1]
-    assert few.levels.tolist() == [20.0, 40.0, 60.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "levels", "words"),
+    [
+        ({"levels": 4}, [20.0, 40.0, 60.0], "contour lines every 20"),
+        ({"levels": [30.0, 10.0]}, [10.0, 30.0], ""),
+        ({"step": 25.0}, [25.0, 50.0, 75.0], "contour lines every 25"),
+        ({}, [10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0], "contour lines every 10"),
+    ],
+)
+def test_contour_lines_are_those_that_were_asked_for(
+    options: dict[str, Any], levels: list[float], words: str
+) -> None:
+    surface = _angles()
+    scale = scale_of(surface, 0.0, None, **options)
+    assert scale.levels.tolist() == levels
+    assert (scale.low, scale.words) == (0.0, words)
+    assert scale.high == pytest.approx(80.0)
+    # Each of them is labelled, if labels are asked for.
+    axes = plot(surface, contour_labels=True, **options).axes[0]
+    assert {text.get_text() for text in axes.texts} <= {f"{level:g}" for level in levels}
+
+
+def test_lines_below_zero_are_multiples_too() -> None:
+    surface = replace(_angles(), values=_angles().values - 45.0)
+    assert scale_of(surface, -45.0, None, 20.0).levels.tolist() == [-40.0, -20.0, 0.0, 20.0]
 
 
 def test_contour_lines_are_numbered() -> None:
@@ -441,7 +491,8 @@ def test_a_difference_is_white_at_zero() -> None:
 def test_a_difference_of_one_variable_is_a_curve() -> None:
     one = _double_well()
     other = _double_well(values=one.values + one.grid.axes[0] ** 2)
-    axes = plot_difference(other, one, title="T").axes[0]
+    axes = plot_difference(other, one, title="T", vmax=9.0).axes[0]
+    assert axes.get_ylim() == (-9.0, 9.0)
     lowest = other.values.min()
     expected = one.grid.axes[0] ** 2 - lowest
     np.testing.assert_allclose(axes.lines[1].get_ydata(), expected)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +23,6 @@ GRID = cyfes.Grid(-1.4, 1.4, 56)
 
 @pytest.fixture(autouse=True)
 def pymbar(extra: Callable[[str], Any]) -> Any:
-    if sys.version_info < (3, 11):
-        pytest.skip("no CPython for which the tests install pymbar")
     return extra("pymbar")
 
 
