@@ -42,20 +42,30 @@ if TYPE_CHECKING:
     from cyfes.landscape.regions import box
     from cyfes.model.colvar import Colvar
     from cyfes.model.grid import Grid
-    from cyfes.model.hills import Hills
+    from cyfes.model.hills import Hill, Hills
     from cyfes.model.opes_kernels import Kernels
     from cyfes.native.device_choice import Device, devices
-    from cyfes.plotting import plot, plot_path, plot_series
+    from cyfes.plotting.frames import plot_frames, save_movie
+    from cyfes.plotting.series import plot_path, plot_series
+    from cyfes.plotting.surfaces import plot, plot_difference
     from cyfes.studies.bias_offset import BiasOffset, bias_offset
+    from cyfes.studies.binding import (
+        funnel_binding_energy,
+        standard_state_correction,
+        standard_volume,
+    )
     from cyfes.studies.blocks import BlockedSurface, Estimate, reweight_blocks
     from cyfes.studies.convergence import Convergence, convergence
     from cyfes.studies.langevin import Run, metadynamics
+    from cyfes.studies.mbar import HarmonicBias, mbar
+    from cyfes.sums.bias_files import load_bias
     from cyfes.sums.dask_cluster import sum_hills_dask
     from cyfes.sums.hills_at_points import bias
     from cyfes.sums.hills_on_grid import sum_hills
+    from cyfes.sums.opes_restart import state_of_kernels
     from cyfes.sums.opes_sum import sum_kernels
     from cyfes.sums.reweighting import reweight
-    from cyfes.surface import FreeEnergySurface, load
+    from cyfes.surface import FreeEnergySurface, load, load_series
 
 # Where each public name is defined; a test compares this with the imports above and __all__.
 _MODULES = {
@@ -79,6 +89,8 @@ _MODULES = {
     "FastPathFES_f32": "cyfes.cyfes45.path_fes",
     "FreeEnergySurface": "cyfes.surface",
     "Grid": "cyfes.model.grid",
+    "HarmonicBias": "cyfes.studies.mbar",
+    "Hill": "cyfes.model.hills",
     "Hills": "cyfes.model.hills",
     "HillsFileError": "cyfes.errors",
     "InputError": "cyfes.errors",
@@ -97,13 +109,19 @@ _MODULES = {
     "convergence": "cyfes.studies.convergence",
     "cut": "cyfes.landscape.projection",
     "devices": "cyfes.native.device_choice",
+    "funnel_binding_energy": "cyfes.studies.binding",
     "iter_colvar": "cyfes.io.colvar_files",
     "iter_hills": "cyfes.io.hills_files",
     "load": "cyfes.surface",
+    "load_bias": "cyfes.sums.bias_files",
+    "load_series": "cyfes.surface",
+    "mbar": "cyfes.studies.mbar",
     "metadynamics": "cyfes.studies.langevin",
-    "plot": "cyfes.plotting",
-    "plot_path": "cyfes.plotting",
-    "plot_series": "cyfes.plotting",
+    "plot": "cyfes.plotting.surfaces",
+    "plot_difference": "cyfes.plotting.surfaces",
+    "plot_frames": "cyfes.plotting.frames",
+    "plot_path": "cyfes.plotting.series",
+    "plot_series": "cyfes.plotting.series",
     "read_colvar": "cyfes.io.colvar_files",
     "read_hills": "cyfes.io.hills_files",
     "read_kernels": "cyfes.io.opes_files",
@@ -114,6 +132,10 @@ _MODULES = {
     "save_cube": "cyfes.cyfes45.files",
     "save_dat": "cyfes.cyfes45.files",
     "save_fes": "cyfes.cyfes45.files",
+    "save_movie": "cyfes.plotting.frames",
+    "standard_state_correction": "cyfes.studies.binding",
+    "standard_volume": "cyfes.studies.binding",
+    "state_of_kernels": "cyfes.sums.opes_restart",
     "sum_hills": "cyfes.sums.hills_on_grid",
     "sum_hills_dask": "cyfes.sums.dask_cluster",
     "sum_kernels": "cyfes.sums.opes_sum",
@@ -140,6 +162,8 @@ __all__ = [
     "FastPathFES_f32",
     "FreeEnergySurface",
     "Grid",
+    "HarmonicBias",
+    "Hill",
     "Hills",
     "HillsFileError",
     "InputError",
@@ -159,11 +183,17 @@ __all__ = [
     "convergence",
     "cut",
     "devices",
+    "funnel_binding_energy",
     "iter_colvar",
     "iter_hills",
     "load",
+    "load_bias",
+    "load_series",
+    "mbar",
     "metadynamics",
     "plot",
+    "plot_difference",
+    "plot_frames",
     "plot_path",
     "plot_series",
     "read_colvar",
@@ -176,6 +206,10 @@ __all__ = [
     "save_cube",
     "save_dat",
     "save_fes",
+    "save_movie",
+    "standard_state_correction",
+    "standard_volume",
+    "state_of_kernels",
     "sum_hills",
     "sum_hills_dask",
     "sum_kernels",
@@ -197,4 +231,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> List[str]:
-    return sorted(set(globals()) | set(__all__))
+    # Without what this file imports for itself.
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

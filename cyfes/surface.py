@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes.base.numbers import check_positive
-from cyfes.base.units import check_energy_unit, conversion, resolve_kT
+from cyfes.base.units import check_energy_unit, conversion, cv_conversion, resolve_kT
 from cyfes.errors import InputError
+from cyfes.model.domains import scaled_ends
+from cyfes.model.grid import Grid
 from cyfes.model.surface_data import SurfaceData
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, DTypeLike, NDArray
     from xarray import DataArray
 
-    from cyfes.landscape.basins import Basins, Landscape, Minimum
+    from cyfes.base.choices import EnergyUnit
+    from cyfes.landscape.basins import Basins, Landscape, Minimum, Place
     from cyfes.landscape.minimum_path import EnergyPath
     from cyfes.landscape.regions import Region
 
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 class FreeEnergySurface(SurfaceData):
     """A free energy F, and where known its gradient, on a regular grid over D CVs.
 
-    NumPy takes a surface for the array of its values.
+    NumPy takes a surface for the array of its values; ``fes[i, j]`` is a value, and ``fes.shape``
+    their shape. Surfaces on the same grid are added and subtracted, and compared by ``==``.
 
     Parameters
     ----------
@@ -53,12 +57,142 @@ class FreeEnergySurface(SurfaceData):
         Boltzmann's constant times the temperature, in the unit of F; None if it is not known.
     cv_units : tuple of D str, optional
         The units of the CVs.
+    error : ndarray, shape grid.shape, optional
+        The standard error of each value, in the unit of F; None if it is not known.
 
     Raises
     ------
     InputError
         If shapes or lengths disagree.
     """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of points along each axis."""
+        return self.grid.shape
+
+    @property
+    def ndim(self) -> int:
+        """The number of CVs."""
+        return self.grid.ndim
+
+    def __len__(self) -> int:
+        """Return the number of points along the first axis, as of an array."""
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the values along the first axis, as an array does."""
+        return iter(self.values)
+
+    def __getitem__(self, index: Any) -> Any:
+        """Return values, as the array of them does."""
+        return self.values[index]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another surface has the same grid, names, units, values and gradient.
+
+        Which device computed it, and how, does not count.
+        """
+        if not isinstance(other, FreeEnergySurface):
+            return NotImplemented
+        mine, others = self.to_host(), other.to_host()
+        plain = ("grid", "names", "unit", "kT", "cv_units")
+        arrays = ("values", "gradient", "error")
+        return all(getattr(mine, k) == getattr(others, k) for k in plain) and all(
+            _same_arrays(getattr(mine, k), getattr(others, k)) for k in arrays
+        )
+
+    # What is compared by its arrays, which may change, has no hash.
+    __hash__ = None  # type: ignore[assignment]
+
+    def __add__(self, other: FreeEnergySurface | ArrayLike) -> FreeEnergySurface:
+        """Return the sum with a surface on the same grid, an array of its shape, or a number."""
+        return self._combined(other, 1.0)
+
+    def __radd__(self, other: ArrayLike) -> FreeEnergySurface:
+        """Return the sum; that of a list of surfaces begins with 0."""
+        return self._combined(other, 1.0)
+
+    def __sub__(self, other: FreeEnergySurface | ArrayLike) -> FreeEnergySurface:
+        """Return the difference from a surface on the same grid, an array, or a number.
+
+        Errors of two surfaces are taken to be independent.
+        """
+        return self._combined(other, -1.0)
+
+    def __mul__(self, factor: float) -> FreeEnergySurface:
+        """Return the surface times a number."""
+        if np.ndim(factor):
+            return NotImplemented
+        return self._scaled(float(factor))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: float) -> FreeEnergySurface:
+        """Return the surface divided by a number: the mean of two is ``(a + b) / 2``."""
+        if np.ndim(divisor):
+            return NotImplemented
+        return self._scaled(1.0 / float(divisor))
+
+    def __neg__(self) -> FreeEnergySurface:
+        """Return the negative: the bias, where F is minus the sum of hills."""
+        return self._scaled(-1.0)
+
+    def _scaled(self, factor: float) -> FreeEnergySurface:
+        """Return the surface of another F; the temperature stays what it was."""
+        return replace(
+            self,
+            values=self.values * factor,
+            gradient=None if self.gradient is None else self.gradient * factor,
+            error=None if self.error is None else self.error * abs(factor),
+        )
+
+    def _combined(self, other: Any, sign: float) -> FreeEnergySurface:
+        if not isinstance(other, FreeEnergySurface):
+            if np.shape(other) not in ((), self.shape):
+                raise InputError(
+                    f"found an array of shape {np.shape(other)}, expected a number, "
+                    f"{self.shape} as the surface, or a surface on its grid"
+                )
+            number = np.ndim(other) == 0
+            added = float(other) if number else np.asarray(other)
+            # The slope of an array is not known.
+            gradient = self.gradient if number else None
+            return replace(self, values=self.values + sign * added, gradient=gradient)
+        self._check_fits(other)
+        gradient = error = None
+        if self.gradient is not None and other.gradient is not None:
+            gradient = self.gradient + sign * other.gradient
+        if self.error is not None and other.error is not None:
+            error = np.hypot(self.error, other.error)
+        return replace(
+            self,
+            values=self.values + sign * other.values,
+            gradient=gradient,
+            error=error,
+            unit=self.unit or other.unit,
+            kT=self.kT or other.kT,
+            device=self.device if self.device == other.device else f"{self.device}, {other.device}",
+            plan=self.plan if self.plan == other.plan else "",
+        )
+
+    def _check_fits(self, other: FreeEnergySurface) -> None:
+        """Refuse a surface that this one cannot be added to."""
+        if self.names != other.names:
+            found = ", ".join(other.names)
+            raise InputError(f"found a surface over {found}, expected {', '.join(self.names)}")
+        if self.grid != other.grid:
+            raise InputError(
+                f"found surfaces on two grids, {_grid_text(self)} and {_grid_text(other)}; "
+                "expected one: sum both on the same grid"
+            )
+        for what in ("unit", "kT", "cv_units"):
+            mine, others = getattr(self, what), getattr(other, what)
+            if None not in (mine, others) and mine != others:
+                raise InputError(
+                    f"found surfaces of {what} {mine} and {others}, expected the same; "
+                    "to(…) converts units"
+                )
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         """Return the values; a copy only where one is asked for or the type needs one."""
@@ -95,23 +229,30 @@ class FreeEnergySurface(SurfaceData):
         from cyfes.native.gpu_arrays import to_numpy
 
         slopes = None if self.gradient is None else to_numpy(self.gradient)
-        return replace(self, values=to_numpy(self.values), gradient=slopes)
+        error = None if self.error is None else to_numpy(self.error)
+        return replace(self, values=to_numpy(self.values), gradient=slopes, error=error)
 
     def __repr__(self) -> str:
         """Return a line that says what is known and where it was computed."""
         points = " x ".join(map(str, self.grid.shape))
+        kT = "" if self.kT is None or self.unit == "kT" else f"kT {self.kT:.6g}, "
         return (
-            f"<FreeEnergySurface over {', '.join(self.names)}: {points} points, "
-            f"{self._range()}, computed on {self.device}>"
+            f"<FreeEnergySurface over {', '.join(self._names_with_units())}: {points} points, "
+            f"{self._range()}, {kT}computed on {self.device}>"
         )
 
+    def _names_with_units(self) -> list[str]:
+        units = self.cv_units or ("",) * self.ndim
+        return [f"{name} ({unit})" if unit else name for name, unit in zip(self.names, units)]
+
     def _repr_html_(self) -> str:
-        """Return a table of what is known, for notebooks."""
-        # Imported here, because it is seldom needed.
+        """Return a table of what is known and a small picture, for notebooks."""
+        # Imported here, because they are seldom needed.
+        from base64 import b64encode
         from html import escape
 
         facts = {
-            "CVs": ", ".join(self.names),
+            "CVs": ", ".join(self._names_with_units()),
             "points": " × ".join(map(str, self.grid.shape)),
             "F": self._range(),
             "kT": "not known" if self.kT is None else f"{self.kT:g}",
@@ -119,7 +260,27 @@ class FreeEnergySurface(SurfaceData):
             "plan": self.plan,
         }
         rows = (f"<tr><th>{k}</th><td>{escape(v)}</td></tr>" for k, v in facts.items() if v)
-        return f"<table><caption>FreeEnergySurface</caption>{''.join(rows)}</table>"
+        table = f"<table><caption>FreeEnergySurface</caption>{''.join(rows)}</table>"
+        picture = self._repr_png_()
+        if picture is None:
+            return table
+        data = b64encode(picture).decode("ascii")
+        return f'{table}<img alt="the surface" src="data:image/png;base64,{data}">'
+
+    def _repr_png_(self) -> bytes | None:
+        """Return a small picture; None without matplotlib, or if the values are on a GPU."""
+        from cyfes.errors import MissingDependencyError
+        from cyfes.native.gpu_arrays import on_device
+
+        if on_device(self.values) or not np.isfinite(self.values).any():
+            return None
+        try:
+            from cyfes.plotting.surfaces import png
+
+            picture: bytes = png(self)
+        except MissingDependencyError:
+            return None
+        return picture
 
     def _range(self) -> str:
         low, high = float(self.values.min()), float(self.values.max())
@@ -127,24 +288,24 @@ class FreeEnergySurface(SurfaceData):
 
     def with_units(
         self,
-        unit: str | None = None,
+        unit: EnergyUnit | None = None,
+        temperature: float | None = None,
         *,
         kT: float | None = None,
-        temperature: float | None = None,
         cv_units: Sequence[str] | None = None,
     ) -> FreeEnergySurface:
         """Return the surface with its units named; no value changes.
 
         Parameters
         ----------
-        unit : str, optional
-            The unit that F is in: "kJ/mol", "kcal/mol", "eV" or "kT"; by default as it was.
-        kT : float, optional
-            kT in the unit of F.
+        unit : {"kJ/mol", "kcal/mol", "eV", "kT"}, optional
+            The unit that F is in; by default as it was.
         temperature : float, optional
-            The temperature in K, instead of kT; needs the unit.
+            The temperature in K; needs the unit.
+        kT : float, optional
+            kT in the unit of F, instead of the temperature.
         cv_units : sequence of D str, optional
-            The units of the CVs.
+            The units that the CVs are in; `to` converts them.
 
         Returns
         -------
@@ -154,31 +315,59 @@ class FreeEnergySurface(SurfaceData):
         Raises
         ------
         InputError
-            If a unit is unknown, a number is not above zero, or lengths disagree.
+            If a unit is unknown, a number is not above zero, lengths disagree, or a CV whose domain
+            ends at multiples of pi is said to be in degrees.
         """
-        unit = self.unit if unit is None else check_energy_unit(unit)
+        unit = self.unit if unit is None else check_energy_unit(unit)  # type: ignore[assignment]
         given = 1.0 if unit == "kT" else resolve_kT(unit, kT, temperature)
         return replace(
             self,
             unit=unit,
             kT=self.kT if given is None else given,
-            cv_units=self.cv_units if cv_units is None else tuple(cv_units),
+            cv_units=self.cv_units if cv_units is None else self._named_cv_units(cv_units),
         )
 
+    def _named_cv_units(self, units: Sequence[str]) -> tuple[str, ...]:
+        units = self._checked_cv_units(units)
+        for name, (low, high), unit in zip(self.names, self.bounds(), units):
+            if unit in ("deg", "°") and "pi" in (low + high).lower():
+                raise InputError(
+                    f"{name}: found the unit {unit} for a CV from {low} to {high}, expected rad; "
+                    "to(cv_units=…) converts"
+                )
+        return units
+
+    def _checked_cv_units(self, units: Sequence[str]) -> tuple[str, ...]:
+        if isinstance(units, str) or len(units) != self.ndim:
+            raise InputError(
+                f"cv_units: found {units!r}, expected {self.ndim}, one for each of "
+                f"{', '.join(self.names)}"
+            )
+        return tuple(units)
+
     def to(
-        self, unit: str, *, kT: float | None = None, temperature: float | None = None
+        self,
+        unit: EnergyUnit | None = None,
+        temperature: float | None = None,
+        *,
+        kT: float | None = None,
+        cv_units: Sequence[str] | None = None,
     ) -> FreeEnergySurface:
-        """Return the surface converted to another unit of energy.
+        """Return the surface converted to another unit of energy, or other units of the CVs.
 
         Parameters
         ----------
-        unit : str
-            "kJ/mol", "kcal/mol", "eV" or "kT".
-        kT : float, optional
-            kT, in the unit of the two that is not "kT"; needed if one is and the surface does not
-            know kT.
+        unit : {"kJ/mol", "kcal/mol", "eV", "kT"}, optional
+            The unit of energy; by default as it was.
         temperature : float, optional
-            The temperature in K, instead of kT.
+            The temperature in K; needed if one of the two units is "kT" and the surface does not
+            know kT.
+        kT : float, optional
+            kT, in the unit of the two that is not "kT", instead of the temperature.
+        cv_units : sequence of D str, optional
+            The units of the CVs: angles are converted between "rad" and "deg", lengths between
+            "nm", "Å", "pm" and "bohr". A CV of unknown unit, unless its domain ends at multiples
+            of pi, gets the unit as its name. F does not change.
 
         Returns
         -------
@@ -188,21 +377,44 @@ class FreeEnergySurface(SurfaceData):
         Raises
         ------
         InputError
-            If the unit of the surface is not known, or a temperature is needed and not known.
+            If the unit of the surface is not known, a temperature is needed and not known, or two
+            units cannot be converted into each other.
         """
+        converted = self if cv_units is None else self._in_cv_units(cv_units)
+        if unit is None:
+            if kT is not None or temperature is not None:
+                raise InputError("found a temperature without a unit to convert to, expected both")
+            return converted
+        return converted._in_energy_unit(unit, kT, temperature)
+
+    def _in_energy_unit(
+        self, unit: str, kT: float | None, temperature: float | None
+    ) -> FreeEnergySurface:
         if kT is None and temperature is None and unit == "kT":
             kT = self.kT
         factor = conversion(self.unit, unit, kT, temperature)
         # In units of kT, kT is 1.
         own = 1.0 if self.unit == "kT" else self.kT
         known = None if own is None else own * factor
-        return replace(
-            self,
-            values=self.values * factor,
-            gradient=None if self.gradient is None else self.gradient * factor,
-            unit=unit,
-            kT=1.0 if unit == "kT" else known,
+        return replace(self._scaled(factor), unit=unit, kT=1.0 if unit == "kT" else known)
+
+    def _in_cv_units(self, units: Sequence[str]) -> FreeEnergySurface:
+        units = self._checked_cv_units(units)
+        factors = [
+            1.0 if known is None else cv_conversion(name, known, unit)
+            for name, known, unit in zip(self.names, self.known_cv_units(), units)
+        ]
+        changes = list(zip(factors, units))
+        ends = [scaled_ends(pair, *change) for pair, change in zip(self.bounds(), changes)]
+        domain = self.domain and tuple(
+            known and scaled_ends(known, *change) for known, change in zip(self.domain, changes)
         )
+        slopes = self.gradient
+        if slopes is not None:
+            slopes = slopes / np.array(factors).reshape([-1] + [1] * self.ndim)
+        lower, upper = [low for low, _ in ends], [high for _, high in ends]
+        grid = Grid(lower, upper, self.grid.bins, self.grid.periodic)
+        return replace(self, grid=grid, domain=domain, gradient=slopes, cv_units=units)
 
     def shift_to_zero(self) -> FreeEnergySurface:
         """Return the surface moved so that its minimum is 0, as ``--mintozero`` does.
@@ -214,14 +426,15 @@ class FreeEnergySurface(SurfaceData):
         """
         return replace(self, values=self.values - self.values.min())
 
-    def minima(self, depth: float = 0.0) -> tuple[Minimum, ...]:
+    def minima(self, depth: float | None = None) -> tuple[Minimum, ...]:
         """Return the local minima, the lowest first.
 
         Parameters
         ----------
-        depth : float
+        depth : float, optional
             Only minima from which F must rise by more than this to reach a lower one, in the unit
-            of F. With 0, all of them; noise makes many.
+            of F; by default kT where it is known, otherwise 0. With 0, all of them; noise makes
+            many.
 
         Returns
         -------
@@ -235,12 +448,12 @@ class FreeEnergySurface(SurfaceData):
         """
         return self.basins(depth).minima
 
-    def basins(self, depth: float = 0.0) -> Basins:
+    def basins(self, depth: float | None = None) -> Basins:
         """Return the basin of each minimum: the points that lead downhill to it.
 
         Parameters
         ----------
-        depth : float
+        depth : float, optional
             As for `minima`. A shallower minimum's basin counts as part of the one that it
             overflows into.
 
@@ -254,18 +467,23 @@ class FreeEnergySurface(SurfaceData):
         InputError
             As for `minima`.
         """
-        return self._landscape().basins(depth)
+        found = self._landscape().basins((self.kT or 0.0) if depth is None else depth)
+        named = (m._replace(names=self.names, unit=self.unit) for m in found.minima)
+        return replace(found, minima=tuple(named))
 
-    def path(self, first: ArrayLike, last: ArrayLike) -> EnergyPath:
-        """Return the minimum-energy path between two points, and its barrier.
+    def path(self, first: Place, last: Place, *, depth: float | None = None) -> EnergyPath:
+        """Return the minimum-energy path between two places, and its barrier.
 
         The way over the lowest passes of the grid, refined by the simplified string method on the
         interpolated surface; one bin of each axis counts as the same length.
 
         Parameters
         ----------
-        first, last : array_like, shape (D,)
-            The ends, in the CVs' units, such as the positions of two minima.
+        first, last : Minimum, int, or array_like, shape (D,)
+            The ends: minima, the numbers of two of ``minima(depth)``, of which 1 is the lowest, or
+            points in the CVs' units. With one CV, a point is a float: ``1.0``, not ``1``.
+        depth : float, optional
+            Which minima the numbers count; see `minima`.
 
         Returns
         -------
@@ -275,15 +493,23 @@ class FreeEnergySurface(SurfaceData):
         Raises
         ------
         InputError
-            If an end is outside of the grid or F is infinite there, or everywhere between.
+            If an end is outside of the grid or F is infinite there, or everywhere between, or there
+            is no minimum of a number.
 
         References
         ----------
         W. E, W. Ren, E. Vanden-Eijnden, J. Chem. Phys. 126, 164103 (2007).
         """
+        from cyfes.landscape.basins import Basins, is_number
         from cyfes.landscape.minimum_path import EnergyPath, minimum_path
 
-        points, values = minimum_path(self.values, self.grid, first, last, self._landscape())
+        if is_number(first) or is_number(last):
+            basins = self.basins(depth)
+        else:
+            # Points need no numbers.
+            basins = Basins((), np.array([]), self.grid)
+        start, end = basins.point(first), basins.point(last)
+        points, values = minimum_path(self.values, self.grid, start, end, self._landscape())
         return EnergyPath(points, values, self.names, self.unit)
 
     def at(self, points: ArrayLike) -> NDArray[np.float64]:
@@ -309,7 +535,12 @@ class FreeEnergySurface(SurfaceData):
         return Interpolant(self.values, self.grid)(places_in_bins(points, self.grid))
 
     def difference(
-        self, first: Region, last: Region, *, kT: float | None = None, depth: float = 0.0
+        self,
+        first: Region,
+        last: Region,
+        *,
+        kT: float | None = None,
+        depth: float | None = None,
     ) -> float:
         """Return the free energy of one region less that of another.
 
@@ -317,12 +548,13 @@ class FreeEnergySurface(SurfaceData):
 
         Parameters
         ----------
-        first, last : array_like, shape (D,), or ndarray of bool, shape grid.shape
-            Two points, which stand for the basins around them, or two regions; see `cyfes.box`.
+        first, last : Minimum, int, array_like, shape (D,), or ndarray of bool, shape grid.shape
+            Two minima, numbers of minima or points as for `path`, which stand for the basins around
+            them; or two regions, see `cyfes.box`.
         kT : float, optional
             kT in the unit of F; by default the surface's own.
-        depth : float
-            How deep a minimum must be to have a basin; see `basins`.
+        depth : float, optional
+            How deep a minimum must be to have a basin; see `minima`.
 
         Returns
         -------
@@ -374,6 +606,51 @@ class FreeEnergySurface(SurfaceData):
 
         return Landscape.of(self.values, self.grid)
 
+    def integrate_out(
+        self, names: str | Sequence[str], kT: float | None = None
+    ) -> FreeEnergySurface:
+        """Return the free energy over the other variables.
+
+        F(a) = -kT ln Σ_b exp(-F(a, b) / kT) over the grid points b, as PLUMED's ``--idw`` does:
+        without the volume of a bin.
+
+        Parameters
+        ----------
+        names : str or sequence of str
+            The variables to integrate out.
+        kT : float, optional
+            kT in the unit of F; by default the surface's own.
+
+        Returns
+        -------
+        FreeEnergySurface
+            A surface of fewer CVs, without a gradient and without errors.
+
+        Raises
+        ------
+        InputError
+            If a name is unknown, no variable is left, or kT is not known.
+        """
+        from cyfes.landscape.projection import projected
+
+        given = (names,) if isinstance(names, str) else tuple(names)
+        kept = [name for name in self.names if name not in given]
+        if not kept or not given or not set(given) <= set(self.names):
+            raise InputError(
+                f"found the variables {', '.join(given) or '(none)'} to integrate out, expected "
+                f"some, not all, of {', '.join(self.names)}"
+            )
+        return projected(self, kept, self.known_kT(kT))
+
+    def cut(self, **at: float) -> FreeEnergySurface:
+        """Return the surface over the other CVs where some are held: ``fes.cut(psi=0.5)``.
+
+        See `cyfes.cut`, which also takes names that are no words of Python.
+        """
+        from cyfes.landscape.projection import cut
+
+        return cut(self, at)
+
     def plot(self, **options: Any) -> Figure:
         """Draw the surface with matplotlib; see `cyfes.plot` for the options.
 
@@ -387,7 +664,7 @@ class FreeEnergySurface(SurfaceData):
         MissingDependencyError
             If matplotlib is not installed: ``pip install cyfes[plot]``.
         """
-        from cyfes.plotting import plot
+        from cyfes.plotting.surfaces import plot
 
         return plot(self, **options)
 
@@ -408,6 +685,30 @@ class FreeEnergySurface(SurfaceData):
 
         return data_array(self)
 
+    @classmethod
+    def from_xarray(cls, array: DataArray) -> FreeEnergySurface:
+        """Return the surface that an xarray.DataArray holds.
+
+        Parameters
+        ----------
+        array : xarray.DataArray
+            Such as `to_xarray` returns; or any other with evenly spaced coordinates along each
+            dimension, which then is a CV without a period.
+
+        Returns
+        -------
+        FreeEnergySurface
+            The surface; it shares the values.
+
+        Raises
+        ------
+        InputError
+            If coordinates are missing or not evenly spaced, or an attribute is not one of cyfes.
+        """
+        from cyfes.io.netcdf_files import surface_of_data_array
+
+        return _with_verbs(surface_of_data_array(array))
+
     def save(self, path: str | os.PathLike[str], fmt: str = "%14.9f") -> None:
         """Write the surface in the format that the file's suffix names; an older file is kept.
 
@@ -417,9 +718,9 @@ class FreeEnergySurface(SurfaceData):
         ``.vtk``                VTK's structured points, for ParaView: one to three CVs, no gradient
         ``.npz``                NumPy's, with all that the surface holds
         ``.nc``                 NetCDF, likewise; needs ``pip install cyfes[netcdf]``
-        any other               PLUMED's grid file, as ``plumed sum_hills`` writes it: the CVs,
-                                ``file.free`` and, with a gradient, ``der_`` of each CV; the first
-                                CV runs fastest
+        ``.dat``, ``.txt``,     PLUMED's grid file, as ``plumed sum_hills`` writes it: the CVs,
+        ``.grid`` or none       ``file.free``, with a gradient ``der_`` of each CV, and where it is
+                                known ``error``; the first CV runs fastest
         ======================  ==================================================================
 
         Parameters
@@ -435,40 +736,62 @@ class FreeEnergySurface(SurfaceData):
         Raises
         ------
         InputError
-            If `fmt` is not one floating-point conversion, the format cannot hold the surface or be
-            compressed so, or there are too many backups.
+            If `fmt` is not one floating-point conversion, the suffix names no format, the format
+            cannot hold the surface or be compressed so, or there are too many backups.
         MissingDependencyError
             If a package that the format needs is not installed.
         OSError
             If the file cannot be written.
         """
         # Imported here, because a sum whose surface is not saved needs no format.
-        from cyfes.io.surface_files import write_surface
+        from cyfes.io.surface_files import check_suffix, write_surface
 
+        check_suffix(path)
         write_surface(self, path, fmt)
+
+
+def _with_verbs(data: SurfaceData) -> FreeEnergySurface:
+    return FreeEnergySurface(**{name: getattr(data, name) for name in data.__dataclass_fields__})
+
+
+def _same_arrays(one: Any, other: Any) -> bool:
+    """Whether two arrays are equal, nan being equal to nan; None is equal to None only."""
+    if one is None or other is None:
+        return one is other
+    return bool(np.array_equal(one, other, equal_nan=True))
+
+
+def _grid_text(surface: FreeEnergySurface) -> str:
+    axes = zip(surface.names, surface.bounds(), surface.shape)
+    return ", ".join(f"{name} {low} to {high} in {n} points" for name, (low, high), n in axes)
 
 
 def load(
     path: str | os.PathLike[str],
     *,
-    unit: str | None = None,
-    kT: float | None = None,
+    unit: EnergyUnit | None = None,
     temperature: float | None = None,
+    kT: float | None = None,
+    frame: int | None = None,
 ) -> FreeEnergySurface:
     """Read a surface from a file that `FreeEnergySurface.save`, or PLUMED, has written.
 
     Parameters
     ----------
     path : path-like
-        The file. Its suffix names the format: ``.cube`` or ``.cub``, ``.vtk``, ``.npz``, ``.nc``;
-        any other is PLUMED's grid file. All but ``.npz`` and ``.nc`` may be compressed with gzip,
-        xz or Zstandard, as in ``fes.dat.xz`` and ``fes.cube.gz``.
+        The file. Its suffix names the format: ``.cube`` or ``.cub``, ``.vtk``, ``.npz``, ``.nc``,
+        and ``.pmf`` of Colvars; any other is PLUMED's grid file, of sum_hills, METAD, DUMPGRID, VES
+        and others. All but ``.npz`` and ``.nc`` may be compressed with gzip, xz or Zstandard, as in
+        ``fes.dat.xz`` and ``fes.cube.gz``.
     unit : str, optional
         The unit of the values, for files that do not say: "kJ/mol", "kcal/mol", "eV" or "kT".
-    kT : float, optional
-        kT in that unit, likewise.
     temperature : float, optional
-        The temperature in K, instead of kT.
+        The temperature in K, likewise.
+    kT : float, optional
+        kT in that unit, instead of the temperature.
+    frame : int, optional
+        Of a grid file to which PLUMED has added frame after frame, the number of the one to read: 0
+        is the first, -1 the last. By default the last, with a warning if there are others.
 
     Returns
     -------
@@ -484,12 +807,55 @@ def load(
         If a package that the format, or Zstandard, needs is not installed.
     OSError
         If the file cannot be read.
+
+    Warns
+    -----
+    CyfesWarning
+        If the file has several frames and none is named.
     """
     # Imported here, because a sum needs no format.
     from cyfes.io.surface_files import read_surface
 
-    data = read_surface(path)
-    surface = FreeEnergySurface(**{name: getattr(data, name) for name in data.__dataclass_fields__})
+    return _loaded(read_surface(path, frame), path, unit, kT, temperature)
+
+
+def load_series(
+    path: str | os.PathLike[str],
+    *,
+    unit: EnergyUnit | None = None,
+    temperature: float | None = None,
+    kT: float | None = None,
+) -> list[FreeEnergySurface]:
+    """Read all frames of a grid file to which PLUMED has added one at every stride.
+
+    Parameters
+    ----------
+    path, unit, temperature, kT
+        As for `load`. Files that ``sum_hills --stride`` wrote may be joined to one.
+
+    Returns
+    -------
+    list of FreeEnergySurface
+        The frames, in the order of the file.
+
+    Raises
+    ------
+    InputError, MissingDependencyError, OSError
+        As for `load`.
+    """
+    from cyfes.io.surface_files import read_surfaces
+
+    return [_loaded(data, path, unit, kT, temperature) for data in read_surfaces(path)]
+
+
+def _loaded(
+    data: SurfaceData,
+    path: str | os.PathLike[str],
+    unit: EnergyUnit | None,
+    kT: float | None,
+    temperature: float | None,
+) -> FreeEnergySurface:
+    surface = _with_verbs(data)
     if unit is not None and surface.unit not in (None, unit):
         raise InputError(
             f"{path}: found values in {surface.unit}, expected {unit} as given; "

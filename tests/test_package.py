@@ -31,6 +31,15 @@ def test_every_public_name_can_be_used(name: str) -> None:
     assert name in dir(cyfes)
 
 
+def test_dir_lists_public_names_only() -> None:
+    # A module of the package is an attribute once it was imported, and no public name.
+    import cyfes.model.grid
+
+    public = [name for name in dir(cyfes) if not name.startswith("__")]
+    assert [*public, "__version__"] == [n for n in cyfes.__all__ if n[:2] != "__"] + ["__version__"]
+    assert cyfes.model.grid.Grid is cyfes.Grid
+
+
 def test_no_public_name_is_the_name_of_a_module() -> None:
     # An import of the module would replace the object of the same name.
     modules = {file.stem for file in Path(cyfes.__file__).parent.iterdir()}

@@ -11,6 +11,8 @@ from cyfes.errors import MissingDependencyError
 _EXTRAS = {
     "matplotlib": "plot",
     "xarray": "xarray",
+    "pandas": "pandas",
+    "pymbar": "mbar",
     "scipy": "netcdf",
     "tqdm": "progress",
     "shtab": "completion",

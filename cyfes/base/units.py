@@ -5,6 +5,7 @@ The unit "kT" is that of a surface divided by kT; into and out of it a temperatu
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from cyfes.base.numbers import check_positive
@@ -20,6 +21,12 @@ _KJ_PER_MOL = {"kJ/mol": 1.0, "kcal/mol": 4.184, "eV": 1.602176634e-22 * 6.02214
 
 # In kJ/mol/K; exact since 2019.
 GAS_CONSTANT = 8.31446261815324e-3
+
+# In the first unit of each kind. The Bohr radius is that of CODATA 2018.
+_CV_UNITS = (
+    {"rad": 1.0, "deg": math.pi / 180.0, "°": math.pi / 180.0},
+    {"nm": 1.0, "Å": 0.1, "A": 0.1, "pm": 1e-3, "bohr": 0.0529177210903},
+)
 
 #: The units of energy that can be converted into each other.
 ENERGY_UNITS = (*_KJ_PER_MOL, "kT")
@@ -152,3 +159,35 @@ def _needed_kT(what: str, unit: str | None, kT: Number, temperature: Number) -> 
     if value is None:
         raise InputError(f"found no temperature, expected kT or a temperature to convert {what}")
     return value
+
+
+def cv_conversion(name: str, old: str, new: str) -> float:
+    """Return the factor between two units of a collective variable (CV).
+
+    Parameters
+    ----------
+    name : str
+        The CV, for the message.
+    old, new : str
+        The units: "rad" and "deg", or "nm", "Å", "pm" and "bohr"; any other only if both are equal.
+
+    Returns
+    -------
+    float
+        By what to multiply a number in the old unit.
+
+    Raises
+    ------
+    InputError
+        If the two cannot be converted into each other.
+    """
+    if old == new:
+        return 1.0
+    for units in _CV_UNITS:
+        if old in units and new in units:
+            return units[old] / units[new]
+    known = "; ".join(", ".join(units) for units in _CV_UNITS)
+    raise InputError(
+        f"{name}: found the unit {old or 'none'}, which cannot be converted to {new or 'none'}; "
+        f"expected both in one of: {known}"
+    )

@@ -67,8 +67,9 @@ examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
+    parser.add_argument("surface", nargs="?", metavar="FES", help=surface_options.FILES)
+    surface_options.add_frame_option(parser)
     option = parser.add_argument_group("input").add_argument
-    option("surface", nargs="?", metavar="FES", help=".dat of PLUMED, .npz, .nc, .vtk or .cube")
     option("--hills", type=list_of(str), metavar="F[,F2]", help="HILLS file(s) to sum instead")
     option("--samples", type=list_of(str), metavar="F[,F2]", help="COLVAR file(s) to reweight")
     option("--cvs", type=list_of(str), metavar="CV[,CV2]", help="the CVs in the COLVAR file(s)")
@@ -84,7 +85,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="S[,S2]",
         help="width of each sample's Gaussian, for each CV",
     )
+    surface_options.add_integrate_out_option(option)
     option("--skip", type=number, default=0.0, metavar="PART", help="part to leave out, 0 to 1")
+    surface_options.add_hills_options(option)
     _add_grid_options(parser)
     option = parser.add_argument_group("what to show").add_argument
     option("--blocks", type=count, default=10, metavar="N", help="blocks of samples (default: 10)")
@@ -99,7 +102,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _add_grid_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument_group("grid of hills and samples").add_argument
     option("--bin", type=list_of(count), metavar="N[,N2]", help="bins of each CV (default: 100)")
-    option("--min", type=list_of(str), metavar="X[,X2]", help="lower ends of CVs without a period")
+    option("--min", type=list_of(str), metavar="X[,X2]", help="lower ends (default: as needed)")
     option("--max", type=list_of(str), metavar="X[,X2]", help="upper ends")
     option("--device", type=device_name, default="auto", metavar=DEVICES, help="what computes")
 
@@ -133,11 +136,15 @@ def _check(options: argparse.Namespace) -> None:
     check_places(options)
     if sum(map(bool, (options.surface, options.hills, options.samples))) != 1:
         raise UsageError("expected one of: a file of a surface, --hills, --samples")
-    if options.samples and not (options.cvs and options.bandwidth and options.kt):
-        missing = [
-            name for name in ("--cvs", "--bandwidth", "--kt") if not getattr(options, name[2:])
-        ]
-        raise UsageError(f"found --samples without {', '.join(missing)}, expected them with it")
+    if options.frame is not None and not options.surface:
+        raise UsageError("found --frame without a file of a surface, expected one with it")
+    if options.samples:
+        missing = [name for name in ("--cvs", "--bandwidth") if not getattr(options, name[2:])]
+        if missing:
+            raise UsageError(f"found --samples without {', '.join(missing)}, expected them with it")
+        surface_options.kT_of_run(options)
+    if options.integrate_out and not options.surface:
+        raise UsageError("found --integrate-out without FES, expected the file of a surface")
     if (options.min is None) != (options.max is None):
         raise UsageError("found one of --min and --max, expected both or neither")
     if not 0.0 <= options.skip < 1.0:
@@ -156,20 +163,20 @@ def _read(
         return _read_hills(options)
     if options.samples:
         return _read_samples(options)
-    return with_units(load(options.surface), options), None, None
+    surface = surface_options.integrated(load(options.surface, frame=options.frame), options)
+    return with_units(surface, options), None, None
 
 
 def _read_hills(options: argparse.Namespace) -> tuple[FreeEnergySurface, Convergence, None]:
     from dataclasses import replace
 
-    from cyfes.io.hills_files import read_hills
     from cyfes.model.extent import Extent
     from cyfes.studies.convergence import convergence
 
-    hills = read_hills(options.hills)
+    hills = surface_options.hills_of_options(options)
     hills = hills[int(options.skip * len(hills)) :]
-    extent = Extent.of_hills(hills)
-    grid = _grid(options, hills.names, hills.domain, extent.bounds)
+    needed = tuple(zip(*Extent.of_hills(hills).bounds))
+    grid = _grid(options, hills.names, hills.domain, needed)
     series = convergence(hills, grid, stride=options.stride, device=options.device)
     surfaces = tuple(with_units(surface, options) for surface in series.surfaces)
     return surfaces[-1], replace(series, surfaces=surfaces), None
@@ -191,35 +198,31 @@ def _read_samples(options: argparse.Namespace) -> tuple[FreeEnergySurface, None,
     values = table.values[order][int(options.skip * len(table)) :]
     samples, bias = values[:, :ndim], values[:, ndim:].sum(axis=1)
     low, high = surface_options.range_of_samples(samples, options.bandwidth)
-    grid = _grid(options, tuple(options.cvs), table.domain[:ndim], list(zip(low, high)))
+    grid = _grid(options, tuple(options.cvs), table.domain[:ndim], (low, high))
     blocked = reweight_blocks(
         samples,
         grid,
         options.bandwidth,
-        kT=options.kt,
+        kT=surface_options.kT_of_run(options),
         bias=bias,
         blocks=options.blocks,
         names=options.cvs,
         device=options.device,
     )
     surface = replace(blocked.surface, domain=tuple(table.domain[:ndim]))
+    # Places are in the units that are shown, those of the energies are converted afterwards.
+    blocked = replace(blocked, surface=surface.to(cv_units=options.cv_units))
     return with_units(surface, options), None, blocked
 
 
-def _grid(options: argparse.Namespace, names: Any, domain: Any, free: Any) -> Grid:
-    """Return the grid: over the domain of a periodic CV, otherwise as typed or as needed."""
+def _grid(options: argparse.Namespace, names: Any, domain: Any, needed: Any) -> Grid:
+    """Return the grid of --bin, --min and --max; by default three or more CVs have fewer bins."""
     for option in ("bin", "min", "max"):
         values = getattr(options, option)
         if values is not None and len(values) != len(names):
             raise UsageError(f"--{option}: found {len(values)} values, expected {len(names)}")
-    if options.min is not None:
-        for literal in options.min + options.max:
-            number(literal)
-        free = list(zip(options.min, options.max))
-    ends = [known or other for known, other in zip(domain, free)]
-    bins = options.bin or [100 if len(names) < 3 else 50] * len(names)
-    low, high = [a for a, _ in ends], [b for _, b in ends]
-    return Grid(low, high, bins, [known is not None for known in domain])
+    options.bin = options.bin or [100 if len(names) < 3 else 50] * len(names)
+    return surface_options.grid_of_options(names, domain, needed, options)
 
 
 def _surface_facts(surface: FreeEnergySurface, basins: Basins, depth: float) -> Facts:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from cyfes.base.numbers import parse_number
@@ -18,6 +20,7 @@ from cyfes.errors import (
     LibraryError,
     MissingDependencyError,
 )
+from cyfes.model.hill_kernels import KERNELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
@@ -29,6 +32,9 @@ OK, INPUT_AT_FAULT, WRONG_USAGE, ENVIRONMENT_LACKS, INTERNAL_ERROR = 0, 1, 2, 3,
 
 # What a shell reports for a program ended by SIGINT or SIGPIPE.
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
+
+# What a shell adds to the number of a signal that has ended a program.
+_SIGNALLED = 128
 
 #: What `device_name` takes, for the help.
 DEVICES = "auto|cpu|cuda|cuda:N[,M]|cuda:all"
@@ -49,10 +55,14 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see '{self.prog} {self.help_option}')")
 
 
+class _EndedBySignal(BaseException):
+    """A signal asks this process to end; raised so that it removes its unfinished files first."""
+
+
 def run(command: Callable[[], int]) -> int:
     """Run a command; print what it raises in one line, and return the exit status."""
     try:
-        with _warnings_in_one_line():
+        with _warnings_in_one_line(), _signals_raised():
             status = command()
             sys.stdout.flush()
         return status
@@ -62,6 +72,12 @@ def run(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print_message("interrupted")
         return _INTERRUPTED
+    except _EndedBySignal as end:
+        number = signal.Signals(end.args[0])
+        # After SIGHUP, the terminal may be gone.
+        with suppress(OSError):
+            print_message(f"ended by {number.name}")
+        return _SIGNALLED + number
     except BrokenPipeError:
         # Python flushes standard output once more when it exits; this lets that succeed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -100,14 +116,40 @@ def print_message(message: str) -> None:
 
 
 @contextmanager
+def _signals_raised() -> Iterator[None]:
+    """Raise an exception where a signal would end this process, unless the caller handles it."""
+
+    def end(number: int, _: object) -> None:
+        for other in replaced:
+            signal.signal(other, signal.SIG_IGN)
+        raise _EndedBySignal(number)
+
+    replaced = []
+    if threading.current_thread() is threading.main_thread():
+        asking = (signal.SIGTERM, signal.SIGHUP)
+        replaced = [number for number in asking if signal.getsignal(number) == signal.SIG_DFL]
+    for number in replaced:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in replaced:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
 def _warnings_in_one_line() -> Iterator[None]:
     """Show cyfes's own warnings as a line each, whatever the filters say."""
     with warnings.catch_warnings():
         usual = warnings.showwarning
+        shown: set[str] = set()
 
         def show(message: Warning | str, category: type[Warning], *args: Any) -> None:
             if issubclass(category, CyfesWarning):
-                print_message(f"warning: {message}")
+                # Input that is read twice would give each warning twice.
+                if str(message) not in shown:
+                    print_message(f"warning: {message}")
+                shown.add(str(message))
             else:
                 usual(message, category, *args)
 
@@ -146,6 +188,59 @@ def list_of(convert: Callable[[str], _T]) -> Callable[[str], list[_T]]:
         return [convert(word.strip()) for word in words]
 
     return read
+
+
+def add_hills_file_options(option: Callable[..., object]) -> None:
+    """Add the options of the kernel of hills, of their checks, and of files of other programs."""
+    option(
+        "--columns",
+        type=list_of(str),
+        metavar="NAME[,..]",
+        help="the columns of --hills without PLUMED's header, such as time,x,sigma_x,height; files "
+        "of Colvars (.hills.traj) and CP2K (.metadynLog) need none",
+    )
+    option(
+        "--periodic",
+        type=list_of(_domain),
+        metavar="CV=X:Y[,..]",
+        help="of such files: the domains of periodic CVs, such as phi=-pi:pi",
+    )
+    option(
+        "--bias-factor",
+        type=positive_number,
+        metavar="G",
+        help="of such files: the bias factor of a well-tempered run, whose heights are those of "
+        "the bias and not, as in files of PLUMED and CP2K, of the free energy",
+    )
+    option(
+        "--no-check",
+        dest="check",
+        action="store_false",
+        help="do not warn of hills that look like a mistake: times that fall or repeat, gaps, "
+        "heights and widths out of line, the same file twice",
+    )
+    option(
+        "--kernel",
+        choices=KERNELS,
+        help="the kernel of all hills (default: what the header above each hill names, otherwise "
+        f"{KERNELS[0]}, as in PLUMED 2.8 and newer)",
+    )
+
+
+def _domain(text: str) -> tuple[str, tuple[str, str]]:
+    name, equals, ends = text.partition("=")
+    low, colon, high = ends.partition(":")
+    if not (name and equals and colon):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected CV=LOW:HIGH")
+    number(low)
+    number(high)
+    return name, (low, high)
+
+
+def file_format(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of readers of hills that describe the files of other programs."""
+    periodic = None if options.periodic is None else dict(options.periodic)
+    return {"columns": options.columns, "periodic": periodic, "bias_factor": options.bias_factor}
 
 
 def device_name(text: str) -> str:

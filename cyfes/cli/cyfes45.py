@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cyfes.base.choices import Precision
+
     Floats = NDArray[np.float64]
 
 # CyFES 4.5 clipped values to this, because its free energy was infinite wherever an exponential in
@@ -287,7 +289,7 @@ def _write_sum_of_hills(samples: Floats, grid: Grid, options: argparse.Namespace
         write_text(options.oF, dat_blocks(grid.points(), energies - energies.min(), "F(kcal/mol)"))
 
 
-def _dtype(options: argparse.Namespace) -> str:
+def _dtype(options: argparse.Namespace) -> Precision:
     return "float32" if options.f32 else "float64"
 
 

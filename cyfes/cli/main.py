@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         The exit status: 0 done, 1 the input is at fault, 2 wrong usage, 3 the environment lacks
-        something, 70 an internal error, 130 interrupted, 141 the reader of the output has gone.
+        something, 70 an internal error, 130 interrupted, 129 or 143 ended by SIGHUP
+        or SIGTERM, 141 the reader of the output has gone.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     # PLUMED's command is sum_hills, with an underscore.

@@ -10,7 +10,6 @@ import numpy as np
 
 from cyfes.base.numbers import check_number_format, format_number
 from cyfes.base.progress import Progress
-from cyfes.base.units import thermal_energy
 from cyfes.cli import surface_options
 from cyfes.cli.common import (
     DEVICES,
@@ -25,10 +24,11 @@ from cyfes.cli.common import (
 )
 from cyfes.cli.surface_options import with_units
 from cyfes.errors import InputError
-from cyfes.io.opes_files import read_states
-from cyfes.io.plumed_grid import grid_blocks
+from cyfes.io.opes_files import read_kernels, read_states
+from cyfes.io.plumed_grid import surface_blocks
 from cyfes.io.text_files import check_target, write_text
 from cyfes.model.grid import Grid
+from cyfes.sums.opes_restart import state_of_kernels
 from cyfes.sums.opes_sum import check_state, sum_kernels
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ examples:
   cyfes opes --state STATE --temp 300 --bin 100,100
   cyfes opes --state STATE --kt 2.494 --min -pi,-pi --max pi,pi --deltaFat 0
   cyfes opes --state STATE --temp 300 --all_stored --outfile fes.dat
+  cyfes opes --kernels KERNELS --temp 300 --bin 100,100
 """
 
 
@@ -57,6 +58,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument(
         "--state", "-f", default="STATE", metavar="FILE", help="the STATE file (default: STATE)"
+    )
+    parser.add_argument(
+        "--kernels",
+        metavar="FILE",
+        help="the KERNELS file instead of a STATE file: the state is made of it as OPES does when "
+        "it restarts from it",
     )
     parser.add_argument(
         "--all_stored", action="store_true", help="all states of the file: fes_1.dat, fes_2.dat, …"
@@ -96,7 +103,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         dest="temperature",
         type=positive_number,
         metavar="T",
-        help="the temperature in K instead of --kt; the energies are in kJ/mol unless --unit says",
+        help="the same as --temperature",
     )
 
 
@@ -108,7 +115,7 @@ def _literal(text: str) -> str:
 def run(options: argparse.Namespace) -> int:
     """Sum the kernels of each state, write, and return the exit status."""
     _check(options)
-    states = read_states(options.state)
+    states = _states(options)
     if not options.all_stored:
         if len(states) > 1:
             print_message(
@@ -128,12 +135,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     check_number_format(options.fmt)
-    if (options.kt is None) == (options.temperature is None):
-        found = "neither" if options.kt is None else "both"
-        raise UsageError(f"found {found} of --kt and --temp, expected one of them")
-    if options.temperature is not None and options.unit is None:
-        # PLUMED's unit.
-        options.unit = "kJ/mol"
+    if options.kernels and (options.state != "STATE" or options.all_stored):
+        raise UsageError("found --kernels with --state or --all_stored, expected --kernels alone")
+    surface_options.kT_of_run(options, "--temp")
     if options.all_stored and options.outfile == "-":
         raise UsageError("found - as the output file, expected a name with --all_stored")
     if options.device not in ("auto", "cpu"):
@@ -143,6 +147,12 @@ def _check(options: argparse.Namespace) -> None:
         )
     if (options.min is None) != (options.max is None):
         raise UsageError("found one of --min and --max, expected both or neither")
+
+
+def _states(options: argparse.Namespace) -> list[Kernels]:
+    if options.kernels:
+        return [state_of_kernels(read_kernels(options.kernels))]
+    return read_states(options.state)
 
 
 def _targets(options: argparse.Namespace, states: int) -> Iterator[str]:
@@ -176,19 +186,15 @@ def _grid(states: Sequence[Kernels], options: argparse.Namespace) -> Grid:
 
 def _write(state: Kernels, grid: Grid, target: str, options: argparse.Namespace) -> None:
     """Write the surface of a state, and print a summary."""
-    kT = options.kt or thermal_energy(options.temperature, options.unit)
+    kT = surface_options.kT_of_run(options)
     with Progress(options.progress, "summing") as bar:
         report = bar.part(0.0, 1.0)
         surface = sum_kernels(state, grid, kT=kT, gradient=options.der, progress=report)
     surface = with_units(surface, options)
     if options.mintozero:
         surface = surface.shift_to_zero()
-    columns = {"file.free": surface.values}
-    if surface.gradient is not None:
-        columns.update((f"der_{name}", der) for name, der in zip(surface.names, surface.gradient))
     difference = None if options.deltaFat is None else _difference(surface, options.deltaFat)
-    blocks = grid_blocks(grid, surface.names, surface.bounds(), columns, options.fmt)
-    write_text(target, _with_difference(blocks, difference))
+    write_text(target, _with_difference(surface_blocks(surface, options.fmt), difference))
     where = "standard output" if target == "-" else target
     points = " x ".join(map(str, grid.shape))
     print_message(

@@ -8,53 +8,107 @@ from typing import TYPE_CHECKING, Any
 
 from cyfes.base.optional_packages import need
 from cyfes.cli import surface_options
-from cyfes.cli.common import OK, list_of, number, positive_number, print_message
+from cyfes.cli.common import (
+    OK,
+    UsageError,
+    count,
+    list_of,
+    number,
+    positive_number,
+    print_message,
+)
 from cyfes.cli.surface_options import check_places, point_of, with_units
 from cyfes.errors import InputError
 from cyfes.io.text_files import check_target, replacing
 from cyfes.surface import load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cyfes.surface import FreeEnergySurface
 
 SIGNED_OPTIONS = surface_options.SIGNED_OPTIONS
 
 DESCRIPTION = f"""\
-Draw a free-energy surface: one CV as a curve, two as a map with contour lines, three or more as
-maps of each two CVs through the lowest point, or with --at as a slice. With --from and --to the
-minimum-energy path is drawn too, or its profile alone.
+Draw a free-energy surface: one CV as a curve, with a band where the file has errors; two as a map
+with contour lines; three or more as maps of each two CVs through the lowest point, or with --at as
+a slice. With --from and --to the minimum-energy path is drawn too, or its profile alone. Several
+surfaces, such as those of sum-hills --stride, are drawn side by side, or one after the other in a
+movie.
 {surface_options.PLACES}"""
 
 EXAMPLE = """\
 examples:
   cyfes plot fes.dat --unit kJ/mol --temperature 300 --depth 5 --output fes.pdf
   cyfes plot fes.dat --from 1 --to 3 --profile --output path.png
+  cyfes plot fes.dat --minus other.dat --output difference.pdf
+  cyfes plot fes_0.dat fes_1.dat fes_2.dat --output movie.gif
 """
+
+_ZEROS = ("surface", "picture", "none")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("surface", metavar="FES", help=".dat of PLUMED, .npz, .nc, .vtk or .cube")
+    parser.add_argument(
+        "surfaces",
+        metavar="FES",
+        nargs="+",
+        help=f"{surface_options.FILES}; several are drawn in their order",
+    )
+    surface_options.add_frame_option(parser)
     option = parser.add_argument_group("picture").add_argument
     option(
         "--output",
         metavar="FILE",
-        help="its suffix names the format: .pdf, .svg, .png and others (default: FES's name with "
-        ".pdf); an older file is kept as bck.0.NAME",
+        help="its suffix names the format: .pdf, .svg, .png and others, and with several FES also "
+        ".gif or .webp for a movie (default: FES's name with .pdf); an older file is kept as "
+        "bck.0.NAME",
     )
-    option("--maximum", type=positive_number, metavar="E", help="the highest value shown")
-    option("--step", type=positive_number, metavar="E", help="the distance of contour lines")
+    option("--minus", metavar="FES2", help="draw the difference from another surface")
     option(
         "--at",
         type=list_of(_held),
         metavar="CV=X[,CV2=X2]",
-        help="hold CVs at a value, and draw the others",
+        help="hold CVs at the grid point nearest to a value, and draw the others; the title says "
+        "where",
+    )
+    surface_options.add_integrate_out_option(option)
+    option(
+        "--zero",
+        choices=_ZEROS,
+        default="surface",
+        help="what is shown as zero: the lowest value of the whole surface (default), the lowest "
+        "that is drawn, or none, to show F as it is",
     )
     option("--profile", action="store_true", help="draw F along the path, not the map")
+    _add_look_options(parser)
     surface_options.add_place_options(
         parser, "kT where it is known, otherwise all; given, they are marked"
     )
     surface_options.add_unit_options(parser)
+
+
+def _add_look_options(parser: argparse.ArgumentParser) -> None:
+    option = parser.add_argument_group("look").add_argument
+    option(
+        "--maximum",
+        "--vmax",
+        type=positive_number,
+        metavar="E",
+        help="how far above zero F is drawn; with --minus, the largest difference",
+    )
+    option("--step", type=positive_number, metavar="E", help="the distance of contour lines")
+    option("--levels", type=list_of(number), metavar="E[,E2]", help="contour lines at these values")
+    option("--contour-labels", action="store_true", help="number the contour lines")
+    option("--cmap", metavar="NAME", help="matplotlib's name of a colour map (default: viridis)")
+    option(
+        "--aspect",
+        choices=("auto", "equal"),
+        help="of a map (default: equal where both CVs have the same period, otherwise auto)",
+    )
+    option("--title", metavar="TEXT", help="the title")
+    option("--dpi", type=count, metavar="N", help="pixels to an inch (default: 300, of movies 150)")
 
 
 def _held(text: str) -> tuple[str, float]:
@@ -66,13 +120,18 @@ def _held(text: str) -> tuple[str, float]:
 
 def run(options: argparse.Namespace) -> int:
     """Draw, and return the exit status."""
-    check_places(options)
-    target = Path(options.output or Path(options.surface).with_suffix(".pdf").name)
+    _check(options)
+    target = Path(options.output or Path(options.surfaces[0]).with_suffix(".pdf").name)
     check_target(target)
-    # A backend that needs no screen, before any other is chosen.
-    need("matplotlib", "cyfes plot").use("Agg")
-    surface = with_units(load(options.surface), options)
-    figure = _figure(surface, options)
+    need("matplotlib", "cyfes plot")
+    _check_colour_map(options.cmap)
+    surfaces = [_read(path, options) for path in options.surfaces]
+    names = ", ".join(surfaces[0].names)
+    if len(surfaces) > 1 and target.suffix.lower() in _movies():
+        _save_movie(surfaces, target, options)
+        print_message(f"drew {names} in {len(surfaces)} pictures, wrote {target}")
+        return OK
+    figure = _figure(surfaces, options)
     supported = figure.canvas.get_supported_filetypes()
     if target.suffix[1:] not in supported:
         raise InputError(
@@ -80,29 +139,130 @@ def run(options: argparse.Namespace) -> int:
             f"{', '.join(sorted(supported))}"
         )
     with replacing(target) as file:
-        figure.savefig(file, format=target.suffix[1:])
-    print_message(f"drew {', '.join(surface.names)}, wrote {target}")
+        figure.savefig(file, format=target.suffix[1:], **_given(dpi=options.dpi))
+    where = _where(surfaces[0], options)
+    print_message(f"drew {names}{where}, wrote {target}")
     return OK
 
 
-def _figure(surface: FreeEnergySurface, options: argparse.Namespace) -> Any:
-    from cyfes.plotting import plot, plot_path
+def _check(options: argparse.Namespace) -> None:
+    check_places(options)
+    if options.profile and not options.first:
+        raise UsageError("found --profile without a path, expected --from and --to with it")
+    if options.step and options.levels:
+        raise UsageError("found both --step and --levels, expected one of them")
+    several = len(options.surfaces) > 1
+    marks, lines = ("depth", "from", "profile"), ("step", "levels", "contour-labels")
+    _refuse_with(several, "several FES", (*marks, "minus", "contour-labels"), options)
+    _refuse_with(options.minus, "--minus", (*marks, *lines), options)
+    _refuse_with(options.profile, "--profile", ("at", "minus", "cmap", "aspect", *lines), options)
+    if several and options.zero != "surface":
+        raise UsageError(f"found --zero {options.zero} with several FES, each of which has its own")
+    if options.title and several and options.output and Path(options.output).suffix in _movies():
+        raise UsageError("found --title for a movie, whose titles are the names of the files")
 
-    minima = surface.minima(options.depth or surface.kT or 0.0)
+
+def _refuse_with(given: object, what: str, names: Iterable[str], options: Any) -> None:
+    """Refuse options that a kind of picture cannot show."""
+    attributes = {"from": "first", "contour-labels": "contour_labels"}
+    found = [name for name in names if given and getattr(options, attributes.get(name, name))]
+    if found:
+        raise UsageError(f"found --{', --'.join(found)} with {what}, which cannot show it")
+
+
+def _check_colour_map(name: str | None) -> None:
+    import matplotlib as mpl
+
+    if name is not None and name not in mpl.colormaps:
+        raise InputError(
+            f"--cmap: found {name!r}, expected a colour map of matplotlib, such as viridis, "
+            "cividis, plasma, jet or RdBu_r"
+        )
+
+
+def _movies() -> Iterable[str]:
+    from cyfes.plotting.frames import MOVIES
+
+    return MOVIES
+
+
+def _read(path: str, options: argparse.Namespace) -> FreeEnergySurface:
+    surface = surface_options.integrated(load(path, frame=options.frame), options)
+    return with_units(surface, options)
+
+
+def _where(surface: FreeEnergySurface, options: argparse.Namespace) -> str:
+    """Return where the surface was cut, in words."""
+    if not options.at:
+        return ""
+    from cyfes.landscape.projection import cut_place
+
+    place = cut_place(surface, dict(options.at))
+    units = dict(zip(surface.names, surface.known_cv_units()))
+    found = (f"{name} = {x + 0.0:.6g} {units[name] or ''}".strip() for name, x in place.items())
+    return f" at the grid point {', '.join(found)}"
+
+
+def _cut(surfaces: list[FreeEnergySurface], options: argparse.Namespace) -> Any:
+    from cyfes.landscape.projection import cut
+
+    at = dict(options.at or ())
+    return [cut(surface, at) for surface in surfaces] if at else surfaces
+
+
+def _save_movie(
+    surfaces: list[FreeEnergySurface], target: Path, options: argparse.Namespace
+) -> None:
+    from cyfes.plotting.frames import save_movie
+
+    labels = [Path(path).name for path in options.surfaces]
+    save_movie(_cut(surfaces, options), target, labels, **_look(options), **_given(dpi=options.dpi))
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _look(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "maximum": options.maximum,
+        "step": options.step,
+        "levels": options.levels,
+        "cmap": options.cmap,
+        "aspect": options.aspect,
+    }
+
+
+def _figure(surfaces: list[FreeEnergySurface], options: argparse.Namespace) -> Any:
+    from cyfes.plotting.frames import plot_frames
+    from cyfes.plotting.series import plot_path
+    from cyfes.plotting.surfaces import plot, plot_difference
+
+    at = dict(options.at or ())
+    look = {**_look(options), "title": options.title}
+    if len(surfaces) > 1:
+        labels = [Path(path).name for path in options.surfaces]
+        return plot_frames(_cut(surfaces, options), labels, **look)
+    (surface,) = surfaces
+    if options.minus:
+        look = {"vmax": options.maximum, "cmap": options.cmap, "aspect": options.aspect}
+        other = _read(options.minus, options)
+        return plot_difference(
+            surface, other, at=at, zero=options.zero, title=options.title, **look
+        )
+    minima = surface.minima(options.depth) if options.depth or options.first else ()
     path = None
     if options.first:
         ends = [point_of(place, surface, minima) for place in (options.first, options.last)]
         path = surface.path(*ends)
         if options.profile:
-            return plot_path(path)
-    elif options.profile:
-        raise InputError("found --profile without a path, expected --from and --to with it")
-    flat = surface.grid.ndim == 2
+            return plot_path(path, title=options.title)
     return plot(
         surface,
-        at=dict(options.at or ()),
-        maximum=options.maximum,
-        step=options.step,
-        minima=minima if flat and options.depth else (),
-        path=path if flat else None,
+        at=at,
+        zero=options.zero,
+        minima=minima if options.depth else (),
+        path=path,
+        contour_labels=options.contour_labels,
+        **look,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,8 +23,7 @@ from cyfes.cli.common import (
 from cyfes.cli.surface_options import with_units
 from cyfes.errors import InputError
 from cyfes.io.colvar_files import read_colvar
-from cyfes.io.hills_files import read_hills
-from cyfes.io.plumed_grid import grid_blocks
+from cyfes.io.plumed_grid import surface_blocks
 from cyfes.io.text_files import check_target, write_text
 from cyfes.model.grid import Grid
 from cyfes.model.hills import Hills
@@ -34,20 +34,22 @@ if TYPE_CHECKING:
     from cyfes.model.colvar import Colvar
     from cyfes.surface import FreeEnergySurface
 
-SIGNED_OPTIONS = surface_options.SIGNED_OPTIONS
+SIGNED_OPTIONS = (*surface_options.SIGNED_OPTIONS, "--grid-min", "--grid-max")
 
 DESCRIPTION = """\
 Free energy -kT ln p over any CVs from the samples of a biased run, by kernel density estimation:
 each sample is a Gaussian with the weight exp(V / kT), where V is the sum of the --bias columns,
 less the --offset of a bias that grew during the run, which is computed from its --hills. PLUMED's
-metad.rbias has its offset already. --blocks gives error bars.
+metad.rbias (CALC_RCT) has its offset already: c(t), over METAD's own grid. --blocks gives error
+bars.
 """
 
 EXAMPLE = """\
 examples:
   cyfes reweight --samples COLVAR --cvs phi,psi --bandwidth 0.1,0.1 --bias metad.rbias --kt 2.494
   cyfes reweight --samples COLVAR --cvs d --bandwidth 0.05 --bias metad.bias,walls.bias \\
-    --hills HILLS --offset ct --kt 2.494 --blocks 10
+    --hills HILLS --offset ct --grid-min 0 --grid-max 3 --grid-bin 300 --temperature 300 \\
+    --blocks 10
 """
 
 
@@ -83,6 +85,11 @@ def _add_sample_options(parser: argparse.ArgumentParser) -> None:
     option("--bias", type=files, metavar="COLUMN[,..]", help="columns of the bias, to be added")
     option("--offset", choices=METHODS, help="c(t), or the balanced exponential; needs --hills")
     option("--hills", type=files, metavar="F[,F2]", help="the HILLS file(s) of the run")
+    grid = "of METAD's grid, over which the offset is computed (default: over all hills)"
+    option("--grid-min", type=files, metavar="X[,X2]", help=f"GRID_MIN {grid}")
+    option("--grid-max", type=files, metavar="X[,X2]", help="GRID_MAX")
+    option("--grid-bin", type=list_of(count), metavar="N[,N2]", help="GRID_BIN")
+    surface_options.add_hills_options(option)
     option("--skip", type=_part, default=0.0, metavar="PART", help="part to leave out, 0 to 1")
     option("--blocks", type=count, metavar="N", help="add a column of errors, from N blocks")
 
@@ -103,17 +110,10 @@ def run(options: argparse.Namespace) -> int:
     table = read_colvar(options.samples, columns=[*options.cvs, *(options.bias or ())])
     samples, bias = _weighted(table, options)
     grid = _grid(samples, table, options)
-    surface, error = _surface(samples, bias, grid, options)
-    surface = with_units(surface, options)
+    surface = with_units(_surface(samples, bias, grid, options), options)
     if options.mintozero:
         surface = surface.shift_to_zero()
-    columns = {"file.free": surface.values}
-    if error is not None:
-        # Converted to the unit of the surface that is written.
-        assert surface.kT is not None  # noqa: S101  `reweight` sets it
-        columns["error"] = error * (surface.kT / options.kt)
-    blocks = grid_blocks(grid, options.cvs, grid.bounds, columns, options.fmt)
-    write_text(options.outfile, blocks)
+    write_text(options.outfile, surface_blocks(surface, options.fmt))
     _print_summary(surface, len(samples), options)
     return OK
 
@@ -121,10 +121,11 @@ def run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     check_number_format(options.fmt)
     check_target(options.outfile)
-    if options.kt is None:
-        raise UsageError("found no --kt, expected kT in the unit of the bias")
+    surface_options.kT_of_run(options)
     if (options.offset is None) != (options.hills is None):
         raise UsageError("found one of --offset and --hills, expected both or neither")
+    if options.offset is None and (options.grid_min or options.grid_max or options.grid_bin):
+        raise UsageError("found --grid-min, --grid-max or --grid-bin without --offset")
     if options.offset and not options.bias:
         raise UsageError("found --offset without --bias, expected the column of the bias")
     if len(set(options.cvs)) < len(options.cvs):
@@ -149,15 +150,31 @@ def _weighted(
     if options.offset:
         if table.times is None:
             raise InputError("found samples without a time, expected the column time for --offset")
-        hills = _in_time(read_hills(options.hills))
-        bias -= bias_offset(hills, options.kt, method=options.offset, device=options.device).at(
-            table.times
-        )
+        hills = _in_time(surface_options.hills_of_options(options))
+        kT = surface_options.kT_of_run(options)
+        how = {"method": options.offset, "device": options.device}
+        how["grid"] = _grid_of_metad(hills, options)
+        bias -= bias_offset(hills, kT, **how).at(table.times)
     # In the order of time over all walkers, so that a block is a period of time, and --skip leaves
     # out the beginning of each walker.
     order = slice(None) if table.times is None else np.argsort(table.times, kind="stable")
     first = int(options.skip * len(table))
     return table.values[order, :ndim][first:], bias[order][first:]
+
+
+def _grid_of_metad(hills: Hills, options: argparse.Namespace) -> Grid | None:
+    """Return the grid of the GRID_ keywords of METAD, if they are given."""
+    given = {name: getattr(options, f"grid_{name}") for name in ("min", "max", "bin")}
+    if not any(given.values()):
+        return None
+    for name, values in given.items():
+        if values is None or len(values) != hills.ndim:
+            raise UsageError(
+                f"--grid-{name}: found {len(values or ())} values, expected {hills.ndim}, one for "
+                f"each of {', '.join(hills.names)}, with --grid-min, --grid-max and --grid-bin"
+            )
+    ends = surface_options.typed_axes(hills.names, hills.domain, given["min"], given["max"])
+    return Grid.spanning(hills, ends, given["bin"])
 
 
 def _in_time(hills: Hills) -> Hills:
@@ -173,19 +190,21 @@ def _grid(samples: Any, table: Colvar, options: argparse.Namespace) -> Grid:
     return surface_options.grid_of_options(options.cvs, domain, needed, options)
 
 
-def _surface(
-    samples: Any, bias: Any, grid: Grid, options: argparse.Namespace
-) -> tuple[FreeEnergySurface, Any]:
-    """Return the surface, and its error at each point if blocks are asked for."""
-    how = {"kT": options.kt, "bias": bias, "names": options.cvs}
+def _surface(samples: Any, bias: Any, grid: Grid, options: argparse.Namespace) -> FreeEnergySurface:
+    """Return the surface, with its error at each point if blocks are asked for."""
+    how: dict[str, Any] = {
+        "kT": surface_options.kT_of_run(options),
+        "bias": bias,
+        "names": options.cvs,
+    }
     how.update(device=options.device, dtype=options.dtype)
     if options.blocks is None:
-        return reweight(samples, grid, options.bandwidth, **how), None
+        return reweight(samples, grid, options.bandwidth, **how)
     # Imported here, because nothing else needs it.
     from cyfes.studies.blocks import reweight_blocks
 
     blocked = reweight_blocks(samples, grid, options.bandwidth, blocks=options.blocks, **how)
-    return blocked.surface, blocked.error()
+    return replace(blocked.surface, error=blocked.error())
 
 
 def _print_summary(surface: FreeEnergySurface, number: int, options: argparse.Namespace) -> None:

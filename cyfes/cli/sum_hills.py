@@ -13,6 +13,7 @@ from cyfes.cli.common import (
     DEVICES,
     OK,
     UsageError,
+    add_hills_file_options,
     count,
     device_name,
     list_of,
@@ -40,7 +41,8 @@ examples:
   cyfes sum-hills --hills HILLS --bin 100,100 --min -pi,-pi --max pi,pi --mintozero
   cyfes sum-hills --hills HILLS --idw phi --kt 2.494
   cyfes sum-hills --hills HILLS --stride 1000 --outfile fes_
-  cyfes sum-hills --histo COLVAR --sigma 0.2,0.2 --kt 2.494
+  cyfes sum-hills --histo COLVAR --idw phi,psi --sigma 0.2,0.2 --kt 2.494
+  cyfes sum-hills --histo COLVAR --idw phi --sigma 0.1 --bin 20 --min -pi --max pi --kt 2.494
 """
 
 
@@ -129,6 +131,7 @@ def _add_own_options(parser: argparse.ArgumentParser) -> None:
         help="put the hills of several walkers in the order of this column; without it, one file "
         "follows the other",
     )
+    add_hills_file_options(option)
     option(
         "--device",
         type=device_name,

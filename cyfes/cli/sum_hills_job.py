@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -14,15 +13,17 @@ import numpy as np
 
 from cyfes.base.numbers import parse_number
 from cyfes.base.progress import Progress
-from cyfes.cli.common import UsageError, print_message
-from cyfes.errors import CyfesWarning, InputError
+from cyfes.cli.common import UsageError, file_format, print_message
+from cyfes.cli.surface_options import typed_axes
+from cyfes.errors import InputError
 from cyfes.io.colvar_files import colvar_names, iter_colvar
 from cyfes.io.hills_files import iter_hills
 from cyfes.io.paths import expanded
 from cyfes.io.plumed_grid import grid_blocks
 from cyfes.io.text_files import check_target, replacing, write_text
+from cyfes.model.domains import same_domain
 from cyfes.model.extent import Extent
-from cyfes.model.grid import Grid
+from cyfes.model.grid import INTERVAL_BINS, Grid
 from cyfes.model.hills import Hills
 
 if TYPE_CHECKING:
@@ -35,13 +36,15 @@ if TYPE_CHECKING:
 # kept in memory, and not read again.
 _KEPT = 1 << 20
 
-# The bins that PLUMED uses for hills with METAD's INTERVAL.
-_INTERVAL_BINS = 200
-
 
 def run_job(options: argparse.Namespace) -> list[dict[str, Any]]:
     """Do what the options of the command ask for, and return what was done."""
     inputs = _inputs(options)
+    if options.stride and not options.merge and len(expanded(options.hills or ())) > 1:
+        print_message(
+            "took the hills of one file after the other, as PLUMED does; --merge clock or --merge "
+            "time puts those of walkers in order"
+        )
     for input_ in inputs:
         check_target(input_.target(0))
     grid = _grid(inputs[0], options)
@@ -83,7 +86,7 @@ def _check_agreement(hills: _Input, samples: _Input) -> None:
         raise InputError(f"--histo: found the CVs {found}, expected {expected} as in --hills")
     domains = dict(zip(hills.first.names, hills.first.domain))
     for name, domain in zip(samples.first.names, samples.first.domain):
-        if domain != domains[name]:
+        if not same_domain(domain, domains[name]):
             raise InputError(
                 f"--histo: found the domain {domain} of {name}, expected {domains[name]} as in "
                 "--hills"
@@ -99,36 +102,30 @@ def _grid(input_: _Input, options: argparse.Namespace) -> Grid:
     if hills.interval is not None:
         ends = tuple(f"{end:g}" for end in hills.interval)
         low, high = low or [ends[0]], high or [ends[1]]
-        bins = bins or ([_INTERVAL_BINS] if spacing is None else None)
+        bins = bins or ([INTERVAL_BINS] if spacing is None else None)
     if low is None or high is None:
         return Grid.covering(input_.extent(), bins, spacing)
     if bins is None and spacing is None:
         raise UsageError("found --min and --max alone, expected --bin or --spacing with them")
-    return Grid.spanning(hills, _bounds(hills, low, high), _bins(hills, low, high, bins, spacing))
+    bounds = typed_axes(hills.names, hills.domain, low, high)
+    return Grid.spanning(hills, bounds, _bins(hills, low, high, bins, spacing))
 
 
 def _values_for_cvs(input_: _Input, option: str, values: list[Any] | None) -> list[Any] | None:
     """Return the values of an option for the CVs that are summed."""
     if values is None:
         return None
+    if len(values) == len(input_.first.names):
+        return values
     if len(values) != len(input_.all_names):
+        named = ", ".join(input_.first.names)
+        others = [name for name in input_.all_names if name not in input_.first.names]
+        more = f"; or one for each column, {', '.join(input_.all_names)}" if others else ""
         raise UsageError(
-            f"--{option}: found {len(values)} values, expected {len(input_.all_names)}, one for "
-            f"each of {', '.join(input_.all_names)}"
+            f"--{option}: found {len(values)} values, expected {len(input_.first.names)}, one for "
+            f"each of {named}{more}"
         )
     return [values[input_.all_names.index(name)] for name in input_.first.names]
-
-
-def _bounds(hills: Hills, lows: list[str], highs: list[str]) -> list[tuple[str, str]]:
-    """Return the ends of each axis: the domain of a periodic CV, otherwise what was typed."""
-    bounds = []
-    for name, domain, low, high in zip(hills.names, hills.domain, lows, highs):
-        if domain is not None:
-            _compare_with_domain(name, (low, high), domain)
-        elif parse_number(high) <= parse_number(low):
-            raise UsageError(f"--max {high} for {name}: expected more than --min {low}")
-        bounds.append(domain or (low, high))
-    return bounds
 
 
 def _bins(
@@ -143,23 +140,10 @@ def _bins(
     if spacing is None:
         return counts
     lengths = [parse_number(high) - parse_number(low) for low, high in zip(lows, highs)]
-    # The ends of a periodic CV may be typed in any order, because the grid covers its domain.
+    # For a periodic CV, PLUMED takes ends in any order.
     periods = hills.periods.tolist()
     lengths = [length if length > 0.0 else period for length, period in zip(lengths, periods)]
     return [max(n, math.ceil(x / step)) for n, x, step in zip(counts, lengths, spacing)]
-
-
-def _compare_with_domain(name: str, typed: tuple[str, str], domain: tuple[str, str]) -> None:
-    low, high = map(parse_number, typed)
-    start, end = map(parse_number, domain)
-    extent = f"{name}'s domain in the HILLS file ({domain[0]} to {domain[1]})"
-    if low < start:
-        raise UsageError(f"--min {typed[0]} is below {extent}")
-    if high > end:
-        raise UsageError(f"--max {typed[1]} is above {extent}")
-    if (low, high) != (start, end):
-        message = f"the grid covers all of {extent}, not only {typed[0]} to {typed[1]}"
-        warnings.warn(CyfesWarning(message), stacklevel=2)
 
 
 class _Input:
@@ -172,10 +156,11 @@ class _Input:
         self.options = options
         self.count = 0
         self.written: list[str] = []
+        self._kernels: set[str] = set()
         #: The part of the input that has been read, 0 to 1.
         self._part_read = 0.0
         self._portions = _RepeatablePortions(self._read, expanded(self._files()))
-        #: The first hills, from which the names, domains and kernel of all are known.
+        #: The first hills, from which the names and domains of all are known.
         self.first = self._portions.first
         #: The CVs in the order of the values of options.
         self.all_names = self.first.names
@@ -234,6 +219,7 @@ class _Input:
                     # For samples it is not known, and stays 0.
                     end = self._part_read or 1.0
                     total.add(self._scaled(hills), progress.part(start, end))
+                    self._kernels.update(hills.kernels)
                     start = end
         self.count = total.count
 
@@ -268,7 +254,7 @@ class _Input:
         return {
             "what": self.what,
             "count": self.count,
-            "kernel": self.first.kernel,
+            "kernel": " and ".join(sorted(self._kernels)),
             "names": list(self.first.names),
             "points": list(self.last.grid.shape),
             "device": self.last.device,
@@ -295,8 +281,10 @@ class _HillsInput(_Input):
         self._part_read = part
 
     def _read(self) -> Iterator[Hills]:
-        files, merge = self.options.hills, self.options.merge
-        for hills in iter_hills(files, merge=merge, progress=self._note):
+        options = self.options
+        how = {name: getattr(options, name) for name in ("merge", "kernel", "check")}
+        how.update(file_format(options), progress=self._note)
+        for hills in iter_hills(options.hills, **how):
             # As PLUMED does: with --histo, an INTERVAL is ignored.
             ignored = self.options.histo and hills.interval is not None
             yield replace(hills, interval=None) if ignored else hills

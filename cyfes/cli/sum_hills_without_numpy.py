@@ -22,7 +22,7 @@ from cyfes.native.extensions import text_module, wrapper
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cyfes.io.plumed_header import Header
 
@@ -34,7 +34,10 @@ _KERNEL_NUMBERS = dict(zip(KERNELS, (STRETCHED_GAUSSIAN, BOXED_GAUSSIAN)))
 
 # A job with another value of one of these options is left to `cyfes.cli.sum_hills_job`.
 _DEFAULTS = {
-    **dict.fromkeys(("histo", "idw", "stride", "spacing", "merge", "units", "plot"), None),
+    **dict.fromkeys(("columns", "periodic", "bias_factor"), None),
+    **dict.fromkeys(
+        ("histo", "idw", "stride", "spacing", "merge", "kernel", "units", "plot"), None
+    ),
     "negbias": False,
     "dtype": "float64",
 }
@@ -73,7 +76,7 @@ def sum_without_numpy(options: argparse.Namespace) -> dict[str, Any] | None:
         return None
     layout, table, rows = found
     axes = _axes(layout, options)
-    if axes is None or not _is_ordinary(layout, table, rows, axes):
+    if axes is None or not _is_ordinary(layout, table, rows, axes, options.check):
         return None
     outfile = options.outfile or "fes.dat"
     check_target(outfile)
@@ -153,9 +156,11 @@ def _axes(layout: HillsHeader, options: argparse.Namespace) -> _Axes | None:
     return axes if _product(axes.shape) <= _MOST_POINTS else None
 
 
-def _is_ordinary(layout: HillsHeader, table: memoryview[float], rows: int, axes: _Axes) -> bool:
+def _is_ordinary(
+    layout: HillsHeader, table: memoryview[float], rows: int, axes: _Axes, check: bool
+) -> bool:
     """Whether all numbers are right and no hill reaches around a periodic axis."""
-    if layout.multivariate or layout.interval is not None:
+    if layout.multivariate or layout.interval is not None or layout.named_kernel is None:
         return False
     width, ndim = len(layout.columns), len(layout.names)
     end = width * rows
@@ -167,7 +172,18 @@ def _is_ordinary(layout: HillsHeader, table: memoryview[float], rows: int, axes:
         reach = math.ceil(SUPPORT * max(widths) / axes.spacing[axis])
         if min(widths) <= 0.0 or (axes.periodic[axis] and 2 * reach + 1 > axes.shape[axis]):
             return False
-    return True
+        if check and max(widths) > 2.0 * min(widths):
+            return False
+    times, heights = table[:end:width].tolist(), table[1 + 2 * ndim : end : width].tolist()
+    return not check or _are_in_order(times, heights)
+
+
+def _are_in_order(times: Sequence[float], heights: Sequence[float]) -> bool:
+    """Whether the checks of hills, which need NumPy, would certainly find nothing."""
+    steps = [after - before for before, after in zip(times, times[1:])]
+    if steps and not 0.0 < max(steps) <= 2.0 * min(steps):
+        return False
+    return min(heights) > 0.0 and max(heights) <= heights[0]
 
 
 def _summed(

@@ -3,29 +3,44 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cyfes.base.numbers import parse_number
-from cyfes.base.units import ENERGY_UNITS
-from cyfes.cli.common import UsageError, list_of, positive_number
+from cyfes.base.units import ENERGY_UNITS, thermal_energy
+from cyfes.cli.common import (
+    UsageError,
+    add_hills_file_options,
+    file_format,
+    list_of,
+    positive_number,
+    print_message,
+)
 from cyfes.errors import InputError
+from cyfes.io.hill_tables import checked_format
+from cyfes.io.hills_files import read_and_merge
+from cyfes.io.paths import expanded
 from cyfes.landscape.regions import box
-from cyfes.model.domains import end_values
+from cyfes.model.domains import axis_ends
 from cyfes.model.grid import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from cyfes.landscape.basins import Minimum
     from cyfes.model.domains import Domain
+    from cyfes.model.hills import Hills
     from cyfes.surface import FreeEnergySurface
 
 # Options whose value may begin with a minus sign.
-SIGNED_OPTIONS = ("--from", "--to", "--at", "--min", "--max")
+SIGNED_OPTIONS = ("--from", "--to", "--at", "--min", "--max", "--frame")
+
+#: What `cyfes.load` reads, for the help.
+FILES = ".dat of PLUMED, .npz, .nc, .vtk, .cube, or .pmf of Colvars"
 
 # A grid reaches so many bandwidths beyond the samples, unless its ends are typed.
 _MARGIN = 3.0
@@ -34,6 +49,22 @@ PLACES = """\
 A place is the number of a minimum (1 is the lowest), a point such as -1.2,2.6 or, for a
 difference of free energy, ranges such as -pi:0,pi/2:pi, where : alone is the whole axis.
 """
+
+
+def add_frame_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names one of several frames in the file of a surface."""
+    parser.add_argument(
+        "--frame",
+        type=_whole_number,
+        metavar="N",
+        help="of a grid file with several frames: 0 is the first, -1 the last (default: the last)",
+    )
+
+
+def _whole_number(text: str) -> int:
+    if not re.fullmatch("-?[0-9]{1,18}", text):
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number")
+    return int(text)
 
 
 def add_unit_options(parser: argparse.ArgumentParser) -> None:
@@ -49,10 +80,90 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
         "--temperature",
         type=positive_number,
         metavar="T",
-        help="the temperature in K instead of kT; needs --unit",
+        help="the temperature in K instead of kT; needs --unit, but for energies of PLUMED's runs, "
+        "which are in its kJ/mol unless --unit says",
     )
     option("--convert", choices=ENERGY_UNITS, help="the unit of the energies that are shown")
-    option("--cv-units", type=list_of(str), metavar="U[,U2]", help="the units of the CVs")
+    option(
+        "--cv-units",
+        type=list_of(str),
+        metavar="U[,U2]",
+        help="the units of the CVs that are shown: a CV of known unit, such as one from -pi to pi, "
+        "is converted (rad and deg; nm, Å, pm and bohr), of any other the unit is named",
+    )
+
+
+def add_integrate_out_option(option: Callable[..., Any]) -> None:
+    """Add the option that integrates CVs out."""
+    option(
+        "--integrate-out",
+        type=list_of(str),
+        metavar="CV[,CV2]",
+        help="integrate CVs out; needs --kt, or --unit and --temperature",
+    )
+
+
+def integrated(surface: FreeEnergySurface, options: argparse.Namespace) -> FreeEnergySurface:
+    """Return a surface with the CVs of --integrate-out integrated out."""
+    if options.integrate_out is None:
+        return surface
+    known = surface.with_units(options.unit, options.temperature, kT=options.kt)
+    return known.integrate_out(options.integrate_out)
+
+
+def add_hills_options(option: Callable[..., object]) -> None:
+    """Add the options of how hills are read."""
+    add_hills_file_options(option)
+    option(
+        "--merge",
+        choices=("auto", "time", "clock", "none"),
+        default="auto",
+        help="put the hills of several files in the order of this column (default: auto, the clock "
+        "if all files have it, otherwise the time); none: one file follows the other",
+    )
+
+
+def hills_of_options(options: argparse.Namespace) -> Hills:
+    """Return the hills of --hills, and say in which order those of several files were put."""
+    merge = None if options.merge == "none" else options.merge
+    table = checked_format(**file_format(options))
+    hills, column = read_and_merge([options.hills], merge, options.kernel, options.check, table)
+    if column is not None:
+        print_message(f"put the hills of all files in the order of their {column} (see --merge)")
+    elif options.merge == "auto" and len(expanded(options.hills)) > 1:
+        print_message(
+            "took the hills of one file after the other, because neither clock nor time rises in "
+            "each of them"
+        )
+    return hills
+
+
+def kT_of_run(options: argparse.Namespace, temperature: str = "--temperature") -> float:  # noqa: N802 - the symbol of the field
+    """Return kT in the unit of a run's energies: PLUMED's kJ/mol, unless --unit names another.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        The options; a temperature without a unit sets the unit.
+    temperature : str
+        The name of the option of the temperature.
+
+    Raises
+    ------
+    UsageError
+        If neither or both of kT and the temperature are given.
+    """
+    if (options.kt is None) == (options.temperature is None):
+        found = "neither" if options.kt is None else "both"
+        raise UsageError(
+            f"found {found} of --kt and {temperature}, expected one of them: kT in the unit of "
+            "the energies, or the temperature in K"
+        )
+    if options.kt is not None:
+        return float(options.kt)
+    if options.unit is None:
+        options.unit = "kJ/mol"
+    return thermal_energy(options.temperature, options.unit)
 
 
 def range_of_samples(
@@ -87,21 +198,35 @@ def grid_of_options(
 
     Raises
     ------
-    InputError
-        If other ends than its domain were typed for a periodic CV.
+    UsageError
+        If the ends that were typed do not fit a CV, see `axis_ends`.
     """
-    low, high = options.min or needed[0], options.max or needed[1]
-    for name, known, typed in zip(names, domain, zip(low, high)):
-        if known and options.min and end_values(known) != end_values(typed):
-            raise InputError(
-                f"found --min {typed[0]} and --max {typed[1]} for {name}, expected its domain, "
-                f"{known[0]} to {known[1]}: a periodic axis covers it once"
-            )
-    ends = [known or typed for known, typed in zip(domain, zip(low, high))]
+    if options.min is None:
+        ends = [known or free for known, free in zip(domain, zip(*needed))]
+    else:
+        ends = typed_axes(names, domain, options.min, options.max)
     bins = options.bin or [100] * len(names)
-    return Grid(
-        [a for a, _ in ends], [b for _, b in ends], bins, [known is not None for known in domain]
-    )
+    periodic = [known is not None for known in domain]
+    return Grid([low for low, _ in ends], [high for _, high in ends], bins, periodic)
+
+
+def typed_axes(
+    names: Sequence[str], domain: Sequence[Domain], low: Sequence[str], high: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return the ends of each axis by the values of --min and --max, as `axis_ends` says.
+
+    Raises
+    ------
+    UsageError
+        If the ends do not fit a CV.
+    """
+    try:
+        return [
+            axis_ends(name, known, typed, print_message)
+            for name, known, typed in zip(names, domain, zip(low, high))
+        ]
+    except InputError as error:
+        raise UsageError(str(error)) from error
 
 
 def add_place_options(parser: argparse.ArgumentParser, minima: str) -> None:
@@ -125,9 +250,8 @@ def with_units(surface: FreeEnergySurface, options: argparse.Namespace) -> FreeE
             f"--cv-units: found {len(options.cv_units)}, expected {surface.grid.ndim}, one for "
             f"each of {', '.join(surface.names)}"
         )
-    named = surface.with_units(
-        options.unit, kT=options.kt, temperature=options.temperature, cv_units=options.cv_units
-    )
+    named = surface.with_units(options.unit, options.temperature, kT=options.kt)
+    named = named.to(cv_units=options.cv_units)
     if options.convert is None:
         return named
     given = options.temperature if "kT" in (named.unit, options.convert) else None

@@ -11,8 +11,8 @@ import numpy as np
 
 from cyfes.base.numbers import parse_number
 from cyfes.errors import CyfesWarning, HillsFileError, InputError
-from cyfes.io.compression import damage, decompressed
-from cyfes.io.plumed_header import with_line
+from cyfes.io.compression import CutOffError, damage, decompressed
+from cyfes.io.plumed_header import fault_of_text, with_line
 from cyfes.native.extensions import text_module
 
 if TYPE_CHECKING:
@@ -80,26 +80,45 @@ class ColumnFile:
     select : callable
         Given a header, returns the columns to read; raises HillsFileError for a header that cannot
         be used.
+    header : Header, optional
+        The header of a table that has none.
 
     Attributes
     ----------
     path : Path
         The file.
     dropped : str or None
-        At the end: why the last line was not used, if it was not.
+        At the end: why the last line, or what should follow it, was not used, if it was not.
     consumed : int
         How many bytes of the file have been read; 0 for a pipe.
     """
 
-    def __init__(self, path: AnyPath, select: Callable[[Header], Selection]) -> None:
+    def __init__(
+        self,
+        path: AnyPath,
+        select: Callable[[Header], Selection],
+        header: Header | None = None,
+    ) -> None:
         self.path = Path(path)
         self.dropped: str | None = None
         self.consumed = 0
         self._select = select
-        self._header: Header | None = None
+        self._cut_off = ""
+        self._header = header
         self._columns: _Columns | None = None
         self._line = 1
         self._piece = _BLOCK
+        # Of the table that was read last: its first line, and its text if some lines hold no row.
+        self._first = 1
+        self._text: memoryview | None = None
+
+    def line_of(self, row: int) -> int:
+        """Return the number of the line of a row of the table that was yielded last."""
+        if self._text is None:
+            return self._first + row
+        lines = enumerate(bytes(self._text).split(b"\n"), self._first)
+        numbers = [number for number, line in lines if line.partition(b"#")[0].strip()]
+        return numbers[row]
 
     def tables(self) -> Iterator[NDArray[np.float64]]:
         """Yield the rows of the file, some megabytes of text at a time.
@@ -118,13 +137,21 @@ class ColumnFile:
         """
         with self.path.open("rb") as file, decompressed(file, self.path) as (stream, kind):
             source = _Lines(stream, file)
-            while self._filled(source, kind):
+            filled = self._filled(source, kind)
+            self._check_text(source.waiting())
+            while filled:
                 while source.has_line():
                     table = self._next_table(source, kind)
                     self.consumed = source.consumed
                     if table is not None and len(table):
                         yield table
-        if source.waiting().strip():
+                filled = self._filled(source, kind)
+        if self._cut_off:
+            self.dropped = (
+                f"{self.path}:{self._line}: found {self._cut_off} data that are cut off; the lines "
+                "up to there are used"
+            )
+        elif source.waiting().strip():
             self._drop(self._line, "found no line end")
 
     def tables_of(self, what: str) -> Iterator[NDArray[np.float64]]:
@@ -165,6 +192,12 @@ class ColumnFile:
         """Return the error for a line, by default the last one that was read."""
         return HillsFileError(f"{self.path}:{line or max(1, self._line - 1)}: {message}")
 
+    def _check_text(self, start: bytearray) -> None:
+        """Refuse a file that begins with a byte order mark, or has other line ends."""
+        fault = fault_of_text(start)
+        if fault is not None:
+            raise self.error(fault, 1)
+
     def _drop(self, line: int, found: str) -> None:
         self.dropped = (
             f"{self.path}:{line}: {found}, so this last line may be cut off; it is not used"
@@ -174,6 +207,10 @@ class ColumnFile:
         """Read more text; False at the end of the file."""
         try:
             filled = source.fill()
+        except CutOffError:
+            # A run that goes on, or was killed, has not written the end of its last block.
+            self._cut_off = kind
+            return False
         except Exception as fault:  # each decompressor has an exception of its own
             raise self.error(damage(fault, kind), self._line) from fault
         if len(source.waiting()) > _LONGEST_LINE and not source.has_line():
@@ -188,6 +225,7 @@ class ColumnFile:
             table, lines, size = self._columns.plain_rows(text)
             if size:
                 self._check(table, text[:size])
+                self._first, self._text = self._line, text[:size] if len(table) < lines else None
                 source.advance(size)
                 self._line += lines
                 if size == len(text):
@@ -222,6 +260,7 @@ class ColumnFile:
         if missing > 0 and self._nothing_follows(source, kind):
             self._drop(self._line - 1, f"found {len(words)} of {len(columns.fields)} columns")
             return None
+        self._first, self._text = self._line - 1, None
         try:
             return np.array([columns.checked_row(words)])
         except HillsFileError as error:
@@ -230,7 +269,10 @@ class ColumnFile:
     def _choose_columns(self) -> None:
         """Choose the columns to read, after all lines of a header have been read."""
         if self._header is None:
-            raise self.error("found no '#! FIELDS time …' header before this line")
+            raise self.error(
+                "found no '#! FIELDS time …' header before this line; expected PLUMED's file, or "
+                "the names of the columns (columns=, --columns)"
+            )
         try:
             selection = self._select(self._header)
         except HillsFileError as error:
@@ -335,7 +377,7 @@ class _Lines:
         if len(waiting) > len(self._buffer) // 2:
             self._buffer = bytearray(2 * len(self._buffer))
         self._buffer[: len(waiting)] = waiting
-        self._start, self._end = 0, len(waiting)
+        self._start, self._lines_end, self._end = 0, 0, len(waiting)
         with memoryview(self._buffer) as view:
             count: int = self._stream.readinto(view[self._end :])
         self.consumed = self._file.tell() if self._file else 0

@@ -8,6 +8,7 @@ import numpy as np
 
 from cyfes.errors import HillsFileError, InputError
 from cyfes.io.column_files import ColumnFile, Selection
+from cyfes.io.hills_header import hill_variables
 from cyfes.io.paths import expanded, flattened
 from cyfes.io.plumed_header import header_domain
 from cyfes.model.colvar import Colvar
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from cyfes.io.plumed_header import Header
     from cyfes.model.domains import Domain
 
-# A HILLS file may be read as samples, too. These of its columns describe the hills.
-_HILL_COLUMNS = ("height", "biasf", "clock")
+# The name of a column that no file has.
+_NO_COLUMN = "no column"
 
 
 def read_colvar(
@@ -138,19 +139,25 @@ class _ColvarReader:
             found, before = _described(names, domain), _described(self._names, self._domain)
             raise HillsFileError(f"found {found}, expected {before} as before")
         self._names, self._domain = names, domain
-        return Selection((*names, "time"), frozenset(), {"time": np.nan})
+        time = "time" if "time" not in names else _NO_COLUMN
+        return Selection((*names, time), frozenset(), {time: np.nan})
 
     def samples(self, table: NDArray[np.float64]) -> Colvar:
         assert self._names is not None  # noqa: S101  a header was selected before any row
-        times = None if np.isnan(table[:, -1]).any() else table[:, -1]
+        named = self._names.index("time") if "time" in self._names else -1
+        times = None if np.isnan(table[:, named]).any() else table[:, named]
         return Colvar(self._names, _read_only(table[:, :-1]), self._domain, times)
 
 
 def _samples(header: Header) -> list[str]:
-    """Return the columns that hold samples: those before the widths of a HILLS file."""
-    widths = [i for i, field in enumerate(header.fields) if field.startswith("sigma_")]
-    before = header.fields[: widths[0]] if widths else header.fields
-    names = [name for name in before if name != "time" and name not in _HILL_COLUMNS]
+    """Return the columns that hold samples: all but the time; in a HILLS file, its CVs."""
+    fields = header.fields
+    if "height" in fields and any(f"sigma_{name}" in fields for name in fields):
+        names = list(hill_variables(fields))
+    elif "height" in fields and any(f"sigma_{name}_{name}" in fields for name in fields):
+        names = list(hill_variables(fields, multivariate=True))
+    else:
+        names = [name for name in fields if name != "time"]
     if not names:
         raise HillsFileError(f"found no samples in the columns {' '.join(header.fields)}")
     return names

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 _COMPRESSED_BLOCK = 1 << 17
 
+# What zlib takes for data with the header and the checksum of gzip.
+_GZIP_WINDOW = 31
+
 _MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -53,29 +56,37 @@ def damage(fault: Exception, kind: str) -> str:
     return f"found damaged or incomplete {kind} data ({fault}), expected a whole file"
 
 
+class CutOffError(EOFError):
+    """Compressed data end before their end mark; all text up to there has been read."""
+
+
 @contextmanager
 def decompressed(file: Any, path: Path) -> Iterator[tuple[Any, str]]:
-    """Yield the text of a file as a stream, and how it is compressed: "" if it is not."""
+    """Yield the text of a file as a stream, and how it is compressed: "" if it is not.
+
+    Of data that are cut off, the stream gives all text up to there, and then raises CutOffError.
+    """
     # The file may be a pipe, in which one cannot go back; `peek` does not need to.
     start = file.peek(8)
     kind = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), "")
     if not kind:
         yield file, ""
         return
-    with _stream(file, kind, path) as text:
+    with _Pieces(_frames(file, _decompressor(kind, path))) as text:
         yield text, kind
 
 
-def _stream(stream: Any, kind: str, path: Path) -> Any:
+def _decompressor(kind: str, path: Path) -> Callable[[], Any]:
+    """Return what makes a decompressor of one frame."""
     # Imported here, because each is seldom needed and its import takes time.
     if kind == "gzip":
-        import gzip
+        import zlib
 
-        return gzip.GzipFile(fileobj=stream)
+        return lambda: zlib.decompressobj(_GZIP_WINDOW)
     if kind == "xz":
         import lzma
 
-        return lzma.LZMAFile(stream)
+        return lzma.LZMADecompressor
     try:
         import zstandard
     except ImportError as error:
@@ -83,23 +94,26 @@ def _stream(stream: Any, kind: str, path: Path) -> Any:
             f"{path}: found Zstandard data, which needs the package zstandard: "
             "pip install cyfes[zstd], or decompress the file"
         ) from error
-    return _Pieces(_frames(stream, zstandard.ZstdDecompressor))
+    decompressor = zstandard.ZstdDecompressor()
+    return lambda: decompressor.decompressobj()  # noqa: PLW0108 - the type of the argument
 
 
 def _frames(stream: Any, decompressor: Callable[[], Any]) -> Iterator[bytes]:
-    """Yield the text of Zstandard frames; the reader of zstandard does not notice a cut one."""
+    """Yield the text of frames that follow each other; zeros between and after them count not."""
     frame = None
     data = stream.read(_COMPRESSED_BLOCK)
     while data:
-        frame = frame or decompressor().decompressobj()
-        yield frame.decompress(data)
-        if frame.eof:
-            data, frame = frame.unused_data, None
-        else:
-            data = b""
+        if frame is None:
+            data = data.lstrip(b"\0")
+            frame = decompressor() if data else None
+        if frame is not None:
+            yield frame.decompress(data)
+            rest = frame.unused_data if frame.eof else b""
+            frame = None if frame.eof else frame
+            data = rest
         data = data or stream.read(_COMPRESSED_BLOCK)
     if frame is not None:
-        raise EOFError("the file ended before the end of a frame was reached")
+        raise CutOffError("the file ended before the end of a frame was reached")
 
 
 class _Pieces:

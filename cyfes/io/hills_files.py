@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+import zlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyfes.errors import InputError
+from cyfes.errors import CyfesWarning, InputError
 from cyfes.io.column_files import ColumnFile, Selection, column_blocks
+from cyfes.io.hill_tables import COLVARS, TableFormat, checked_format
+from cyfes.io.hills_checks import HillsFileCheck
 from cyfes.io.hills_header import HillsHeader
 from cyfes.io.paths import expanded, flattened
 from cyfes.io.plumed_header import column_header, domain_constants
-from cyfes.model.hills import Hills, standard_deviations
+from cyfes.model.hill_kernels import KERNELS
+from cyfes.model.hills import Hills, one_kernel, standard_deviations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cyfes.io.hill_tables import Periodic
     from cyfes.io.paths import AnyPath
     from cyfes.io.plumed_header import Header
 
@@ -26,8 +32,22 @@ if TYPE_CHECKING:
 # some ten megabytes for each variable.
 _PORTION = 1 << 19
 
+# A column of each row that no file has: the number of the hill's kernel.
+_KERNEL = "kernel of the hill"
 
-def read_hills(*paths: AnyPath | Sequence[AnyPath], merge: str | None = None) -> Hills:
+# Where the columns are in a table of rows that hills can be merged by; the better one comes first.
+_KEYS = {"clock": -2, "time": 0}
+
+
+def read_hills(
+    *paths: AnyPath | Sequence[AnyPath],
+    merge: str | None = "auto",
+    kernel: str | None = None,
+    check: bool = True,
+    columns: Sequence[str] | None = None,
+    periodic: Periodic = None,
+    bias_factor: float | None = None,
+) -> Hills:
     """Read one or several HILLS files of PLUMED.
 
     Parameters
@@ -35,9 +55,25 @@ def read_hills(*paths: AnyPath | Sequence[AnyPath], merge: str | None = None) ->
     *paths : path-like, or sequence of them
         The files, plain or compressed with gzip, xz or Zstandard (this one needs the package
         zstandard), or patterns such as ``HILLS.*``.
-    merge : {"time", "clock"}, optional
-        Put the hills of several walkers in the order of this column; by default one file follows
-        the other, as in PLUMED.
+    merge : {"auto", "time", "clock"} or None
+        Put the hills of several files, such as those of walkers, in the order of this column.
+        "auto" takes the clock if all files have it, otherwise the time, if it never falls within a
+        file. With None, or where "auto" finds no such column, one file follows the other.
+    kernel : {"stretched-gaussian", "gaussian"}, optional
+        The kernel of all hills; by default the one that the header above each hill names, and
+        stretched Gaussians where it names none.
+    check : bool
+        Whether to look for mistakes and to warn of them: times that fall or repeat, gaps between
+        them, heights and widths out of line, and files that are given twice.
+    columns : sequence of str, optional
+        The names of the columns of tables without PLUMED's header: time, the CVs, sigma_ and the
+        name of each CV, height, and any other, which is not read. Files of Colvars
+        (``.hills.traj``) and CP2K (``.metadynLog``) need none; their CVs are cv0, cv1 and so on.
+    periodic : mapping of str to pair of str or float, optional
+        Of such tables, the ends of the domain of each periodic CV.
+    bias_factor : float, optional
+        Of such tables, the bias factor γ of a well-tempered run. The heights are multiplied by
+        γ / (γ - 1), because they are those of the bias, but for CP2K, which has done it.
 
     Returns
     -------
@@ -60,15 +96,59 @@ def read_hills(*paths: AnyPath | Sequence[AnyPath], merge: str | None = None) ->
     -----
     CyfesWarning
         If the last line of a file is cut off, as it is in a running or killed simulation. That
-        line is not used; neither does PLUMED use a last line without a line end.
+        line is not used; neither does PLUMED use a last line without a line end. If a header names
+        no kernel: PLUMED up to 2.4 wrote none, and laid plain Gaussians. With `check`, if hills
+        look like a mistake; the message names the line and the time.
     """
-    layout, tables = _open_tables(paths, merge)
-    return layout.hills(list(tables))
+    table = checked_format(columns, periodic, bias_factor)
+    return read_and_merge(paths, merge, kernel, check, table)[0]
+
+
+def read_and_merge(
+    paths: Sequence[AnyPath | Sequence[AnyPath]],
+    merge: str | None,
+    kernel: str | None = None,
+    check: bool = True,
+    table: TableFormat = TableFormat(),  # noqa: B008 - it cannot be changed
+) -> tuple[Hills, str | None]:
+    """Read hills as `read_hills` does.
+
+    Returns
+    -------
+    hills : Hills
+        All hills.
+    merged : str or None
+        The column that hills of several files were put in the order of, if they were.
+    """
+    if merge != "auto":
+        reader, tables = _open_tables(paths, merge, kernel, check, table)
+        return reader.hills(list(tables)), merge if len(reader.files) > 1 else None
+    reader = _reader(paths, kernel, check, table)
+    streams = [list(reader.tables(file)) for file in reader.files]
+    column = _common_column(streams) if len(streams) > 1 else None
+    if column is None:
+        return reader.hills([table for tables in streams for table in tables]), None
+    merged = _merged([iter(tables) for tables in streams], _KEYS[column], column)
+    return reader.hills(list(merged)), column
+
+
+def _common_column(streams: Sequence[Sequence[NDArray[np.float64]]]) -> str | None:
+    """Return the clock or the time, if all files have it and it never falls within a file."""
+    for column, key in _KEYS.items():
+        keys = [_joined(tables, key) for tables in streams]
+        if all(not np.isnan(k).any() and (np.diff(k) >= 0.0).all() for k in keys):
+            return column
+    return None
 
 
 def iter_hills(
     *paths: AnyPath | Sequence[AnyPath],
     merge: str | None = None,
+    kernel: str | None = None,
+    check: bool = True,
+    columns: Sequence[str] | None = None,
+    periodic: Periodic = None,
+    bias_factor: float | None = None,
     portion: int = _PORTION,
     progress: Callable[[float], object] | None = None,
 ) -> Iterator[Hills]:
@@ -76,8 +156,11 @@ def iter_hills(
 
     Parameters
     ----------
-    *paths, merge
+    *paths, kernel, check, columns, periodic, bias_factor
         As for `read_hills`.
+    merge : {"time", "clock"}, optional
+        Put the hills of several files in the order of this column; by default one file follows the
+        other, as in PLUMED.
     portion : int
         The number of hills to yield at a time; the last portion may have fewer.
     progress : callable, optional
@@ -93,7 +176,8 @@ def iter_hills(
     HillsFileError, InputError, MissingDependencyError, OSError
         As for `read_hills`.
     """
-    reader, tables = _open_tables(paths, merge)
+    table = checked_format(columns, periodic, bias_factor)
+    reader, tables = _open_tables(paths, merge, kernel, check, table)
     for rows in _portions(tables, portion):
         if progress is not None:
             progress(reader.part_read())
@@ -101,19 +185,35 @@ def iter_hills(
 
 
 def _open_tables(
-    paths: Sequence[AnyPath | Sequence[AnyPath]], merge: str | None
+    paths: Sequence[AnyPath | Sequence[AnyPath]],
+    merge: str | None,
+    kernel: str | None,
+    check: bool,
+    table: TableFormat,
 ) -> tuple[_HillsReader, Iterator[NDArray[np.float64]]]:
     """Return the reader, and an iterator over the tables of all hills."""
-    if merge not in (None, "time", "clock"):
+    if merge not in (None, *_KEYS):
         raise InputError(f'merge is {merge!r}, expected "time", "clock" or None')
+    reader = _reader(paths, kernel, check, table)
+    streams = [reader.tables(file) for file in reader.files]
+    if merge is None:
+        return reader, (table for stream in streams for table in stream)
+    return reader, _merged(streams, _KEYS[merge], merge)
+
+
+def _reader(
+    paths: Sequence[AnyPath | Sequence[AnyPath]],
+    kernel: str | None,
+    check: bool,
+    table: TableFormat,
+) -> _HillsReader:
+    """Return the reader of some files."""
+    if kernel not in (None, *KERNELS):
+        raise InputError(f"kernel: found {kernel!r}, expected {' or '.join(KERNELS)}")
     files = expanded(flattened(paths))
     if not files:
         raise InputError("found no file name, expected at least one HILLS file")
-    reader = _HillsReader(files)
-    streams = [reader.tables(file) for file in files]
-    if merge is None:
-        return reader, (table for stream in streams for table in stream)
-    return reader, _merged(streams, 0 if merge == "time" else -1, merge)
+    return _HillsReader(files, kernel, check, table)
 
 
 def _portions(
@@ -177,28 +277,104 @@ def _rising(
 class _HillsReader:
     """Reads files of hills that can be summed together, and makes hills of their rows."""
 
-    def __init__(self, files: Sequence[Path]) -> None:
+    def __init__(
+        self, files: Sequence[Path], kernel: str | None, check: bool, table: TableFormat
+    ) -> None:
+        self._kernel = kernel
+        self._table = table
+        self._check = check
+        #: Each file that was checked, by the number of its rows and their checksum.
+        self._seen: dict[tuple[int, int], AnyPath] = {}
+        self._warned = False
         self._layout: HillsHeader | None = None
-        self._paths = files
+        self.files = files
         self._opened: list[ColumnFile] = []
 
-    def tables(self, path: AnyPath) -> Iterator[NDArray[np.float64]]:
-        """Yield the rows of a file in the columns of `HillsHeader.columns`."""
-        file = ColumnFile(path, self._select)
+    def tables(self, path: Path) -> Iterator[NDArray[np.float64]]:
+        """Yield the rows of a file: the columns of `HillsHeader.columns`, and the kernel."""
+        header = self._table.header(path)
+        file = ColumnFile(path, lambda found: self._select(found, path), header)
         self._opened.append(file)
-        yield from file.tables_of("hills")
+        rows = self._checked(file) if self._check else file.tables_of("hills")
+        if header is None:
+            yield from rows
+        else:
+            yield from self._of_table(path, rows)
+
+    def _of_table(
+        self, path: Path, tables: Iterator[NDArray[np.float64]]
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield the rows of a table with the heights of F and the bias factor that was given."""
+        factor = self._table.height_factor(path)
+        for table in tables:
+            # The kernel, the clock, the bias factor and the height are the last columns.
+            heights = table[:, -4]
+            if self._table.bias_factor is not None:
+                table[:, -3] = self._table.bias_factor
+            elif path.name.endswith(COLVARS) and not (heights == heights[0]).all():
+                message = (
+                    f"{path}: found heights that differ, as those of a well-tempered run of "
+                    "Colvars, which are those of the bias and not of F; if it was one, give its "
+                    "bias factor, (temperature + biasTemperature) / temperature (bias_factor=, "
+                    "--bias-factor)"
+                )
+                warnings.warn(CyfesWarning(message), stacklevel=2)
+            heights *= factor
+            yield table
+
+    def _checked(self, file: ColumnFile) -> Iterator[NDArray[np.float64]]:
+        """Yield the rows of a file, and warn of what looks like a mistake."""
+        check = HillsFileCheck(file.path)
+        rows = checksum = 0
+        for table in file.tables_of("hills"):
+            assert self._layout is not None  # noqa: S101  a header was selected before any row
+            ndim = len(self._layout.names)
+            end = 1 + ndim + len(self._layout.shape_columns)
+            widths = table[:, 1 + ndim : end]
+            if self._layout.multivariate:
+                widths = standard_deviations(widths, ndim)
+            check.look(table[:, 0], widths, table[:, end], file.line_of)
+            rows, checksum = (
+                rows + len(table),
+                zlib.crc32(np.ascontiguousarray(table).data, checksum),
+            )
+            yield table
+        check.warn()
+        twin = self._seen.setdefault((rows, checksum), file.path)
+        if twin is not file.path:
+            message = (
+                f"{file.path}: found the same hills as in {twin}, which count twice; walkers of "
+                "one run may write the same file, and then one of them is enough"
+            )
+            warnings.warn(CyfesWarning(message), stacklevel=2)
 
     def part_read(self) -> float:
         """Return the part of all files that has been read."""
-        total = sum(path.stat().st_size for path in self._paths)
+        total = sum(path.stat().st_size for path in self.files)
         return sum(file.consumed for file in self._opened) / total if total else 0.0
 
-    def _select(self, header: Header) -> Selection:
-        layout = HillsHeader.of_header(header)
-        layout.check_agreement(self._layout or layout)
-        self._layout = layout
-        positive = frozenset(layout.positive)
-        return Selection(layout.columns, positive, {"time": np.nan, "biasf": 1.0, "clock": np.nan})
+    def _select(self, header: Header, path: AnyPath) -> Selection:
+        found = HillsHeader.of_header(header)
+        first = self._layout or found
+        # The columns are found by their names; those of another order are put in that of the first.
+        layout = found.ordered_as(first)
+        layout.check_columns(header.fields)
+        layout.check_agreement(first)
+        self._layout = first
+        self._warn_of_no_kernel(layout, path)
+        defaults = {**layout.defaults, _KERNEL: KERNELS.index(self._kernel or layout.kernel)}
+        return Selection((*layout.columns, _KERNEL), frozenset(layout.positive), defaults)
+
+    def _warn_of_no_kernel(self, layout: HillsHeader, path: AnyPath) -> None:
+        if layout.named_kernel or self._kernel or self._warned:
+            return
+        self._warned = True
+        message = (
+            f"{path}: found no '#! SET kerneltype', took stretched Gaussians as PLUMED 2.8 and "
+            'newer do; PLUMED up to 2.4 laid plain ones, which kernel="gaussian" or --kernel '
+            "gaussian takes"
+        )
+        warnings.warn(CyfesWarning(message), stacklevel=2)
 
     def hills(self, tables: Sequence[NDArray[np.float64]]) -> Hills:
         """Return the hills of rows that were read."""
@@ -212,12 +388,13 @@ def _hills_of(layout: HillsHeader, tables: Sequence[NDArray[np.float64]]) -> Hil
     end = 1 + ndim + len(layout.shape_columns)
     shape = _joined(tables, slice(1 + ndim, end))
     times = _joined(tables, 0)
+    kernels = np.array(KERNELS)[_joined(tables, -1).astype(np.intp)]
     return Hills.of_checked_arrays(
         names=layout.names,
         centers=_joined(tables, slice(1, 1 + ndim)),
         sigmas=standard_deviations(shape, ndim) if layout.multivariate else shape,
         heights=_joined(tables, end),
-        kernel=layout.kernel,
+        kernel=one_kernel(kernels),
         domain=layout.domain,
         times=None if np.isnan(times).any() else times,
         bias_factors=_joined(tables, end + 1),
@@ -236,7 +413,7 @@ def hills_blocks(hills: Hills) -> Iterator[str]:
     Parameters
     ----------
     hills : Hills
-        Hills with their times, neither multivariate nor with an INTERVAL.
+        Hills of one kernel with their times, neither multivariate nor with an INTERVAL.
 
     Yields
     ------
@@ -246,16 +423,17 @@ def hills_blocks(hills: Hills) -> Iterator[str]:
     Raises
     ------
     InputError
-        If the hills have no times, are multivariate, or have an INTERVAL.
+        If the hills have no times, are multivariate, or have an INTERVAL or several kernels.
     """
     if hills.times is None:
         raise InputError("hills: found no times, expected them in order to write a HILLS file")
-    if hills.cholesky is not None or hills.interval is not None:
+    if hills.cholesky is not None or hills.interval is not None or len(hills.kernels) > 1:
         raise InputError(
-            "hills: found multivariate hills or an INTERVAL, which are not written; expected others"
+            "hills: found multivariate hills, an INTERVAL or several kernels, which are not "
+            "written; expected others"
         )
     sigmas = [f"sigma_{name}" for name in hills.names]
-    constants = {"multivariate": "false", "kerneltype": hills.kernel}
+    constants = {"multivariate": "false", "kerneltype": str(hills.kernel)}
     constants.update(domain_constants(hills.names, hills.domain))
     header = column_header(("time", *hills.names, *sigmas, "height", "biasf"), constants)
     columns = (hills.times, hills.centers, hills.sigmas, hills.heights, hills.bias_factors)

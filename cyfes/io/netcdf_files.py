@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyfes.base.numbers import format_number
 from cyfes.base.optional_packages import need
 from cyfes.errors import InputError
 from cyfes.io.text_files import replacing
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 # The first bytes of a NetCDF file of version 4, which is HDF5, and of the versions before.
 _HDF5, _NETCDF = b"\x89HDF", b"CDF"
 
-# The variables that hold F and its gradient.
-_VALUES, _GRADIENT = "F", "gradient"
+# The variables that hold F, its gradient and its standard error.
+_VALUES, _GRADIENT, _ERROR = "F", "gradient", "error"
 
 
 def data_array(surface: SurfaceData) -> Any:
@@ -98,6 +99,9 @@ def _write(surface: SurfaceData, path: Path) -> None:
             file.createDimension("cv", surface.grid.ndim)
             kind = surface.gradient.dtype
             file.createVariable(_GRADIENT, kind, ("cv", *surface.names))[:] = surface.gradient
+        if surface.error is not None:
+            kind = surface.error.dtype
+            file.createVariable(_ERROR, kind, surface.names)[:] = surface.error
 
 
 def read_surface(path: Path) -> SurfaceData:
@@ -143,22 +147,70 @@ def read_surface(path: Path) -> SurfaceData:
 def _surface(variables: dict[str, Any]) -> SurfaceData:
     main = variables[_VALUES]
     known = {name: _text(value) for name, value in main._attributes.items()}
+    slopes, error = (
+        None if found is None else _native(found[:])
+        for found in (variables.get(_GRADIENT), variables.get(_ERROR))
+    )
+    return _from_parts(_native(main[:]), tuple(main.dimensions), known, slopes, error)
+
+
+def surface_of_data_array(array: Any) -> SurfaceData:
+    """Return the surface of an xarray.DataArray; see `cyfes.FreeEnergySurface.from_xarray`."""
+    names = tuple(map(str, array.dims))
+    known = dict(array.attrs)
+    if "bins" not in known:
+        known.update(_grid_attributes(array, names))
+    try:
+        return _from_parts(np.asarray(array.values), names, known)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"found a DataArray that is no surface: {error}") from None
+
+
+def _grid_attributes(array: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the attributes of the grid of an array that was not made by `data_array`."""
+    axes = []
+    for name in names:
+        axis = np.asarray(array.coords[name].values) if name in array.coords else np.array([])
+        steps = np.diff(axis.astype(np.float64)) if axis.dtype.kind in "fiu" else np.array([])
+        if not len(steps) or not (steps > 0.0).all() or np.ptp(steps) > 1e-6 * steps.mean():
+            raise InputError(
+                f"{name}: found no evenly spaced, rising coordinates, expected them for each CV"
+            )
+        axes.append(axis.astype(np.float64))
+    units = [str(array.coords[name].attrs.get("units", "")) for name in names]
+    known: dict[str, Any] = {
+        "lower": " ".join(format_number(axis[0]) for axis in axes),
+        "upper": " ".join(format_number(axis[-1]) for axis in axes),
+        "bins": [len(axis) - 1 for axis in axes],
+        "periodic": [False] * len(axes),
+    }
+    return {**known, "cv_units": "\t".join(units)} if any(units) else known
+
+
+def _from_parts(
+    values: NDArray[Any],
+    names: tuple[str, ...],
+    known: dict[str, Any],
+    gradient: NDArray[Any] | None = None,
+    error: NDArray[Any] | None = None,
+) -> SurfaceData:
+    """Return the surface of an array and the attributes that `_attributes` makes."""
     periodic = [bool(flag) for flag in np.atleast_1d(known["periodic"])]
     bins = [int(count) for count in np.atleast_1d(known["bins"])]
     grid = Grid(known["lower"].split(), known["upper"].split(), bins, periodic)
     domain = tuple(ends if wraps else None for ends, wraps in zip(grid.bounds, periodic))
-    slopes = variables.get(_GRADIENT)
     return SurfaceData(
-        _native(main[:]),
+        values,
         grid,
-        tuple(main.dimensions),
-        None if slopes is None else _native(slopes[:]),
+        names,
+        gradient,
         domain if any(periodic) else None,
         device=known.get("device", "unknown"),
         plan=known.get("plan", ""),
         unit=known.get("units"),
         kT=float(known["kT"]) if "kT" in known else None,
         cv_units=tuple(known["cv_units"].split("\t")) if "cv_units" in known else None,
+        error=error,
     )
 
 

@@ -78,6 +78,7 @@ def _arrays(surface: SurfaceData) -> dict[str, NDArray[Any]]:
         "unit": surface.unit,
         "kT": surface.kT,
         "cv_units": surface.cv_units,
+        "error": surface.error,
     }
     return {name: np.asarray(part) for name, part in parts.items() if part is not None}
 
@@ -99,4 +100,5 @@ def _from_arrays(parts: dict[str, NDArray[Any]]) -> SurfaceData:
         unit=str(parts["unit"]) if "unit" in parts else None,
         kT=float(parts["kT"]) if "kT" in parts else None,
         cv_units=tuple(parts["cv_units"].tolist()) if "cv_units" in parts else None,
+        error=parts.get("error"),
     )

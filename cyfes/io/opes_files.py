@@ -9,6 +9,7 @@ import numpy as np
 from cyfes.base.numbers import parse_number
 from cyfes.errors import HillsFileError, InputError
 from cyfes.io.column_files import ColumnFile, Selection
+from cyfes.io.hills_header import hill_variables
 from cyfes.io.plumed_header import header_domain
 from cyfes.model.opes_kernels import Kernels
 
@@ -87,7 +88,8 @@ def read_states(path: AnyPath) -> list[Kernels]:
     if not parts[0][0].is_state:
         raise HillsFileError(
             f"{path}: found a KERNELS file, which does not hold the norm of its kernels; expected "
-            "a STATE file, which OPES writes with STATE_WFILE"
+            "a STATE file, which OPES writes with STATE_WFILE, or cyfes.state_of_kernels or "
+            "--kernels, which make a state of it"
         )
     return [header.kernels(table) for header, table in parts]
 
@@ -121,8 +123,8 @@ class _OpesHeader:
                 "found neither the column logweight of a KERNELS file nor '#! SET zed' of a STATE "
                 "file, expected one of them; read HILLS with cyfes.read_hills"
             )
-        widths = [field for field in fields if field.startswith("sigma_")]
-        self.names = tuple(width[len("sigma_") :] for width in widths)
+        self.names = hill_variables(fields)
+        widths = [f"sigma_{name}" for name in self.names]
         columns = (*self.names, *widths, "height", "time")
         self.columns = columns if self.is_state else (*columns, "logweight")
         for column in self.columns:

@@ -7,16 +7,18 @@ one written by ``plumed sum_hills``.
 from __future__ import annotations
 
 import io
+import re
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cyfes.base.numbers import check_number_format
+from cyfes.base.numbers import check_number_format, format_number
 from cyfes.errors import InputError
 from cyfes.io.compression import read_whole
-from cyfes.io.plumed_header import grid_header, with_line
+from cyfes.io.plumed_header import fault_of_text, grid_header, with_line
 from cyfes.io.text_files import write_text
+from cyfes.model.domains import end_values
 from cyfes.model.grid import Grid
 from cyfes.model.surface_data import SurfaceData
 from cyfes.native.extensions import text_module
@@ -32,6 +34,16 @@ if TYPE_CHECKING:
 
 # Some megabytes of text: enough work for the threads that share it.
 _ROWS_PER_BLOCK = 1 << 15
+
+# So many bytes show the line ends of a file.
+_START = 1 << 16
+
+#: The column of the standard error of F.
+ERROR_COLUMN = "error"
+
+_FIELDS_LINE = re.compile(r"^[ \t]*#![ \t]+FIELDS\b", re.MULTILINE)
+
+_ROW = re.compile(r"^[ \t]*[^#\s]", re.MULTILINE)
 
 
 def grid_blocks(
@@ -89,14 +101,36 @@ def write_surface(surface: SurfaceData, path: AnyPath, fmt: str) -> None:
     OSError
         If the file cannot be written.
     """
-    columns = {"file.free": surface.values}
+    write_text(path, surface_blocks(surface, fmt))
+
+
+def surface_blocks(surface: SurfaceData, fmt: str, value: str = "file.free") -> Iterator[bytes]:
+    """Yield the text of a surface's file: F, and where known its gradient and its error.
+
+    Parameters
+    ----------
+    surface : SurfaceData
+        The surface.
+    fmt : str
+        The C format of every number.
+    value : str
+        The name of the column of F.
+
+    Yields
+    ------
+    bytes
+        As `grid_blocks` does.
+    """
+    columns = {value: surface.values}
     if surface.gradient is not None:
         columns.update((f"der_{name}", der) for name, der in zip(surface.names, surface.gradient))
-    write_text(path, grid_blocks(surface.grid, surface.names, surface.bounds(), columns, fmt))
+    if surface.error is not None:
+        columns[ERROR_COLUMN] = surface.error
+    return grid_blocks(surface.grid, surface.names, surface.bounds(), columns, fmt)
 
 
-def read_surface(path: Path) -> SurfaceData:
-    """Read a free energy, with its gradient if the file has one.
+def read_surfaces(path: Path) -> list[SurfaceData]:
+    """Read all frames of a file: PLUMED adds a grid, with a header of its own, at every stride.
 
     Parameters
     ----------
@@ -105,39 +139,67 @@ def read_surface(path: Path) -> SurfaceData:
 
     Returns
     -------
-    SurfaceData
-        The first column after the CVs; of unknown unit.
+    list of SurfaceData
+        For each frame the first column after the CVs, of unknown unit; with its gradient and its
+        error if the file has them.
 
     Raises
     ------
     InputError
-        If the header is missing or incomplete, a row is damaged, or the points are not the
+        If a header is missing or incomplete, a row is damaged, or the points are not the
         header's grid.
     OSError
         If the file cannot be read.
     """
-    text = _text(path)
+    where = ""
     try:
-        fields, constants, _ = _header(text)
-        names = tuple(field for field in fields if f"min_{field}" in constants)
-        if not names or len(names) == len(fields) or fields[: len(names)] != names:
-            raise InputError(
-                f"found the columns {' '.join(fields)} and the constants "
-                f"{' '.join(constants)}, expected min_, max_, nbins_ and periodic_ of each CV"
-            )
-        grid = _grid(names, constants)
-        columns = _columns(text, fields, grid)
-        _check_points(names, grid, columns)
-        return _surface(fields, names, grid, columns)
+        frames = _frames(_text(path))
+        surfaces: list[SurfaceData] = []
+        for number, text in enumerate(frames):
+            where = f"frame {number} of 0 to {len(frames) - 1}: " if len(frames) > 1 else ""
+            surfaces += _read_frame(text)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{path}: {where}{error}") from None
+    return surfaces
 
 
 def _text(path: Path) -> str:
+    raw = read_whole(path)
+    fault = fault_of_text(raw[:_START])
+    if fault is not None:
+        raise InputError(fault)
     try:
-        return read_whole(path).decode("utf-8")
+        return raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: found no text ({error}), expected PLUMED's grid file") from None
+        raise InputError(f"found no text ({error}), expected PLUMED's grid file") from None
+
+
+def _frames(text: str) -> list[str]:
+    """Return the text of each frame, from its FIELDS line on; headers without rows are left out."""
+    starts = [match.start() for match in _FIELDS_LINE.finditer(text)]
+    if not starts:
+        raise InputError("found no '#! FIELDS' header, expected PLUMED's grid file")
+    frames = [text[start:end] for start, end in zip([0, *starts[1:]], [*starts[1:], len(text)])]
+    with_rows = [frame for frame in frames if _ROW.search(frame)]
+    return with_rows or frames[:1]
+
+
+def _read_frame(text: str) -> Iterator[SurfaceData]:
+    """Yield the surface under a header; rows of several grids are as many surfaces."""
+    fields, constants, _ = _header(text)
+    names = tuple(field for field in fields if f"min_{field}" in constants)
+    if not names or len(names) == len(fields) or fields[: len(names)] != names:
+        raise InputError(
+            f"found the columns {' '.join(fields)} and the constants "
+            f"{' '.join(constants)}, expected min_, max_, nbins_ and periodic_ of each CV"
+        )
+    table = _table(text)
+    grid = _grid(names, constants, table)
+    repeats = max(1, len(table) // grid.size) if len(table) % grid.size == 0 else 1
+    for rows in np.split(table, repeats):
+        columns = _columns(rows, fields, grid)
+        _check_points(names, grid, columns)
+        yield _surface(fields, names, grid, columns)
 
 
 def _header(text: str) -> Header:
@@ -146,14 +208,14 @@ def _header(text: str) -> Header:
         if line.strip() and not line.lstrip().startswith("#"):
             break
         header = with_line(header, line, number)
-    if header is None or not header.fields:
-        raise InputError("found no '#! FIELDS' header, expected PLUMED's grid file")
+    if header is None:
+        raise InputError("found rows above the '#! FIELDS' header, expected them below it")
     if len(set(header.fields)) < len(header.fields):
         raise InputError(f"found the columns {' '.join(header.fields)}, expected different ones")
     return header
 
 
-def _grid(names: tuple[str, ...], constants: dict[str, str]) -> Grid:
+def _grid(names: tuple[str, ...], constants: dict[str, str], table: NDArray[np.float64]) -> Grid:
     missing = [
         f"{what}_{name}"
         for name in names
@@ -163,27 +225,53 @@ def _grid(names: tuple[str, ...], constants: dict[str, str]) -> Grid:
     if missing:
         raise InputError(f"found no '#! SET {missing[0]}', expected it in the header")
     periodic = [constants[f"periodic_{name}"] == "true" for name in names]
-    points = []
+    counts = []
     for name in names:
         word = constants[f"nbins_{name}"]
         if not word.isdigit():
             raise InputError(f"nbins_{name}: found {word!r}, expected a whole number")
-        points.append(int(word))
-    # PLUMED's nbins is the number of points, which on a periodic axis is that of the bins.
-    bins = [n if wraps else n - 1 for n, wraps in zip(points, periodic)]
-    lower = [constants[f"min_{name}"] for name in names]
-    return Grid(lower, [constants[f"max_{name}"] for name in names], bins, periodic)
+        counts.append(int(word))
+    # On an axis that is not periodic, nbins is the number of points in the files of sum_hills and
+    # METAD, and the number of bins, one less, in those of DUMPGRID. The rows tell which it is.
+    more_points = _product([n if wraps else n + 1 for n, wraps in zip(counts, periodic)])
+    counts_bins = len(table) == more_points != _product(counts)
+    lower, upper, bins = [], [], []
+    for axis, (name, count, wraps) in enumerate(zip(names, counts, periodic)):
+        low, high = constants[f"min_{name}"], constants[f"max_{name}"]
+        if not (wraps or counts_bins or count < 2 or not len(table)):
+            # In a file that a user made for EXTERNAL, the last point may be one bin before max.
+            start, end = end_values((low, high))
+            step = (end - start) / count
+            if abs(table[:, axis].max() - (end - step)) < 0.01 * step:
+                high = format_number(end - step)
+        lower.append(low)
+        upper.append(high)
+        bins.append(count if wraps or counts_bins else count - 1)
+    return Grid(lower, upper, bins, periodic)
 
 
-def _columns(text: str, fields: tuple[str, ...], grid: Grid) -> dict[str, NDArray[np.float64]]:
-    """Return each column in the shape of the grid."""
+def _product(numbers: Sequence[int]) -> int:
+    product = 1
+    for number in numbers:
+        product *= number
+    return product
+
+
+def _table(text: str) -> NDArray[np.float64]:
     try:
         with warnings.catch_warnings():
-            # NumPy warns where there are no rows, which is an error below.
+            # NumPy warns where there are no rows, which is an error later.
             warnings.simplefilter("ignore", UserWarning)
-            table: NDArray[Any] = np.loadtxt(io.StringIO(text), comments="#", ndmin=2)
+            table: NDArray[np.float64] = np.loadtxt(io.StringIO(text), comments="#", ndmin=2)
     except ValueError as error:
         raise InputError(f"found a row that is damaged: {error}") from None
+    return table
+
+
+def _columns(
+    table: NDArray[np.float64], fields: tuple[str, ...], grid: Grid
+) -> dict[str, NDArray[np.float64]]:
+    """Return each column in the shape of the grid."""
     if table.shape != (grid.size, len(fields)):
         raise InputError(
             f"found {table.shape[0]} rows of {table.shape[1]} numbers, expected {grid.size} of "
@@ -216,8 +304,11 @@ def _surface(
     grid: Grid,
     columns: dict[str, NDArray[np.float64]],
 ) -> SurfaceData:
-    slopes = [columns.get(f"der_{name}") for name in names]
+    value = fields[len(names)]
+    # DUMPGRID names the derivatives after the values.
+    slopes = [columns.get(f"der_{name}", columns.get(f"d{value}_{name}")) for name in names]
     gradient = np.stack(slopes) if all(s is not None for s in slopes) else None  # type: ignore[arg-type]
     domain = tuple(ends if wraps else None for ends, wraps in zip(grid.bounds, grid.periodic))
-    values = columns[fields[len(names)]]
-    return SurfaceData(values, grid, names, gradient, domain, device="unknown")
+    error = columns.get(ERROR_COLUMN) if value != ERROR_COLUMN else None
+    values = columns[value]
+    return SurfaceData(values, grid, names, gradient, domain, device="unknown", error=error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from cyfes.errors import HillsFileError, InputError
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cyfes.model.domains import Domain
+
+
+_BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+_LONE_RETURN = re.compile(rb"\r[^\r\n]")
 
 
 class Header(NamedTuple):
@@ -42,6 +48,22 @@ def with_line(header: Header | None, line: str, number: int) -> Header | None:
     if words[:2] == ["#!", "SET"] and len(words) == 4 and header is not None:
         header.constants[words[2]] = words[3]
     return header
+
+
+def fault_of_text(start: bytes | bytearray) -> str | None:
+    """Return what is wrong with the start of a text file, or None: its line ends, or a mark."""
+    mark = next((name for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), None)
+    if mark is not None:
+        return (
+            f"found a byte order mark (BOM) of {mark} at the start, as some editors write it; "
+            "expected plain text: save the file as UTF-8 without BOM"
+        )
+    if b"\r" in start and _LONE_RETURN.search(start):
+        return (
+            "found lines that end with a carriage return (CR) alone, expected line feeds (LF); "
+            "convert the file, for example with: tr '\\r' '\\n' < IN > OUT"
+        )
+    return None
 
 
 def header_domain(name: str, constants: dict[str, str]) -> Domain:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import contextmanager
+import warnings
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from cyfes.errors import InputError
+from cyfes.errors import CyfesWarning, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,7 +108,9 @@ def replacing(path: Path, keep_older: bool = True) -> Iterator[Path]:
     if _is_special(path):
         yield path
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove_remains(path)
+    temporary = path.with_name(f"{_temporary_prefix(path)}{os.getpid()}.tmp")
+    backup = None
     try:
         yield temporary
         backup = next_backup(path) if keep_older else None
@@ -115,8 +118,40 @@ def replacing(path: Path, keep_older: bool = True) -> Iterator[Path]:
             path.rename(backup)
         temporary.replace(path)
     finally:
+        if backup is not None and backup.exists() and not path.exists():
+            backup.rename(path)
         if temporary.exists():
             temporary.unlink()
+
+
+def _temporary_prefix(path: Path) -> str:
+    """Return what the temporary names of a file begin with on this machine."""
+    return f".{path.name}.{os.uname().nodename}."
+
+
+def _remove_remains(path: Path) -> None:
+    """Remove what processes of this machine that were killed have left of a file, and say so."""
+    pattern = re.compile(re.escape(_temporary_prefix(path)) + r"([0-9]{1,18})\.tmp")
+    for file in path.parent.iterdir():
+        match = pattern.fullmatch(file.name)
+        if match is None or _is_running(int(match[1])):
+            continue
+        # Another process may have removed it in the meantime.
+        with suppress(FileNotFoundError):
+            file.unlink()
+        message = f"{path}: found and removed {file.name}, which a process that was killed had left"
+        warnings.warn(CyfesWarning(message), stacklevel=2)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        # It runs for another user; or the number is not one that cyfes has written.
+        return True
+    return True
 
 
 def _open_new(path: Path, gzipped: bool) -> IO[bytes]:

@@ -19,12 +19,14 @@ from cyfes.landscape.interpolation import place_in_bins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Union
 
     from numpy.typing import ArrayLike, NDArray
 
     from cyfes.model.grid import Grid
 
     Integers = NDArray[np.int64]
+    Place = Union[int, "Minimum", ArrayLike]
 
 
 class Minimum(NamedTuple):
@@ -38,12 +40,21 @@ class Minimum(NamedTuple):
     depth: float
     #: Whether it is at an end of an axis that is not periodic, so that the true one may be beyond.
     at_edge: bool
+    #: The CVs; empty if they are not known.
+    names: tuple[str, ...] = ()
+    #: The unit of F; None if it is not known.
+    unit: str | None = None
 
     def __repr__(self) -> str:
         """Return place, value and depth, without the digits that come from rounding."""
-        place = ", ".join(f"{round(x, 12) + 0.0:.6g}" for x in self.position)
+        numbers = [f"{round(x, 12) + 0.0:.6g}" for x in self.position]
+        named = [f"{name} {number}" for name, number in zip(self.names, numbers)]
+        unit = f" {self.unit}" if self.unit else ""
         edge = ", at the edge of the grid" if self.at_edge else ""
-        return f"<Minimum at ({place}): {self.value:.6g}, depth {self.depth:.6g}{edge}>"
+        return (
+            f"<Minimum at ({', '.join(named or numbers)}): {self.value:.6g}{unit}, "
+            f"depth {self.depth:.6g}{unit}{edge}>"
+        )
 
 
 class Pass(NamedTuple):
@@ -75,6 +86,37 @@ class Basins:
     def __len__(self) -> int:
         """Return the number of basins."""
         return len(self.minima)
+
+    def point(self, place: Place) -> ArrayLike:
+        """Return the point that a place stands for.
+
+        Parameters
+        ----------
+        place : int, Minimum or array_like, shape (D,)
+            The number of a minimum, 1 being the lowest; a minimum; or the point itself. With one
+            CV, a point is a float such as ``1.0``, because ``1`` is a number of a minimum.
+
+        Returns
+        -------
+        array_like, shape (D,)
+            The point, in the CVs' units.
+
+        Raises
+        ------
+        InputError
+            If there is no minimum of that number.
+        """
+        if isinstance(place, Minimum):
+            return place.position
+        if not is_number(place):
+            return place
+        number = int(place)  # type: ignore[arg-type]
+        if not 1 <= number <= len(self.minima):
+            raise InputError(
+                f"found the minimum {number}, expected 1 to {len(self.minima)}; "
+                "a point of one CV is a float, such as 1.0"
+            )
+        return self.minima[number - 1].position
 
     def containing(self, point: ArrayLike) -> int:
         """Return the number of the basin that a point lies in.
@@ -215,6 +257,11 @@ class Landscape:
             depth,
             any(not wraps and i in (0, count - 1) for i, count, wraps in ends),
         )
+
+
+def is_number(place: object) -> bool:
+    """Whether a place is the number of a minimum."""
+    return isinstance(place, (int, np.integer)) and not isinstance(place, bool)
 
 
 def nearest_point(point: ArrayLike, grid: Grid) -> int:

@@ -39,7 +39,7 @@ def projected(surface: Surface, names: Sequence[str], kT: float) -> Surface:
     Returns
     -------
     SurfaceData
-        Of the class of `surface`. Without a gradient.
+        Of the class of `surface`. Without a gradient and without errors.
 
     Raises
     ------
@@ -64,6 +64,7 @@ def projected(surface: Surface, names: Sequence[str], kT: float) -> Surface:
         grid=surface.grid.subgrid(kept),
         names=tuple(names),
         gradient=None,
+        error=None,
         domain=domain,
         cv_units=None if surface.cv_units is None else tuple(surface.cv_units[a] for a in kept),
     )
@@ -102,16 +103,8 @@ def cut(surface: Surface, at: Mapping[str, float]) -> Surface:
     InputError
         If a CV is unknown, its value is outside of the grid, or none is left.
     """
-    unknown = [name for name in at if name not in surface.names]
-    if unknown or len(at) >= surface.grid.ndim:
-        raise InputError(
-            f"at: found {', '.join(at)}, expected fewer than all of {', '.join(surface.names)}"
-        )
+    nearest = _nearest(surface, at)
     kept = [axis for axis, name in enumerate(surface.names) if name not in at]
-    place = surface.grid.lower.copy()
-    for name, value in at.items():
-        place[surface.names.index(name)] = value
-    nearest = np.rint(place_in_bins(place, surface.grid)[0]).astype(int) % surface.grid.shape
     index = tuple(slice(None) if k in kept else n for k, n in enumerate(nearest))
     grid, ends = surface.grid, surface.bounds()
     return replace(
@@ -125,6 +118,48 @@ def cut(surface: Surface, at: Mapping[str, float]) -> Surface:
         ),
         names=tuple(surface.names[k] for k in kept),
         gradient=None,
+        error=None if surface.error is None else surface.error[index],
         domain=surface.domain and tuple(surface.domain[k] for k in kept),
         cv_units=surface.cv_units and tuple(surface.cv_units[k] for k in kept),
     )
+
+
+def cut_place(surface: SurfaceData, at: Mapping[str, float]) -> dict[str, float]:
+    """Return where `cut` holds CVs: the coordinates of the nearest grid point.
+
+    Parameters
+    ----------
+    surface : SurfaceData
+        The surface.
+    at : mapping of str to float
+        As for `cut`.
+
+    Returns
+    -------
+    dict of str to float
+        The coordinate of each CV that is held.
+
+    Raises
+    ------
+    InputError
+        As `cut` does.
+    """
+    nearest = dict(zip(surface.names, _nearest(surface, at)))
+    axes = dict(zip(surface.names, surface.grid.axes))
+    return {name: float(axes[name][nearest[name]]) for name in at}
+
+
+def _nearest(surface: SurfaceData, at: Mapping[str, float]) -> list[int]:
+    """Return the index of the grid point nearest to a place, 0 for the CVs that are not held."""
+    unknown = [name for name in at if name not in surface.names]
+    if unknown or not at or len(at) >= surface.grid.ndim:
+        raise InputError(
+            f"at: found {', '.join(at) or 'none'}, expected fewer than all of "
+            f"{', '.join(surface.names)}"
+        )
+    place = surface.grid.lower.copy()
+    for name, value in at.items():
+        place[surface.names.index(name)] = value
+    bins = np.rint(place_in_bins(place, surface.grid)[0]).astype(int)
+    found: list[int] = (bins % surface.grid.shape).tolist()
+    return found

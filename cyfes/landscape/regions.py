@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from cyfes.errors import InputError
-from cyfes.landscape.interpolation import places_in_bins
+from cyfes.landscape.basins import Minimum, is_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Union
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
-    from cyfes.landscape.basins import Basins
+    from cyfes.landscape.basins import Basins, Place
     from cyfes.model.grid import Grid
 
     Mask = NDArray[np.bool_]
-    Region = Union["ArrayLike", Mask]
+    Region = Union["Place", Mask]
     Range = Union["tuple[float, float]", None]
 
 
@@ -83,10 +83,11 @@ def masks(grid: Grid, regions: Sequence[Region], basins: Basins | None) -> list[
     ----------
     grid : Grid
         The grid.
-    regions : sequence of ndarray of bool or array_like
-        Masks of shape grid.shape, or points of shape (D,), which stand for their basins.
+    regions : sequence of ndarray of bool, array_like, Minimum or int
+        Masks of shape grid.shape; or points of shape (D,), minima or numbers of minima (1 is the
+        lowest), which stand for their basins.
     basins : Basins or None
-        The basins, where a point is among the regions.
+        The basins, where any but a mask is among the regions.
 
     Returns
     -------
@@ -110,20 +111,25 @@ def masks(grid: Grid, regions: Sequence[Region], basins: Basins | None) -> list[
     return found
 
 
+def is_mask(region: Region) -> bool:
+    """Whether a region is a mask, not a place that stands for its basin."""
+    place = isinstance(region, Minimum) or is_number(region)
+    return not place and np.asarray(region).dtype == bool
+
+
 def _mask(grid: Grid, region: Region, basins: Basins | None) -> Mask:
-    array = np.asarray(region)
-    if array.dtype == bool:
+    if is_mask(region):
+        array = np.asarray(region)
         if array.shape != grid.shape:
             raise InputError(f"region: found a mask of shape {array.shape}, expected {grid.shape}")
         if not array.any():
             raise InputError("region: found an empty mask, expected at least one grid point")
         return array
     if basins is None:
-        places_in_bins(array, grid)
         raise InputError(
             "region: found a point, expected a mask: there is no surface to find a basin on"
         )
-    return cast("Mask", basins.labels == basins.containing(array))
+    return cast("Mask", basins.labels == basins.containing(basins.point(region)))
 
 
 def log_weights(grid: Grid) -> NDArray[np.float64]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cyfes.base.optional_packages import need
 from cyfes.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from pandas import DataFrame
 
     from cyfes.model.domains import Domain
 
@@ -44,6 +46,24 @@ class Colvar:
         if name not in self.names:
             raise InputError(f"found no column {name}, expected one of {', '.join(self.names)}")
         return self.values[:, self.names.index(name)]
+
+    def to_dataframe(self) -> DataFrame:
+        """Return the samples as a pandas.DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each sample; the columns are ``time`` where it is known, and the names.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pandas is not installed: ``pip install cyfes[pandas]``.
+        """
+        pandas = need("pandas", "to_dataframe()")
+        columns = {} if self.times is None else {"time": self.times}
+        columns.update(zip(self.names, self.values.T))
+        return pandas.DataFrame(columns)
 
     def __repr__(self) -> str:
         """Return a line that says how many samples of what."""

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 # As many as PLUMED allows; a grid of more would not fit any memory.
 MAX_DIMENSIONS = 16
 
+# PLUMED's sum_hills covers METAD's INTERVAL with as many bins.
+INTERVAL_BINS = 200
+
 # What a signed 64-bit size can count, in bytes of one double per point.
 _MAX_BYTES = 2**63
 
 
-@dataclass(frozen=True, init=False, eq=False)
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Grid:
     """A regular grid of any dimension up to 16; immutable.
 
@@ -112,7 +115,8 @@ class Grid:
         """Return the grid that ``plumed sum_hills`` chooses for hills when given no bounds.
 
         A periodic axis covers the domain, any other the hills out to where the kernel ends,
-        rounded to six digits as PLUMED does.
+        rounded to six digits as PLUMED does; of hills with METAD's INTERVAL, `cyfes.sum_hills`
+        covers that instead.
 
         Parameters
         ----------
@@ -242,6 +246,11 @@ class Grid:
         """
         mesh = np.meshgrid(*self.axes, indexing="ij")
         return np.stack([axis.ravel() for axis in mesh], axis=-1)
+
+    def __repr__(self) -> str:
+        """Return the call that makes the grid, with the literals of its ends."""
+        lower, upper = [low for low, _ in self.bounds], [high for _, high in self.bounds]
+        return f"Grid({lower}, {upper}, {list(self.bins)}, {list(self.periodic)})"
 
     def __eq__(self, other: object) -> bool:
         """Whether both grids have the same points."""

@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
 from cyfes.base.arrays import checked_array
+from cyfes.base.optional_packages import need
 from cyfes.errors import InputError
 from cyfes.model.domains import checked_ends, checked_interval, period
 from cyfes.model.hill_kernels import KERNELS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
+    from pandas import DataFrame
 
     from cyfes.model.domains import Domain
+
+
+class Hill(NamedTuple):
+    """One hill."""
+
+    #: When it was laid; None if that is not known.
+    time: float | None
+    #: Its centre along each CV.
+    center: tuple[float, ...]
+    #: Its width along each CV.
+    sigma: tuple[float, ...]
+    #: Its height.
+    height: float
+    #: The bias factor.
+    bias_factor: float
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -35,8 +52,8 @@ class Hills:
     heights : array_like, shape (N,) or ()
         The heights, in the unit that the surface is to have. As in PLUMED's files, those of a
         well-tempered run are expected to be scaled by gamma/(gamma - 1), so that F = -Σ hills.
-    kernel : {"stretched-gaussian", "gaussian"}
-        The kernel, see `cyfes.sum_hills`.
+    kernel : {"stretched-gaussian", "gaussian"}, or sequence of N of them
+        The kernel, see `cyfes.sum_hills`; of all hills, or of each.
     domain : sequence of D (None or pair of str or float), optional
         The ends of each periodic CV's domain, such as ``("-pi", "pi")``; None for any other.
     times : array_like, shape (N,), optional
@@ -67,8 +84,8 @@ class Hills:
         The Cholesky factors of multivariate hills; `sigmas` are then the roots of the variances.
     interval : pair of float, or None
         The ends of METAD's INTERVAL.
-    kernel : str
-        The kernel.
+    kernel : str, or ndarray of str, shape (N,)
+        The kernel; an array only if the hills have different ones.
     domain : tuple of (None or (str, str))
         The literals of each CV's domain.
 
@@ -83,7 +100,7 @@ class Hills:
     centers: NDArray[np.float64]
     sigmas: NDArray[np.float64]
     heights: NDArray[np.float64]
-    kernel: str
+    kernel: str | NDArray[np.str_]
     domain: tuple[Domain, ...]
     times: NDArray[np.float64] | None
     bias_factors: NDArray[np.float64]
@@ -97,7 +114,7 @@ class Hills:
         sigmas: ArrayLike | None,
         heights: ArrayLike,
         *,
-        kernel: str = "stretched-gaussian",
+        kernel: str | Sequence[str] | NDArray[np.str_] = "stretched-gaussian",
         domain: Sequence[tuple[str | float, str | float] | None] | None = None,
         times: ArrayLike | None = None,
         bias_factors: ArrayLike = 1.0,
@@ -112,7 +129,7 @@ class Hills:
         count = len(self.centers)
         set_field(self, "bias_factors", _array("bias_factors", bias_factors, (count,)))
         set_field(self, "times", None if times is None else _array("times", times, (count,)))
-        set_field(self, "kernel", _checked_kernel(kernel))
+        set_field(self, "kernel", _checked_kernel(kernel, count))
         set_field(self, "domain", _checked_domain(domain, self.names))
         set_field(self, "interval", checked_interval(interval, self.ndim))
 
@@ -135,6 +152,17 @@ class Hills:
     def periods(self) -> NDArray[np.float64]:
         """The period of each collective variable, 0 where it has none, shape (D,)."""
         return np.array([period(domain) for domain in self.domain], dtype=np.float64)
+
+    @property
+    def kernels(self) -> tuple[str, ...]:
+        """The different kernels of the hills."""
+        return tuple(name for name in KERNELS if np.any(np.asarray(self.kernel) == name))
+
+    def by_kernel(self) -> list[Hills]:
+        """Return the hills of each kernel; all of them where they have the same one."""
+        if isinstance(self.kernel, str):
+            return [self]
+        return [self[self.kernel == name] for name in self.kernels]
 
     @property
     def on_device(self) -> bool:
@@ -164,21 +192,80 @@ class Hills:
         """Return the number of hills."""
         return len(self.heights)
 
-    def __getitem__(self, rows: slice | NDArray[Any]) -> Hills:
-        """Return some of the hills; those of a slice share their memory with all of them."""
+    @overload
+    def __getitem__(self, rows: int) -> Hill: ...
+
+    @overload
+    def __getitem__(self, rows: slice | Sequence[int] | NDArray[Any]) -> Hills: ...
+
+    def __getitem__(self, rows: int | slice | Sequence[int] | NDArray[Any]) -> Hill | Hills:
+        """Return one hill by its number, or some of them.
+
+        Those of a slice share their memory with all of them.
+        """
+        if isinstance(rows, (int, np.integer)) and not isinstance(rows, bool):
+            return self._hill(int(rows))
+        if isinstance(rows, list):
+            rows = np.array(rows, dtype=np.intp if not rows else None)
         if not isinstance(rows, (slice, np.ndarray)):
             raise TypeError(
-                f"hills are taken by slices such as hills[:100] or by arrays, not by {rows!r}"
+                "hills are taken by numbers, slices such as hills[:100], or arrays of numbers, "
+                f"not by {rows!r}"
             )
         if self.on_device and not isinstance(rows, slice):
             raise InputError("found hills on a GPU, which are taken by slices such as hills[:100]")
         fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         per_hill = {k: v[rows] for k, v in fields.items() if hasattr(v, "dtype")}
+        if "kernel" in per_hill:
+            per_hill["kernel"] = one_kernel(per_hill["kernel"])
         return Hills.of_checked_arrays(**{**fields, **per_hill})
+
+    def _hill(self, number: int) -> Hill:
+        self.check_on_host("hills[number]")
+        return Hill(
+            None if self.times is None else float(self.times[number]),
+            tuple(self.centers[number].tolist()),
+            tuple(self.sigmas[number].tolist()),
+            float(self.heights[number]),
+            float(self.bias_factors[number]),
+        )
+
+    def __iter__(self) -> Iterator[Hill]:
+        """Yield the hills one by one."""
+        return map(self._hill, range(len(self)))
+
+    def to_dataframe(self) -> DataFrame:
+        """Return the hills as a pandas.DataFrame.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each hill; the columns are those of PLUMED's file: ``time`` where it is known,
+            the CVs, ``sigma_`` and the CV for each, ``height`` and ``biasf``. The Cholesky factors
+            of multivariate hills are ``sigma_b_a``, as in PLUMED's file.
+
+        Raises
+        ------
+        MissingDependencyError
+            If pandas is not installed: ``pip install cyfes[pandas]``.
+        """
+        pandas = need("pandas", "to_dataframe()")
+        self.check_on_host("to_dataframe()")
+        columns = {} if self.times is None else {"time": self.times}
+        columns.update(zip(self.names, self.centers.T))
+        if self.cholesky is None:
+            widths = zip((f"sigma_{name}" for name in self.names), self.sigmas.T)
+        else:
+            rows = zip(*np.tril_indices(self.ndim))
+            labels = (f"sigma_{self.names[row]}_{self.names[column]}" for row, column in rows)
+            widths = zip(labels, self.cholesky.T)
+        columns.update(widths)
+        return pandas.DataFrame({**columns, "height": self.heights, "biasf": self.bias_factors})
 
     def __repr__(self) -> str:
         """Return a line that says how many hills over which CVs."""
-        return f"<Hills: {len(self)} of kernel {self.kernel} over {', '.join(self.names)}>"
+        kernel = " and ".join(self.kernels)
+        return f"<Hills: {len(self)} of kernel {kernel} over {', '.join(self.names)}>"
 
 
 def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
@@ -208,10 +295,29 @@ def _shape_fields(
     return {"centers": centers, "sigmas": sigmas, "cholesky": factors, "heights": heights}
 
 
-def _checked_kernel(kernel: str) -> str:
-    if kernel not in KERNELS:
-        raise InputError(f"kernel: found {kernel!r}, expected {' or '.join(KERNELS)}")
-    return kernel
+def _checked_kernel(
+    kernel: str | Sequence[str] | NDArray[np.str_], count: int
+) -> str | NDArray[np.str_]:
+    if isinstance(kernel, str):
+        given = [kernel]
+    else:
+        given = list(map(str, kernel))
+        if len(given) != count:
+            raise InputError(f"kernel: found {len(given)} of them, expected one, or {count}")
+    for name in given:
+        if name not in KERNELS:
+            raise InputError(f"kernel: found {name!r}, expected {' or '.join(KERNELS)}")
+    return kernel if isinstance(kernel, str) else one_kernel(np.array(given, dtype=str))
+
+
+def one_kernel(kernels: NDArray[np.str_]) -> str | NDArray[np.str_]:
+    """Return the name of the kernel if all hills have the same, or the array of their kernels."""
+    if not len(kernels):
+        return KERNELS[0]
+    if (kernels == kernels[0]).all():
+        return str(kernels[0])
+    kernels.flags.writeable = False
+    return kernels
 
 
 def _checked_domain(

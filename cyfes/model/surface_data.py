@@ -47,6 +47,8 @@ class SurfaceData:
         Boltzmann's constant times the temperature, in the unit of F; None if it is not known.
     cv_units : tuple of D str, optional
         The units of the CVs.
+    error : ndarray, shape grid.shape, optional
+        The standard error of each value, in the unit of F; None if it is not known.
 
     Raises
     ------
@@ -64,6 +66,7 @@ class SurfaceData:
     unit: str | None = None
     kT: float | None = None
     cv_units: tuple[str, ...] | None = None
+    error: NDArray[np.floating[Any]] | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes against the grid."""
@@ -73,6 +76,8 @@ class SurfaceData:
         if self.gradient is not None and self.gradient.shape != (self.grid.ndim, *shape):
             expected = (self.grid.ndim, *shape)
             raise InputError(f"gradient: found shape {self.gradient.shape}, expected {expected}")
+        if self.error is not None and self.error.shape != shape:
+            raise InputError(f"error: found shape {self.error.shape}, expected {shape}")
         lists = {"names": self.names, "domain": self.domain, "cv_units": self.cv_units}
         for what, entries in lists.items():
             if entries is not None and len(entries) != self.grid.ndim:
@@ -88,4 +93,12 @@ class SurfaceData:
         return [
             domain if domain and end_values(domain) == end_values(own) else own
             for own, domain in zip(self.grid.bounds, domains)
+        ]
+
+    def known_cv_units(self) -> list[str | None]:
+        """Return the unit of each CV: as given, or rad where the ends are multiples of pi."""
+        given = self.cv_units or ("",) * self.grid.ndim
+        return [
+            unit or ("rad" if "pi" in (low + high).lower() else None)
+            for unit, (low, high) in zip(given, self.bounds())
         ]

@@ -12,8 +12,11 @@ from cyfes.model.grid import Grid
 from cyfes.sums import hills_on_grid
 
 if TYPE_CHECKING:
+    from typing import Literal
+
     from numpy.typing import ArrayLike, NDArray
 
+    from cyfes.base.choices import DeviceName
     from cyfes.model.hills import Hills
 
     Floats = NDArray[np.float64]
@@ -51,10 +54,10 @@ def bias_offset(
     hills: Hills,
     kT: float,
     *,
-    method: str = "ct",
+    method: Literal["ct", "balanced"] = "ct",
     grid: Grid | None = None,
     stride: int | None = None,
-    device: str = "auto",
+    device: DeviceName = "auto",
 ) -> BiasOffset:
     """Return the offset by which the bias of a metadynamics run has grown, over time.
 
@@ -68,10 +71,13 @@ def bias_offset(
         kT, in the unit of the heights.
     method : {"ct", "balanced"}
         "ct": c(t) = kT ln[∫ exp(γ V / ((γ - 1) kT)) ds / ∫ exp(V / ((γ - 1) kT)) ds], of Tiwary and
-        Parrinello; without tempering, γ is infinite. "balanced": the mean of V over the grid, the
-        balanced exponential of Schäfer and Settanni.
+        Parrinello, which METAD computes with CALC_RCT (component ``rct``; ``rbias`` is V - c(t)).
+        Without tempering (biasf -1 or 1 in the file), γ is infinite. "balanced": the mean of V over
+        the grid, the balanced exponential of Schäfer and Settanni.
     grid : Grid, optional
-        Where V is integrated; by default over all hills, as PLUMED chooses it.
+        Over which points V is summed: METAD takes those of its own grid (GRID_MIN, GRID_MAX,
+        GRID_BIN). By default all hills, on the grid that ``plumed sum_hills`` would choose for
+        them; the offset depends on where the grid ends.
     stride : int, optional
         The number of hills between two values; by default a 500th of all.
     device : str

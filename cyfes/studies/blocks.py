@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cyfes.errors import InputError
-from cyfes.landscape.regions import log_population, masks
+from cyfes.landscape.regions import is_mask, log_population, masks
 from cyfes.native.gpu_arrays import on_device
 from cyfes.sums.reweighting import reweight
+from cyfes.sums.samples import named_samples, usual_grid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Literal
 
-    from numpy.typing import ArrayLike, DTypeLike, NDArray
+    from numpy.typing import ArrayLike, NDArray
 
+    from cyfes.base.choices import DeviceName, Precision
     from cyfes.landscape.regions import Region
     from cyfes.model.grid import Grid
+    from cyfes.sums.samples import Bias, Samples
     from cyfes.surface import FreeEnergySurface
 
     Floats = NDArray[np.float64]
@@ -39,6 +43,13 @@ class Estimate(NamedTuple):
     error: float
     #: How many blocks the error comes from.
     blocks: int
+    #: The unit of both; None if it is not known.
+    unit: str | None = None
+
+    def __repr__(self) -> str:
+        """Return the number, its error and its unit."""
+        unit = f" {self.unit}" if self.unit else ""
+        return f"<Estimate: {self.value:.4g} ± {self.error:.2g}{unit}, {self.blocks} blocks>"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +59,7 @@ class BlockedSurface:
     Attributes
     ----------
     surface : FreeEnergySurface
-        F from all samples, as `cyfes.reweight` gives it.
+        F from all samples, as `cyfes.reweight` gives it, with its standard error.
     log_sums : ndarray of float64, shape (B, *grid.shape)
         The logarithm of the weighted kernels of each block, summed.
     """
@@ -88,8 +99,8 @@ class BlockedSurface:
         first: Region,
         last: Region,
         *,
-        method: str = "block",
-        depth: float = 0.0,
+        method: Literal["block", "bootstrap"] = "block",
+        depth: float | None = None,
         draws: int = 1000,
         seed: int = 0,
     ) -> Estimate:
@@ -97,13 +108,13 @@ class BlockedSurface:
 
         Parameters
         ----------
-        first, last : array_like, shape (D,), or ndarray of bool, shape grid.shape
-            Two points, which stand for the basins around them in the surface of all samples, or
-            two regions; see `cyfes.box`.
+        first, last : Minimum, int, array_like, shape (D,), or ndarray of bool, shape grid.shape
+            Two minima, numbers of minima or points, which stand for the basins around them in the
+            surface of all samples; or two regions, see `cyfes.box`.
         method : {"block", "bootstrap"}
             Whether the error is the jackknife's over blocks or the bootstrap's.
-        depth : float
-            How deep a minimum must be to have a basin.
+        depth : float, optional
+            How deep a minimum must be to have a basin; by default kT.
         draws : int
             The number of bootstrap samples.
         seed : int
@@ -132,7 +143,7 @@ class BlockedSurface:
             error = float(np.std(_log_ratio(sums), ddof=1))
         else:
             raise InputError(f'method: found {method!r}, expected "block" or "bootstrap"')
-        return Estimate(float(value), kT * error, len(self))
+        return Estimate(float(value), kT * error, len(self), self.surface.unit)
 
     def merged(self, size: int) -> BlockedSurface:
         """Return the same with every `size` neighbouring blocks put together.
@@ -158,26 +169,26 @@ class BlockedSurface:
         starts = np.arange(count) * size
         return replace(self, log_sums=np.logaddexp.reduceat(self.log_sums, starts, axis=0))
 
-    def _populations(self, regions: Sequence[Region], depth: float) -> Floats:
+    def _populations(self, regions: Sequence[Region], depth: float | None) -> Floats:
         """Return the logarithm of each block's population of each region, shape (B, regions)."""
         grid = self.surface.grid
-        points = any(np.asarray(region).dtype != bool for region in regions)
-        chosen = masks(grid, regions, self.surface.basins(depth) if points else None)
+        places = not all(map(is_mask, regions))
+        chosen = masks(grid, regions, self.surface.basins(depth) if places else None)
         rows = [[log_population(block, grid, mask) for mask in chosen] for block in self.log_sums]
         return np.array(rows)
 
 
 def reweight_blocks(
-    samples: ArrayLike,
-    grid: Grid,
-    bandwidth: ArrayLike,
+    samples: Samples,
+    grid: Grid | None = None,
+    bandwidth: ArrayLike | None = None,
     *,
     kT: float,
-    bias: ArrayLike | None = None,
+    bias: Bias = None,
     blocks: int | ArrayLike = 10,
     names: Sequence[str] | None = None,
-    device: str = "auto",
-    dtype: DTypeLike = "float64",
+    device: DeviceName = "auto",
+    dtype: Precision = "float64",
 ) -> BlockedSurface:
     """Return the free energy of weighted samples as `cyfes.reweight` does, with error bars.
 
@@ -185,7 +196,7 @@ def reweight_blocks(
 
     Parameters
     ----------
-    samples : array_like, shape (N, D)
+    samples : Colvar, or array_like, shape (N, D)
         The samples, in the order of time. Shape (N,) will do for one variable.
     grid, bandwidth, kT, bias, names, device, dtype
         As for `cyfes.reweight`.
@@ -211,7 +222,11 @@ def reweight_blocks(
     """
     if any(map(on_device, (samples, bandwidth, bias))):
         raise InputError("reweight_blocks: found arrays on a GPU, expected NumPy's")
-    points = np.asarray(samples)
+    if bandwidth is None:
+        raise InputError("bandwidth: found none, expected the width of each sample's Gaussian")
+    named = named_samples(samples, bias, names)
+    grid = grid or usual_grid(named, bandwidth)
+    points, bias = np.asarray(named.values), named.bias
     count = len(np.atleast_1d(points))
     widths, biases = np.asarray(bandwidth), None if bias is None else np.asarray(bias)
     if biases is not None and biases.shape != (count,):
@@ -225,7 +240,7 @@ def reweight_blocks(
             widths[chosen] if widths.ndim == 2 and len(widths) == count else widths,
             kT=kT,
             bias=None if biases is None else biases[chosen],
-            names=names,
+            names=named.names,
             device=device,
             dtype=dtype,
         )
@@ -234,7 +249,9 @@ def reweight_blocks(
         log_sums.append(density + np.log(len(points[chosen])))
     total = np.logaddexp.reduce(log_sums, axis=0) - np.log(count)
     values = (-kT * total).astype(surface.values.dtype)
-    return BlockedSurface(replace(surface, values=values), np.stack(log_sums))
+    surface = replace(surface, values=values, domain=named.domain)
+    error = BlockedSurface(surface, np.stack(log_sums)).error()
+    return BlockedSurface(replace(surface, error=error), np.stack(log_sums))
 
 
 def _chosen(blocks: int | ArrayLike, count: int) -> Iterator[slice | NDArray[np.intp]]:

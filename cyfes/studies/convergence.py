@@ -12,11 +12,13 @@ import numpy as np
 
 from cyfes.errors import InputError
 from cyfes.landscape.regions import log_population, masks
-from cyfes.sums.hills_on_grid import sum_hills
+from cyfes.sums.hills_on_grid import sum_hills, usual_grid
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from cyfes.landscape.regions import Region
@@ -72,7 +74,12 @@ class Convergence:
         return np.array([np.std((s.values - last)[inside]) for s in self.surfaces])
 
     def differences(
-        self, first: Region, last: Region, *, kT: float | None = None, depth: float = 0.0
+        self,
+        first: Region,
+        last: Region,
+        *,
+        kT: float | None = None,
+        depth: float | None = None,
     ) -> Floats:
         """Return ΔF between two regions after each portion.
 
@@ -103,10 +110,65 @@ class Convergence:
         result: Floats = energy * (populations[:, 0] - populations[:, 1])
         return result
 
+    def plot(self, count: int = 9, **options: Any) -> Figure:
+        """Draw some of the surfaces side by side; see `cyfes.plot_frames` for the options.
+
+        Parameters
+        ----------
+        count : int
+            How many, at even distances; the last one is that of all hills.
+        **options
+            Those of `cyfes.plot_frames`.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed: ``pip install cyfes[plot]``.
+        """
+        from cyfes.plotting.frames import plot_frames
+
+        if count < 1:
+            raise InputError(f"count: found {count}, expected a whole number above zero")
+        count = min(count, len(self))
+        chosen = [round(len(self) * (k + 1) / count) - 1 for k in range(count)]
+        labels = self._labels()
+        return plot_frames(
+            [self.surfaces[k] for k in chosen], [labels[k] for k in chosen], **options
+        )
+
+    def save_movie(self, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write a movie of the surfaces; see `cyfes.save_movie` for the options.
+
+        Parameters
+        ----------
+        path : path-like
+            The file: ``.gif`` or ``.webp``.
+        **options
+            Those of `cyfes.save_movie`.
+
+        Raises
+        ------
+        MissingDependencyError
+            If matplotlib is not installed: ``pip install cyfes[plot]``.
+        """
+        from cyfes.plotting.frames import save_movie
+
+        save_movie(self.surfaces, path, self._labels(), **options)
+
+    def _labels(self) -> list[str]:
+        if self.times is None:
+            return [f"{count} hills" for count in self.counts.tolist()]
+        return [f"time {time:g}" for time in self.times.tolist()]
+
 
 def convergence(
     hills: Hills,
-    grid: Grid,
+    grid: Grid | None = None,
     *,
     stride: int | None = None,
     portions: int = 20,
@@ -118,8 +180,8 @@ def convergence(
     ----------
     hills : Hills
         The hills, in the order of time.
-    grid : Grid
-        The grid.
+    grid : Grid, optional
+        The grid; by default that of `cyfes.sum_hills` for all hills.
     stride : int, optional
         The number of hills in a portion; what is left over at the end is one more.
     portions : int
@@ -143,6 +205,7 @@ def convergence(
     for name, value in (("stride", stride), ("portions", portions)):
         if value is not None and value < 1:
             raise InputError(f"{name}: found {value}, expected a whole number above zero")
+    grid = grid or usual_grid(hills)
     size = stride or -(-len(hills) // portions)
     ends = [*range(size, len(hills), size), len(hills)]
     surfaces = tuple(_running_sums(hills, grid, ends, how))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes.base.arrays import as_matrix, precision
+from cyfes.base.progress import part_of_progress
 from cyfes.native import device_choice
 from cyfes.native.constants import GAUSSIAN, STRETCHED_GAUSSIAN
 from cyfes.native.extensions import wrapper
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Optional
 
-    from numpy.typing import ArrayLike, DTypeLike, NDArray
+    from numpy.typing import ArrayLike, NDArray
 
+    from cyfes.base.choices import DeviceName, Precision
     from cyfes.model.hills import Hills
 
     Progress = Optional[Callable[[float], object]]
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
 def bias(
     points: ArrayLike,
     hills: Hills,
-    device: str = "auto",
-    dtype: DTypeLike = "float64",
+    device: DeviceName = "auto",
+    dtype: Precision = "float64",
     *,
     progress: Progress = None,
 ) -> NDArray[Any]:
@@ -46,7 +48,7 @@ def bias(
         array on a CUDA device stays there, and so does the result.
     hills : Hills
         The hills; multivariate ones, too.
-    device : str
+    device : {"auto", "cpu", "cuda", "cuda:all"} or str
         As for `cyfes.sum_hills`; several devices share the points.
     dtype : {"float64", "float32"}
         The precision of the sum. In single precision the exponentials are, too: V is within some
@@ -70,6 +72,14 @@ def bias(
         If the compiled part of cyfes is missing.
     """
     real = precision(dtype)
+    alike = hills.by_kernel()
+    if len(alike) > 1:
+        count, done, total = len(hills), 0, []
+        for part in alike:
+            report = part_of_progress(progress, done / count, (done + len(part)) / count)
+            total.append(bias(points, part, device, dtype, progress=report))
+            done += len(part)
+        return np.asarray(sum(total))
     if on_device(points) or hills.on_device:
         from cyfes.sums import gpu_sums
 

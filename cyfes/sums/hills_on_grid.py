@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from cyfes.base.arrays import precision
 from cyfes.base.progress import part_of_progress
 from cyfes.errors import InputError
+from cyfes.model.grid import INTERVAL_BINS, Grid
 from cyfes.model.hills import Hills
 from cyfes.native import device_choice
 from cyfes.native.constants import BOXED_GAUSSIAN, CPU, GAUSSIAN, STRETCHED_GAUSSIAN
@@ -22,22 +24,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import Optional
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
-    from cyfes.model.grid import Grid
+    from cyfes.base.choices import DeviceName, Plan, Precision, Truncation
 
     Progress = Optional[Callable[[float], object]]
 
 
 def sum_hills(
     hills: Hills | Iterable[Hills],
-    grid: Grid,
-    device: str = "auto",
-    dtype: DTypeLike = "float64",
+    grid: Grid | None = None,
+    device: DeviceName = "auto",
+    dtype: Precision = "float64",
     gradient: bool = False,
-    truncation: str = "plumed",
+    truncation: Truncation = "plumed",
     *,
-    plan: str = "auto",
+    plan: Plan = "auto",
     out: NDArray[Any] | tuple[NDArray[Any], NDArray[Any]] | None = None,
     progress: Progress = None,
 ) -> FreeEnergySurface:
@@ -60,9 +62,11 @@ def sum_hills(
         N hills of D collective variables; or portions of them, as from `cyfes.iter_hills`, which
         are summed one after the other, so that memory holds one at a time.
         Of hills whose arrays lie on a CUDA device the surface stays there; see `to_host`.
-    grid : Grid
-        A grid over the same D variables; a periodic axis covers the hills' domain once.
-    device : str
+    grid : Grid, optional
+        A grid over the same D variables; a periodic axis covers the hills' domain once. By default,
+        the one that ``cyfes sum-hills`` and ``plumed sum_hills`` choose; see `Grid.covering`.
+        Portions of hills and hills on a CUDA device need one.
+    device : {"auto", "cpu", "cuda", "cuda:all"} or str
         "auto", "cpu", "cuda", "cuda:N", or several CUDA devices: "cuda:N,M" or "cuda:all", each of
         which computes a part of the grid along its first axis. "auto" leaves a small sum to the
         CPU, and is never more than one device.
@@ -114,7 +118,11 @@ def sum_hills(
     real = precision(dtype)
     path_number(plan)
     first, portions = _portions(hills)
-    kernel = _grid_kernel(first, truncation)
+    if grid is None:
+        if portions is not None:
+            raise InputError("found portions of hills without a grid, expected a grid with them")
+        grid = usual_grid(first)
+    kernels = _grid_kernels(first, truncation)
     periods = grid_periods(first, grid)
     if portions is not None and progress is not None:
         progress = _without_end(progress)
@@ -124,10 +132,12 @@ def sum_hills(
         from cyfes.sums import gpu_sums
 
         gpu = gpu_sums.GpuOptions.of([first.centers], device, real, plan, progress)
-        task = (kernel, periods, grid, gradient, out)
+        if len(kernels) > 1:
+            raise InputError("found hills of several kernels on a GPU, expected one kernel")
+        task = (kernels[0], periods, grid, gradient, out)
         return gpu_sums.sum_hills(_checked_portions(first, portions), *task, gpu)
     tasks = _tasks(first, grid, real, truncation)
-    seconds = _work(first, grid, kernel, gradient).seconds
+    seconds = _work(first, grid, kernels, gradient).seconds
     devices = device_choice.choose_all(
         "cpu" if plan == "nufft" and device == "auto" else device, seconds
     )
@@ -151,6 +161,14 @@ def sum_hills(
     )
 
 
+def usual_grid(hills: Hills) -> Grid:
+    """Return the grid that the command takes when no option names one."""
+    if hills.interval is not None:
+        low, high = (f"{end:g}" for end in hills.interval)
+        return Grid.spanning(hills, [(low, high)], [INTERVAL_BINS])
+    return Grid.covering(hills)
+
+
 class SurfacePart(NamedTuple):
     """Some rows of a surface along its first axis."""
 
@@ -167,19 +185,19 @@ def sum_rows(
     grid: Grid,
     rows: tuple[int, int],
     device: str = "auto",
-    dtype: DTypeLike = "float64",
+    dtype: Precision = "float64",
     gradient: bool = False,
-    truncation: str = "plumed",
-    plan: str = "auto",
+    truncation: Truncation = "plumed",
+    plan: Plan = "auto",
 ) -> SurfacePart:
     """Return the rows from `rows[0]` to before `rows[1]` of what `sum_hills` returns."""
     hills.check_on_host("parts of a surface")
     real = precision(dtype)
-    kernel = _grid_kernel(hills, truncation)
+    kernels = _grid_kernels(hills, truncation)
     tasks = _tasks(hills, grid, real, truncation)
     if plan == "nufft":
         raise InputError('plan is "nufft", which has no parts; expected another')
-    devices = device_choice.choose_all(device, _work(hills, grid, kernel, gradient).seconds)
+    devices = device_choice.choose_all(device, _work(hills, grid, kernels, gradient).seconds)
     shape = (rows[1] - rows[0], *grid.shape[1:])
     values = np.empty(shape, dtype=real)
     slopes = np.empty((grid.ndim, *shape), dtype=real) if gradient else None
@@ -205,6 +223,8 @@ def _portions(hills: Hills | Iterable[Hills]) -> tuple[Hills, Iterator[Hills] | 
     """Return the first hills, and an iterator over the others; None where there are no others."""
     if isinstance(hills, Hills):
         return hills, None
+    if isinstance(hills, (str, os.PathLike)):
+        raise InputError(f"hills: found the path {hills}, expected Hills: read_hills({hills!r})")
     portions = iter(hills)
     for first in portions:
         if not isinstance(first, Hills):
@@ -217,13 +237,13 @@ def _checked_portions(first: Hills, portions: Iterable[Hills] | None) -> Iterato
     """Yield the first hills and the others, after a check that they fit the first."""
     yield first
     for portion in portions or ():
-        _check_portion(portion, first)
+        _check_portion(portion, first, "kernel")
         yield portion
 
 
-def _check_portion(hills: Hills, first: Hills) -> None:
+def _check_portion(hills: Hills, first: Hills, *more: str) -> None:
     """Refuse a portion of hills that cannot be summed with those before."""
-    for what in ("names", "kernel", "domain", "interval"):
+    for what in ("names", "domain", "interval", *more):
         found, expected = getattr(hills, what), getattr(first, what)
         if found != expected:
             raise InputError(f"hills: found a portion of {what} {found}, expected {expected}")
@@ -236,23 +256,31 @@ def _without_end(progress: Callable[[float], object]) -> Callable[[float], objec
     return report
 
 
-def _work(hills: Hills, grid: Grid, kernel: int, gradient: bool) -> Work:
+def _work(hills: Hills, grid: Grid, kernels: Sequence[int], gradient: bool) -> Work:
     widths = hills.sigmas.mean(axis=0) / grid.spacing if len(hills) else np.ones(grid.ndim)
     planes = 1 + grid.ndim if gradient else 1
-    return Work(len(hills), grid.shape, widths.tolist(), kernel != GAUSSIAN, planes)
+    return Work(len(hills), grid.shape, widths.tolist(), set(kernels) != {GAUSSIAN}, planes)
 
 
 def _tasks(hills: Hills, grid: Grid, real: np.dtype[Any], truncation: str) -> list[GridSum]:
     """Return the sums of negated hills that together are F."""
     periods = grid_periods(hills, grid)
+    alike = hills.by_kernel()
     if truncation != "boxes":
-        return [_negated(hills, periods, grid, real, truncation)]
+        return [_negated(part, periods, grid, real, truncation) for part in alike]
+    return [task for part in alike for task in _in_boxes(part, periods, grid, real)]
+
+
+def _in_boxes(
+    hills: Hills, periods: NDArray[np.float64], grid: Grid, real: np.dtype[Any]
+) -> list[GridSum]:
+    """Return the sums of negated hills of one kernel, in PLUMED's boxes where these matter."""
     from cyfes.sums.boxes import boxes, needs_box
 
     apart = needs_box(hills, grid)
     # Hills that do not need their boxes are summed by a faster path.
     parts = [hills] if apart.all() or not apart.any() else [hills[~apart], hills[apart]]
-    tasks = [_negated(part, periods, grid, real, truncation) for part in parts]
+    tasks = [_negated(part, periods, grid, real, "boxes") for part in parts]
     if apart.any():
         tasks[-1] = tasks[-1]._replace(boxes=boxes(parts[-1], grid))
     return tasks
@@ -301,8 +329,13 @@ def _nufft_sum(
     for array in (values, gradient):
         if array is not None and not adding:
             array[...] = 0.0
-    # There is more than one sum only with boxes, which are refused there.
-    return add_by_fourier_transform(tasks[0], options, values, gradient)
+    plans = [add_by_fourier_transform(task, options, values, gradient) for task in tasks]
+    return "; ".join(plans)
+
+
+def _grid_kernels(hills: Hills, truncation: str) -> list[int]:
+    """Return the number of each kernel of the hills."""
+    return [_grid_kernel(part, truncation) for part in hills.by_kernel()]
 
 
 def _grid_kernel(hills: Hills, truncation: str) -> int:

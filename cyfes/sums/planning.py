@@ -81,8 +81,8 @@ def check_memory(grid: Grid, planes: int, itemsize: int) -> None:
     raise InputError(
         f"found a grid of {' x '.join(map(str, grid.shape))} = {grid.size} points, whose "
         f"surface{what} takes {_amount(needed)}, but {_amount(free)} of memory are free, which "
-        f"fits {fits} points (about {along} along each axis); expected fewer bins, or an array on "
-        "disk to write to: out=numpy.memmap(…)"
+        f"fits {fits} points (about {along} along each axis); expected fewer bins, or fewer "
+        "CVs: cyfes.reweight, or cyfes reweight, makes a surface over any of them from samples"
     )
 
 

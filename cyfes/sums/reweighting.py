@@ -9,32 +9,36 @@ import numpy as np
 from cyfes.base.arrays import as_matrix, bandwidth_rows, precision
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
+from cyfes.model.domains import period
 from cyfes.native import device_choice
 from cyfes.native.constants import LOG_GAUSSIAN
 from cyfes.native.gpu_arrays import on_device
 from cyfes.sums.grid_sum import ComputeOptions, GridSum, output_arrays
 from cyfes.sums.planning import Work, path_number
+from cyfes.sums.samples import named_samples, usual_grid
 from cyfes.surface import FreeEnergySurface
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import ArrayLike, DTypeLike, NDArray
+    from numpy.typing import ArrayLike, NDArray
 
+    from cyfes.base.choices import DeviceName, Plan, Precision
     from cyfes.model.grid import Grid
+    from cyfes.sums.samples import Bias, NamedSamples, Samples
 
 
 def reweight(
-    samples: ArrayLike,
-    grid: Grid,
-    bandwidth: ArrayLike,
+    samples: Samples,
+    grid: Grid | None = None,
+    bandwidth: ArrayLike | None = None,
     *,
     kT: float,
-    bias: ArrayLike | None = None,
+    bias: Bias = None,
     names: Sequence[str] | None = None,
-    device: str = "auto",
-    dtype: DTypeLike = "float64",
-    plan: str = "auto",
+    device: DeviceName = "auto",
+    dtype: Precision = "float64",
+    plan: Plan = "auto",
     out: NDArray[Any] | None = None,
     progress: Callable[[float], object] | None = None,
 ) -> FreeEnergySurface:
@@ -46,20 +50,25 @@ def reweight(
 
     Parameters
     ----------
-    samples : array_like, shape (N, D)
-        The collective variables (CVs) of N samples. Shape (N,) will do for one variable. An array
-        on a CUDA device stays there, and so do the surface's values; see `to_host`.
-    grid : Grid
-        A grid over the D variables.
+    samples : Colvar, or array_like, shape (N, D)
+        The collective variables (CVs) of N samples: what `cyfes.read_colvar` returns, or an array.
+        Shape (N,) will do for one variable. An array on a CUDA device stays there, and so do the
+        surface's values; see `to_host`.
+    grid : Grid, optional
+        A grid over the D variables. By default, as that of ``cyfes reweight``: the domain of each
+        periodic CV of a Colvar, otherwise three bandwidths beyond the samples; 100 bins along each
+        axis, or 50 from three CVs on.
     bandwidth : array_like, shape (), (D,) or (N, D)
         The standard deviation σ of each sample's Gaussian, in the CVs' units.
     kT : float
         Boltzmann's constant times the temperature, in the unit that F is to have.
-    bias : array_like, shape (N,), optional
-        The bias V at each sample, in the unit of kT; 0 by default.
+    bias : str, sequence of str, or array_like, shape (N,), optional
+        The bias V at each sample, in the unit of kT; 0 by default. Of a Colvar, also the names of
+        its columns, which are added, such as "metad.rbias".
     names : sequence of D str, optional
-        The names of the variables; "cv0", "cv1" and so on by default.
-    device : str
+        The names of the variables; "cv0", "cv1" and so on by default. Of a Colvar, the columns
+        that are the variables; by default all but the bias.
+    device : {"auto", "cpu", "cuda", "cuda:all"} or str
         As for `cyfes.sum_hills`: "auto", "cpu", "cuda", "cuda:N", "cuda:N,M" or "cuda:all".
     dtype : {"float64", "float32"}
         The precision of the sum.
@@ -88,14 +97,23 @@ def reweight(
     """
     real = precision(dtype)
     path = path_number(plan)
+    if bandwidth is None:
+        raise InputError("bandwidth: found none, expected the width of each sample's Gaussian")
+    named = named_samples(samples, bias, names)
+    points, bias, names = named.values, named.bias, named.names
+    if grid is None:
+        if on_device(points):
+            raise InputError("found samples on a GPU without a grid, expected a grid with them")
+        grid = usual_grid(named, bandwidth)
+    _check_fits(named, grid)
     if plan == "nufft":
         raise InputError('plan is "nufft", which loses the tails of a density; expected another')
-    if any(map(on_device, (samples, bandwidth, bias))):
+    if any(map(on_device, (points, bandwidth, bias))):
         from cyfes.sums import gpu_sums
 
-        gpu = gpu_sums.GpuOptions.of([samples, bandwidth, bias], device, real, plan, progress)
-        return gpu_sums.reweight(samples, grid, bandwidth, kT, bias, names, out, gpu)
-    centers = as_matrix("samples", samples, grid.ndim, np.float64)
+        gpu = gpu_sums.GpuOptions.of([points, bandwidth, bias], device, real, plan, progress)
+        return gpu_sums.reweight(points, grid, bandwidth, kT, bias, names, out, gpu)
+    centers = as_matrix("samples", points, grid.ndim, np.float64)
     if not len(centers):
         raise InputError("samples: found none, expected at least one")
     sigmas = bandwidth_rows(bandwidth, centers.shape)
@@ -120,10 +138,30 @@ def reweight(
         values,
         grid,
         tuple(names or (f"cv{axis}" for axis in range(grid.ndim))),
+        domain=named.domain,
         device=device_choice.name(options.devices),
         plan=plan_used,
         kT=float(kT),
     )
+
+
+def _check_fits(samples: NamedSamples, grid: Grid) -> None:
+    """Refuse columns of a Colvar that a grid does not fit."""
+    if samples.domain is None or samples.names is None:
+        return
+    if len(samples.names) != grid.ndim:
+        raise InputError(
+            f"found the columns {', '.join(samples.names)} for a grid of {grid.ndim} axes, "
+            "expected a column for each; names=[…] chooses them, bias=… names the bias"
+        )
+    for name, domain, length, wraps in zip(
+        samples.names, samples.domain, (grid.upper - grid.lower).tolist(), grid.periodic
+    ):
+        if domain is not None and (not wraps or abs(length - period(domain)) > 1e-9 * length):
+            raise InputError(
+                f"{name} is periodic from {domain[0]} to {domain[1]}, expected a periodic axis of "
+                "that length; use Grid(…, periodic=True) over the whole domain"
+            )
 
 
 def _log_weights(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from double_well import KT, double_well, short_run
+from hills_files import HEADER_1D, write_hills
 from landscapes import MB_MINIMA, MB_SADDLES, mueller_brown
 
 from cyfes.cli.main import main
@@ -73,6 +74,17 @@ def test_the_table_names_units_and_leaves_out_what_needs_a_temperature(capsys: C
     assert "the last place less the first\n  9.1" in text
 
 
+def test_a_frame_of_a_file_is_named(folder: Path, capsys: CAPTURE) -> None:
+    head = "#! FIELDS x fes\n#! SET min_x 0\n#! SET max_x 2\n#! SET nbins_x 2\n"
+    head += "#! SET periodic_x false\n"
+    (folder / "fes.dat").write_text(f"{head}0 0\n1 1\n2 2\n{head}0 5\n1 4\n2 3\n")
+    for frame, place in (("0", 0.0), ("1", 2.0), ("-1", 2.0), ("-2", 0.0)):
+        (minimum,) = _facts(capsys, "fes.dat", "--frame", frame)["minima"]
+        assert minimum["position"] == {"x": place}
+    assert main(["analyze", "fes.dat"]) == 0
+    assert "warning: fes.dat: found 2 frames, took the last" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("mb")
 def test_the_path_is_written_to_a_file(capsys: CAPTURE) -> None:
     options = ["--from", "-0.558,1.442", "--to", "0.623,0.028", "--path-file", "path.dat"]
@@ -102,6 +114,24 @@ def test_hills_give_the_convergence(run: Any, capsys: CAPTURE) -> None:
     assert "Convergence" in capsys.readouterr().out
 
 
+def test_the_hills_of_walkers_are_put_in_order(folder: Path, capsys: CAPTURE) -> None:
+    for walker in (0, 1):
+        rows = "".join(f"{t} {0.1 * t + walker} 0.3 1 10\n" for t in (1, 2, 3))
+        write_hills(folder / f"HILLS.{walker}", HEADER_1D + rows)
+    arguments = ["--hills", "HILLS.*", "--stride", "2", "--bin", "20"]
+    assert main(["analyze", *arguments, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "put the hills of all files in the order of their time (see --merge)" in captured.err
+    series = json.loads(captured.out)["convergence"]
+    assert [(row["hills"], row["time"]) for row in series] == [(2, 1), (4, 2), (6, 3)]
+    series = _facts(capsys, *arguments, "--merge", "none")["convergence"]
+    assert [row["time"] for row in series] == [2, 1, 3]
+    with (folder / "HILLS.1").open("a") as file:
+        file.write("1 0 0.3 1 10\n")
+    assert main(["analyze", *arguments]) == 0
+    assert "took the hills of one file after the other" in capsys.readouterr().err
+
+
 def test_samples_give_error_bars(run: Any, capsys: CAPTURE) -> None:
     run.write()
     arguments = [
@@ -127,6 +157,17 @@ def test_samples_give_error_bars(run: Any, capsys: CAPTURE) -> None:
     assert other["error"] == pytest.approx(found["error"] / 4.184)
     assert main(["analyze", *arguments]) == 0
     assert "standard error, 10 blocks, block" in capsys.readouterr().out
+
+
+def test_a_temperature_beside_samples_is_that_of_plumeds_unit(run: Any, capsys: CAPTURE) -> None:
+    run.write()
+    arguments = ["--samples", "COLVAR.*", "--cvs", "d", "--bandwidth", "0.05", "--device", "cpu"]
+    facts = _facts(capsys, *arguments, "--temperature", "300")
+    assert (facts["unit"], facts["kT"]) == ("kJ/mol", pytest.approx(2.494339, abs=1e-6))
+    by_kt = _facts(capsys, *arguments, "--kt", repr(facts["kT"]))
+    assert by_kt["minima"] == facts["minima"]
+    assert main(["analyze", *arguments]) == 2
+    assert "found neither of --kt and --temperature" in capsys.readouterr().err
 
 
 def test_blocks_that_are_too_short_are_told(capsys: CAPTURE) -> None:
@@ -164,7 +205,7 @@ def test_blocks_that_are_too_short_are_told(capsys: CAPTURE) -> None:
         (["mb.dat", "--path-file", "p.dat"], 2, "found --path-file without a path"),
         (["mb.dat", "--skip", "1"], 2, "--skip: found 1"),
         (["mb.dat", "--min", "0"], 2, "found one of --min and --max"),
-        (["--samples", "COLVAR"], 2, "found --samples without --cvs, --bandwidth, --kt"),
+        (["--samples", "COLVAR"], 2, "found --samples without --cvs, --bandwidth, expected"),
         (["--hills", "nowhere"], 1, "nowhere: No such file"),
     ],
 )
@@ -173,3 +214,42 @@ def test_refusals(arguments: list[str], status: int, message: str, capsys: CAPTU
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.out == ""
+
+
+def _samples_of_an_angle() -> np.ndarray:
+    rng = np.random.default_rng(3)
+    angles = np.concatenate([rng.normal(-1.2, 0.3, 600), rng.normal(1.0, 0.3, 300)])
+    rng.shuffle(angles)
+    header = "#! FIELDS time phi\n#! SET min_phi -pi\n#! SET max_phi pi\n"
+    rows = "".join(f"{k} {angle:.6f}\n" for k, angle in enumerate(angles))
+    Path("COLVAR").write_text(header + rows)
+    return angles
+
+
+@pytest.mark.parametrize(
+    ("radians", "degrees"),
+    [(("-1.2", "1.0"), ("-68.75", "57.3")), (("-pi:0", "0:pi"), ("-180:0", "0:180"))],
+)
+def test_places_are_in_the_units_that_are_shown(
+    radians: tuple[str, str], degrees: tuple[str, str], capsys: CAPTURE
+) -> None:
+    _samples_of_an_angle()
+    options = ["--samples", "COLVAR", "--cvs", "phi", "--bandwidth", "0.1", "--kt", "2.494"]
+    one = _facts(capsys, *options, "--from", radians[0], "--to", radians[1])
+    other = _facts(capsys, *options, "--cv-units", "deg", "--from", degrees[0], "--to", degrees[1])
+    assert other["difference"]["value"] == pytest.approx(one["difference"]["value"], abs=1e-9)
+    assert other["difference"]["error"] == pytest.approx(one["difference"]["error"], abs=1e-9)
+    places = [facts["minima"][0]["position"]["phi"] for facts in (one, other)]
+    assert places[1] == pytest.approx(np.degrees(places[0]))
+
+
+@pytest.mark.usefixtures("mb")
+def test_variables_are_integrated_out(capsys: CAPTURE) -> None:
+    facts = _facts(capsys, "mb.dat", "--integrate-out", "y", "--kt", "10")
+    assert (facts["cvs"], facts["points"], facts["kT"]) == (["x"], [101], 10.0)
+    values = mueller_brown(100).values
+    profile = -10.0 * np.log(np.exp(-(values - values.min()) / 10.0).sum(axis=1))
+    lowest = mueller_brown(100).grid.axes[0][np.argmin(profile)]
+    assert facts["minima"][0]["position"]["x"] == pytest.approx(lowest)
+    assert main(["analyze", "--hills", "HILLS", "--integrate-out", "y"]) == 2
+    assert "found --integrate-out without FES" in capsys.readouterr().err

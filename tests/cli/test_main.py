@@ -134,12 +134,10 @@ def test_the_domain_of_a_periodic_cv_wins_over_narrower_bounds(
         "#! SET nbins_psi  9",
         "#! SET periodic_psi true",
     ]
-    warned = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
-    assert warned == [
-        "cyfes: warning: the grid covers all of phi's domain in the HILLS file (-pi to pi), "
-        "not only -pi to -pi",
-        "cyfes: warning: the grid covers all of psi's domain in the HILLS file (-pi to pi), "
-        "not only pi to pi",
+    told = [line for line in capsys.readouterr().err.splitlines() if "the grid covers" in line]
+    assert told == [
+        "cyfes: the grid covers phi's domain, -pi to pi, and not -pi to -pi",
+        "cyfes: the grid covers psi's domain, -pi to pi, and not pi to pi",
     ]
 
 
@@ -257,11 +255,11 @@ def test_a_dropped_line_is_told_in_one_line(tmp_path: Path, capsys: CAPTURE) -> 
         (["sum-hills", "--hills", "HILLS", "--dtype", "float16"], "invalid choice"),
         (
             ["sum-hills", "--hills", "HILLS", "--bin", "3,3", "--min", "-4,-pi", "--max", "pi,pi"],
-            "--min -4 is below phi's domain in the HILLS file (-pi to pi)",
+            "found --min -4 and --max pi for phi, expected a whole period such as its domain",
         ),
         (
             ["sum-hills", "--hills", "HILLS", "--bin", "3,3", "--min", "-pi,-pi", "--max", "pi,4"],
-            "--max 4 is above psi's domain",
+            "found --min -pi and --max 4 for psi, expected a whole period such as its domain",
         ),
     ],
 )
@@ -447,3 +445,18 @@ def test_info_of_this_machine_names_the_installed_library(capsys: CAPTURE) -> No
     assert Path(facts["libcufes"]).is_file()
     assert facts["devices"][0]["id"] == "cpu"
     assert facts["devices"][0]["usable"] is True
+
+
+def test_a_grid_over_ten_cvs_is_refused_with_what_one_can_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [f"d{k}" for k in range(10)]
+    fields = " ".join(["time", *names, *(f"sigma_{name}" for name in names), "height"])
+    head = f"#! FIELDS {fields}\n#! SET kerneltype stretched-gaussian\n"
+    write_hills(tmp_path / "HILLS", f"{head}1 {'0 ' * 10}{'0.1 ' * 10}1\n")
+    assert main(["sum-hills", "--hills", "HILLS", "--bin", ",".join(["40"] * 10)]) == 1
+    told = capsys.readouterr().err
+    assert "expected fewer bins, or fewer CVs: cyfes.reweight, or cyfes reweight, makes" in told
+    assert "memmap" not in told
+    assert [path.name for path in tmp_path.iterdir()] == ["HILLS"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from cyfes.model.grid import Grid
 from cyfes.model.hills import Hills
 from cyfes.studies.bias_offset import BiasOffset, bias_offset
 from cyfes.sums.reweighting import reweight
+from cyfes.surface import load
 
 CAPTURE = pytest.CaptureFixture[str]
 
 KT = 0.8
 GRID = Grid(-4.0, 4.0, 80)
+GRID_100 = Grid(-4.0, 4.0, 100)
 
 
 def _hills(factor: float, count: int = 12) -> Hills:
@@ -84,7 +87,7 @@ def test_hills_without_an_offset_are_refused(change: dict[str, object], message:
     with pytest.raises(InputError, match=message):
         bias_offset(hills, KT)
     with pytest.raises(InputError, match='expected "ct" or "balanced"'):
-        bias_offset(hills, KT, method="rbias")
+        bias_offset(hills, KT, method="rbias")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="kT: found 0"):
         bias_offset(hills, 0.0)
 
@@ -137,22 +140,12 @@ def test_a_grid_that_is_not_told_reaches_three_bandwidths_beyond_the_samples(
     assert energy.min() == 0.0
 
 
-@pytest.mark.parametrize("ends", [("-pi", "0"), ("-3", "pi"), ("0", "2*pi")])
-@pytest.mark.usefixtures("samples")
-def test_ends_of_a_periodic_cv_other_than_its_domain_are_refused(
-    ends: tuple[str, str], capsys: CAPTURE
-) -> None:
-    options = ["--cvs", "phi", "--bandwidth", "0.4", "--min", ends[0], "--max", ends[1]]
-    assert _run(*options) == 1
-    found = f"found --min {ends[0]} and --max {ends[1]} for phi, expected its domain, -pi to pi"
-    assert found in capsys.readouterr().err
-    assert not Path("fes.dat").exists()
-
-
 @pytest.mark.parametrize("method", ["ct", "balanced"])
-def test_the_offset_of_the_hills_is_taken_off(method: str, samples: np.ndarray) -> None:
+def test_the_offset_of_the_hills_is_taken_off(method: Any, samples: np.ndarray) -> None:
     rows = "".join(f"{10 * i} {x} 0.3 0.8 6\n" for i, x in enumerate(samples[:15, 2]))
-    write_hills(Path("HILLS"), "#! FIELDS time d sigma_d height biasf\n" + rows)
+    write_hills(
+        Path("HILLS"), "#! FIELDS time d sigma_d height biasf\n#! SET kerneltype gaussian\n" + rows
+    )
     options = ["--cvs", "d", "--bandwidth", "0.3", "--min", "-4", "--max", "4"]
     weights = ["--bias", "metad.bias", "--hills", "HILLS", "--offset", method]
     assert _run(*options, *weights) == 0
@@ -161,6 +154,32 @@ def test_the_offset_of_the_hills_is_taken_off(method: str, samples: np.ndarray) 
     expected = reweight(samples[:, 2], Grid("-4", "4", 100), 0.3, kT=KT, bias=bias, device="cpu")
     assert np.abs(np.loadtxt("fes.dat")[:, 1] - expected.values).max() < 1e-9
     assert np.ptp(offset.at(samples[:, 0])) > 0.1
+
+
+def test_the_offset_is_computed_over_metads_grid(samples: np.ndarray, capsys: CAPTURE) -> None:
+    rows = "".join(f"{10 * i} {x} 0.3 0.8 6\n" for i, x in enumerate(samples[:15, 2]))
+    head = "#! FIELDS time d sigma_d height biasf\n#! SET kerneltype stretched-gaussian\n"
+    write_hills(Path("HILLS"), head + rows)
+    options = ["--cvs", "d", "--bandwidth", "0.3", "--min", "-4", "--max", "4"]
+    options += ["--bias", "metad.bias", "--hills", "HILLS", "--offset", "ct"]
+    metad = ["--grid-min", "-9", "--grid-max", "9", "--grid-bin", "150"]
+    assert _run(*options, *metad) == 0
+    # The sums of PLUMED's METAD over the points of its grid, after each hill.
+    x = np.linspace(-9.0, 9.0, 151)
+    hills = read_hills("HILLS")
+    offsets = np.zeros(16)
+    for n in range(1, 16):
+        bias = (5.0 / 6.0) * reference.bias(x[:, np.newaxis], hills[:n])[0]
+        upper, lower = (np.exp(s * bias / (5.0 * KT)).sum() for s in (6.0, 1.0))
+        offsets[n] = KT * np.log(upper / lower)
+    weights = samples[:, 3] - offsets[np.searchsorted(10.0 * np.arange(15), samples[:, 0])]
+    expected = reweight(samples[:, 2], GRID_100, 0.3, kT=KT, bias=weights, device="cpu")
+    assert np.abs(np.loadtxt("fes.dat")[:, 1] - expected.values).max() < 1e-9
+    capsys.readouterr()
+    assert _run(*options, *metad[:4]) == 2
+    assert "--grid-bin: found 0 values, expected 1, one for each of d" in capsys.readouterr().err
+    assert _run(*options[:6], *metad) == 2
+    assert "found --grid-min, --grid-max or --grid-bin without --offset" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("samples")
@@ -173,6 +192,9 @@ def test_blocks_give_a_column_of_errors_in_the_unit_that_is_written() -> None:
     joules, calories = np.loadtxt("kJ.dat"), np.loadtxt("kcal.dat")
     assert (joules[:, 2] > 0.0).all()
     assert np.abs(joules[:, 1:] - 4.184 * calories[:, 1:]).max() < 1e-8
+    loaded = load("kJ.dat")
+    assert loaded.error is not None
+    assert loaded.error.tolist() == joules[:, 2].tolist()
 
 
 @pytest.mark.parametrize(
@@ -208,4 +230,18 @@ def test_what_does_not_fit_is_refused(
 def test_kt_is_never_assumed(capsys: CAPTURE) -> None:
     line = ["reweight", "--samples", "COLVAR", "--cvs", "d", "--bandwidth", "1"]
     assert main(line) == 2
-    assert "found no --kt, expected kT in the unit of the bias" in capsys.readouterr().err
+    assert "found neither of --kt and --temperature, expected one" in capsys.readouterr().err
+    assert main([*line, "--kt", "1", "--temperature", "300"]) == 2
+    assert "found both of --kt and --temperature, expected one" in capsys.readouterr().err
+
+
+# R = 8.31446261815324 J/mol/K; a calorie is 4.184 J.
+@pytest.mark.parametrize(("unit", "kT"), [([], 2.494339), (["--unit", "kcal/mol"], 0.596161)])
+def test_a_temperature_stands_for_kt_in_kj_per_mol_or_the_unit_named(
+    unit: list[str], kT: float, samples: np.ndarray
+) -> None:
+    line = ["reweight", "--samples", "COLVAR", "--cvs", "d", "--bandwidth", "1", "--min", "-4"]
+    line += ["--max", "4", "--bin", "80", "--bias", "metad.bias", "--fmt", "%.9f"]
+    assert main([*line, "--temperature", "300", *unit]) == 0
+    expected = reweight(samples[:, 2], GRID, 1.0, kT=kT, bias=samples[:, 3], device="cpu")
+    assert np.abs(np.loadtxt("fes.dat")[:, 1] - expected.values).max() < 1e-5

@@ -126,6 +126,18 @@ def test_a_stride_goes_on_over_files(hills: Hills) -> None:
         assert np.abs(_columns(f"part.{number}.dat") - expected).max() < 1e-9
 
 
+def test_a_stride_over_several_files_says_in_which_order(hills: Hills, capsys: CAPTURE) -> None:
+    shutil.copy("HILLS", "H1")
+    rows = Path("H1").read_text().splitlines(keepends=True)
+    write_hills(Path("H1"), "".join(rows[:-1]) + "9 1 1 0.4 0.3 1 8\n")
+    assert _run("--hills", "HILLS,H1", *GRID, "--stride", "7") == 0
+    assert "took the hills of one file after the other, as PLUMED does" in capsys.readouterr().err
+    assert np.abs(_columns("fes_0.dat") - _expected(hills)).max() < 1e-9
+    assert _run("--hills", "HILLS,H1", *GRID, "--stride", "7", "--merge", "time") == 0
+    assert "one file after the other" not in capsys.readouterr().err
+    assert np.abs(_columns("fes_0.dat") - _expected(hills)).max() > 0.1
+
+
 @pytest.mark.usefixtures("hills")
 def test_a_stride_of_zero_means_one_file_named_as_plumed_names_it(tmp_path: Path) -> None:
     assert _run("--hills", "HILLS", *GRID, "--stride", "0") == 0
@@ -147,7 +159,8 @@ def test_idw_keeps_its_order_and_large_heights_do_not_overflow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = "#! FIELDS time a b c sigma_a sigma_b sigma_c height\n0 0 0 0 1 1 1 900\n"
+    text = "#! FIELDS time a b c sigma_a sigma_b sigma_c height\n"
+    text += "#! SET kerneltype stretched-gaussian\n0 0 0 0 1 1 1 900\n"
     hills = read_hills(write_hills(tmp_path / "HILLS", text))
     grid = ["--min", "-1,-2,-3", "--max", "1,2,3", "--bin", "2,3,4", "--fmt", "%.8f"]
     assert _run("--hills", "HILLS", *grid, "--idw", "c,a", "--kt", "0.1") == 0
@@ -224,6 +237,27 @@ def test_a_histogram_of_a_colvar_file_ignores_other_columns_than_idw(
         Hills(("d",), samples, 0.5, 1.0), [0.5], Grid(f"{low:g}", f"{high:g}", bins)
     )
     _assert_close(_columns("histo.dat", 1), expected)
+
+
+def test_a_histogram_of_named_columns_takes_bounds_for_these(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    samples = np.random.default_rng(3).normal(size=(50, 4))
+    rows = "".join(f"{i} " + " ".join(f"{x:.12f}" for x in s) + "\n" for i, s in enumerate(samples))
+    (tmp_path / "COLVAR").write_text("#! FIELDS time a b c metad.bias\n" + rows)
+    options = ["--histo", "COLVAR", "--idw", "b", "--sigma", "0.5", "--kt", "0.7"]
+    options += ["--fmt", "%.10f"]
+    assert _run(*options, "--bin", "20", "--min", "-4", "--max", "4") == 0
+    expected = _histogram(Hills(("b",), samples[:, 1], 0.5, 1.0), [0.5], Grid("-4", "4", 20))
+    _assert_close(_columns("histo.dat", 1), expected)
+    # As in PLUMED, there may be bounds for each column instead.
+    each = ["--bin", "1,20,1,1", "--min", "0,-4,0,0", "--max", "1,4,1,1", "--outhisto", "each.dat"]
+    assert _run(*options, *each) == 0
+    assert Path("each.dat").read_text() == Path("histo.dat").read_text()
+    assert _run(*options, "--bin", "20,20") == 2
+    told = "--bin: found 2 values, expected 1, one for each of b; or one for each column, a, b, c"
+    assert told in capsys.readouterr().err
 
 
 def test_hills_and_histogram_together_write_a_projection_as_plumed_does(hills: Hills) -> None:
@@ -305,6 +339,54 @@ def test_hills_wider_than_a_periodic_axis_are_added_as_often_as_plumed_adds_them
     assert np.abs(_columns("fes.dat")[0] - once).max() > 0.01
 
 
+TWO_KERNELS = (
+    HEADER_1D.replace("stretched-gaussian", "gaussian")
+    + "1 0.0 0.2 1.0 10\n"
+    + HEADER_1D
+    + "2 1.0 0.2 1.0 10\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "expected"),
+    [
+        ([], [-0.144771856, -0.009196295]),
+        (["--kernel", "gaussian"], [-0.146444279, -0.011108997]),
+        (["--kernel", "stretched-gaussian"], [-0.142859154, -0.009196295]),
+    ],
+)
+def test_a_restart_may_change_the_kernel(
+    kernel: list[str],
+    expected: list[float],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: CAPTURE,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_hills(tmp_path / "HILLS", TWO_KERNELS)
+    assert _run("--hills", "HILLS", "--min", "-1", "--max", "2", "--bin", "30", *kernel) == 0
+    found = np.loadtxt("fes.dat")
+    assert found[[16, 26], 0].tolist() == [0.6, 1.6]
+    assert found[[16, 26], 1] == pytest.approx(expected, abs=2e-9)
+    names = "gaussian and stretched-gaussian" if not kernel else kernel[1]
+    assert f"summed 2 hills ({names}) over d" in capsys.readouterr().err
+
+
+def test_a_small_file_without_a_kernel_is_told_and_read_as_the_option_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CAPTURE
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_hills(tmp_path / "HILLS", "#! FIELDS time d sigma_d height\n1 0 0.2 1\n2 1 0.2 1\n")
+    grid = ["--min", "-1", "--max", "2", "--bin", "30"]
+    assert _run("--hills", "HILLS", *grid) == 0
+    told = capsys.readouterr().err
+    assert told.count("warning: HILLS: found no '#! SET kerneltype', took stretched Gaussians") == 1
+    assert np.loadtxt("fes.dat")[16, 1] == pytest.approx(-0.142859154, abs=2e-9)
+    assert _run("--hills", "HILLS", *grid, "--kernel", "gaussian") == 0
+    assert "warning" not in capsys.readouterr().err
+    assert np.loadtxt("fes.dat")[16, 1] == pytest.approx(-0.146444279, abs=2e-9)
+
+
 INTERVAL = HEADER_1D + "#! SET lower_int 1.45\n#! SET upper_int 2.3\n"
 
 
@@ -342,12 +424,12 @@ def test_hills_beyond_an_interval_are_summed_in_the_boxes_that_plumed_takes(
 
 
 def test_a_spacing_is_fitted_between_the_ends_that_were_typed_as_in_plumed(hills: Hills) -> None:
-    options = ["--min", "-pi,0", "--max", "pi,pi", "--spacing", "1,1"]
-    with pytest.warns(match="the grid covers all of psi's domain"):
-        assert command.run(_options("--hills", "HILLS", *options)) == 0
+    options = ["--min", "-pi,-3.138", "--max", "pi,3.139", "--spacing", "1,0.6282"]
+    assert command.run(_options("--hills", "HILLS", *options)) == 0
     header = Path("fes.dat").read_text().splitlines()
     assert "#! SET nbins_phi  7" in header
-    assert "#! SET nbins_psi  4" in header
+    # 2 pi needs 11 bins of this size, and the range that was typed needs 10.
+    assert "#! SET nbins_psi  10" in header
     assert hills.ndim == 2
 
 
@@ -519,6 +601,7 @@ def test_multivariate_hills_for_a_gpu_that_is_not_there_are_refused(
 def test_an_interrupted_sum_ends_at_once_and_leaves_nothing_behind(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     header = "#! FIELDS time a b c sigma_a sigma_b sigma_c height\n"
+    header += "#! SET kerneltype stretched-gaussian\n"
     rows = [f"0 {x} {y} {z} 1 1 1 1\n" for x, y, z in rng.uniform(-3, 3, (20_000, 3))]
     write_hills(tmp_path / "HILLS", header + "".join(rows))
     line = [sys.executable, "-m", "cyfes", "sum-hills", "--hills", "HILLS", "--device", "cpu"]

@@ -65,19 +65,13 @@ def test_a_compression_is_known_by_its_content(
 
 
 @pytest.mark.parametrize("kind", ["gzip", "xz", "zstd"])
-@pytest.mark.parametrize("damage", ["cut", "changed"])
-def test_damaged_compressed_data_is_refused(
-    kind: str, damage: str, tmp_path: Path, extra: Extra
-) -> None:
+def test_damaged_compressed_data_is_refused(kind: str, tmp_path: Path, extra: Extra) -> None:
     path = tmp_path / "COLVAR"
     rng = np.random.default_rng(1)
     rows = "".join(f"{i} {x} 1\n" for i, x in enumerate(rng.normal(size=3000)))
     data = bytearray(_compressed(kind, (HEADER + rows).encode(), extra))
-    if damage == "cut":
-        del data[len(data) // 2 :]
-    else:
-        data[len(data) // 2] ^= 0xFF
-        data[len(data) // 2 + 1] ^= 0xFF
+    data[len(data) // 2] ^= 0xFF
+    data[len(data) // 2 + 1] ^= 0xFF
     path.write_bytes(data)
     with pytest.raises(HillsFileError, match=f"found damaged or incomplete {kind} data"):
         _read(path)

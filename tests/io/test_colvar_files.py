@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from cyfes.errors import CyfesWarning, HillsFileError, InputError
 from cyfes.io.colvar_files import colvar_names, iter_colvar, read_colvar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 HEADER = "#! FIELDS time phi d metad.bias\n#! SET min_phi -pi\n#! SET max_phi pi\n"
@@ -24,6 +25,13 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "COLVAR"
     path.write_text(HEADER + ROWS)
     return path
+
+
+def test_samples_become_a_table(path: Path, extra: Callable[[str], Any]) -> None:
+    extra("pandas")
+    table = read_colvar(path).to_dataframe()
+    assert list(table) == ["time", "phi", "d", "metad.bias"]
+    assert table.loc[1].tolist() == [0.5, 4.0, 5.0, 6.0]
 
 
 def test_all_columns_but_the_time_are_read(path: Path) -> None:

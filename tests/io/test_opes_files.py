@@ -54,7 +54,7 @@ def test_the_last_of_several_states_is_read(tmp_path: Path) -> None:
         (HEADER_1D + ROWS_1D, ":1: found neither the column logweight of a KERNELS file nor"),
         (KERNELS, ":8: found no kernels"),
         (KERNELS.replace(" height", " high") + "1 2 3 4 5 6 7\n", ":1: found 0 columns height"),
-        (KERNELS.replace(" d ", " x ") + "1 2 3 4 5 6 7\n", ":1: found 0 columns d"),
+        (KERNELS.replace(" d ", " x ") + "1 2 3 4 5 6 7\n", ":1: found 0 columns sigma_x"),
         ("#! FIELDS time height logweight\n1 2 3\n", ":1: found 1 columns height"),
         (KERNELS + "1 2 3 0 5 6 7\n", ":9: column sigma_phi: found 0, expected a number above"),
         (KERNELS.replace("4.2e-08", "small") + "1 2 3 4 5 6 7\n", ":1: epsilon: found 'small'"),

@@ -141,3 +141,9 @@ def test_spanning_counts_bins_from_the_spacing() -> None:
 def test_no_grid_covers_no_hills() -> None:
     with pytest.raises(InputError, match="found no hills"):
         Grid.covering(Hills(("d",), np.empty((0, 1)), 0.1, 1.0))
+
+
+def test_repr_makes_the_same_grid() -> None:
+    grid = Grid(["-pi", -1.5], ["pi", 2], [60, 7], [True, False])
+    assert repr(grid) == "Grid(['-pi', '-1.5'], ['pi', '2'], [60, 7], [True, False])"
+    assert eval(repr(grid)) == grid  # noqa: S307 - the text above

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import FrozenInstanceError, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from cyfes.errors import InputError
-from cyfes.model.hills import Hills
+from cyfes.model.hills import Hill, Hills
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CENTERS_2D = [[-1.2, 2.7], [0.5, -2.9], [3.1, 3.0]]
 GOOD: dict[str, Any] = {"names": ("a", "b"), "centers": CENTERS_2D, "sigmas": 0.1, "heights": 1.0}
@@ -34,8 +37,38 @@ def test_a_slice_of_hills_shares_their_numbers() -> None:
     assert part.times.tolist() == [5.0, 6.0]
     assert part.names == hills.names
     assert np.shares_memory(part.centers, hills.centers)
-    with pytest.raises(TypeError, match="taken by slices"):
-        hills[0]  # type: ignore[index]
+    assert hills[[2, 0]].heights.tolist() == [3.0, 1.0]
+    assert hills[np.array([True, False, True])].heights.tolist() == [1.0, 3.0]
+    with pytest.raises(TypeError, match="taken by numbers, slices such as"):
+        hills["a"]  # type: ignore[index]
+
+
+def test_hills_are_taken_one_by_one() -> None:
+    hills = Hills(
+        ("a", "b"), CENTERS_2D, [0.1, 0.2], [1.0, 2.0, 3.0], times=[4.0, 5.0, 6.0], bias_factors=8.0
+    )
+    first = Hill(4.0, (-1.2, 2.7), (0.1, 0.2), 1.0, 8.0)
+    assert hills[0] == first
+    assert hills[np.int64(-3)] == first
+    assert [hill.height for hill in hills] == [1.0, 2.0, 3.0]
+    assert first.center == (-1.2, 2.7)
+    with pytest.raises(IndexError):
+        hills[3]
+    assert Hills(("a",), [1.0], 0.1, 1.0)[0].time is None
+
+
+def test_hills_become_a_table_with_the_columns_of_plumed(extra: Callable[[str], Any]) -> None:
+    pandas = extra("pandas")
+    hills = Hills(("a", "b"), CENTERS_2D, [0.1, 0.2], [1.0, 2.0, 3.0], times=[4.0, 5.0, 6.0])
+    table = hills.to_dataframe()
+    assert isinstance(table, pandas.DataFrame)
+    assert list(table) == ["time", "a", "b", "sigma_a", "sigma_b", "height", "biasf"]
+    assert table.loc[1].tolist() == [5.0, 0.5, -2.9, 0.1, 0.2, 2.0, 1.0]
+    multivariate = Hills(("a", "b"), CENTERS_2D, None, 1.0, cholesky=[3.0, 4.0, 5.0])
+    table = multivariate.to_dataframe()
+    # As METAD writes them.
+    assert list(table)[2:5] == ["sigma_a_a", "sigma_b_a", "sigma_b_b"]
+    assert table.loc[0].tolist()[2:5] == [3.0, 4.0, 5.0]
 
 
 @pytest.mark.parametrize(

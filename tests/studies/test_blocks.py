@@ -127,7 +127,7 @@ def test_blocks_that_are_none_are_refused(changes: dict[str, Any], message: str)
 
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(InputError, match="method: found 'magic'"):
-        _blocked().difference(*HALVES, method="magic")
+        _blocked().difference(*HALVES, method="magic")  # type: ignore[arg-type]
 
 
 def test_error_bars_hold_for_independent_samples() -> None:

@@ -81,7 +81,7 @@ def assert_close(found: Any, expected: Any, tolerance: float) -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("periodic", AXES)
 def test_hills_are_summed_in_the_boxes_that_plumed_takes(
-    periodic: list[bool], kernel: str, make: Any, dtype: str, device: str
+    periodic: list[bool], kernel: str, make: Any, dtype: Any, device: str
 ) -> None:
     hills, grid = make(periodic, kernel), grid_of(periodic)
     surface = cyfes.sum_hills(hills, grid, device, dtype, gradient=True, truncation="boxes")
@@ -307,7 +307,7 @@ def test_boxes_that_do_not_fit_are_refused(change: dict[str, Any], message: str)
 
 
 @pytest.mark.parametrize("plan", ["direct", "separable"])
-def test_a_plan_without_boxes_is_refused(plan: str) -> None:
+def test_a_plan_without_boxes_is_refused(plan: Any) -> None:
     hills, grid = tilted_hills([True], "stretched-gaussian"), grid_of([True])
     with pytest.raises(cyfes.InputError, match=f"the {plan} path can"):
         cyfes.sum_hills(hills, grid, "cpu", truncation="boxes", plan=plan)

@@ -49,7 +49,7 @@ def grid(*bins: int) -> cyfes.Grid:
     ],
 )
 @pytest.mark.parametrize("gradient", [False, True])
-def test_many_hills_are_the_cpus(kernel: str, truncation: str, path: str, gradient: bool) -> None:
+def test_many_hills_are_the_cpus(kernel: str, truncation: Any, path: str, gradient: bool) -> None:
     options: dict[str, Any] = {"gradient": gradient, "truncation": truncation}
     found, expected = (
         cyfes.sum_hills(hills(20_000, kernel), grid(41, 38, 53), device, **options)
@@ -90,7 +90,7 @@ def test_hills_whose_factors_fill_several_tables_are_the_cpus(gradient: bool) ->
         (2, 1, 2, 1, 9),
     ],
 )
-def test_thin_grids_are_the_cpus(bins: tuple[int, ...], dtype: str) -> None:
+def test_thin_grids_are_the_cpus(bins: tuple[int, ...], dtype: Any) -> None:
     some = hills(3_000, "stretched-gaussian", 0.8, ndim=len(bins))
     found, expected = (
         cyfes.sum_hills(some, grid(*bins), device, dtype=dtype, plan="truncated").values
@@ -113,7 +113,7 @@ def test_tails_of_a_density_that_underflow_keep_their_digits() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_the_same_call_gives_the_same_bits(dtype: str) -> None:
+def test_the_same_call_gives_the_same_bits(dtype: Any) -> None:
     for kernel in ("stretched-gaussian", "gaussian"):
         first, second = (
             cyfes.sum_hills(hills(5_000, kernel), grid(40, 40, 40), "cuda", dtype).values
@@ -225,7 +225,7 @@ def filled(left: int) -> Iterator[None]:
     ("kernel", "truncation"), [("stretched-gaussian", "plumed"), ("gaussian", "none")]
 )
 def test_a_grid_that_does_not_fit_beside_others_data_is_made_in_parts(
-    kernel: str, truncation: str
+    kernel: str, truncation: Any
 ) -> None:
     few, large = hills(200, kernel), grid(320, 300, 310)
     with filled(500):
@@ -253,7 +253,7 @@ def test_hills_in_boxes_are_made_in_parts_too() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-13), ("float32", 4e-6)])
-def test_more_hills_in_boxes_than_a_launch_takes_are_the_cpus(dtype: str, tolerance: float) -> None:
+def test_more_hills_in_boxes_than_a_launch_takes_are_the_cpus(dtype: Any, tolerance: float) -> None:
     many = hills(150_000, "stretched-gaussian", 1.2, ndim=2)
     options: dict[str, Any] = {"gradient": True, "truncation": "boxes", "dtype": dtype}
     found, again, expected = (
@@ -348,7 +348,7 @@ def several(request: pytest.FixtureRequest) -> str:
 )
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_several_gpus_compute_what_one_does(
-    several: str, kernel: str, truncation: str, dtype: str
+    several: str, kernel: str, truncation: Any, dtype: Any
 ) -> None:
     options: dict[str, Any] = {"gradient": True, "truncation": truncation, "dtype": dtype}
     found, expected = (

@@ -38,7 +38,7 @@ class Cupy:
     def __init__(self, module: Any) -> None:
         self.module = module
 
-    def on_gpu(self, host: Any, dtype: str = "float64") -> Any:
+    def on_gpu(self, host: Any, dtype: Any = "float64") -> Any:
         return self.module.asarray(host, dtype=dtype)
 
     def address(self, array: Any) -> int:
@@ -70,7 +70,7 @@ class Torch:
     def __init__(self, module: Any) -> None:
         self.module = module
 
-    def on_gpu(self, host: Any, dtype: str = "float64") -> Any:
+    def on_gpu(self, host: Any, dtype: Any = "float64") -> Any:
         # A copy: PyTorch warns of arrays that cannot be written.
         return self.module.as_tensor(np.array(host, dtype=dtype), device="cuda")
 
@@ -121,7 +121,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-5)])
 def test_bias_has_the_callers_addresses_and_the_cpus_values(
-    library: Any, calls: list[tuple[Any, ...]], dtype: str, tolerance: float
+    library: Any, calls: list[tuple[Any, ...]], dtype: Any, tolerance: float
 ) -> None:
     expected = cyfes.bias(POINTS, HILLS, device="cpu")
     points = library.on_gpu(POINTS, dtype)
@@ -174,7 +174,7 @@ def test_reweighting_gives_a_surface_that_both_libraries_take(
     assert torch.as_tensor(fes, device="cuda").data_ptr() == where
 
 
-def placed(library: Any, hills: Hills, dtype: str = "float64") -> Hills:
+def placed(library: Any, hills: Hills, dtype: Any = "float64") -> Hills:
     """Return the same hills with their arrays on the GPU."""
     parts = (hills.centers, hills.sigmas, hills.heights)
     arrays = [library.on_gpu(part, dtype) for part in parts]
@@ -196,9 +196,9 @@ def test_hills_on_the_gpu_are_summed_where_they_are(
     library: Any,
     calls: list[tuple[Any, ...]],
     kernel: str,
-    truncation: str,
-    plan: str,
-    dtype: str,
+    truncation: Any,
+    plan: Any,
+    dtype: Any,
     tolerance: float,
 ) -> None:
     host = Hills(HILLS.names, HILLS.centers, HILLS.sigmas, HILLS.heights, kernel=kernel)

@@ -52,7 +52,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> dict[str, fake_cuda.Calls]:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_bias_reads_the_points_where_they_are(gpu: dict[str, fake_cuda.Calls], dtype: str) -> None:
+def test_bias_reads_the_points_where_they_are(gpu: dict[str, fake_cuda.Calls], dtype: Any) -> None:
     points = Array(POINTS.astype(dtype))
     found: Any = cyfes.bias(points, HILLS, dtype=dtype)
     expected = cyfes.bias(POINTS, HILLS, device="cpu", dtype=dtype)
@@ -106,7 +106,7 @@ def test_the_functions_of_cyfes45_take_and_return_them(
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_reweighting_leaves_the_surface_on_the_device(
-    gpu: dict[str, fake_cuda.Calls], dtype: str
+    gpu: dict[str, fake_cuda.Calls], dtype: Any
 ) -> None:
     grid = Grid(["-pi", -1.0], ["pi", 1.0], [12, 9], [True, False])
     bias = RNG.uniform(0.0, 50.0, 17)
@@ -198,7 +198,7 @@ def test_reweighting_refuses_what_does_not_fit(changes: dict[str, Any], message:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("there", [True, False])
 def test_reweighting_takes_a_bandwidth_for_each_sample(
-    gpu: dict[str, fake_cuda.Calls], dtype: str, there: bool
+    gpu: dict[str, fake_cuda.Calls], dtype: Any, there: bool
 ) -> None:
     widths = RNG.uniform(0.1, 0.4, POINTS.shape)
     bias = RNG.uniform(0.0, 50.0, 17)
@@ -238,7 +238,7 @@ def on_gpu(hills: Hills, **changes: Any) -> Hills:
     ],
 )
 def test_hills_on_the_gpu_are_summed_there(
-    gpu: dict[str, fake_cuda.Calls], kernel: str, truncation: str, plan: str, dtype: str
+    gpu: dict[str, fake_cuda.Calls], kernel: str, truncation: Any, plan: Any, dtype: Any
 ) -> None:
     hills = Hills(HILLS.names, HILLS.centers, HILLS.sigmas, HILLS.heights, kernel=kernel)
     grid = Grid([-1.0, -1.0], [1.0, 1.0], [12, 9])

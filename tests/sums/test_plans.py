@@ -54,7 +54,7 @@ def largest(grid: cyfes.Grid, hills: cyfes.Hills) -> float:
     return float(value.max())
 
 
-def tolerance(hills: cyfes.Hills, dtype: str) -> float:
+def tolerance(hills: cyfes.Hills, dtype: Any) -> float:
     """Return the part of the largest value that a sum may be off by.
 
     A coordinate of up to 4 is rounded by 4e-16, in single precision by 2e-7, and counts in sigmas.
@@ -64,7 +64,7 @@ def tolerance(hills: cyfes.Hills, dtype: str) -> float:
 
 
 def check(
-    problem: tuple[cyfes.Hills, cyfes.Grid], plan: str, dtype: str, device: str, truncation: str
+    problem: tuple[cyfes.Hills, cyfes.Grid], plan: Any, dtype: Any, device: str, truncation: Any
 ) -> None:
     hills, grid = problem
     surface = cyfes.sum_hills(
@@ -85,7 +85,7 @@ def check(
     assert off.size == 0 or off.max() <= 2.0 * room / hills.sigmas.min()
 
 
-def away_from_edges(grid: cyfes.Grid, hills: cyfes.Hills, truncation: str) -> Any:
+def away_from_edges(grid: cyfes.Grid, hills: cyfes.Hills, truncation: Any) -> Any:
     """Return at which grid points round-off decides nothing."""
     points = grid.points()
     difference = reference.differences(points, hills.centers, hills.periods)
@@ -107,7 +107,7 @@ def away_from_edges(grid: cyfes.Grid, hills: cyfes.Hills, truncation: str) -> An
 @pytest.mark.parametrize("plan", ["direct", "truncated"])
 @EXAMPLES
 @given(problem=problems("stretched-gaussian"))
-def test_stretched_hills(problem: Any, plan: str, dtype: str, device: str) -> None:
+def test_stretched_hills(problem: Any, plan: Any, dtype: Any, device: str) -> None:
     check(problem, plan, dtype, device, "plumed")
 
 
@@ -115,7 +115,7 @@ def test_stretched_hills(problem: Any, plan: str, dtype: str, device: str) -> No
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @EXAMPLES
 @given(problem=problems("gaussian"))
-def test_boxed_hills(problem: Any, dtype: str, device: str) -> None:
+def test_boxed_hills(problem: Any, dtype: Any, device: str) -> None:
     check(problem, "truncated", dtype, device, "plumed")
 
 
@@ -124,7 +124,7 @@ def test_boxed_hills(problem: Any, dtype: str, device: str) -> None:
 @pytest.mark.parametrize("plan", ["direct", "separable"])
 @EXAMPLES
 @given(problem=problems("gaussian"))
-def test_plain_gaussians(problem: Any, plan: str, dtype: str, device: str) -> None:
+def test_plain_gaussians(problem: Any, plan: Any, dtype: Any, device: str) -> None:
     check(problem, plan, dtype, device, "none")
 
 
@@ -132,7 +132,7 @@ def test_plain_gaussians(problem: Any, plan: str, dtype: str, device: str) -> No
 @pytest.mark.parametrize("plan", ["direct", "separable"])
 @EXAMPLES
 @given(problem=problems("gaussian"))
-def test_logarithms_of_densities_keep_their_digits(problem: Any, plan: str, device: str) -> None:
+def test_logarithms_of_densities_keep_their_digits(problem: Any, plan: Any, device: str) -> None:
     hills, grid = problem
     bias = 300.0 * hills.heights
     surface = cyfes.reweight(
@@ -154,7 +154,7 @@ def test_logarithms_of_densities_keep_their_digits(problem: Any, plan: str, devi
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @EXAMPLES
 @given(problem=problems("stretched-gaussian"))
-def test_points(problem: Any, dtype: str, device: str) -> None:
+def test_points(problem: Any, dtype: Any, device: str) -> None:
     hills, grid = problem
     expected, _ = reference.bias(grid.points(), hills)
     found = cyfes.bias(grid.points(), hills, device, dtype)

@@ -36,7 +36,7 @@ def run_of(ndim: int, count: int = 400) -> tuple[Any, Any]:
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 2e-5)])
 @pytest.mark.parametrize("periodic", [[False], [True, False], [False, True, False]])
 def test_free_energy_equals_its_formula(
-    periodic: list[bool], dtype: str, tolerance: float, device: str
+    periodic: list[bool], dtype: Any, tolerance: float, device: str
 ) -> None:
     ndim = len(periodic)
     samples, bias = run_of(ndim)
@@ -48,9 +48,64 @@ def test_free_energy_equals_its_formula(
     np.testing.assert_allclose(surface.values, expected, rtol=tolerance, atol=tolerance * 10)
 
 
+def _colvar() -> cyfes.Colvar:
+    rng = np.random.default_rng(5)
+    values = np.column_stack([rng.uniform(-3.0, 3.0, (50, 2)), rng.uniform(0.0, 5.0, (50, 2))])
+    names = ("phi", "d", "metad.rbias", "wall.bias")
+    return cyfes.Colvar(names, values, (("-pi", "pi"), None, None, None), None)
+
+
+def test_columns_of_a_colvar_are_cvs_and_bias() -> None:
+    table = _colvar()
+    named = cyfes.reweight(
+        table, bandwidth=[0.2, 0.3], kT=KT, names=["phi", "d"], bias=["metad.rbias", "wall.bias"]
+    )
+    assert named.names == ("phi", "d")
+    assert named.domain == (("-pi", "pi"), None)
+    assert named.shape == (100, 101)
+    assert named.grid.periodic == (True, False)
+    low, high = table["d"].min() - 0.9, table["d"].max() + 0.9
+    np.testing.assert_allclose((named.grid.lower[1], named.grid.upper[1]), (low, high), rtol=1e-5)
+    expected = plain(table.values[:, :2], named.grid, [0.2, 0.3], table.values[:, 2:].sum(axis=1))
+    np.testing.assert_allclose(named.values, expected, rtol=1e-12, atol=1e-11)
+    # All columns but the bias, if none is named.
+    grid = cyfes.Grid(["-pi", -4, -1], ["pi", 4, 6], [9, 8, 7], [True, False, False])
+    rest = cyfes.reweight(table, grid, 0.3, kT=KT, bias="metad.rbias")
+    assert rest.names == ("phi", "d", "wall.bias")
+    blocked = cyfes.reweight_blocks(
+        table, bandwidth=[0.2, 0.3], kT=KT, names=["phi", "d"], bias="metad.rbias", blocks=5
+    )
+    assert blocked.surface.names == ("phi", "d")
+    assert blocked.surface.error is not None
+    np.testing.assert_array_equal(blocked.surface.error, blocked.error())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bandwidth": None}, "bandwidth: found none"),
+        ({"names": ["phi", "w"]}, "found no column w, expected one of phi, d"),
+        ({"names": ["phi", "phi"]}, "names: found phi, phi, expected different columns"),
+        ({"bias": "phi", "names": ["phi"]}, "names: found phi, expected different columns"),
+        ({"grid": cyfes.Grid(-1, 1, 5), "names": "phi"}, "phi is periodic from -pi to pi"),
+        ({"grid": cyfes.Grid(-1, 1, 5)}, "found the columns phi, d, .* for a grid of 1 axes"),
+    ],
+)
+def test_columns_that_cannot_be_reweighted_are_refused(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(cyfes.InputError, match=message):
+        cyfes.reweight(_colvar(), **{"bandwidth": 0.2, "kT": KT, **options})
+
+
+def test_an_array_has_no_columns() -> None:
+    with pytest.raises(cyfes.InputError, match="bias: found the name 'rbias' for samples in an"):
+        cyfes.reweight(np.zeros(3), bandwidth=0.2, kT=KT, bias="rbias")
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
-def test_tails_are_finite_and_keep_their_digits(dtype: str, tolerance: float, device: str) -> None:
+def test_tails_are_finite_and_keep_their_digits(dtype: Any, tolerance: float, device: str) -> None:
     samples, bias = run_of(2)
     grid = cyfes.Grid([-100.0, -50.0], [60.0, 100.0], [16, 15])
     # Whole numbers are the same in single precision; far away nothing else would be compared.

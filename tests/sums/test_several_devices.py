@@ -34,7 +34,7 @@ CODE = {0: "sm_90", 1: "sm_90", 2: ""}
 class Pretended:
     """An extension whose CUDA devices are the CPU."""
 
-    def __init__(self, dtype: str, calls: list[tuple[int, int]]) -> None:
+    def __init__(self, dtype: Any, calls: list[tuple[int, int]]) -> None:
         self._real, self._calls = wrapper(dtype), calls
 
     def device_count(self) -> int:
@@ -88,7 +88,7 @@ GRID = cyfes.Grid(["-pi", -4.0], ["pi", 4.0], [41, 30], [True, False])
     [("stretched-gaussian", "plumed"), ("gaussian", "plumed"), ("gaussian", "none")],
 )
 def test_surface_is_made_of_what_each_device_computes(
-    calls: list[tuple[int, int]], kernel: str, truncation: str, dtype: str, device: str
+    calls: list[tuple[int, int]], kernel: str, truncation: Any, dtype: Any, device: str
 ) -> None:
     options: dict[str, Any] = {"dtype": dtype, "truncation": truncation, "gradient": True}
     found = cyfes.sum_hills(hills(kernel), GRID, device, **options)
@@ -177,7 +177,7 @@ def test_an_interval_holds_in_each_part(calls: list[tuple[int, int]]) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_densities_and_points_are_shared(calls: list[tuple[int, int]], dtype: str) -> None:
+def test_densities_and_points_are_shared(calls: list[tuple[int, int]], dtype: Any) -> None:
     rng = np.random.default_rng(3)
     samples, where = rng.normal(size=(300, 3)), rng.normal(size=(101, 3))
     bias, grid = rng.normal(size=300), cyfes.Grid([-2.0] * 3, [2.0] * 3, 8)
