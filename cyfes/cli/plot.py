@@ -65,7 +65,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         ".gif or .webp for a movie (default: FES's name with .pdf); an older file is kept as "
         "bck.0.NAME",
     )
-    option("--minus", metavar="FES2", help="draw the difference from another surface")
+    option("--minus", metavar="FES", help="draw the difference from another surface")
     option(
         "--at",
         type=list_of(_held),

@@ -67,8 +67,6 @@ def write_surface(surface: SurfaceData, path: AnyPath, fmt: str) -> None:
         raise InputError(
             f"{path}: found {compression}, expected .gz: surfaces are compressed with gzip only"
         )
-    if suffix in _ONLY_READ:
-        raise InputError(f"{path}: found {suffix}, which is only read; expected another suffix")
     if suffix in _FORMATS:
         _FORMATS[suffix].write_surface(surface, path)
     else:

@@ -79,7 +79,7 @@ def test_damaged_grids_are_refused(text: str, message: str, tmp_path: Path) -> N
 
 def test_a_pmf_is_not_written(tmp_path: Path) -> None:
     (tmp_path / "run.pmf").write_text(_PMF)
-    with pytest.raises(InputError, match=r"found \.pmf, which is only read"):
+    with pytest.raises(InputError, match=r"found the suffix \.pmf, expected"):
         load(tmp_path / "run.pmf").save(tmp_path / "other.pmf")
 
 
