@@ -229,6 +229,19 @@ def test_an_entry_for_what_is_opened_by_name_stays(tmp_path: Path) -> None:
     assert "pip download --no-deps --dest DIR 'nvidia-cuda-runtime-cu12'" in finding["remedy"]
 
 
+@pytest.mark.parametrize("built_with", [None, ENTRY])
+def test_what_only_an_extra_requires_is_grafted_unless_an_rpath_counts_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built_with: str | None
+) -> None:
+    tools = toolkit(tmp_path / "more", {GRAFT: library(GRAFT), BLAS: library(BLAS)})
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tools))
+    requires = f"{REQUIRES}; extra == 'fast'\nProvides-Extra: fast"
+    given = tiny(tmp_path / "in", rpath=built_with, requires=requires)
+    path, _ = repaired(given, tmp_path)
+    grafted = any(".libs/libcublas" in member for member in members(path))
+    assert grafted == (built_with is None)
+
+
 def test_every_dropped_entry_has_a_reason(tmp_path: Path) -> None:
     entries = "/build/lib::$ORIGIN/../../../..:$ORIGIN/../gone:$LIB/x:$ORIGIN/../tiny.libs"
     given = tiny(tmp_path / "in", GRAFT, rpath=entries, requires="")

@@ -88,7 +88,8 @@ def find(wheel: Wheel, sources: Sources, *, grafting: bool = False) -> Companion
         search.look_at(required.get(name, Requirement(name)), file)
     if grafting:
         own = set(missing(wheel))
-        kept = {name for name in own if _is_left_out(wheel, required, name)}
+        counted = _counted_on(wheel, required)
+        kept = {name for name in own if _is_left_out(wheel, counted, name)}
         search.wanted = (search.wanted - own) | (search.wanted & kept)
     # What lies in the folder costs nothing, and shows where rpath entries lead.
     for requirement in required.values():
@@ -110,7 +111,7 @@ def with_companions(wheel: Wheel, sources: Sources, *, grafting: bool = False) -
         glob.escape(name)
         for name in missing(wheel)
         if found.having(name) is None
-        and any(companions.family_has(distribution, name) for distribution in found.required)
+        and any(companions.family_has(d, name) for d in _counted_on(wheel, found.required))
     ]
     excluded = (*wheel.excluded, *by_name) if grafting else wheel.excluded
     return replace(wheel, companions=found, excluded=tuple(dict.fromkeys(excluded)))
@@ -124,11 +125,23 @@ def missing(wheel: Wheel) -> list[str]:
     return [n for n in every if n not in own and "/" not in n and not platforms.is_system(n, tags)]
 
 
-def _required(wheel: Wheel) -> list[Requirement]:
+def _required(wheel: Wheel, *, with_extras: bool = True) -> list[Requirement]:
     metadata = headers(wheel.archive, "METADATA")
-    extras = ["", *metadata.get_all("Provides-Extra", [])]
+    extras = ["", *(metadata.get_all("Provides-Extra", []) if with_extras else [])]
     every = companions.requirements(metadata.get_all("Requires-Dist", []))
     return [r for r in every if _applies(r, wheel.identity, extras)]
+
+
+def _counted_on(wheel: Wheel, required: Iterable[str]) -> list[str]:
+    """Return the required distributions whose libraries are not grafted.
+
+    Who installs the wheel without an extra does not get what only the extra requires. Such a
+    distribution counts if an rpath leads to NVIDIA's folders, as in the plugins of JAX.
+    """
+    always = {requirement.name for requirement in _required(wheel, with_extras=False)}
+    entries = [entry for file in wheel.elves.values() for entry in file.search_path]
+    leads_there = any("/nvidia/" in entry for entry in entries)
+    return [name for name in required if leads_there or name in always]
 
 
 def _applies(requirement: Requirement, identity: Identity, extras: Iterable[str]) -> bool:
