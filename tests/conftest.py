@@ -85,8 +85,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--wheel"):
         refuse_source_tree()
     config.pluginmanager.register(SkipCheck(on_ci=bool(os.environ.get("CI"))), "skip-check")
-    # Background jobs of a shell ignore Ctrl-C, and what nohup starts ignores a hangup; the processes
-    # that they start do, too. Some tests send these signals.
+    # Background jobs of a shell ignore Ctrl-C, what nohup starts ignores a hangup, and so do the
+    # processes that they start. Some tests send these signals.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
