@@ -1,0 +1,1 @@
+"""Stand-in of cibuildwheel; see __main__.py."""
