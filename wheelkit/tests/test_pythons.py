@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import types
+import venv
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,16 @@ def test_the_running_interpreter_is_the_first_and_no_virtual_environment() -> No
     assert HERE.version == identity.running_python()
     every = [python.name for python in pythons.found()]
     assert len(set(every)) == len(every)
+
+
+@pytest.mark.parametrize("symlinks", [True, False], ids=["links", "copies"])
+def test_a_virtual_environment_is_left(tmp_path: Path, symlinks: bool) -> None:
+    venv.create(tmp_path / "venv", symlinks=symlinks)
+    found = pythons.probe(tmp_path / "venv" / "bin" / "python")
+    assert found is not None
+    code = "import sys; print(sys.prefix == sys.base_prefix)"
+    said = subprocess.run([found.path, "-c", code], check=True, capture_output=True, text=True)
+    assert said.stdout == "True\n"
 
 
 def test_its_tags_are_those_that_packaging_knows() -> None:

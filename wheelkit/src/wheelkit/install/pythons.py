@@ -20,7 +20,8 @@ from wheelkit.target.report import LackingError
 if TYPE_CHECKING:
     from packaging.tags import Tag
 
-# Runs on any Python 3; the real path leads out of virtual environments and past shims.
+# Runs on any Python 3. The base executable leads out of virtual environments, also of those that
+# hold a copy of the interpreter; the real path leads past shims.
 PROBE = """
 import glob, json, os, platform, sys, sysconfig
 try:
@@ -38,7 +39,7 @@ except ImportError:
     bundled = []
 print(json.dumps({
     "implementation": platform.python_implementation(),
-    "path": os.path.realpath(sys.executable),
+    "path": os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable),
     "version": "%d.%d" % sys.version_info[:2],
     "threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
     "debian": sysconfig.get_path("purelib").endswith("/dist-packages"),
