@@ -107,7 +107,14 @@ def make_root(suite: str, packages: Sequence[str], folder: Path, log: Path) -> P
     return root
 
 
-def fetch_source(suite: str, package: str, folder: Path, log: Path) -> Path:
+def mirror_of(root: Path) -> str:
+    """Return the address of the mirror from which mmdebstrap has made a root."""
+    lines = (root / "etc" / "apt" / "sources.list").read_text(encoding="utf-8").splitlines()
+    words = [line.split("]")[-1].split() for line in lines if line.startswith("deb ")]
+    return next(word for line in words for word in line if "://" in word)
+
+
+def fetch_source(mirror: str, suite: str, package: str, folder: Path, log: Path) -> Path:
     """Download the upstream archive of a Debian source package; return its path.
 
     apt checks it against Debian's signature. It uses its own settings and lists below `folder`, so
@@ -117,7 +124,6 @@ def fetch_source(suite: str, package: str, folder: Path, log: Path) -> Path:
     state = folder / "apt"
     for name in ("lists/partial", "cache/archives/partial", "none"):
         (state / name).mkdir(parents=True)
-    mirror = "http://deb.debian.org/debian"
     (state / "sources.list").write_text(f"deb-src [signed-by={keys}] {mirror} {suite} main\n")
     (state / "apt.conf").write_text(
         apt_settings() + f'Dir::State::Lists "{state}/lists";\nDir::Cache "{state}/cache";\n'

@@ -134,9 +134,9 @@ def test_wheel_computes_under_the_cpython_of_the_oldest_debian(old: OldMachine) 
 def test_wheel_computes_under_a_newer_cpython_that_is_built_there(
     old: OldMachine, tmp_path: Path
 ) -> None:
-    archive = bare_machine.fetch_source(
-        NEWER_SUITE, f"python{NEWER}", tmp_path, old.logs / f"{SUITE}-source.log"
-    )
+    mirror = bare_machine.mirror_of(old.machine.root)
+    log = old.logs / f"{SUITE}-source.log"
+    archive = bare_machine.fetch_source(mirror, NEWER_SUITE, f"python{NEWER}", tmp_path, log)
     shutil.copy(archive, old.machine.sources / "python.tar.xz")
     build = [
         "mkdir python-source",
