@@ -165,8 +165,9 @@ PLANTED = {
 
 @pytest.mark.parametrize(("entry", "where"), PLANTED.values(), ids=PLANTED.keys())
 def test_a_library_that_others_plant_is_loaded(tmp_path: Path, entry: str, where: str) -> None:
-    # The system has this one, in a place that comes after the rpath.
-    name = "libz.so.1"
+    # The C library brings this one, in a place that comes after the rpath; no interpreter has loaded
+    # it before.
+    name = "libanl.so.1"
     rpath = f"$ORIGIN/nowhere:{entry.format(folder=tmp_path)}"
     victim = put(tmp_path / "a" / "b", "tiny.so", library("tiny.so", name, rpath=rpath))
     (tmp_path / where).mkdir(exist_ok=True)
