@@ -165,8 +165,8 @@ PLANTED = {
 
 @pytest.mark.parametrize(("entry", "where"), PLANTED.values(), ids=PLANTED.keys())
 def test_a_library_that_others_plant_is_loaded(tmp_path: Path, entry: str, where: str) -> None:
-    # The C library brings this one, in a place that comes after the rpath; no interpreter has loaded
-    # it before.
+    # The C library brings this one, in a place that comes after the rpath, and no interpreter has
+    # loaded it before.
     name = "libanl.so.1"
     rpath = f"$ORIGIN/nowhere:{entry.format(folder=tmp_path)}"
     victim = put(tmp_path / "a" / "b", "tiny.so", library("tiny.so", name, rpath=rpath))
