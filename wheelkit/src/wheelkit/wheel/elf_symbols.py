@@ -22,7 +22,10 @@ class Symbols:
 
 
 def read(path: Path) -> Symbols:
-    """Read the dynamic symbols of an ELF file; a file without the section has none."""
+    """Read the dynamic symbols of an ELF file; a file without the section has none.
+
+    A damaged table gives the symbols that can be read: another check reports the damage.
+    """
     with path.open("rb") as stream:
         file = ELFFile(stream)
         section = file.get_section_by_name(".dynsym")
@@ -30,10 +33,12 @@ def read(path: Path) -> Symbols:
             return Symbols(frozenset(), frozenset())
         names = file.get_section(section["sh_link"]).data()
         form = ("<" if file.little_endian else ">") + FORMS[file.elfclass]
+        data = section.data()
+        whole = len(data) - len(data) % struct.calcsize(form)
         wanted, offered = set(), set()
-        for entry in struct.iter_unpack(form, section.data()):
+        for entry in struct.iter_unpack(form, data[:whole]):
             info, number = (entry[1], entry[3]) if file.elfclass == 64 else (entry[3], entry[5])
-            name = names[entry[0] : names.index(b"\0", entry[0])].decode("latin-1")
+            name = names[entry[0] :].partition(b"\0")[0].decode("latin-1")
             if number:
                 offered.add(name)
             elif info >> 4 != WEAK:
