@@ -172,6 +172,7 @@ EXPRESSIONS = {
     ("wheelkit/tests/test_find_python.py", "f'python{VERSION}'"): "written by the test",
     ("wheelkit/tests/test_find_python.py", "tmp_path"): "a folder in which to search",
     ("tests/scripts/container/test_plan.py", "builder_python"): "an environment of a fixture",
+    ("wheelkit/tests/test_pythons.py", "found.path"): "the interpreter that the test has found",
     ("wheelkit/tests/test_adoption.py", "program[0]"): "the wheelkit beside the interpreter",
     (
         "wheelkit/tests/test_rpath_list.py",
