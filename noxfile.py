@@ -185,7 +185,9 @@ def rehearse(session: nox.Session) -> None:
     """Run the workflow wheels.yml on this machine: -- --event tag --python 3.7 --python 3.12."""
     install_wheelkit(session, REQUIREMENTS / "rehearse.txt")
     packages = install_github_packages(session)
-    session.run("python", SCRIPTS, "rehearse", *session.posargs, env=packages)
+    command: list[str | Path] = ["python", SCRIPTS, "rehearse", *session.posargs]
+    # It needs some time to remove its containers when it is interrupted.
+    session.run(*command, env=packages, interrupt_timeout=90, terminate_timeout=90)
 
 
 @nox.session(default=False)
