@@ -28,6 +28,8 @@ TOOLS = PROJECT / "requirements" / "rehearse.txt"
 TESTS = PROJECT / "requirements" / "tests.txt"
 # The tests of the package and of the scripts; the tests of wheelkit.
 TREES = ("tests", "wheelkit/tests")
+# More processes than these would need more memory than time is gained.
+PARALLEL = ("--numprocesses=auto", "--maxprocesses=8")
 # The pinned auditwheel does not run on older interpreters.
 TOOLS_SINCE = (3, 10)
 
@@ -134,7 +136,8 @@ def run_pytest(python: Path, product: LocalWheel, arguments: list[str]) -> int:
     chosen = [full_path(argument) for argument in arguments]
     if chosen == arguments:
         trees = TREES if tests_scripts(product) else TREES[:1]
-        chosen = [*(str(PROJECT / tree) for tree in trees), *arguments]
+        # All of the tests: on all processors. An option of the user comes later and is stronger.
+        chosen = [*PARALLEL, *(str(PROJECT / tree) for tree in trees), *arguments]
     command: Command = [python.with_name("pytest"), "-c", PROJECT / "pyproject.toml"]
     # Written with "=": until pytest has read conftest.py, it would take a separate path for a test.
     command += [f"--rootdir={PROJECT}", *conftest_options(chosen, product)]
