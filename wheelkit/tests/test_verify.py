@@ -901,6 +901,10 @@ def test_a_warning_counts_only_if_the_caller_is_strict(
     (found,) = faults(path, "--strict")
     assert found["severity"] == "fault"
     assert ids(path, "--strict", "--accept", "rpath-absolute") == []
+    declared = tmp_path / "strict.toml"
+    declared.write_text("[tool.wheelkit]\nstrict = true\n")
+    (found,) = faults(path, "--settings", str(declared))
+    assert found["severity"] == "fault"
 
 
 def test_what_is_found_twice_is_said_once(tmp_path: Path, quick: Callable[[str], None]) -> None:
