@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     Progress = Optional[Callable[[float], object]]
 
+# How many hills the estimate of a sum's time looks at.
+_WIDTHS_LOOKED_AT = 1000
+
 
 def sum_hills(
     hills: Hills | Iterable[Hills],
@@ -126,8 +129,9 @@ def sum_hills(
         gpu = gpu_sums.GpuOptions.of([first.centers], device, real, plan, progress)
         task = (kernel, periods, grid, gradient, out)
         return gpu_sums.sum_hills(_checked_portions(first, portions), *task, gpu)
-    tasks = _tasks(first, grid, real, truncation)
-    seconds = _work(first, grid, kernel, gradient).seconds
+    tasks = _tasks(first, grid, periods, kernel, real, truncation)
+    # Only the choice of a device needs the estimate.
+    seconds = _work(first, grid, kernel, gradient).seconds if device == "auto" else math.inf
     devices = device_choice.choose_all(
         "cpu" if plan == "nufft" and device == "auto" else device, seconds
     )
@@ -137,7 +141,8 @@ def sum_hills(
     plan_used = compute(tasks, options, values, slopes, False)
     for portion in portions or ():
         _check_portion(portion, first)
-        compute(_tasks(portion, grid, real, truncation), options, values, slopes, True)
+        added = _tasks(portion, grid, periods, kernel, real, truncation)
+        compute(added, options, values, slopes, True)
     if device == "auto" and CPU in devices and device_choice.is_small(seconds):
         plan_used += "; on the CPU, for so small a sum"
     return FreeEnergySurface(
@@ -176,7 +181,8 @@ def sum_rows(
     hills.check_on_host("parts of a surface")
     real = precision(dtype)
     kernel = _grid_kernel(hills, truncation)
-    tasks = _tasks(hills, grid, real, truncation)
+    periods = grid_periods(hills, grid)
+    tasks = _tasks(hills, grid, periods, kernel, real, truncation)
     if plan == "nufft":
         raise InputError('plan is "nufft", which has no parts; expected another')
     devices = device_choice.choose_all(device, _work(hills, grid, kernel, gradient).seconds)
@@ -237,34 +243,43 @@ def _without_end(progress: Callable[[float], object]) -> Callable[[float], objec
 
 
 def _work(hills: Hills, grid: Grid, kernel: int, gradient: bool) -> Work:
-    widths = hills.sigmas.mean(axis=0) / grid.spacing if len(hills) else np.ones(grid.ndim)
+    """Return the sizes of a sum."""
     planes = 1 + grid.ndim if gradient else 1
-    return Work(len(hills), grid.shape, widths.tolist(), kernel != GAUSSIAN, planes)
+    if kernel == GAUSSIAN or not len(hills):
+        return Work(len(hills), grid.shape, (), False, planes)
+    rows = hills.width_rows if hills.cholesky is None else hills.sigmas
+    # Some of the widths tell enough of all.
+    some = rows[:: len(rows) // _WIDTHS_LOOKED_AT + 1]
+    widths = (some[0] if len(some) == 1 else some.mean(axis=0)) / grid.spacing
+    return Work(len(hills), grid.shape, widths.tolist(), True, planes)
 
 
-def _tasks(hills: Hills, grid: Grid, real: np.dtype[Any], truncation: str) -> list[GridSum]:
+def _tasks(
+    hills: Hills,
+    grid: Grid,
+    periods: NDArray[np.float64],
+    kernel: int,
+    real: np.dtype[Any],
+    truncation: str,
+) -> list[GridSum]:
     """Return the sums of negated hills that together are F."""
-    periods = grid_periods(hills, grid)
+
+    def task(part: Hills) -> GridSum:
+        centers, sigmas, heights = hills_arrays(part, part.negated_heights, real)
+        multivariate = part.cholesky is not None
+        return GridSum(kernel, centers, sigmas, heights, multivariate, periods, grid, part.interval)
+
     if truncation != "boxes":
-        return [_negated(hills, periods, grid, real, truncation)]
+        return [task(hills)]
     from cyfes.sums.boxes import boxes, needs_box
 
     apart = needs_box(hills, grid)
     # Hills that do not need their boxes are summed by a faster path.
     parts = [hills] if apart.all() or not apart.any() else [hills[~apart], hills[apart]]
-    tasks = [_negated(part, periods, grid, real, truncation) for part in parts]
+    tasks = [task(part) for part in parts]
     if apart.any():
         tasks[-1] = tasks[-1]._replace(boxes=boxes(parts[-1], grid))
     return tasks
-
-
-def _negated(
-    hills: Hills, periods: NDArray[np.float64], grid: Grid, real: np.dtype[Any], truncation: str
-) -> GridSum:
-    kernel = _grid_kernel(hills, truncation)
-    centers, sigmas, heights = hills_arrays(hills, -hills.heights, real)
-    multivariate = hills.cholesky is not None
-    return GridSum(kernel, centers, sigmas, heights, multivariate, periods, grid, hills.interval)
 
 
 def _library_sum(

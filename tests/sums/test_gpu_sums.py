@@ -242,7 +242,8 @@ def test_hills_on_the_gpu_are_summed_there(
 ) -> None:
     hills = Hills(HILLS.names, HILLS.centers, HILLS.sigmas, HILLS.heights, kernel=kernel)
     grid = Grid([-1.0, -1.0], [1.0, 1.0], [12, 9])
-    arrays = [Array(array.astype(dtype)) for array in (hills.centers, hills.sigmas, hills.heights)]
+    fields = (hills.centers, hills.sigmas, hills.heights)
+    arrays = [Array(np.ascontiguousarray(array, dtype=dtype)) for array in fields]
     there = Hills(hills.names, *arrays, kernel=kernel)
     how: dict[str, Any] = {"dtype": dtype, "truncation": truncation, "plan": plan}
     found: Any = cyfes.sum_hills(there, grid, gradient=True, **how)
