@@ -24,9 +24,8 @@ std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 // Calls `part(begin, end)` for parts of so many bytes, in threads if there are many.
 template <typename Part>
 void in_parts(std::size_t bytes, Part &&part) {
-  const int threads = static_cast<int>(
-      std::min<std::size_t>({bytes / least_part, most_threads,
-                             static_cast<std::size_t>(omp_get_max_threads())}));
+  const int threads = static_cast<int>(std::min<std::size_t>(
+      {bytes / least_part, most_threads, static_cast<std::size_t>(omp_get_max_threads())}));
   if (threads < 2) return part(std::size_t{0}, bytes);
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int i = 0; i < threads; ++i) part(bytes * i / threads, bytes * (i + 1) / threads);
@@ -42,8 +41,7 @@ void copy(char *to, const char *from, std::size_t bytes) {
 // copy itself.
 void touch(char *memory, std::size_t bytes) {
   in_parts(std::min(bytes, most_touched), [=](std::size_t begin, std::size_t end) {
-    for (std::size_t at = begin; at < end; at += page)
-      static_cast<volatile char *>(memory)[at] = 0;
+    for (std::size_t at = begin; at < end; at += page) static_cast<volatile char *>(memory)[at] = 0;
   });
 }
 
