@@ -34,6 +34,8 @@ class Progress {
   void launched(double parts);
   // Asks the caller whether to go on; stops the call if not.
   void ask();
+  // Waits for the launches, and asks meanwhile; a single one may still be under way.
+  void await_launches();
   // Waits for everything.
   void finish();
 
@@ -96,6 +98,8 @@ class Call {
 
  private:
   void place_hills();
+  // Notes that a copy through a slot is under way.
+  void pass(Slot &slot);
 
   int device_;
   const Model &model_;
