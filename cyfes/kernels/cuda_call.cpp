@@ -37,15 +37,15 @@ void copy(char *to, const char *from, std::size_t bytes) {
   });
 }
 
+}  // namespace
+
 // The system provides a page of new memory when it is first written to, which takes as long as the
 // copy itself.
-void touch(char *memory, std::size_t bytes) {
+void touch(void *memory, std::size_t bytes) {
   in_parts(std::min(bytes, most_touched), [=](std::size_t begin, std::size_t end) {
     for (std::size_t at = begin; at < end; at += page) static_cast<volatile char *>(memory)[at] = 0;
   });
 }
-
-}  // namespace
 
 Progress::~Progress() {
   for (const cudaEvent_t event : events_)
@@ -164,30 +164,36 @@ Memory Call<Real>::upload(const std::vector<Source> &sources, std::vector<std::s
 }
 
 template <typename Real>
-void Call<Real>::download(const void *from, void *to, std::size_t bytes) {
-  Slot *slots[slots_per_workspace];
-  std::size_t fetched = 0;
-  int count = 0;
-  const auto fetch = [&] {
-    Slot &slot = lease_.slot();
-    check(cudaMemcpyAsync(slot.memory, static_cast<const char *>(from) + fetched,
-                          std::min(slot_bytes, bytes - fetched), cudaMemcpyDeviceToHost, stream_),
-          "copy from the device");
-    pass(slot);
-    slots[count++ % slots_per_workspace] = &slot;
-    fetched += slot_bytes;
+void Call<Real>::download(const std::vector<Delivery> &deliveries) {
+  struct Piece {
+    const char *from;
+    char *to;
+    std::size_t bytes;
+    Slot *slot;
   };
-  while (fetched < bytes && count < slots_per_workspace - 1) fetch();
-  touch(static_cast<char *>(to), bytes);
+  std::vector<Piece> pieces;
+  for (const Delivery &each : deliveries)
+    for (std::size_t at = 0; at < each.bytes; at += slot_bytes)
+      pieces.push_back({static_cast<const char *>(each.from) + at,
+                        static_cast<char *>(each.to) + at, std::min(slot_bytes, each.bytes - at),
+                        nullptr});
+  std::size_t fetched = 0;
+  const auto fetch = [&] {
+    Piece &piece = pieces[fetched++];
+    piece.slot = &lease_.slot();
+    check(cudaMemcpyAsync(piece.slot->memory, piece.from, piece.bytes, cudaMemcpyDeviceToHost,
+                          stream_),
+          "copy from the device");
+    pass(*piece.slot);
+  };
+  while (fetched < std::min<std::size_t>(pieces.size(), slots_per_workspace - 1)) fetch();
   progress_.await_launches();
   // The device fills the other slots while a piece is copied from its own.
-  int number = 0;
-  for (std::size_t at = 0; at < bytes; at += slot_bytes, ++number) {
-    Slot &slot = *slots[number % slots_per_workspace];
-    check(cudaEventSynchronize(slot.passed), "compute the sum");
-    slot.busy = false;
-    if (fetched < bytes) fetch();
-    copy(static_cast<char *>(to) + at, slot.memory, std::min(slot_bytes, bytes - at));
+  for (const Piece &piece : pieces) {
+    check(cudaEventSynchronize(piece.slot->passed), "compute the sum");
+    piece.slot->busy = false;
+    if (fetched < pieces.size()) fetch();
+    copy(piece.to, piece.slot->memory, piece.bytes);
     progress_.ask();
   }
 }
