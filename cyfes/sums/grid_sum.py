@@ -127,8 +127,10 @@ class GridSum(NamedTuple):
         gradient: NDArray[Any] | None,
         first: int,
     ) -> str:
-        lower = self.grid.lower.copy()
-        lower[0] += first * self.grid.spacing[0]
+        lower = self.grid.lower
+        if first:
+            lower = lower.copy()
+            lower[0] += first * self.grid.spacing[0]
         shape = np.array((len(values), *self.grid.shape[1:]), dtype=np.int64)
         _, plan = wrapper(values.dtype.name).sum_grid(
             options.devices[0],

@@ -12,7 +12,7 @@ from cyfes.native import device_choice
 from cyfes.native.constants import GAUSSIAN, STRETCHED_GAUSSIAN
 from cyfes.native.extensions import wrapper
 from cyfes.native.gpu_arrays import on_device
-from cyfes.sums.hill_arrays import hills_arrays, kernel_widths
+from cyfes.sums.hill_arrays import hills_arrays
 from cyfes.sums.planning import Work
 from cyfes.sums.several_devices import on_each_device
 
@@ -84,16 +84,14 @@ def bias(
         from cyfes.sums import gpu_sums
 
         gpu = gpu_sums.GpuOptions.of([points, hills.centers], device, real, progress=progress)
-        widths, scale = kernel_widths(hills), _bias_scale(hills)
-        there: NDArray[Any] = gpu_sums.bias(points, hills, widths, scale, gpu)
+        there: NDArray[Any] = gpu_sums.bias(points, hills, gpu)
         return there
     where = as_matrix("points", points, hills.ndim, real)
     if hills.interval is not None:
         where = np.clip(where, *hills.interval)
     kernel = STRETCHED_GAUSSIAN if hills.kernel == "stretched-gaussian" else GAUSSIAN
     devices = device_choice.choose_all(device, Work(len(hills), (len(where),), None, False).seconds)
-    heights = hills.heights * _bias_scale(hills)
-    arrays = (*hills_arrays(hills, heights, real), hills.periods)
+    arrays = (*hills_arrays(hills, hills.bias_heights, real), hills.periods)
     multivariate = hills.cholesky is not None
     return sum_at(devices, kernel, arrays, where, multivariate=multivariate, progress=progress)
 
@@ -131,10 +129,3 @@ def sum_at(
 
     on_each_device(devices, len(points), compute, progress)
     return values
-
-
-def _bias_scale(hills: Hills) -> NDArray[np.float64]:
-    """Return the factors that make heights of F those of the bias."""
-    factors = hills.bias_factors
-    tempered = factors > 1.0
-    return np.where(tempered, 1.0 - 1.0 / np.where(tempered, factors, 1.0), 1.0)

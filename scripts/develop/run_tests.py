@@ -37,7 +37,7 @@ TOOLS_SINCE = (3, 10)
 def wheel_for(version: str) -> LocalWheel:
     """Return the wheel of the present sources; make it if wheelhouse/ has none."""
     command: Command = [sys.executable, PROJECT / "scripts", "wheel"]
-    done = subprocess.run([*command, "--reuse", "--python", version], check=False)
+    done = subprocess.run([*command, "--python", version], check=False)
     if done.returncode:
         # The command has printed why it failed; this script ends with the same status.
         sys.exit(done.returncode)
