@@ -280,10 +280,12 @@ def test_the_standin_of_gh_keeps_a_published_release_as_it_is(tmp_path: Path) ->
     (tmp_path / "a.whl").write_text("wheel")
     assert run_gh(tmp_path, "view", "v1").returncode == 1
     assert run_gh(tmp_path, "create", "v1", "--draft", "--notes-file", "notes.md").returncode == 0
-    assert run_gh(tmp_path, "upload", "v1", "a.whl").returncode == 0
-    assert run_gh(tmp_path, "edit", "v1", "--draft=false").returncode == 0
+    (tmp_path / "b.json").write_text("{}")
+    assert run_gh(tmp_path, "upload", "v1", "--clobber", "a.whl", "b.json").returncode == 0
+    assert run_gh(tmp_path, "edit", "v1", "--draft=false", "--tag", "v1").returncode == 0
     shown = json.loads(run_gh(tmp_path, "view", "v1", "--json", "isDraft,assets").stdout)
-    assert shown == {"isDraft": False, "assets": [{"name": "a.whl", "size": 5}]}
+    assets = [{"name": "a.whl", "size": 5}, {"name": "b.json", "size": 2}]
+    assert shown == {"isDraft": False, "assets": assets}
     assert "immutable" in run_gh(tmp_path, "upload", "v1", "notes.md").stderr
 
 
