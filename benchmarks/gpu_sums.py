@@ -291,14 +291,14 @@ def smallest():
         "C": c_call(GAUSSIAN, there, grid),
         "Python": lambda: cyfes.sum_hills(hills, grid, truncation="none"),
     }
-    return "plain, on the device, 1 × 1³", sides, 0.0
+    return "plain, on the device, 1 × 1³", sides, None
 
 
 def construction():
     """The checks and copies of a million hills."""
     centers, heights = uniform(1_000_000)
     sides = {"Python": lambda: cyfes.Hills(["a", "b", "c"], centers, 0.3, heights)}
-    return "`Hills(…)` of 1,000,000 rows, one width", sides, 0.0
+    return "`Hills(…)` of 1,000,000 rows, one width", sides, None
 
 
 def relative(found, right, all_values):
@@ -331,7 +331,8 @@ def show_sums():
             f"{1e3 * found[side]:.4g} ms" if side in found else "–"
             for side in ("C", "Python", "PyTorch")
         ]
-        print(f"| {name} | {' | '.join(cells)} | {off:.0e} |", flush=True)
+        difference = "–" if off is None else f"{off:.0e}"
+        print(f"| {name} | {' | '.join(cells)} | {difference} |", flush=True)
 
 
 def show_processes(repeats=3):

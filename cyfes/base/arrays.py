@@ -24,6 +24,11 @@ def precision(dtype: DTypeLike) -> np.dtype[Any]:
     return real
 
 
+def name_of(real: np.dtype[Any]) -> str:
+    """Return "float64" or "float32", which takes NumPy longer."""
+    return "float64" if real.char == "d" else "float32"
+
+
 def all_finite(array: NDArray[Any]) -> bool:
     """Whether no number of a real array is nan or infinite."""
     if array.size < _MANY:

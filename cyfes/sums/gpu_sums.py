@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cyfes.base.arrays import bandwidth_rows
+from cyfes.base.arrays import bandwidth_rows, name_of
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 from cyfes.native.constants import GAUSSIAN, LOG_GAUSSIAN, STRETCHED_GAUSSIAN
@@ -208,7 +208,7 @@ def _hills_task(
         _check_images(hills.widest, periods)
     library, real = gpu.library, gpu.real
     # On another stream the arrays may not be there yet.
-    key = (type(library), library.ordinal, library.stream(), real.name, scale is _OF_F)
+    key = (type(library), library.ordinal, library.stream, name_of(real), scale is _OF_F)
     task: GpuHills | None = hills.placed.get(key)
     if task is None:
         factor = float(scale[0]) if len(scale) == 1 else library.contiguous(scale, real)
@@ -259,13 +259,13 @@ def _at_points(gpu: GpuOptions, task: GpuHills, points: Any) -> Any:
     """Return the sum at points, shape (M,)."""
     library = gpu.library
     values = library.empty((len(points),), gpu.real)
-    wrapper(gpu.real.name).sum_points_at(
+    wrapper(name_of(gpu.real)).sum_points_at(
         library.number(),
         task.kernel,
-        (len(task.centers), len(task.sigmas), len(points)),
+        (task.centers.shape[0], task.sigmas.shape[0], points.shape[0]),
         tuple(map(library.address, (task.centers, task.sigmas, task.heights, points, values))),
         np.ascontiguousarray(task.periods, dtype=np.float64),
-        library.stream(),
+        library.stream,
         multivariate=task.multivariate,
         progress=gpu.progress,
     )
@@ -276,16 +276,16 @@ def _on_grid(gpu: GpuOptions, task: GpuHills, grid: Grid, outputs: Outputs) -> s
     """Write the sum on a grid, and its gradient if there is an array for it; return the plan."""
     library = gpu.library
     addresses = list(map(library.address, (task.centers, task.sigmas, task.heights, *outputs)))
-    _, plan = wrapper(gpu.real.name).sum_grid_at(
+    _, plan = wrapper(name_of(gpu.real)).sum_grid_at(
         library.number(),
         task.kernel,
-        (len(task.centers), len(task.sigmas)),
+        (task.centers.shape[0], task.sigmas.shape[0]),
         (*addresses, 0)[:5],
         np.ascontiguousarray(task.periods, dtype=np.float64),
         grid.lower,
         grid.spacing,
         np.array(grid.shape, dtype=np.int64),
-        library.stream(),
+        library.stream,
         path=gpu.path,
         multivariate=task.multivariate,
         progress=gpu.progress,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyfes.base.arrays import as_matrix, precision
+from cyfes.base.arrays import as_matrix, name_of, precision
 from cyfes.base.progress import part_of_progress
 from cyfes.native import device_choice
 from cyfes.native.constants import GAUSSIAN, STRETCHED_GAUSSIAN
@@ -123,7 +123,7 @@ def sum_at(
 
     def compute(device: int, rows: tuple[int, int], report: Progress) -> None:
         part = slice(*rows)
-        wrapper(points.dtype.name).sum_points(
+        wrapper(name_of(points.dtype)).sum_points(
             device, kernel, *hills, points[part], values[part], progress=report, **options
         )
 
