@@ -606,6 +606,7 @@ def test_a_project_declares_its_companions(tmp_path: Path) -> None:
         ("nvidia-cusparselt-cu12", "libcusparseLt.so.0", True),
         ("nvidia-npp-cu12", "libnppig.so.12", True),
         ("nvidia-cufile-cu12", "libcufile_rdma.so.1", True),
+        ("nvidia-libnvcomp-cu12", "libnvcomp.so.6", True),
         ("nvidia-cusparse-cu12", "libcublas.so.12", False),
         ("nvidia-cusparse-cu12", "libcusparseLt.so.0", False),
         ("nvidia-nvjpeg-cu12", "libnvjpeg2k.so.0", False),
