@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -140,3 +142,24 @@ def test_a_small_file_is_not_folded(tmp_path: Path) -> None:
     path = tmp_path / "libsmall.so"
     path.write_bytes(library("libsmall.so"))
     assert folding.holes(path) == ()
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_a_library(tmp_path: Path) -> None:
+    code = bulk((".nv_fatbin", 200 * MEGABYTE))
+    tools = toolkit(tmp_path / "tools", {"libgraft.so.1": library("libgraft.so.1")})
+    files = {"tiny/libbulk.so": library("libbulk.so", "libgraft.so.1", code=code)}
+    path = wheel(tmp_path / "in", files, tag=LINUX)
+    measure = (
+        "import resource, subprocess, sys\n"
+        "status = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode\n"
+        "print(status, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    # A process in between, so that neither pytest's size nor that of its children counts.
+    repair = [sys.executable, "-m", "wheelkit", "repair", str(path), str(tmp_path / "out")]
+    command = [sys.executable, "-c", measure, *repair]
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(tools)}
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    status, kibibytes = map(int, answer.stdout.split())
+    assert status == report.Status.DONE
+    assert kibibytes < 150 * 1024
