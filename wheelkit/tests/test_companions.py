@@ -427,6 +427,10 @@ def test_what_nobody_has_is_missing_as_before(tmp_path: Path) -> None:
     path = finished(tmp_path, "libgone.so.1", requires=REQUIRES)
     found = verified(path, tmp_path, "--companions", str(beside.parent))
     assert found["needed-not-in-wheel"]["severity"] == "fault"
+    assert found["needed-not-in-wheel"]["remedy"].startswith("repair")
+    # As in cutensor: the rpath leads to cuBLAS, which nothing requires.
+    path = finished(tmp_path / "silent", requires="")
+    assert verified(path, tmp_path)["needed-not-in-wheel"]["remedy"].startswith("require")
 
 
 def test_a_library_of_the_wheel_itself_is_not_sought_elsewhere(tmp_path: Path) -> None:
@@ -606,6 +610,7 @@ def test_a_project_declares_its_companions(tmp_path: Path) -> None:
         ("nvidia-cusparselt-cu12", "libcusparseLt.so.0", True),
         ("nvidia-npp-cu12", "libnppig.so.12", True),
         ("nvidia-cufile-cu12", "libcufile_rdma.so.1", True),
+        ("nvidia-libnvcomp-cu12", "libnvcomp.so.6", True),
         ("nvidia-cusparse-cu12", "libcublas.so.12", False),
         ("nvidia-cusparse-cu12", "libcusparseLt.so.0", False),
         ("nvidia-nvjpeg-cu12", "libnvjpeg2k.so.0", False),

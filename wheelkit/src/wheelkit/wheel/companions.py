@@ -176,7 +176,7 @@ def family_has(distribution: str, library: str) -> bool:
     stem, component = platforms.stem(library), match[1]
     if component in NVIDIA:
         return stem in NVIDIA[component]
-    plain = f"lib{component.replace('-', '_')}"
+    plain = f"lib{component.removeprefix('lib').replace('-', '_')}"
     return stem.lower() == plain or stem.lower().startswith(f"{plain}_")
 
 
