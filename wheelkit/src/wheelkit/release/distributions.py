@@ -91,7 +91,7 @@ def _set_faults(
     found: list[Distribution], pythons: Sequence[str], architectures: Sequence[str]
 ) -> Iterator[Fault]:
     """Find what is missing from the set of files, and what is too many."""
-    titles = {(SDIST, None): SDIST}
+    titles: dict[tuple[str, str | None], str] = {(SDIST, None): SDIST}
     for architecture in architectures:
         # Where there is only one architecture, nobody asks for which.
         where = f" on {architecture}" if len(architectures) > 1 else ""
