@@ -33,11 +33,15 @@ add_custom_command(
 set(arithmetic -fno-math-errno -fno-trapping-math)
 
 # The inner loops are compiled once for each instruction set; at run time the library uses the best
-# one that the processor has.
+# one that the processor has. On aarch64 there is only the baseline, which has NEON.
+set(instruction_sets baseline)
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
+  list(APPEND instruction_sets avx2 avx512)
+endif()
 set(flags_baseline "")
 set(flags_avx2 -mavx2 -mfma)
 set(flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512)
-foreach(isa baseline avx2 avx512)
+foreach(isa ${instruction_sets})
   add_library(cpu_${isa} OBJECT "${kernels}/cpu_kernels.cpp")
   target_compile_definitions(cpu_${isa} PRIVATE CUFES_ISA=cpu_kernels_${isa})
   # -O3: GCC before 12 vectorises only at this level.

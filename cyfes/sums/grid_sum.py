@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -251,6 +253,38 @@ def output_arrays(
         return arrays[0], None
     _check_out(arrays[1], (grid.ndim, *grid.shape), real)
     return arrays[0], arrays[1]
+
+
+# The memory to which sums write at this moment, as its first byte and the one behind its last.
+_written: list[tuple[int, int]] = []
+_written_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def only_writer(*arrays: NDArray[Any] | None) -> Iterator[None]:
+    """Let no other sum write to these arrays of ``out=`` until the block ends.
+
+    Without the check, two threads that pass the same array would get a mixture of both sums.
+
+    Raises
+    ------
+    InputError
+        If another sum writes to a part of this memory.
+    """
+    mine = [(a.ctypes.data, a.ctypes.data + a.nbytes) for a in arrays if a is not None]
+    with _written_lock:
+        if any(low < end and start < high for start, end in mine for low, high in _written):
+            raise InputError(
+                "out: found an array to which another sum writes at this moment, expected a "
+                "separate array for each thread"
+            )
+        _written.extend(mine)
+    try:
+        yield
+    finally:
+        with _written_lock:
+            for span in mine:
+                _written.remove(span)
 
 
 def given_outputs(out: Any, gradient: bool) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from cyfes.model.grid import INTERVAL_BINS, Grid
 from cyfes.model.hills import Hills
 from cyfes.native import device_choice
 from cyfes.native.constants import BOXED_GAUSSIAN, CPU, GAUSSIAN, STRETCHED_GAUSSIAN
-from cyfes.sums.grid_sum import ComputeOptions, GridSum, output_arrays
+from cyfes.sums.grid_sum import ComputeOptions, GridSum, only_writer, output_arrays
 from cyfes.sums.hill_arrays import grid_periods, hills_arrays
 from cyfes.sums.planning import Work, path_number
 from cyfes.surface import FreeEnergySurface
@@ -146,11 +146,12 @@ def sum_hills(
     values, slopes = output_arrays(grid, real, gradient, out)
     options = ComputeOptions(devices[: len(values)], path_number(plan), progress)
     compute = _nufft_sum if plan == "nufft" else _library_sum
-    plan_used = compute(tasks, options, values, slopes, False)
-    for portion in portions or ():
-        _check_portion(portion, first)
-        added = _tasks(portion, grid, periods, real, truncation)
-        compute(added, options, values, slopes, True)
+    with only_writer(values, slopes):
+        plan_used = compute(tasks, options, values, slopes, False)
+        for portion in portions or ():
+            _check_portion(portion, first)
+            added = _tasks(portion, grid, periods, real, truncation)
+            compute(added, options, values, slopes, True)
     if device == "auto" and CPU in devices and device_choice.is_small(seconds):
         plan_used += "; on the CPU, for so small a sum"
     return FreeEnergySurface(

@@ -13,7 +13,7 @@ from cyfes.model.domains import period
 from cyfes.native import device_choice
 from cyfes.native.constants import LOG_GAUSSIAN
 from cyfes.native.gpu_arrays import on_device
-from cyfes.sums.grid_sum import ComputeOptions, GridSum, output_arrays
+from cyfes.sums.grid_sum import ComputeOptions, GridSum, only_writer, output_arrays
 from cyfes.sums.planning import Work, path_number
 from cyfes.sums.samples import named_samples, usual_grid
 from cyfes.surface import FreeEnergySurface
@@ -126,11 +126,12 @@ def reweight(
     shifted = np.ascontiguousarray(logarithms - largest if largest else logarithms, dtype=real)
     task = GridSum(LOG_GAUSSIAN, centers, sigmas, shifted, False, grid.periods, grid)
     options = ComputeOptions(devices[: len(values)], path, progress)
-    plan_used = task.compute(options, values)
-    # Until here, `values` are the logarithms of the density.
-    if largest:
-        values += real.type(largest)
-    values *= -kT
+    with only_writer(values):
+        plan_used = task.compute(options, values)
+        # Until here, `values` are the logarithms of the density.
+        if largest:
+            values += real.type(largest)
+        values *= -kT
     return FreeEnergySurface(
         values,
         grid,

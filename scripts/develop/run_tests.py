@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -51,17 +52,21 @@ def wheel_for(version: str) -> LocalWheel:
 
 
 def finished_wheel(folder: Path, version: str) -> LocalWheel:
-    """Return the wheel of a CPython in a folder of finished wheels.
+    """Return the wheel of a CPython for this machine in a folder of finished wheels.
 
     Raises
     ------
     MisusedError
         There is none, or there are several.
     """
-    found = [str(path.resolve()) for path in folder.glob(f"cyfes-*-{tag_of(version)}-*.whl")]
+    machine = platform.machine()
+    pattern = f"cyfes-*-{tag_of(version)}-*_{machine}.whl"
+    found = [str(path.resolve()) for path in folder.glob(pattern)]
     if len(found) != 1:
         names = ", ".join(found) or "none"
-        raise MisusedError(f"--wheels {folder}: expected one wheel of CPython {version}: {names}")
+        raise MisusedError(
+            f"--wheels {folder}: expected one wheel of CPython {version} for {machine}: {names}"
+        )
     return LocalWheel(version, wheel=found[0])
 
 

@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 from wheelkit.base.cpythons import parse_version
 from wheelkit.target.report import Fault, MisusedError
 from wheelkit.wheel.layouts import LAYOUTS
+from wheelkit.wheel.platforms import ARCHITECTURES
 
 TABLE = "[tool.wheelkit]"
 # Where the images of manylinux have an interpreter.
@@ -42,12 +43,15 @@ class DeclaredImage:
         The path of an interpreter there: ``{tag}`` stands for ``cp37-cp37m``.
     prepare
         A shell command that runs before the interpreter is called.
+    architectures
+        Those for which there is such an image; all by default.
     """
 
     image: str
     pythons: tuple[str, ...]
     python: str = MANYLINUX_PYTHON
     prepare: str = ""
+    architectures: tuple[str, ...] = ARCHITECTURES
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,10 @@ class Settings:
         The images of containers in which the wheels are tried.
     graft_licenses
         The licences of the libraries that the repair grafts.
+    architectures
+        The architectures for which a release has wheels.
+    without_gpu
+        Those of them whose wheels are released although no GPU runner has this architecture.
     source
         The file that they come from.
     """
@@ -152,6 +160,8 @@ class Settings:
     kernels: tuple[Kernel, ...] = ()
     test_images: tuple[DeclaredImage, ...] = ()
     graft_licenses: tuple[GraftLicense, ...] = ()
+    architectures: tuple[str, ...] = ARCHITECTURES[:1]
+    without_gpu: tuple[str, ...] = ()
     accept: tuple[Acceptance, ...] = ()
     strict: bool = False
     check_wheel_contents: Path | None = None
@@ -173,6 +183,8 @@ LISTS: dict[str, type] = {
     "build-paths": str,
     "preloaded": str,
     "layouts": str,
+    "architectures": str,
+    "without-gpu": str,
 }
 NUMBERS = ("max-size",)
 FLAGS = ("strict",)
@@ -224,6 +236,17 @@ def of_project(folder: Path, distribution: str) -> Settings:
     return replace(declared, source=path.name, check_wheel_contents=own.check_wheel_contents)
 
 
+def of_document(document: Mapping[str, Any], where: str) -> Settings:
+    """Read the table of a pyproject.toml that was read from the file `where`.
+
+    Raises
+    ------
+    MisusedError
+        The table has a fault.
+    """
+    return _settings(_table(document, "wheelkit") or {}, where)
+
+
 def of_folder(folder: Path) -> Settings:
     """Read the table of the project in `folder`, which says where any of its wheels is tried.
 
@@ -233,7 +256,7 @@ def of_folder(folder: Path) -> Settings:
         There is no pyproject.toml, or the table has a fault.
     """
     path = folder / "pyproject.toml"
-    return _settings(_table(read_document(path), "wheelkit") or {}, str(path))
+    return of_document(read_document(path), str(path))
 
 
 def overridden(settings: Settings, options: Mapping[str, Any]) -> Settings:
@@ -278,6 +301,10 @@ def _settings(table: Mapping[str, Any], where: str) -> Settings:
     for key, value in table.items():
         values[key.replace("-", "_")] = _value(key, value, f"{where}: {TABLE} {key}")
     _refuse_unknown_layouts(values.get("layouts", ()), f"{where}: {TABLE} layouts")
+    for key in ("architectures", "without-gpu"):
+        _refuse_unknown_architectures(table.get(key, ()), f"{where}: {TABLE} {key}")
+    if "architectures" in values and not values["architectures"]:
+        raise MisusedError(f"{where}: {TABLE} architectures is empty; name at least one")
     return Settings(**values)
 
 
@@ -327,15 +354,28 @@ def _test_images(value: Any, where: str) -> tuple[DeclaredImage, ...]:
 
 
 def _test_image(table: Any, where: str) -> DeclaredImage:
-    kinds = {"image": str, "pythons": list, "python": str, "prepare": str}
+    kinds = {
+        **{"image": str, "pythons": list, "python": str, "prepare": str},
+        "architectures": list,
+    }
     values = _members(table, kinds, ("image", "pythons"), where)
     pythons = values.pop("pythons")
+    if "architectures" in values:
+        _refuse_unknown_architectures(values["architectures"], f"{where}: architectures")
+        values["architectures"] = tuple(values["architectures"])
     if any(type(python) is not str for python in pythons):
         raise MisusedError(f'{where}: pythons is {pythons!r}; expected versions, as in ["3.9"]')
     try:
         return DeclaredImage(pythons=tuple(map(parse_version, pythons)), **values)
     except MisusedError as error:
         raise MisusedError(f"{where}: pythons: {error}") from None
+
+
+def _refuse_unknown_architectures(names: Iterable[str], where: str) -> None:
+    for name in names:
+        if name not in ARCHITECTURES:
+            known = ", ".join(ARCHITECTURES)
+            raise MisusedError(f"{where}: no architecture {name!r}; expected some of {known}")
 
 
 def _graft_licenses(value: Any, where: str) -> tuple[GraftLicense, ...]:
