@@ -128,8 +128,10 @@ def test_the_way_from_data_to_packages_is_known_for_every_layout() -> None:
 
 
 # Where each layout has the members of the five schemes, of a wheel `tiny` for CPython 3.11.
-MEMBERS = ("p/x", "tiny-1.data/purelib/p/y", "tiny-1.data/data/d/x", "tiny-1.data/scripts/run")
-MEMBERS += ("tiny-1.data/headers/x.h",)
+MEMBERS = (
+    *("p/x", "tiny-1.data/purelib/p/y", "tiny-1.data/data/d/x"),
+    *("tiny-1.data/scripts/run", "tiny-1.data/headers/x.h"),
+)
 SITE, DIST = "lib/python3.11/site-packages", "lib/python3.11/dist-packages"
 FOLDERS = {
     "venv": (SITE, SITE, "", "bin", "include/site/python3.11/tiny"),

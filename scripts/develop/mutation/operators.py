@@ -9,7 +9,7 @@ are all that there are:
 - dropped statement: a call, a deletion, ``continue`` or ``break``, or an assignment to a name that
   has another value already, to an attribute or to an item
 - dropped list element: of a list, tuple, set or dictionary
-- swapped argument: two neighbours of a call
+- swapped argument: two neighbours of a call, unless one is such prose
 - early return: a function does nothing, or a value that a type hint names is replaced by the
   simplest of that type
 - removed raise
@@ -301,6 +301,13 @@ def of_constant(source: Source, node: ast.Constant) -> Iterator[Mutant]:
         )
 
 
+def is_prose(node: ast.expr) -> bool:
+    """Tell whether an argument is a text that people read, as in a message."""
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, str) and not is_word(node.value)
+    return isinstance(node, ast.JoinedStr)
+
+
 def is_word(value: str | bytes) -> bool:
     """Tell whether a text is a name, a pattern or the like, and no prose for people."""
     text = value if isinstance(value, str) else value.decode("latin-1")
@@ -344,7 +351,7 @@ def displayed(node: ast.expr, texts: list[str]) -> str:
 def of_call(source: Source, node: ast.Call) -> Iterator[Mutant]:
     """Yield a call with two neighbours swapped, and `any` for `all`."""
     for left, right in zip(node.args, node.args[1:], strict=False):
-        if not isinstance(left, ast.Starred) and not isinstance(right, ast.Starred):
+        if not any(isinstance(one, ast.Starred) or is_prose(one) for one in (left, right)):
             (start, middle), (other, end) = source.span(left), source.span(right)
             between = source.data[middle:other].decode()
             new = f"{source.text(right)}{between}{source.text(left)}"

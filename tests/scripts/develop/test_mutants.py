@@ -83,6 +83,7 @@ def changes(source: str) -> list[str]:
         ("x = {a: b}", ["dropped list element: … a: b … → {}"]),
         ("x = y[a, b]", []),
         ("x = f(a, b)", ["swapped argument: f(a, b) → f(b, a)"]),
+        ("x = f(a, 'words for people', f'{b}')", []),
         ("x = any(a)", ["any/all: any(a) → all(a)"]),
         ("x: Literal['a'] = y", []),
     ],
