@@ -400,6 +400,9 @@ def test_a_file_that_patchelf_refuses_is_named_and_left(patcher: Patcher, tmp_pa
     assert (tmp_path / "text.so").read_bytes() == b"no library"
 
 
+FULL = os.strerror(errno.ENOSPC)
+
+
 @pytest.mark.parametrize(
     ("status", "words", "lacking"),
     [
