@@ -241,8 +241,8 @@ def check_kernels(project: Project, result: Result) -> Iterator[Fault]:
         yield Fault("no-kernels-run", project.package, "none", expected, remedy)
     for kernel in result["kernels"]:
         error, limit = kernel["max_error"], kernel["limit"]
-        # A nan is at most nothing.
-        if error is None or not error <= limit:
+        # A nan is neither more nor less than anything, and an error is no less than nothing.
+        if error is None or not 0 <= error <= limit:
             told = "no number" if error is None else f"relative error {error:.2g}"
             found = kernel.get("found") or told
             expected = f"at most {limit:g} from the reference, on {device}"
