@@ -104,7 +104,7 @@ def mutants(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Run the code of the documentation, which makes its pictures, and build it into build/docs."""
+    """Run the code of the documentation and build it into build/docs; -- --look tests the pages."""
     install_wheelkit(session, REQUIREMENTS / "docs.txt")
     session.run("python", SCRIPTS, "docs", *session.posargs)
 

@@ -30,6 +30,8 @@ NO_SHARED_DATA = f"no folder {SHARED_DATA}"
 NO_PYTHON = "no CPython"
 NO_NVCC = "no nvcc"
 NO_MOUNT = "no file system can be mounted here"
+NO_FORTRAN = "no gfortran"
+NO_CHROMIUM = "no Chromium"
 NO_EXTRAS = "no optional packages for this CPython"
 NO_EXTRAS_FOR_GLIBC = "no optional packages for this glibc"
 
@@ -120,7 +122,7 @@ class SkipCheck:
             return not has_extras_for_glibc()
         if reason.startswith(NO_EXTRAS):
             return sys.version_info >= EXTRAS_BEFORE
-        return reason.startswith((NO_GPU, NO_PYTHON, NO_NVCC, NO_MOUNT))
+        return reason.startswith((NO_GPU, NO_PYTHON, NO_NVCC, NO_MOUNT, NO_FORTRAN, NO_CHROMIUM))
 
     def check(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         """Remember a test that was skipped for a reason that is not allowed."""

@@ -121,6 +121,7 @@ def run(options: argparse.Namespace) -> int:
             ends = [point_of(p, surface, basins.minima) for p in (options.first, options.last)]
             path = surface.path(*ends)
             facts["path"] = _path_facts(path, surface)
+            _take_pass_of_path(facts, ends)
         facts.update(_difference_facts(surface, blocked, regions, depth, options))
         if series is not None and surface.kT:
             facts["convergence"] = _series_facts(series, regions, surface, depth)
@@ -293,6 +294,22 @@ def _path_facts(path: EnergyPath, surface: FreeEnergySurface) -> Facts:
         "back": path.barrier_back,
         "transition_state": dict(zip(names, path.points[path.top].tolist())),
     }
+
+
+def _take_pass_of_path(facts: Facts, ends: list[Any]) -> None:
+    """Give the pass between two minima the numbers of the path between them.
+
+    The path is interpolated between the points of the grid, so its barrier is the better one of
+    two; both would confuse.
+    """
+    path = facts["path"]
+    positions = [tuple(minimum["position"].values()) for minimum in facts["minima"]]
+    numbers = [positions.index(end) + 1 for end in map(tuple, ends) if end in positions]
+    for row in facts["barriers"]:
+        if sorted(numbers) == [row["from"], row["to"]]:
+            order = ("barrier", "back") if numbers[0] == row["from"] else ("back", "barrier")
+            row["barrier"], row["back"] = (path[height] for height in order)
+            row["position"] = path["transition_state"]
 
 
 def _difference_facts(

@@ -66,9 +66,10 @@ def read_hills(
         Whether to look for mistakes and to warn of them: times that fall or repeat, gaps between
         them, heights and widths out of line, and files that are given twice.
     columns : sequence of str, optional
-        The names of the columns of tables without PLUMED's header: time, the CVs, sigma_ and the
-        name of each CV, height, and any other, which is not read. Files of Colvars
-        (``.hills.traj``) and CP2K (``.metadynLog``) need none; their CVs are cv0, cv1 and so on.
+        The names of the columns of tables without PLUMED's header: ``time``, the CVs, the width
+        of each CV (``sigma_x`` for ``x``), and ``height``. Columns of other names are not read.
+        Files of Colvars (``.hills.traj``) and CP2K (``.metadynLog``) need no names; their CVs
+        are ``cv0``, ``cv1`` and so on.
     periodic : mapping of str to pair of str or float, optional
         Of such tables, the ends of the domain of each periodic CV.
     bias_factor : float, optional

@@ -13,7 +13,6 @@ import shutil
 import sys
 from pathlib import Path
 
-
 # Options that are true or false. As gh does, they take a value after "=" only.
 FLAGS = ("--draft", "--prerelease", "--verify-tag", "--clobber")
 
