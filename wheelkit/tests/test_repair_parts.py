@@ -25,6 +25,7 @@ from wheelkit.repair import (
     refusal,
     rpath_list,
 )
+from wheelkit.repair.large_members import Large
 from wheelkit.repair.options import RepairedWheel, RepairOptions
 from wheelkit.repair.patch import Patcher
 from wheelkit.target.report import FaultyError, LackingError, MisusedError
@@ -189,7 +190,7 @@ def test_a_member_is_large_from_the_limit_on(
     names = (*opened.archive.members, "tiny/four", "tiny/five", f"{opened.archive.dist_info}/six")
     known = replace(opened, archive=replace(opened.archive, members=names))
     # Neither machine code nor metadata, which auditwheel reads.
-    assert large_members.of_wheel(known) == ("tiny/five",)
+    assert large_members.of_wheel(known, whole_elves=False) == Large(("tiny/five",), {})
 
 
 def test_large_members_are_32_mib(opened: Wheel) -> None:
@@ -198,18 +199,19 @@ def test_large_members_are_32_mib(opened: Wheel) -> None:
             stream.truncate(size)
     names = (*opened.archive.members, "tiny/less", "tiny/as-large")
     known = replace(opened, archive=replace(opened.archive, members=names))
-    assert large_members.of_wheel(known) == ("tiny/as-large",)
+    assert large_members.of_wheel(known, whole_elves=False) == Large(("tiny/as-large",), {})
 
 
 def test_what_is_left_out_is_in_neither_archive_nor_record(opened: Wheel, tmp_path: Path) -> None:
-    path = large_members.without(opened, ("tiny/__init__.py",), tmp_path / "lean")
+    large = Large(("tiny/__init__.py",), {})
+    path = large_members.without(opened, large, tmp_path / "lean")
     assert path.name == opened.archive.path.name
     found = members(path)
     assert set(found) == set(opened.archive.members) - {"tiny/__init__.py"}
     rows = found["tiny-1.0.dist-info/RECORD"].decode().splitlines()
     assert sorted(row.partition(",")[0] for row in rows) == sorted(found)
     made = read_wheel(path, tmp_path / "made")
-    whole = large_members.bring_back(("tiny/__init__.py",), opened, made)
+    whole = large_members.bring_back(large, opened, made)
     assert set(whole.archive.members) == set(opened.archive.members)
     assert whole.archive.file("tiny/__init__.py").read_bytes() == b""
 

@@ -274,21 +274,6 @@ def test_a_mapped_library_is_the_wheels_own_and_single(tmp_path: Path) -> None:
     assert ids({"liba": [own, own]}) == ["library-twice"]
 
 
-# --------------------------------------------------------------------------------- the report
-
-
-def test_an_older_report_goes_before_the_run(tmp_path: Path) -> None:
-    path = tmp_path / "report.json"
-    smoke.prepare_report(path)
-    path.write_text("old")
-    smoke.prepare_report(path)
-    assert not path.exists()
-    smoke.prepare_report(None)
-    for wrong in (tmp_path, tmp_path / "none" / "report.json"):
-        with pytest.raises(MisusedError, match="no file can be written there"):
-            smoke.prepare_report(wrong)
-
-
 # --------------------------------------------------------------------------------- the project
 
 
