@@ -18,9 +18,15 @@ if(NOT CUDA_HOME)
 endif()
 
 # The toolkits of NVIDIA's installer, of conda and of PyPI's wheels have different folder names.
-set(suffixes lib64 lib targets/x86_64-linux/lib)
+# NVIDIA calls servers and workstations of the architecture aarch64 "sbsa".
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL aarch64)
+  set(target targets/sbsa-linux)
+else()
+  set(target targets/x86_64-linux)
+endif()
+set(suffixes lib64 lib ${target}/lib)
 find_path(CUDA_INCLUDE cuda_runtime_api.h PATHS "${CUDA_HOME}/include"
-          "${CUDA_HOME}/targets/x86_64-linux/include" NO_DEFAULT_PATH)
+          "${CUDA_HOME}/${target}/include" NO_DEFAULT_PATH)
 find_library(CUDA_RUNTIME cudart PATHS "${CUDA_HOME}" PATH_SUFFIXES ${suffixes} NO_DEFAULT_PATH)
 find_library(CUDA_NVRTC nvrtc PATHS "${CUDA_HOME}" PATH_SUFFIXES ${suffixes} NO_DEFAULT_PATH)
 if(NOT CUDA_INCLUDE OR NOT CUDA_RUNTIME OR NOT (CUDA_NVRTC OR CUFES_NVCC))

@@ -13,6 +13,19 @@ endif()
 # images do not have it.
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
 
+# A free-threaded CPython would turn its global interpreter lock on again when it imports a module
+# that does not declare that it needs none. These declare it: they have no state that threads share,
+# except what they guard themselves. Only such an interpreter is asked for, because Cython 3.0, which
+# the oldest CPython needs, does not know the directive.
+execute_process(
+  COMMAND "${Python_EXECUTABLE}" -c
+          "import sysconfig; print(int(bool(sysconfig.get_config_var('Py_GIL_DISABLED'))))"
+  OUTPUT_VARIABLE free_threaded OUTPUT_STRIP_TRAILING_WHITESPACE)
+set(directives "")
+if(free_threaded)
+  set(directives --directive freethreading_compatible=True)
+endif()
+
 # The working directory makes the paths that Cython writes into its output relative.
 function(add_extension name generated)
   set(options --fast-fail)
@@ -21,7 +34,7 @@ function(add_extension name generated)
   endif()
   add_custom_command(
     OUTPUT "${generated}"
-    COMMAND "${Python_EXECUTABLE}" -m cython -3 ${options} "cyfes/native/${name}.pyx" -o "${generated}"
+    COMMAND "${Python_EXECUTABLE}" -m cython -3 ${options} ${directives} "cyfes/native/${name}.pyx" -o "${generated}"
     DEPENDS "${PROJECT_SOURCE_DIR}/cyfes/native/${name}.pyx" ${ARGN}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     COMMENT "Cythonizing ${name}.pyx"

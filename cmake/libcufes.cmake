@@ -8,6 +8,10 @@ if(CUFES_NVCC)
 else()
   set(device_compiler --nvrtc "${CUDA_NVRTC}")
 endif()
+set(cache "")
+if(CUFES_IMAGE_CACHE)
+  set(cache --cache "${CUFES_IMAGE_CACHE}")
+endif()
 set(embedded "${CMAKE_CURRENT_BINARY_DIR}/embedded_images.cpp")
 set(compile_kernels "${PROJECT_SOURCE_DIR}/scripts/kernels/compile_kernels.py")
 add_custom_command(
@@ -15,7 +19,7 @@ add_custom_command(
   COMMAND
     "${Python_EXECUTABLE}" "${compile_kernels}" ${device_compiler}
     --include "${kernels}" --include "${kernels}/include"
-    --sass ${CUFES_SASS} --ptx ${CUFES_PTX}
+    --sass ${CUFES_SASS} --ptx ${CUFES_PTX} ${cache}
     --out "${CMAKE_CURRENT_BINARY_DIR}/images" --embed "${embedded}" ${device_sources}
   DEPENDS "${compile_kernels}" ${device_sources}
           "${kernels}/exp.cuh" "${kernels}/finish.cuh" "${kernels}/points.cuh"
@@ -29,11 +33,15 @@ add_custom_command(
 set(arithmetic -fno-math-errno -fno-trapping-math)
 
 # The inner loops are compiled once for each instruction set; at run time the library uses the best
-# one that the processor has.
+# one that the processor has. On aarch64 there is only the baseline, which has NEON.
+set(instruction_sets baseline)
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL x86_64)
+  list(APPEND instruction_sets avx2 avx512)
+endif()
 set(flags_baseline "")
 set(flags_avx2 -mavx2 -mfma)
 set(flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512)
-foreach(isa baseline avx2 avx512)
+foreach(isa ${instruction_sets})
   add_library(cpu_${isa} OBJECT "${kernels}/cpu_kernels.cpp")
   target_compile_definitions(cpu_${isa} PRIVATE CUFES_ISA=cpu_kernels_${isa})
   # -O3: GCC before 12 vectorises only at this level.

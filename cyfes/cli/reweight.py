@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -252,8 +251,7 @@ def _surface(samples: Any, bias: Any, grid: Grid, options: argparse.Namespace) -
     # Imported here, because nothing else needs it.
     from cyfes.studies.blocks import reweight_blocks
 
-    blocked = reweight_blocks(samples, grid, options.bandwidth, blocks=options.blocks, **how)
-    return replace(blocked.surface, error=blocked.error())
+    return reweight_blocks(samples, grid, options.bandwidth, blocks=options.blocks, **how).surface
 
 
 def _print_summary(surface: FreeEnergySurface, number: int, options: argparse.Namespace) -> None:

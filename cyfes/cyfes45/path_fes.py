@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyfes.base.arrays import as_matrix
+from cyfes.base.arrays import all_finite, as_matrix
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 from cyfes.native import device_choice
@@ -263,8 +263,8 @@ def _path_fes(
     logarithms = ((biases - biases.max()) / kT).astype(real)
     free_energy = _summed(devices, LOG_GAUSSIAN, points, samples, logarithms)
     # Until here, `free_energy` is the logarithm of the density.
-    free_energy *= -kT
-    free_energy -= np.min(free_energy)
+    np.subtract(free_energy.max(), free_energy, out=free_energy)
+    free_energy *= kT
     return free_energy
 
 
@@ -315,7 +315,7 @@ def _summed(
     real = points.dtype
     hills = (samples, np.ones((1, 3), dtype=real), heights, np.zeros(3))
     values = sum_at(devices, kernel, hills, points)
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         raise InputError(
             f"crd, cv: found distances whose squares overflow {real.name}, expected coordinates "
             "in units of the bandwidth"

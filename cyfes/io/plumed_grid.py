@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -258,11 +257,12 @@ def _product(numbers: Sequence[int]) -> int:
 
 
 def _table(text: str) -> NDArray[np.float64]:
+    # NumPy warns where there are no rows, which is an error later. The warning is not filtered out,
+    # because all threads have the same filters.
+    if not _ROW.search(text):
+        return np.empty((0, 0))
     try:
-        with warnings.catch_warnings():
-            # NumPy warns where there are no rows, which is an error later.
-            warnings.simplefilter("ignore", UserWarning)
-            table: NDArray[np.float64] = np.loadtxt(io.StringIO(text), comments="#", ndmin=2)
+        table: NDArray[np.float64] = np.loadtxt(io.StringIO(text), comments="#", ndmin=2)
     except ValueError as error:
         raise InputError(f"found a row that is damaged: {error}") from None
     return table

@@ -20,6 +20,7 @@ cufes_path choose_path(const Hills<Real> &hills, const Run &run) {
 
 }  // namespace
 
+#if defined(__x86_64__)
 // The best instruction set of this processor, or a lesser one that CUFES_CPU asks for by its name,
 // so that one machine can test them all.
 const CpuKernels &cpu_kernels() {
@@ -40,6 +41,18 @@ const char *cpu_instruction_set() {
   if (&cpu_kernels() == &cpu_kernels_avx512) return "avx512";
   return &cpu_kernels() == &cpu_kernels_avx2 ? "avx2" : "sse2";
 }
+#else
+// Every processor of the architecture has the instructions of the baseline; on aarch64 that is NEON.
+const CpuKernels &cpu_kernels() { return cpu_kernels_baseline; }
+
+const char *cpu_instruction_set() {
+#if defined(__ARM_NEON)
+  return "neon";
+#else
+  return "baseline";
+#endif
+}
+#endif
 
 std::string cpu_means() {
   return std::to_string(omp_get_max_threads()) + " threads, " + cpu_instruction_set();

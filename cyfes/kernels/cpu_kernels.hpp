@@ -126,8 +126,10 @@ struct CpuKernels {
 };
 
 extern const CpuKernels cpu_kernels_baseline;
+#if defined(__x86_64__)
 extern const CpuKernels cpu_kernels_avx2;
 extern const CpuKernels cpu_kernels_avx512;
+#endif
 
 }  // namespace cufes
 

@@ -8,6 +8,7 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 import os
+import threading
 
 
 cdef extern from "text.hpp" namespace "cyfes" nogil:
@@ -94,6 +95,8 @@ cdef class GridText:
 
     cdef CGridText *text
     cdef list columns
+    # `format` of `text` writes to memory that its next call overwrites.
+    cdef object lock
 
     def __cinit__(self, axes, columns, bytes fmt not None):
         cdef vector[vector[double]] coordinates
@@ -105,6 +108,7 @@ cdef class GridText:
             size *= len(axis)
         # The views keep the arrays alive.
         self.columns = []
+        self.lock = threading.Lock()
         for column in columns:
             view = column
             if view.shape[0] != size or size == 0:
@@ -126,9 +130,10 @@ cdef class GridText:
         cdef const vector[Buffer] *pieces
         if not 0 <= first <= last <= self.text.rows():
             raise ValueError("rows {} to {} are not in the grid".format(first, last))
-        with nogil:
-            pieces = &self.text.format(first, last, count)
-        return [
-            PyBytes_FromStringAndSize(pieces[0][i].data(), <Py_ssize_t>pieces[0][i].size())
-            for i in range(pieces[0].size())
-        ]
+        with self.lock:
+            with nogil:
+                pieces = &self.text.format(first, last, count)
+            return [
+                PyBytes_FromStringAndSize(pieces[0][i].data(), <Py_ssize_t>pieces[0][i].size())
+                for i in range(pieces[0].size())
+            ]

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 import warnings
 from functools import lru_cache
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
@@ -71,11 +72,13 @@ class _Fallback:
     """Warns once in a process that ``device="auto"`` means the CPU here, and why."""
 
     warned = False
+    _lock = threading.Lock()
 
     @classmethod
     def warn(cls, reason: str) -> None:
-        if not cls.warned:
-            cls.warned = True
+        with cls._lock:
+            is_first, cls.warned = not cls.warned, True
+        if is_first:
             message = 'computing on the CPU: {}; ask for the device "cpu" to hear no warning'
             warnings.warn(message.format(reason), CyfesWarning, stacklevel=_users_level())
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cyfes.base.arrays import name_of
 from cyfes.base.progress import part_of_progress
 from cyfes.errors import InputError
 from cyfes.native import device_choice
@@ -127,10 +130,12 @@ class GridSum(NamedTuple):
         gradient: NDArray[Any] | None,
         first: int,
     ) -> str:
-        lower = self.grid.lower.copy()
-        lower[0] += first * self.grid.spacing[0]
+        lower = self.grid.lower
+        if first:
+            lower = lower.copy()
+            lower[0] += first * self.grid.spacing[0]
         shape = np.array((len(values), *self.grid.shape[1:]), dtype=np.int64)
-        _, plan = wrapper(values.dtype.name).sum_grid(
+        _, plan = wrapper(name_of(values.dtype)).sum_grid(
             options.devices[0],
             self.kernel,
             self.centers,
@@ -194,7 +199,7 @@ class GridSum(NamedTuple):
         if not len(heights):
             return 0.0
         values = np.empty(1, dtype=real)
-        wrapper(real.name).sum_points(
+        wrapper(name_of(real)).sum_points(
             options.devices[0],
             GAUSSIAN if self.kernel == BOXED_GAUSSIAN else self.kernel,
             self.centers[hills],
@@ -248,6 +253,38 @@ def output_arrays(
         return arrays[0], None
     _check_out(arrays[1], (grid.ndim, *grid.shape), real)
     return arrays[0], arrays[1]
+
+
+# The memory to which sums write at this moment, as its first byte and the one behind its last.
+_written: list[tuple[int, int]] = []
+_written_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def only_writer(*arrays: NDArray[Any] | None) -> Iterator[None]:
+    """Let no other sum write to these arrays of ``out=`` until the block ends.
+
+    Without the check, two threads that pass the same array would get a mixture of both sums.
+
+    Raises
+    ------
+    InputError
+        If another sum writes to a part of this memory.
+    """
+    mine = [(a.ctypes.data, a.ctypes.data + a.nbytes) for a in arrays if a is not None]
+    with _written_lock:
+        if any(low < end and start < high for start, end in mine for low, high in _written):
+            raise InputError(
+                "out: found an array to which another sum writes at this moment, expected a "
+                "separate array for each thread"
+            )
+        _written.extend(mine)
+    try:
+        yield
+    finally:
+        with _written_lock:
+            for span in mine:
+                _written.remove(span)
 
 
 def given_outputs(out: Any, gradient: bool) -> tuple[Any, ...]:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyfes.base.arrays import as_matrix, precision
+from cyfes.base.arrays import as_matrix, name_of, precision
 from cyfes.base.progress import part_of_progress
 from cyfes.native import device_choice
 from cyfes.native.constants import GAUSSIAN, STRETCHED_GAUSSIAN
 from cyfes.native.extensions import wrapper
 from cyfes.native.gpu_arrays import on_device
-from cyfes.sums.hill_arrays import hills_arrays, kernel_widths
+from cyfes.sums.hill_arrays import hills_arrays
 from cyfes.sums.planning import Work
 from cyfes.sums.several_devices import on_each_device
 
@@ -84,16 +84,14 @@ def bias(
         from cyfes.sums import gpu_sums
 
         gpu = gpu_sums.GpuOptions.of([points, hills.centers], device, real, progress=progress)
-        widths, scale = kernel_widths(hills), _bias_scale(hills)
-        there: NDArray[Any] = gpu_sums.bias(points, hills, widths, scale, gpu)
+        there: NDArray[Any] = gpu_sums.bias(points, hills, gpu)
         return there
     where = as_matrix("points", points, hills.ndim, real)
     if hills.interval is not None:
         where = np.clip(where, *hills.interval)
     kernel = STRETCHED_GAUSSIAN if hills.kernel == "stretched-gaussian" else GAUSSIAN
     devices = device_choice.choose_all(device, Work(len(hills), (len(where),), None, False).seconds)
-    heights = hills.heights * _bias_scale(hills)
-    arrays = (*hills_arrays(hills, heights, real), hills.periods)
+    arrays = (*hills_arrays(hills, hills.bias_heights, real), hills.periods)
     multivariate = hills.cholesky is not None
     return sum_at(devices, kernel, arrays, where, multivariate=multivariate, progress=progress)
 
@@ -125,16 +123,9 @@ def sum_at(
 
     def compute(device: int, rows: tuple[int, int], report: Progress) -> None:
         part = slice(*rows)
-        wrapper(points.dtype.name).sum_points(
+        wrapper(name_of(points.dtype)).sum_points(
             device, kernel, *hills, points[part], values[part], progress=report, **options
         )
 
     on_each_device(devices, len(points), compute, progress)
     return values
-
-
-def _bias_scale(hills: Hills) -> NDArray[np.float64]:
-    """Return the factors that make heights of F those of the bias."""
-    factors = hills.bias_factors
-    tempered = factors > 1.0
-    return np.where(tempered, 1.0 - 1.0 / np.where(tempered, factors, 1.0), 1.0)

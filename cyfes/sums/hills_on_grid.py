@@ -15,7 +15,7 @@ from cyfes.model.grid import INTERVAL_BINS, Grid
 from cyfes.model.hills import Hills
 from cyfes.native import device_choice
 from cyfes.native.constants import BOXED_GAUSSIAN, CPU, GAUSSIAN, STRETCHED_GAUSSIAN
-from cyfes.sums.grid_sum import ComputeOptions, GridSum, output_arrays
+from cyfes.sums.grid_sum import ComputeOptions, GridSum, only_writer, output_arrays
 from cyfes.sums.hill_arrays import grid_periods, hills_arrays
 from cyfes.sums.planning import Work, path_number
 from cyfes.surface import FreeEnergySurface
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from cyfes.base.choices import DeviceName, Plan, Precision, Truncation
 
     Progress = Optional[Callable[[float], object]]
+
+# How many hills the estimate of a sum's time looks at.
+_WIDTHS_LOOKED_AT = 1000
 
 
 def sum_hills(
@@ -132,22 +135,23 @@ def sum_hills(
         from cyfes.sums import gpu_sums
 
         gpu = gpu_sums.GpuOptions.of([first.centers], device, real, plan, progress)
-        if len(kernels) > 1:
-            raise InputError("found hills of several kernels on a GPU, expected one kernel")
         task = (kernels[0], periods, grid, gradient, out)
         return gpu_sums.sum_hills(_checked_portions(first, portions), *task, gpu)
-    tasks = _tasks(first, grid, real, truncation)
-    seconds = _work(first, grid, kernels, gradient).seconds
+    tasks = _tasks(first, grid, periods, real, truncation)
+    # Only the choice of a device needs the estimate.
+    seconds = _work(first, grid, kernels, gradient).seconds if device == "auto" else math.inf
     devices = device_choice.choose_all(
         "cpu" if plan == "nufft" and device == "auto" else device, seconds
     )
     values, slopes = output_arrays(grid, real, gradient, out)
     options = ComputeOptions(devices[: len(values)], path_number(plan), progress)
     compute = _nufft_sum if plan == "nufft" else _library_sum
-    plan_used = compute(tasks, options, values, slopes, False)
-    for portion in portions or ():
-        _check_portion(portion, first)
-        compute(_tasks(portion, grid, real, truncation), options, values, slopes, True)
+    with only_writer(values, slopes):
+        plan_used = compute(tasks, options, values, slopes, False)
+        for portion in portions or ():
+            _check_portion(portion, first)
+            added = _tasks(portion, grid, periods, real, truncation)
+            compute(added, options, values, slopes, True)
     if device == "auto" and CPU in devices and device_choice.is_small(seconds):
         plan_used += "; on the CPU, for so small a sum"
     return FreeEnergySurface(
@@ -194,7 +198,7 @@ def sum_rows(
     hills.check_on_host("parts of a surface")
     real = precision(dtype)
     kernels = _grid_kernels(hills, truncation)
-    tasks = _tasks(hills, grid, real, truncation)
+    tasks = _tasks(hills, grid, grid_periods(hills, grid), real, truncation)
     if plan == "nufft":
         raise InputError('plan is "nufft", which has no parts; expected another')
     devices = device_choice.choose_all(device, _work(hills, grid, kernels, gradient).seconds)
@@ -237,7 +241,7 @@ def _checked_portions(first: Hills, portions: Iterable[Hills] | None) -> Iterato
     """Yield the first hills and the others, after a check that they fit the first."""
     yield first
     for portion in portions or ():
-        _check_portion(portion, first, "kernel")
+        _check_portion(portion, first, "kernels")
         yield portion
 
 
@@ -257,14 +261,21 @@ def _without_end(progress: Callable[[float], object]) -> Callable[[float], objec
 
 
 def _work(hills: Hills, grid: Grid, kernels: Sequence[int], gradient: bool) -> Work:
-    widths = hills.sigmas.mean(axis=0) / grid.spacing if len(hills) else np.ones(grid.ndim)
+    """Return the sizes of a sum."""
     planes = 1 + grid.ndim if gradient else 1
-    return Work(len(hills), grid.shape, widths.tolist(), set(kernels) != {GAUSSIAN}, planes)
+    if set(kernels) == {GAUSSIAN} or not len(hills):
+        return Work(len(hills), grid.shape, (), False, planes)
+    rows = hills.width_rows if hills.cholesky is None else hills.sigmas
+    # Some of the widths tell enough of all.
+    some = rows[:: len(rows) // _WIDTHS_LOOKED_AT + 1]
+    widths = (some[0] if len(some) == 1 else some.mean(axis=0)) / grid.spacing
+    return Work(len(hills), grid.shape, widths.tolist(), True, planes)
 
 
-def _tasks(hills: Hills, grid: Grid, real: np.dtype[Any], truncation: str) -> list[GridSum]:
+def _tasks(
+    hills: Hills, grid: Grid, periods: NDArray[np.float64], real: np.dtype[Any], truncation: str
+) -> list[GridSum]:
     """Return the sums of negated hills that together are F."""
-    periods = grid_periods(hills, grid)
     alike = hills.by_kernel()
     if truncation != "boxes":
         return [_negated(part, periods, grid, real, truncation) for part in alike]
@@ -289,8 +300,8 @@ def _in_boxes(
 def _negated(
     hills: Hills, periods: NDArray[np.float64], grid: Grid, real: np.dtype[Any], truncation: str
 ) -> GridSum:
-    kernel = _grid_kernel(hills, truncation)
-    centers, sigmas, heights = hills_arrays(hills, -hills.heights, real)
+    kernel = _grid_kernels(hills, truncation)[0]
+    centers, sigmas, heights = hills_arrays(hills, hills.negated_heights, real)
     multivariate = hills.cholesky is not None
     return GridSum(kernel, centers, sigmas, heights, multivariate, periods, grid, hills.interval)
 
@@ -335,16 +346,16 @@ def _nufft_sum(
 
 def _grid_kernels(hills: Hills, truncation: str) -> list[int]:
     """Return the number of each kernel of the hills."""
-    return [_grid_kernel(part, truncation) for part in hills.by_kernel()]
+    return [_grid_kernel(kernel, hills.interval, truncation) for kernel in hills.kernels]
 
 
-def _grid_kernel(hills: Hills, truncation: str) -> int:
+def _grid_kernel(kernel: str, interval: tuple[float, float] | None, truncation: str) -> int:
     if truncation not in ("plumed", "none", "boxes"):
         raise InputError(f'truncation is {truncation!r}, expected "plumed", "none" or "boxes"')
-    if hills.kernel == "gaussian" and truncation == "none":
+    if kernel == "gaussian" and truncation == "none":
         return GAUSSIAN
-    if hills.kernel == "gaussian":
-        if hills.interval is not None and truncation != "boxes":
+    if kernel == "gaussian":
+        if interval is not None and truncation != "boxes":
             raise InputError(
                 "found plain Gaussians with an INTERVAL, whose cut-off at a box has no meaning "
                 'beyond it; expected stretched ones, or truncation="none" or "boxes"'
@@ -352,7 +363,7 @@ def _grid_kernel(hills: Hills, truncation: str) -> int:
         return BOXED_GAUSSIAN
     if truncation == "none":
         raise InputError(
-            f'truncation is "none", but hills of kernel {hills.kernel} end at d = 6.25 by '
+            f'truncation is "none", but hills of kernel {kernel} end at d = 6.25 by '
             'definition; use kernel="gaussian"'
         )
     return STRETCHED_GAUSSIAN

@@ -13,7 +13,7 @@ from cyfes.model.domains import period
 from cyfes.native import device_choice
 from cyfes.native.constants import LOG_GAUSSIAN
 from cyfes.native.gpu_arrays import on_device
-from cyfes.sums.grid_sum import ComputeOptions, GridSum, output_arrays
+from cyfes.sums.grid_sum import ComputeOptions, GridSum, only_writer, output_arrays
 from cyfes.sums.planning import Work, path_number
 from cyfes.sums.samples import named_samples, usual_grid
 from cyfes.surface import FreeEnergySurface
@@ -119,21 +119,19 @@ def reweight(
     sigmas = bandwidth_rows(bandwidth, centers.shape)
     logarithms = _log_weights(bias, sigmas, len(centers), check_positive("kT", kT))
     # The largest is subtracted, so that the exponents keep their digits in single precision.
-    largest = logarithms.max()
-    periods = np.where(grid.periodic, grid.upper - grid.lower, 0.0)
-    widths = (sigmas.mean(axis=0) / grid.spacing).tolist()
-    devices = device_choice.choose_all(
-        device, Work(len(centers), grid.shape, widths, False).seconds
-    )
+    largest = logarithms.max() if real.char == "f" else 0.0
+    devices = device_choice.choose_all(device, Work(len(centers), grid.shape, (), False).seconds)
     values, _ = output_arrays(grid, real, False, out)
     centers, sigmas = centers.astype(real, copy=False), sigmas.astype(real, copy=False)
-    shifted = (logarithms - largest).astype(real)
-    task = GridSum(LOG_GAUSSIAN, centers, sigmas, shifted, False, periods, grid)
+    shifted = np.ascontiguousarray(logarithms - largest if largest else logarithms, dtype=real)
+    task = GridSum(LOG_GAUSSIAN, centers, sigmas, shifted, False, grid.periods, grid)
     options = ComputeOptions(devices[: len(values)], path, progress)
-    plan_used = task.compute(options, values)
-    # Until here, `values` are the logarithms of the density.
-    values += real.type(largest)
-    values *= -kT
+    with only_writer(values):
+        plan_used = task.compute(options, values)
+        # Until here, `values` are the logarithms of the density.
+        if largest:
+            values += real.type(largest)
+        values *= -kT
     return FreeEnergySurface(
         values,
         grid,

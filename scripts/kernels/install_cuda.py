@@ -17,7 +17,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, List, Union
 
 # Where this runs, wheelkit may not be installed: the checkout's own wheelkit is imported.
 sys.path.append(str(Path(__file__).resolve().parents[2] / "wheelkit" / "src"))
@@ -44,6 +44,9 @@ LINKS = {
     "lib64/libcudart.so": "libcudart.so.12",
     "lib64/libnvrtc.so": "libnvrtc.so.12",
 }
+# The machines for which the toolkit has wheels, as platform.machine() names them. The wheels for
+# aarch64 are for servers and workstations (SBSA), such as those with a Grace Hopper.
+MACHINES = ("x86_64", "aarch64")
 # The files that the steps of a build open first. If one is missing, the wheels are not the pinned
 # ones.
 ESSENTIAL = (
@@ -57,7 +60,7 @@ ESSENTIAL = (
     "licenses/nvidia_cuda_runtime_cu12/License.txt",
 )
 
-Pins = Dict[str, Dict[str, str]]
+Pins = Dict[str, Dict[str, Union[str, List[str]]]]
 
 
 class UntrustedError(LackingError):
@@ -65,19 +68,25 @@ class UntrustedError(LackingError):
 
 
 def read_pins(path: Path) -> Pins:
-    """Return the version and the hash of each package that a requirements file pins, by name."""
+    """Return the version of each package that a requirements file pins, and its hashes, by name.
+
+    A package has a wheel for each machine, and so a hash for each.
+    """
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
-    found = re.findall(r"^([\w-]+)==(\S+)\s+--hash=sha256:([0-9a-f]{64})\s*$", text, re.M)
-    return {name: {"version": version, "sha256": sha256} for name, version, sha256 in found}
+    found = re.findall(r"^([\w-]+)==(\S+)((?:\s+--hash=sha256:[0-9a-f]{64})+)\s*$", text, re.M)
+    return {
+        name: {"version": version, "sha256": re.findall(r"[0-9a-f]{64}", hashes)}
+        for name, version, hashes in found
+    }
 
 
 def check_platform() -> None:
     """Refuse a machine for which the toolkit has no wheels."""
-    found = f"{platform.system()} {platform.machine()}"
-    if found != "Linux x86_64":
+    system, machine = platform.system(), platform.machine()
+    if system != "Linux" or machine not in MACHINES:
         raise LackingError(
-            f"the toolkit's wheels are for Linux x86_64, but this is {found}; "
-            "install CUDA yourself and set CUDA_HOME"
+            f"the toolkit's wheels are for Linux on {' and '.join(MACHINES)}, but this is {system} "
+            f"{machine}; install CUDA yourself and set CUDA_HOME"
         )
 
 
@@ -97,12 +106,13 @@ def download(pins: Path, folder: Path) -> list[Path]:
 def raise_for_pip(output: str) -> None:
     """Raise an error that says in one line what pip's output means."""
     mismatch = re.search(
-        r"DO NOT MATCH THE HASHES.*?\n\s+(\S+).*?Expected sha256 (\w+).*?Got\s+(\w+)", output, re.S
+        r"DO NOT MATCH THE HASHES.*?\n\s+(\S+).*?Expected sha256 (.*?)Got\s+(\w+)", output, re.S
     )
     if mismatch:
         name, expected, got = mismatch.groups()
+        pinned = " or ".join(re.findall(r"[0-9a-f]{64}", expected))
         raise UntrustedError(
-            f"{name} has sha256 {got}, but {PINS.name} pins {expected}: nothing was installed; "
+            f"{name} has sha256 {got}, but {PINS.name} pins {pinned}: nothing was installed; "
             "do not trust the index that served it"
         )
     if "No module named pip" in output:
@@ -160,6 +170,7 @@ def lay_out(wheels: list[Path], pins: Pins, root: Path) -> None:
         # NVIDIA's own version.json has this key, and CMake's FindCUDAToolkit and users read it.
         "cuda": {"name": "CUDA toolkit from PyPI", "version": runtime},
         "pins": pins,
+        "machine": platform.machine(),
         "files": list_files(root),
     }
     (root / STAMP).write_text(json.dumps(stamp, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -176,13 +187,16 @@ def read_stamp(root: Path) -> dict[str, Any]:
 
 
 def is_complete(root: Path, pins: Pins) -> bool:
-    """Tell whether `root` holds the toolkit of these pins, with every file in its full size.
+    """Tell whether `root` has the toolkit of these pins and this machine, each file of full size.
 
     A toolkit that was laid out by other rules may lack a link.
     """
     stamp, present = read_stamp(root), list_files(root)
     return (
-        stamp.get("pins") == pins and stamp["files"] == present and LINKS.keys() <= present.keys()
+        stamp.get("pins") == pins
+        and stamp.get("machine") == platform.machine()
+        and stamp["files"] == present
+        and LINKS.keys() <= present.keys()
     )
 
 

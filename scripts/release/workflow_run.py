@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from shared import children
 from shared.ledger import PROJECT
 from shared.steps import say
 from wheelkit.target.report import LackingError
@@ -139,12 +140,11 @@ def act(
     (folder / "home").mkdir(exist_ok=True)
     with (
         (folder / "log.json").open("w", encoding="utf-8") as log,
-        subprocess.Popen(
+        children.started(
             command,
             cwd=workflow.parents[2],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
             env={**os.environ, **own},
         ) as process,
     ):

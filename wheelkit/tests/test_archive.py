@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import errno
+import hashlib
 import os
 import struct
 import zipfile
@@ -45,6 +47,30 @@ def test_a_member_that_may_leave_the_archive_is_refused(tmp_path: Path, name: st
     path = wheel(tmp_path, FILES, unlisted=[(member, b"")])
     assert ids_of_opening(path, tmp_path / "out") == ["unsafe-name"]
     assert not (tmp_path / "evil").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        # What a file system takes is counted in bytes, for each part.
+        ("a" * 255, True),
+        ("\u00e4" * 127 + "a", True),
+        ("\u00e4" * 128, False),
+        ("a" * 200 + "/" + "b" * 200, True),
+        ("a/" + "b" * 256, False),
+        ("a" * 256 + "/b", False),
+        # A name with one of these is another one to some programs.
+        ("a\rb", False),
+        ("a\0b", False),
+        ("a\nb", False),
+        ("a\\b", False),
+        ("a/..b/.c/d..", True),
+        ("a/.", False),
+        ("a/", False),
+    ],
+)
+def test_what_a_file_may_be_called(name: str, safe: bool) -> None:
+    assert archive.is_safe(name) is safe
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -154,6 +180,11 @@ RECORDS: list[tuple[str, Callable[[list[Row]], Iterable[Row]]]] = [
     ("record-hash", lambda rows: [(rows[0][0], "sha256=AAAA", "0"), *rows[1:]]),
     ("record-hash", lambda rows: [(rows[0][0], "md5=1B2M2Y8AsgTpgAmY7PhCfg", "0"), *rows[1:]]),
     ("record-hash", lambda rows: [(rows[0][0], "", ""), *rows[1:]]),
+    # The right hash of nothing, by a function that is not good enough.
+    (
+        "record-hash",
+        lambda rows: [(rows[0][0], "sha1=2jmj7l5rSw0yVb_vlWAYkK_YBwk", "0"), *rows[1:]],
+    ),
     ("record-size", lambda rows: [(*rows[0][:2], "1"), *rows[1:]]),
 ]
 
@@ -164,6 +195,19 @@ def test_record_is_held_against_the_members(
 ) -> None:
     opened = archive.unpack(wheel(tmp_path, FILES, record=record), tmp_path / "out")
     assert [fault.id for fault in record_check.archive_faults(opened)] == [expected]
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
+def test_a_better_hash_is_taken_and_compared(tmp_path: Path, algorithm: str) -> None:
+    def record(data: bytes) -> Callable[[list[Row]], Iterable[Row]]:
+        digest = base64.urlsafe_b64encode(hashlib.new(algorithm, data).digest()).rstrip(b"=")
+        row = ("tiny/data.txt", f"{algorithm}={digest.decode()}", "5")
+        return lambda rows: [row if row[0] == given[0] else given for given in rows]
+
+    for data, expected in ((b"text\n", []), (b"other", ["record-hash"])):
+        path = wheel(tmp_path / data.decode().strip(), FILES, record=record(data))
+        opened = archive.unpack(path, path.parent / "out")
+        assert [fault.id for fault in record_check.archive_faults(opened)] == expected
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe,,\n", b'"open,,\n'])
@@ -200,11 +244,21 @@ def test_a_packed_tree_is_read_back_with_a_right_record(tmp_path: Path) -> None:
 def test_the_date_comes_from_the_environment_or_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     assert archive.build_date(DATE) == DATE
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
-    assert archive.build_date(DATE) == (2001, 9, 9, 1, 46, 40)
+    # The first and the last second that an archive can hold, as date(1) has them.
+    for epoch, date in (
+        ("1000000000", (2001, 9, 9, 1, 46, 40)),
+        ("315532800", (1980, 1, 1, 0, 0, 0)),
+        ("4354819199", (2107, 12, 31, 23, 59, 59)),
+    ):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        assert archive.build_date(DATE) == date
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+    assert archive.build_date(DATE) == DATE
 
 
-@pytest.mark.parametrize("epoch", ["soon", "0", "-1", "99999999999", "9" * 40])
+@pytest.mark.parametrize(
+    "epoch", ["315532799", "4354819200", "soon", "0", "-1", "99999999999", "9" * 40]
+)
 def test_a_date_that_no_archive_can_hold_is_refused(
     monkeypatch: pytest.MonkeyPatch, epoch: str
 ) -> None:

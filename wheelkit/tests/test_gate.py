@@ -500,6 +500,7 @@ def test_a_gate_is_tripped(fault: str, release: Release, empty_index: str) -> No
         ("places", f'["{GPU}", "gpu-t4"]', ["not-run-on-cuda"]),
         ("pythons", '["3.10"]', ["distribution-extra"]),
         ("pythons", '["3.10", "3.13", "3.13t"]', ["distribution-missing"]),
+        ("places", f'["aarch64:{GPU}"]', ["no-place"]),
         ("plat", "manylinux_2_28_x86_64", ["verification-incomplete"]),
         ("plat", "manylinux_2_5_x86_64", ["other-platform", "verification-incomplete"]),
         ("plat", "musllinux_1_2_x86_64", ["other-platform", "verification-incomplete"]),
@@ -718,3 +719,69 @@ def test_a_shallow_clone_says_nothing(release: Release, empty_index: str) -> Non
 def test_without_a_repository_there_is_no_verdict(release: Release, empty_index: str) -> None:
     shutil.rmtree(release.root / ".git")
     assert release.check(empty_index) == Status.LACKING
+
+
+PLATS = ("--plat", "manylinux_2_17_aarch64")
+ARM_GPU = "gpu-arm"
+
+
+@pytest.fixture
+def both(release: Release) -> Release:
+    """A release with wheels for two architectures, each proven on a GPU runner of its own."""
+    for python in release.pythons:
+        releases.add_wheel(release, python, platform="manylinux_2_17_aarch64")
+    shutil.rmtree(release.reports)
+    release.prove()
+    for path in release.reports.rglob("*aarch64.whl.json"):
+        content = json.loads(path.read_text())
+        if content.get("place") == GPU:
+            content["place"] = ARM_GPU
+        if "platform" in content:
+            content["platform"] = "manylinux_2_17_aarch64"
+        path.write_text(json.dumps(content))
+    release.seal_reports()
+    return release
+
+
+PLACES = json.dumps([GPU, f"aarch64:{ARM_GPU}"])
+
+
+def test_wheels_of_two_architectures_pass(both: Release, empty_index: str) -> None:
+    status = both.check(empty_index, *PLATS, places=PLACES)
+    assert (both.faults(), status) == ([], Status.DONE)
+
+
+def test_a_wheel_that_only_one_architecture_lacks_is_missing(
+    both: Release, empty_index: str
+) -> None:
+    (lost,) = both.dist.glob("*-cp313-*aarch64.whl")
+    resealed(lambda _: lost.unlink())(both)
+    both.check(empty_index, *PLATS, places=PLACES)
+    assert "distribution-missing" in both.faults()
+
+
+def test_each_wheel_must_have_run_on_a_gpu_of_its_architecture(
+    both: Release, empty_index: str
+) -> None:
+    both.check(empty_index, *PLATS, places=json.dumps([GPU, "aarch64:other"]))
+    assert both.faults() == ["not-run-on-cuda"]
+    both.check(empty_index, *PLATS)
+    assert both.faults() == ["no-place"]
+
+
+def test_a_project_may_declare_that_an_architecture_has_no_gpu_runner(
+    both: Release, empty_index: str
+) -> None:
+    path = both.root / "pyproject.toml"
+    path.write_text(
+        path.read_text().replace("[tool.wheelkit]", "[tool.wheelkit]\nwithout-gpu = ['aarch64']")
+    )
+    assert "without-gpu" in path.read_text()
+    status = both.check(empty_index, *PLATS)
+    assert (both.faults(), status) == ([], Status.DONE)
+
+
+def test_two_platforms_of_one_architecture_are_wrong_usage(
+    release: Release, empty_index: str
+) -> None:
+    assert release.check(empty_index, "--plat", "manylinux_2_28_x86_64") == Status.MISUSED

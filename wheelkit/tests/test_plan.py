@@ -36,19 +36,67 @@ def test_the_plan_is_printed_and_set_as_outputs(
 ) -> None:
     monkeypatch.chdir(project(tmp_path, supporting(">=3.8,<3.11", 'skip = "cp39-*"')))
     monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
-    assert plan.main(["--gpu-runners", '["gpu-h100", "T4"]']) == Status.DONE
+    assert plan.main(["--gpu-runners", '["gpu-h100", "aarch64:GH200"]']) == Status.DONE
+    gpus = [
+        {"slot": "1", "runner": "gpu-h100", "architecture": "x86_64"},
+        {"slot": "2", "runner": "GH200", "architecture": "aarch64"},
+    ]
+    architectures = [{"name": "x86_64", "runner": "ubuntu-latest"}]
     assert json.loads(capsys.readouterr().out) == {
         "pythons": ["3.8", "3.10"],
         "cibuildwheel-2": "cp38-manylinux_x86_64",
         "cibuildwheel-4": "cp310-manylinux_x86_64",
-        "gpus": [{"slot": "1", "runner": "gpu-h100"}, {"slot": "2", "runner": "T4"}],
+        "architectures": architectures,
+        "gpus": gpus,
     }
     assert (tmp_path / "outputs").read_text().splitlines() == [
         'pythons=["3.8", "3.10"]',
         "cibuildwheel-2=cp38-manylinux_x86_64",
         "cibuildwheel-4=cp310-manylinux_x86_64",
-        'gpus=[{"slot": "1", "runner": "gpu-h100"}, {"slot": "2", "runner": "T4"}]',
+        f"architectures={json.dumps(architectures)}",
+        f"gpus={json.dumps(gpus)}",
     ]
+
+
+BOTH = '[tool.wheelkit]\narchitectures = ["x86_64", "aarch64"]\n'
+
+
+def test_a_release_may_have_wheels_for_two_architectures(tmp_path: Path) -> None:
+    found = plan.plan(project(tmp_path, supporting(">=3.8,<3.10") + BOTH), "3.7", "")
+    assert found == {
+        "pythons": ["3.8", "3.9"],
+        "cibuildwheel-2": "cp38-manylinux_x86_64 cp38-manylinux_aarch64",
+        "cibuildwheel-4": "cp39-manylinux_x86_64 cp39-manylinux_aarch64",
+        "architectures": [
+            {"name": "x86_64", "runner": "ubuntu-latest"},
+            {"name": "aarch64", "runner": "ubuntu-24.04-arm"},
+        ],
+        "gpus": [],
+    }
+
+
+def test_who_calls_may_leave_an_architecture_out(tmp_path: Path) -> None:
+    folder = project(tmp_path, supporting(">=3.8,<3.10") + BOTH)
+    read = configuration.read(folder, {"CIBW_SKIP": "*-manylinux_aarch64"})
+    assert (read.architectures(), read.pythons()) == (["x86_64"], ["3.8", "3.9"])
+    read = configuration.read(folder, {"CIBW_BUILD": "cp39-manylinux_aarch64"})
+    assert (read.architectures(), read.pythons()) == (["aarch64"], ["3.9"])
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('build = "cp3*-manylinux_x86_64"', "no wheel for aarch64, which architectures of"),
+        ('skip = "cp38-manylinux_aarch64"', "x86_64: 3.8, 3.9; aarch64: 3.9"),
+        ('build = "cp3*-manylinux_ppc64le"', "selects none"),
+    ],
+)
+def test_an_architecture_with_other_wheels_is_refused(
+    tmp_path: Path, table: str, message: str
+) -> None:
+    folder = project(tmp_path, supporting(">=3.8,<3.10", table) + BOTH)
+    with pytest.raises(MisusedError, match=message):
+        configuration.read(folder, {}).pythons()
 
 
 def test_a_cibuildwheel_without_wheels_has_an_empty_selection(tmp_path: Path) -> None:
@@ -60,6 +108,7 @@ def test_a_cibuildwheel_without_wheels_has_an_empty_selection(tmp_path: Path) ->
             "cp314-manylinux_x86_64 cp314t-manylinux_x86_64 "
             "cp315-manylinux_x86_64 cp315t-manylinux_x86_64"
         ),
+        "architectures": [{"name": "x86_64", "runner": "ubuntu-latest"}],
         "gpus": [],
     }
 
@@ -155,7 +204,9 @@ def test_there_may_be_no_gpu_runner(text: str) -> None:
         ('["gpu\\\\h100"]', "artifact"),
         ('["gpu\\n"]', "artifact"),
         ('["gpu:h100"]', "artifact"),
+        ('["aarch64:"]', "artifact"),
         ('["a", "a"]', "twice"),
+        ('["a", "aarch64:a"]', "twice"),
         ('["gpu", "GPU"]', "twice"),
         ('["a", "b", "c", "d", "e"]', "5 runners.*4 slots"),
     ],

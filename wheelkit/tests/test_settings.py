@@ -19,6 +19,7 @@ grafts = ["libcudart"]
 sass = [80, 90]
 ptx = []
 max-size = 1000
+strict = true
 exclude = ["libfar.so.*"]
 layouts = ["venv", "pip --target"]
 test-images = [
@@ -52,6 +53,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         sass=(80, 90),
         ptx=(),
         max_size=1000,
+        strict=True,
         exclude=("libfar.so.*",),
         layouts=("venv", "pip --target"),
         test_images=(
@@ -101,7 +103,10 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("gratfs = []", "gratfs is no known key; did you mean grafts?"),
-        ("colour = 1", "colour is no known key; expected one of accept, build-paths"),
+        (
+            "colour = 1",
+            "colour is no known key; expected one of accept, architectures, build-paths",
+        ),
         ('sass = "90"', "sass is '90'; expected a list of whole numbers"),
         ('sass = ["sm_90"]', "expected a list of whole numbers"),
         ("sass = [true]", "expected a list of whole numbers"),
@@ -109,6 +114,7 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
         ('max-size = "4 MB"', "expected a positive whole number"),
         ("max-size = true", "expected a positive whole number"),
         ("max-size = 0", "expected a positive whole number"),
+        ("strict = 1", "strict is 1; expected true or false"),
         ('layouts = ["vnev"]', "no layout 'vnev'; expected some of venv"),
         ('accept = "some-id"', "expected a list of tables"),
         ('accept = [{ id = "some-id" }]', "expected a list of tables"),
@@ -143,6 +149,13 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
             "test-images = [" + '{ image = "a:1", pythons = ["3.9"] },' * 2 + "]",
             "lists a:1 twice; join its pythons",
         ),
+        (
+            'test-images = [{ image = "a:1", pythons = ["3.9"], architectures = ["arm64"] }]',
+            "architectures: no architecture 'arm64'; expected some of x86_64, aarch64",
+        ),
+        ("architectures = ['arm64']", "no architecture 'arm64'; expected some of x86_64, aarch64"),
+        ("architectures = []", "architectures is empty; name at least one"),
+        ("without-gpu = ['sparc']", "no architecture 'sparc'"),
         ("kernels = ['sum']", "expected a table for each precision"),
         ("kernels.float64 = ['sum']", "kernels.float64 is ['sum']; expected names and tolerance"),
         ("kernels.float64 = {names = ['sum']}", "expected names and tolerance"),

@@ -239,3 +239,36 @@ def test_a_smoke_test_outside_of_the_project_is_wrong_usage(tmp_path: Path) -> N
     release = make(tmp_path, RUNNING)
     write_kernels(tmp_path)
     assert smoke(release, *HERE[:-1], "../kernels.py") == Status.MISUSED
+
+
+@pytest.mark.parametrize("verb", ["smoke-release", "verify-release"])
+def test_only_the_wheels_for_one_architecture_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    release = make(tmp_path, "3.13")
+    releases.add_wheel(release, "3.13", platform="manylinux_2_17_aarch64")
+    release.prove()
+    shutil.rmtree(release.reports)
+    head, _, tail = PYPROJECT.partition("[tool.cibuildwheel]\n")
+    own = '[tool.cibuildwheel]\nmanylinux-aarch64-image = "arm:1"\n'
+    (release.root / "pyproject.toml").write_text(head + own + tail)
+    write_kernels(release.root)
+    notes = fake_docker(tmp_path, monkeypatch)
+    options = DOCKERED if verb == "smoke-release" else ("--engine", "any")
+    smoke(release, *options, "--architecture", "aarch64", verb=verb)
+    words = [word for call in trials_of(notes) for word in call]
+    assert "arm:1" in words
+    assert not any("x86_64" in word for word in words)
+    assert any("aarch64.whl" in word for word in words)
+
+
+@pytest.mark.parametrize("verb", ["smoke-release", "verify-release"])
+def test_an_architecture_without_wheels_is_wrong_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    release = make(tmp_path, "3.13")
+    write_kernels(release.root)
+    fake_docker(tmp_path, monkeypatch)
+    options = DOCKERED if verb == "smoke-release" else ("--engine", "any")
+    status = smoke(release, *options, "--architecture", "aarch64", verb=verb)
+    assert status == Status.MISUSED

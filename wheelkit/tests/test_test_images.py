@@ -140,3 +140,44 @@ def test_an_image_is_named_by_its_digest(tmp_path: Path, inspected: str, expecte
 )
 def test_an_engines_own_status_is_the_machines_doing(statuses: list[int], expected: int) -> None:
     assert images.verdict(statuses) == expected
+
+
+TWO_ARCHITECTURES = """
+[tool.cibuildwheel]
+manylinux-x86_64-image = "intel:1"
+manylinux-aarch64-image = "arm:1"
+test-skip = "cp314-*"
+
+[tool.wheelkit]
+test-images = [
+  { image = "slim:1", pythons = ["3.9", "3.14"] },
+  { image = "new-intel:1", pythons = ["3.14"], architectures = ["x86_64"] },
+  { image = "new-arm:1", pythons = ["3.14"], architectures = ["aarch64"] },
+]
+"""
+
+
+def test_a_wheel_is_tried_in_images_of_its_architecture(tmp_path: Path) -> None:
+    folder = project(tmp_path, TWO_ARCHITECTURES)
+    found = {
+        (architecture, version): [
+            image.reference for image in images.smoking(version, folder, architecture)
+        ]
+        for architecture in ("x86_64", "aarch64")
+        for version in ("3.9", "3.14")
+    }
+    assert found == {
+        ("x86_64", "3.9"): ["intel:1", "slim:1"],
+        ("x86_64", "3.14"): ["slim:1", "new-intel:1"],
+        ("aarch64", "3.9"): ["arm:1", "slim:1"],
+        ("aarch64", "3.14"): ["slim:1", "new-arm:1"],
+    }
+    assert images.verifying("3.14", folder, "aarch64").reference == "arm:1"
+
+
+def test_an_architecture_without_an_image_is_named(tmp_path: Path) -> None:
+    folder = project(tmp_path, '[tool.cibuildwheel]\nmanylinux-x86_64-image = "intel:1"\n')
+    with pytest.raises(
+        MisusedError, match="on aarch64 can be tried; write manylinux-aarch64-image"
+    ):
+        images.smoking("3.9", folder, "aarch64")

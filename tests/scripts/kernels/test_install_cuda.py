@@ -163,7 +163,18 @@ def test_stamp_records_the_pins(site: Site) -> None:
     pinned = site.pins.read_text()
     assert stamp["cuda"]["version"] == "12.9"
     assert sorted(stamp["pins"]) == sorted(WHEELS)
-    assert all(pin["sha256"] in pinned for pin in stamp["pins"].values())
+    hashes = [sha256 for pin in stamp["pins"].values() for sha256 in pin["sha256"]]
+    assert len(hashes) == len(WHEELS)
+    assert all(sha256 in pinned for sha256 in hashes)
+
+
+def test_toolkit_of_another_machine_is_replaced(site: Site) -> None:
+    """A folder may be seen by machines of two kinds, such as a container under an emulator."""
+    assert site.run()[0] == 0
+    stamp = json.loads((site.toolkit / "version.json").read_text())
+    stamp["machine"] = "riscv64"
+    (site.toolkit / "version.json").write_text(json.dumps(stamp))
+    assert site.run() == (0, f"CUDA toolkit installed: {site.toolkit}\n", "")
 
 
 def test_second_run_needs_no_index_and_changes_nothing(site: Site) -> None:
@@ -182,9 +193,29 @@ def test_wrong_hash_is_refused_with_both_hashes(site: Site) -> None:
     status, out, err = site.run()
     assert (status, out) == (3, "")
     assert err.count("\n") == 1
-    assert right in err
-    assert wrong in err
+    assert f"sha256 {right}" in err
+    assert f"pins {wrong}" in err
     assert site.contents() == {}
+
+
+def test_each_of_several_hashes_is_accepted(site: Site) -> None:
+    """A package has one wheel for each machine, so that pip takes one of several hashes."""
+    other = f"--hash=sha256:{'0' * 64}"
+    lines = site.pins.read_text().splitlines()
+    site.pins.write_text("".join(f"{line} \\\n    {other}\n" for line in lines))
+    status, out, _ = site.run()
+    assert (status, out) == (0, f"CUDA toolkit installed: {site.toolkit}\n")
+
+
+def test_hash_that_is_none_of_several_is_refused_and_all_are_named(site: Site) -> None:
+    wrong = ["0" * 64, "1" * 64]
+    right = site.pins.read_text().split("sha256:")[1][:64]
+    hashes = " ".join(f"--hash=sha256:{sha256}" for sha256 in wrong)
+    site.pins.write_text(site.pins.read_text().replace(f"--hash=sha256:{right}", hashes))
+    status, _, err = site.run()
+    assert status == 3
+    assert f"sha256 {right}" in err
+    assert f"pins {wrong[0]} or {wrong[1]}" in err
 
 
 def test_wheels_without_an_essential_file_are_refused(site: Site) -> None:
@@ -213,7 +244,7 @@ def test_python_without_pip_has_status_3(site: Site, tmp_path: Path) -> None:
     assert site.contents() == {}
 
 
-@pytest.mark.parametrize(("system", "machine"), [("Darwin", "arm64"), ("Linux", "aarch64")])
+@pytest.mark.parametrize(("system", "machine"), [("Darwin", "aarch64"), ("Linux", "ppc64le")])
 def test_error_on_other_platforms_names_cuda_home(
     system: str, machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,6 +355,8 @@ def test_every_requirement_is_read_as_a_pin() -> None:
     names = [line.split("==")[0] for line in lines if "==" in line]
     assert list(install_cuda.read_pins(install_cuda.PINS)) == names
     assert sorted(names) == sorted(WHEELS)
+    pins = install_cuda.read_pins(install_cuda.PINS).values()
+    assert [len(pin["sha256"]) for pin in pins] == [len(install_cuda.MACHINES)] * len(names)
 
 
 @pytest.mark.network

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import yaml
 from shared.ledger import PROJECT
+from wheelkit.cli import plan
+from wheelkit.wheel.platforms import ARCHITECTURES
 
 from wheelkit import cli
 
@@ -97,7 +99,22 @@ def test_pull_requests_run_no_code_on_a_gpu_runner() -> None:
     events = """contains(fromJSON('["push", "workflow_dispatch"]'), github.event_name)"""
     assert condition.endswith(f"&& {events}")
     elsewhere = [WORKFLOWS[name]["jobs"][job] for name, job in ALL_JOBS if job != "smoke-gpu"]
-    assert {job["runs-on"] for job in elsewhere} == {"ubuntu-latest"}
+    labels = {"ubuntu-latest", "${{ matrix.architecture.runner }}"}
+    assert {job["runs-on"] for job in elsewhere} == labels
+    # They are GitHub's own.
+    assert set(plan.RUNNERS.values()) == {"ubuntu-latest", "ubuntu-24.04-arm"}
+
+
+def test_each_output_of_a_matrix_is_that_of_one_of_its_jobs() -> None:
+    """All jobs of a matrix write the same outputs: those of others must stay as they are."""
+    for job in WORKFLOWS["wheels"]["jobs"].values():
+        if "strategy" not in job:
+            continue
+        for name, value in job.get("outputs", {}).items():
+            own = name.partition("-")[2]
+            kind = "slot" if own.isdecimal() else "architecture.name"
+            assert value.startswith(f"${{{{ matrix.{kind} == '{own}' && steps."), name
+            assert value.endswith(" || '' }}"), name
 
 
 def test_only_a_tag_publishes_and_only_after_the_gates() -> None:
@@ -126,10 +143,13 @@ def test_what_may_publish_runs_no_code_of_the_project(name: str) -> None:
 def test_each_artifact_is_taken_by_the_name_that_an_earlier_job_gave(name: str) -> None:
     jobs = BUILDING[name]["jobs"]
     made = {
-        step["with"]["name"].replace("${{ matrix.slot }}", slot): job
+        step["with"]["name"]
+        .replace("${{ matrix.slot }}", slot)
+        .replace("${{ matrix.architecture.name }}", architecture): job
         for job, content in jobs.items()
         for step in content["steps"]
         for slot in "1234"
+        for architecture in ARCHITECTURES
         if action_of(step) == "upload-artifact"
     }
     for job, content in jobs.items():
@@ -181,6 +201,7 @@ SAMPLES = {
     "--gpu-runners": '["gpu"]',
     "--seal": "0" * 64,
     "--place": "gpu",
+    "--architecture": "x86_64",
 }
 
 

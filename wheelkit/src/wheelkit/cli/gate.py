@@ -19,8 +19,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from wheelkit import __version__
-from wheelkit.cli.options import sealed, words
-from wheelkit.target.report import Fault, FaultyError, MisusedError, Status, say, write_whole
+from wheelkit.cli.options import places, platforms_of, sealed, words
+from wheelkit.target.report import (
+    Fault,
+    FaultyError,
+    MisusedError,
+    Status,
+    prepare_report,
+    say,
+    write_whole,
+)
 
 TOOL = "check_release"
 
@@ -55,14 +63,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--tag", required=True, help="the git tag of the release: v and the version")
     add("--branch", default="origin/main", help="where the tag must be (default: %(default)s)")
     add("--pythons", required=True, type=words, metavar="JSON", help='as in ["3.10", "3.13t"]')
-    add("--plat", required=True, metavar="P", help="the platform tag of wheels, or a better one")
+    add(
+        "--plat",
+        required=True,
+        action="append",
+        metavar="P",
+        help="the platform tag of wheels, or a better one; once for each architecture",
+    )
     add("--device", required=True, choices=("cuda", "cpu"), help="where the kernels must have run")
     add(
         "--places",
         required=True,
-        type=words,
+        type=places,
         metavar="JSON",
-        help='the runners on which they must have run, as in ["gpu-h100"]',
+        help='the runners on which they must have run, as in ["gpu-h100", "aarch64:gpu-gh200"]',
     )
     add("--changelog", default=Path("CHANGELOG.md"), type=Path, metavar="FILE")
     add(
@@ -79,9 +93,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def check_all(asked: argparse.Namespace) -> Release:
     """Ask every gate; if the files are not the sealed ones, the others are not asked."""
     from wheelkit.release import distributions, git_tag, seal
-    from wheelkit.wheel import platforms
 
-    platform = platforms.required(asked.plat)
+    required = platforms_of(asked.plat)
     release = Release()
     try:
         release.hashes = dict(seal.opened(asked.folder, asked.seal))
@@ -90,7 +103,7 @@ def check_all(asked: argparse.Namespace) -> Release:
         release.faults += error.faults
         return release
     release.faults += distributions.faults_of(
-        found, asked.project, asked.tag, asked.pythons, platform
+        found, asked.project, asked.tag, asked.pythons, required
     )
     release.faults += git_tag.faults_of(asked.tag, asked.branch)
     release.faults += check_reports(release, asked)
@@ -102,10 +115,9 @@ def check_all(asked: argparse.Namespace) -> Release:
 def check_reports(release: Release, asked: argparse.Namespace) -> Iterator[Fault]:
     """Compare what the reports show with what the project declares."""
     from wheelkit.release import release_folder, reports
-    from wheelkit.wheel import platforms, settings
+    from wheelkit.wheel import settings
 
     declared = settings.of_project(Path.cwd(), asked.project)
-    platform = platforms.required(asked.plat)
     found = reports.read(asked.reports)
     for folder in found.missing:
         say(f"no reports in {folder}: there is no such folder")
@@ -115,7 +127,7 @@ def check_reports(release: Release, asked: argparse.Namespace) -> Iterator[Fault
         expected = "no report of this name: the gates write one"
         yield Fault("report-twice", release_folder.GATES, "a report", expected, remedy)
     release.reports = found.files
-    required = reports.Required(asked.device, asked.places, platform, declared)
+    required = reports.Required(asked.device, asked.places, platforms_of(asked.plat), declared)
     yield from reports.faults_of(found.entries, release.hashes, required)
 
 
@@ -168,8 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
     from wheelkit.base import github
     from wheelkit.release import release_folder, seal
 
-    if asked.report and not asked.report.parent.is_dir():
-        raise MisusedError(f"--report {asked.report}: no such folder; make it first")
+    prepare_report(asked.report)
     if asked.release:
         # Before the index is asked, which takes a while.
         seal.refuse_existing(asked.release)

@@ -41,6 +41,7 @@ def uses(project: Path) -> dict[str, str]:
     """
     from wheelkit.containers import configuration
     from wheelkit.wheel import settings
+    from wheelkit.wheel.platforms import X86_64
 
     found = dict.fromkeys(configuration.read(project).images(), "builds wheels")
     for declared in settings.of_folder(project).test_images:
@@ -48,9 +49,10 @@ def uses(project: Path) -> dict[str, str]:
         earlier = found.get(declared.image)
         found[declared.image] = f"{earlier}; {pythons}" if earlier else pythons
     if not found:
+        key = configuration.image_key(X86_64)
         raise MisusedError(
-            f"{project / 'pyproject.toml'} names no image; write {configuration.IMAGE_KEY} in "
-            f"{configuration.TABLE}, or {settings.TEST_IMAGES} in {settings.TABLE}"
+            f"{project / 'pyproject.toml'} names no image; write {key} in {configuration.TABLE}, "
+            f"or {settings.TEST_IMAGES} in {settings.TABLE}"
         )
     return found
 

@@ -3,25 +3,28 @@
 ``pythons`` are the CPythons for which a wheel is built: those that cibuildwheel builds for with
 the project's requires-python and [tool.cibuildwheel] build and skip, or CIBW_BUILD and CIBW_SKIP.
 ``cibuildwheel-2`` and ``cibuildwheel-4`` are the CIBW_BUILD of the two cibuildwheels that build
-them together. ``gpus`` are the runners that smoke-test the wheels on a GPU, each with the number
-of its slot. On GitHub each also becomes an output of the step.
+them together. ``architectures`` are those of the release, each with GitHub's runner that builds its
+wheels; a cibuildwheel builds those for the architecture of its machine. ``gpus`` are the runners
+that smoke-test the wheels on a GPU, each with its architecture and the number of its slot. On
+GitHub each also becomes an output of the step.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 from pathlib import Path
 
 from wheelkit.base import github
 from wheelkit.base.cpythons import CPYTHONS, numbers, parse_version
+from wheelkit.release import gpu_runners
 from wheelkit.target.report import MisusedError, Status
+from wheelkit.wheel.platforms import AARCH64, X86_64
 
 # Every slot needs an output of its own in the workflow, so their number is fixed.
 SLOTS = 4
-# A label becomes a part of the name of an artifact.
-LABEL = re.compile(r"[A-Za-z0-9._+-]+")
+# GitHub's own runner for each architecture.
+RUNNERS = {X86_64: "ubuntu-latest", AARCH64: "ubuntu-24.04-arm"}
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -38,7 +41,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--gpu-runners",
         metavar="JSON",
         default="",
-        help='the labels of the GPU runners, as in ["gpu-h100"]; none if empty',
+        help='the labels of the GPU runners, as in ["gpu-h100", "aarch64:gpu-gh200"], x86_64 being '
+        "the architecture of those without one; none if empty",
     )
     return parser.parse_args(arguments)
 
@@ -51,32 +55,19 @@ def slots(text: str) -> list[dict[str, str]]:
     MisusedError
         It is no such list, or a label cannot be used.
     """
-    try:
-        labels = json.loads(text) if text.strip() else []
-    except ValueError as error:
-        raise MisusedError(f"--gpu-runners '{text}' is no JSON: {error}") from None
-    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+    found = gpu_runners.parse(text)
+    if len(found) > SLOTS:
         raise MisusedError(
-            f"--gpu-runners '{text}' is no JSON list of labels, as in [\"gpu-h100\"]"
-        )
-    for label in labels:
-        if not LABEL.fullmatch(label):
-            raise MisusedError(
-                f"--gpu-runners: the label {label!r} cannot be a part of an artifact's name; use "
-                "letters, digits, '.', '_', '+' and '-' only"
-            )
-    # For GitHub two labels that differ in case are the same.
-    if len({label.lower() for label in labels}) < len(labels):
-        raise MisusedError(f"--gpu-runners '{text}' names a runner twice; name each once")
-    if len(labels) > SLOTS:
-        raise MisusedError(
-            f"--gpu-runners names {len(labels)} runners, but a release has {SLOTS} slots, because "
+            f"--gpu-runners names {len(found)} runners, but a release has {SLOTS} slots, because "
             f"the report of each needs an output of its own; name at most {SLOTS}"
         )
-    return [{"slot": str(slot), "runner": label} for slot, label in enumerate(labels, 1)]
+    return [
+        {"slot": str(slot), "runner": runner.label, "architecture": runner.architecture}
+        for slot, runner in enumerate(found, 1)
+    ]
 
 
-def plan(project: Path, oldest: str, gpu_runners: str) -> dict[str, object]:
+def plan(project: Path, oldest: str, runners: str) -> dict[str, object]:
     """Return the plan of a release.
 
     Raises
@@ -87,12 +78,18 @@ def plan(project: Path, oldest: str, gpu_runners: str) -> dict[str, object]:
     from wheelkit.containers import configuration
     from wheelkit.containers.cibuildwheel import BUILDERS, selection
 
-    supported = configuration.read(project).pythons()
+    read = configuration.read(project)
+    supported, architectures = read.pythons(), read.architectures()
     chosen = [version for version in supported if numbers(version) >= numbers(oldest)]
     if not chosen:
         raise MisusedError(f"--since {oldest} leaves none of {', '.join(supported)}")
-    selections = {builder.name: selection(builder.selected(chosen)) for builder in BUILDERS}
-    return {"pythons": chosen, **selections, "gpus": slots(gpu_runners)}
+    selections = {b.name: selection(b.selected(chosen), architectures) for b in BUILDERS}
+    return {
+        "pythons": chosen,
+        **selections,
+        "architectures": [{"name": name, "runner": RUNNERS[name]} for name in architectures],
+        "gpus": slots(runners),
+    }
 
 
 def as_output(value: object) -> str:

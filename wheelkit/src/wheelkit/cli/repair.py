@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelkit.cli import outside
-from wheelkit.target.report import FaultyError, Outcome, conclude
+from wheelkit.target.report import FaultyError, Outcome, conclude, prepare_report
 
 if TYPE_CHECKING:
     from wheelkit.repair.repair import Step
@@ -121,6 +121,7 @@ def main(arguments: list[str] | None = None, steps: Sequence[Step] | None = None
     from wheelkit.repair.repair import STEPS, repair, summary
     from wheelkit.wheel import platforms
 
+    prepare_report(chosen.report, chosen.wheel)
     options = RepairOptions(
         wheel=chosen.wheel,
         destination=chosen.destination,

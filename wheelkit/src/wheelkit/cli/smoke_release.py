@@ -23,6 +23,7 @@ from wheelkit.release import seal
 from wheelkit.target.report import MisusedError, say
 from wheelkit.target.trial import PROGRAMS
 from wheelkit.wheel.identity import identify
+from wheelkit.wheel.platforms import X86_64
 
 
 @dataclass(frozen=True)
@@ -63,23 +64,32 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def trials(files: list[str], asked: argparse.Namespace) -> Iterator[Trial]:
     """Yield what must be tried; on a GPU runner each wheel once, for its driver is the host's."""
+    wheels = images.wheels_of(files, asked.architecture)
     for file in files:
-        if file.endswith(".whl"):
-            for version in identify(file).pythons:
-                yield from (Trial(file, version, image) for image in images_for(version, asked))
+        if file in wheels:
+            identity = identify(file)
+            for version in identity.pythons:
+                found = images_for(version, identity.architecture or X86_64, asked)
+                yield from (Trial(file, version, image) for image in found)
+        elif file.endswith(".whl"):
+            continue
         elif not asked.place:
             # The compiler and headers that it needs are this machine's; no container has them. A
             # runner that has a name is there for its GPU, and the sources were tried before.
             yield Trial(file, str(version_of(Path(sys.executable))), None)
 
 
-def images_for(version: str, asked: argparse.Namespace) -> Sequence[TestImage | None]:
+def images_for(
+    version: str, architecture: str, asked: argparse.Namespace
+) -> Sequence[TestImage | None]:
     """Return where the wheel for an interpreter is tried."""
     if asked.engine == "none":
         return [None]
     if asked.image:
         return [images.of_image(asked.image)]
-    return images.smoking(version, Path.cwd())[: 1 if asked.device == "cuda" else None]
+    return images.smoking(version, Path.cwd(), architecture)[
+        : 1 if asked.device == "cuda" else None
+    ]
 
 
 def perform(trial: Trial, asked: argparse.Namespace) -> int:
@@ -130,6 +140,8 @@ def main(arguments: list[str] | None = None) -> int:
         # Before anything is tried: without an engine, nothing can be.
         engines.find_engine()
     todo = list(trials(list(hashes), asked))
+    if not todo:
+        raise MisusedError(f"{asked.folder} holds nothing to try on {asked.architecture}")
     asked.reports.mkdir(parents=True, exist_ok=True)
     with github.commands_stopped():
         results = run_all(todo, asked)

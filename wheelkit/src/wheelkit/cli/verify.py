@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelkit.cli import outside
-from wheelkit.target.report import Outcome, conclude, say
+from wheelkit.target.report import Outcome, conclude, prepare_report, say
 
 if TYPE_CHECKING:
     from wheelkit.checks.verify import Verdict, VerifyOptions
@@ -175,6 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
     from wheelkit.checks import summary
     from wheelkit.checks.verify import verify
 
+    prepare_report(chosen.report, *chosen.wheels)
     wanted = options_of(chosen)
     verdicts = [verify(wheel, wanted) for wheel in chosen.wheels]
     status = conclude(TOOL, [outcome(verdict, wanted) for verdict in verdicts], chosen.report)

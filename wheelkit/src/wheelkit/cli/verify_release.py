@@ -17,6 +17,7 @@ from wheelkit.containers.images import TestImage
 from wheelkit.release import seal
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel.identity import identify
+from wheelkit.wheel.platforms import X86_64
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -37,7 +38,8 @@ def groups(wheels: list[str], asked: argparse.Namespace) -> dict[TestImage | Non
         return {images.of_image(asked.image): wheels}
     found: dict[TestImage | None, list[str]] = {}
     for wheel in wheels:
-        image = images.verifying(identify(wheel).python, Path.cwd())
+        identity = identify(wheel)
+        image = images.verifying(identity.python, Path.cwd(), identity.architecture or X86_64)
         found.setdefault(image, []).append(wheel)
     return found
 
@@ -67,9 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Verify all wheels; the first status other than 0 is that of all."""
     asked = parse(arguments)
     hashes = seal.opened(asked.folder, asked.seal)
-    wheels = [name for name in hashes if name.endswith(".whl")]
+    wheels = images.wheels_of(hashes, asked.architecture)
     if not wheels:
-        raise MisusedError(f"{asked.folder} holds no wheel to verify")
+        kind = f"wheel for {asked.architecture}" if asked.architecture else "wheel"
+        raise MisusedError(f"{asked.folder} holds no {kind} to verify")
     if asked.engine != "none":
         # Before anything is tried: without an engine, nothing can be.
         engines.find_engine()

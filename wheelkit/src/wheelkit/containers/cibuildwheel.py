@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wheelkit.base.cpythons import between, python_tag
 from wheelkit.target.report import MisusedError
+from wheelkit.wheel.platforms import X86_64
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,15 @@ def builder_for(version: str) -> Builder:
     raise MisusedError(f"--python {version}: no pinned cibuildwheel builds for it")
 
 
-def identifier(version: str) -> str:
+def identifier(version: str, architecture: str = X86_64) -> str:
     """Return cibuildwheel's name for the wheel of a CPython."""
     threaded = "t" if version.endswith("t") else ""
-    return f"{python_tag(version)}{threaded}-manylinux_x86_64"
+    return f"{python_tag(version)}{threaded}-manylinux_{architecture}"
 
 
-def selection(versions: Sequence[str]) -> str:
-    """Return the CIBW_BUILD that selects the wheels of these CPythons and no others."""
-    return " ".join(map(identifier, versions))
+def selection(versions: Sequence[str], architectures: Sequence[str] = (X86_64,)) -> str:
+    """Return the CIBW_BUILD that selects the wheels of these CPythons and no others.
+
+    On a machine, cibuildwheel builds those for its own architecture.
+    """
+    return " ".join(identifier(v, architecture) for architecture in architectures for v in versions)

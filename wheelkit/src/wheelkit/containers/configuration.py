@@ -20,9 +20,14 @@ from wheelkit.base.cpythons import numbers
 from wheelkit.containers.cibuildwheel import BUILDERS, identifier
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel import settings
+from wheelkit.wheel.platforms import ARCHITECTURES, X86_64
 
 TABLE = "[tool.cibuildwheel]"
-IMAGE_KEY = "manylinux-x86_64-image"
+
+
+def image_key(architecture: str) -> str:
+    """Return the key of the image in which wheels for an architecture are built."""
+    return f"manylinux-{architecture}-image"
 
 
 def matches(selectors: str, name: str) -> bool:
@@ -39,6 +44,33 @@ class Configuration:
     document: Mapping[str, Any]
     environment: Mapping[str, str]
 
+    def architectures(self) -> list[str]:
+        """Return the architectures of the release: those declared, if cibuildwheel builds for them.
+
+        Raises
+        ------
+        MisusedError
+            The project does not say for which CPythons, excludes all, or has wheels of other
+            CPythons for one architecture than for another.
+        """
+        declared = settings.of_document(self.document, str(self.path)).architectures
+        found = {architecture: self._pythons(architecture) for architecture in declared}
+        wanted = {a: versions for a, versions in found.items() if versions}
+        if len({tuple(versions) for versions in wanted.values()}) > 1:
+            listed = "; ".join(f"{a}: {', '.join(versions)}" for a, versions in wanted.items())
+            raise MisusedError(
+                f"{self.path}: {TABLE} build and skip select other CPythons for each architecture "
+                f"({listed}); a release has the same for all"
+            )
+        lacking = [architecture for architecture in found if architecture not in wanted]
+        # Who calls may leave some out; a project that declares one builds for it.
+        if wanted and lacking and not {"CIBW_BUILD", "CIBW_SKIP"} & self.environment.keys():
+            raise MisusedError(
+                f"{self.path}: {TABLE} build and skip select no wheel for {', '.join(lacking)}, "
+                f"which architectures of {settings.TABLE} names; select some, or remove it there"
+            )
+        return list(wanted)
+
     def pythons(self) -> list[str]:
         """Return the CPythons for which the two cibuildwheels build, the oldest first.
 
@@ -47,11 +79,23 @@ class Configuration:
         MisusedError
             The project does not say which, or excludes all.
         """
-        known = {version: identifier(version) for b in BUILDERS for version in b.versions}
+        architectures = self.architectures()
+        if not architectures:
+            build, skip = self._selectors("build") or "*", self._selectors("skip")
+            known = ", ".join(version for b in BUILDERS for version in b.versions)
+            raise MisusedError(
+                f"{self.path}: requires-python {self._requires_python()}, build '{build}' and skip "
+                f"'{skip}' leave none of CPython {known}"
+            )
+        return self._pythons(architectures[0])
+
+    def _pythons(self, architecture: str) -> list[str]:
+        known = {v: identifier(v, architecture) for b in BUILDERS for v in b.versions}
         # cibuildwheel takes an empty build for every wheel.
         build = self._selectors("build") or "*"
         skip = self._selectors("skip")
-        self._refuse_idle_selectors(build, list(known.values()))
+        every = [identifier(v, a) for b in BUILDERS for v in b.versions for a in ARCHITECTURES]
+        self._refuse_idle_selectors(build, every)
         admitted = self._requires_python()
         found = [
             version
@@ -61,14 +105,9 @@ class Configuration:
             and matches(build, name)
             and not matches(skip, name)
         ]
-        if not found:
-            raise MisusedError(
-                f"{self.path}: requires-python {admitted}, build '{build}' and skip '{skip}' leave "
-                f"none of CPython {', '.join(known)}"
-            )
         return sorted(found, key=lambda version: (numbers(version), version.endswith("t")))
 
-    def image(self, version: str) -> str | None:
+    def image(self, version: str, architecture: str = X86_64) -> str | None:
         """Return the image in which cibuildwheel builds for a CPython; None if it chooses itself.
 
         Raises
@@ -77,8 +116,8 @@ class Configuration:
             It is no string.
         """
         chosen = None
-        for select, image in self._images():
-            if matches(select, identifier(version)):
+        for select, image in self._images(architecture):
+            if matches(select, identifier(version, architecture)):
                 chosen = image
         return chosen
 
@@ -90,11 +129,12 @@ class Configuration:
         MisusedError
             One is no string.
         """
-        return list(dict.fromkeys(image for _, image in self._images()))
+        every = (image for a in ARCHITECTURES for _, image in self._images(a))
+        return list(dict.fromkeys(every))
 
-    def skips_tests(self, version: str) -> bool:
+    def skips_tests(self, version: str, architecture: str = X86_64) -> bool:
         """Tell whether the wheel for a CPython is not tested in the image that builds it."""
-        return matches(self._selectors("test-skip"), identifier(version))
+        return matches(self._selectors("test-skip"), identifier(version, architecture))
 
     def _requires_python(self) -> SpecifierSet:
         table = self.document.get("project", {})
@@ -143,22 +183,21 @@ class Configuration:
             )
         return linux.get(key, table.get(key))
 
-    def _images(self) -> Iterator[tuple[str, str]]:
+    def _images(self, architecture: str) -> Iterator[tuple[str, str]]:
         """Yield the selectors of wheels and the image for them; a later one goes before others."""
         overrides = self._table().get("overrides", [])
         if not isinstance(overrides, list) or not all(isinstance(o, dict) for o in overrides):
             raise MisusedError(f"{self.path}: {TABLE} overrides is no list of tables")
-        found = [("*", self._option(IMAGE_KEY))]
+        key = image_key(architecture)
+        found = [("*", self._option(key))]
         for override in overrides:
             select = self._joined(override.get("select"), "overrides select")
-            found.append((select, override.get(IMAGE_KEY)))
+            found.append((select, override.get(key)))
         for select, image in found:
             if isinstance(image, str):
                 yield select, image
             elif image is not None:
-                raise MisusedError(
-                    f"{self.path}: {TABLE} {IMAGE_KEY} is {image!r}; expected a string"
-                )
+                raise MisusedError(f"{self.path}: {TABLE} {key} is {image!r}; expected a string")
 
     def _table(self) -> Mapping[str, Any]:
         tool = self.document.get("tool", {})

@@ -18,6 +18,8 @@ from pathlib import Path
 from wheelkit.base.cpythons import tag_of
 from wheelkit.containers import configuration, engines
 from wheelkit.target.report import MisusedError, Status
+from wheelkit.wheel.identity import identify
+from wheelkit.wheel.platforms import ARCHITECTURES, X86_64
 from wheelkit.wheel.settings import MANYLINUX_PYTHON, TABLE, TEST_IMAGES, DeclaredImage, of_folder
 
 # Whether finished wheels are tried in containers, or by this machine's own interpreters.
@@ -45,11 +47,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="any: in containers of docker or podman; none: with this machine's interpreters",
     )
     add(
+        "--architecture",
+        choices=ARCHITECTURES,
+        help="only the wheels for this one, which must be that of the machine (default: all)",
+    )
+    add(
         "--image",
         default=os.environ.get(IMAGE_VARIABLE),
         help="one image laid out as manylinux's are, for those of pyproject.toml (default: "
         f"${IMAGE_VARIABLE})",
     )
+
+
+def wheels_of(files: Iterable[str], architecture: str | None) -> list[str]:
+    """Return the wheels among files that are for an architecture, or for any if it is None."""
+    wheels = [file for file in files if file.endswith(".whl")]
+    if architecture is None:
+        return wheels
+    return [wheel for wheel in wheels if identify(wheel).architecture in (architecture, None)]
 
 
 @dataclass(frozen=True)
@@ -102,13 +117,13 @@ class TestImage:
         return Reference.parse(self.reference).title
 
 
-def built_in(version: str, project: Path) -> TestImage | None:
+def built_in(version: str, project: Path, architecture: str = X86_64) -> TestImage | None:
     """Return the image in which the project's pyproject.toml has a wheel built, if it says one."""
-    reference = configuration.read(project).image(version)
+    reference = configuration.read(project).image(version, architecture)
     return TestImage(reference) if reference else None
 
 
-def verifying(version: str, project: Path) -> TestImage:
+def verifying(version: str, project: Path, architecture: str = X86_64) -> TestImage:
     """Return the image in which the wheel for a CPython is verified: that of the oldest system.
 
     Raises
@@ -117,12 +132,13 @@ def verifying(version: str, project: Path) -> TestImage:
         The project's pyproject.toml names none.
     """
     # wheelkit itself must run there as well.
-    others = [image for image in _declared(project) if {version, TOOLS_PYTHON} <= {*image.pythons}]
-    own = built_in(version, project)
-    return _some(version, project, [*([own] if own else []), *map(_test_image, others)])[0]
+    others = _declared(project, architecture, {version, TOOLS_PYTHON})
+    own = built_in(version, project, architecture)
+    found = [*([own] if own else []), *map(_test_image, others)]
+    return _some(version, project, architecture, found)[0]
 
 
-def smoking(version: str, project: Path) -> list[TestImage]:
+def smoking(version: str, project: Path, architecture: str = X86_64) -> list[TestImage]:
     """Return the images where wheels for a CPython compute, that of the oldest system first.
 
     The wheel computes where it was built if cibuildwheel tests it there.
@@ -132,10 +148,11 @@ def smoking(version: str, project: Path) -> list[TestImage]:
     MisusedError
         The project's pyproject.toml names none.
     """
-    others = [image for image in _declared(project) if version in image.pythons]
-    own = built_in(version, project)
-    tested = own is not None and not configuration.read(project).skips_tests(version)
-    return _some(version, project, [*([own] if own and tested else []), *map(_test_image, others)])
+    others = _declared(project, architecture, {version})
+    own = built_in(version, project, architecture)
+    tested = not configuration.read(project).skips_tests(version, architecture)
+    found = [*([own] if own and tested else []), *map(_test_image, others)]
+    return _some(version, project, architecture, found)
 
 
 def of_image(image: str) -> TestImage:
@@ -143,19 +160,27 @@ def of_image(image: str) -> TestImage:
     return TestImage(image)
 
 
-def _declared(project: Path) -> tuple[DeclaredImage, ...]:
-    return of_folder(project).test_images
+def _declared(project: Path, architecture: str, versions: set[str]) -> list[DeclaredImage]:
+    """Return the images of [tool.wheelkit] for an architecture that have all these CPythons."""
+    return [
+        image
+        for image in of_folder(project).test_images
+        if architecture in image.architectures and versions <= {*image.pythons}
+    ]
 
 
 def _test_image(declared: DeclaredImage) -> TestImage:
     return TestImage(declared.image, declared.python, declared.prepare or "true")
 
 
-def _some(version: str, project: Path, found: list[TestImage]) -> list[TestImage]:
+def _some(
+    version: str, project: Path, architecture: str, found: list[TestImage]
+) -> list[TestImage]:
     if not found:
         raise MisusedError(
             f"{project / 'pyproject.toml'} names no image in which the wheel for CPython {version} "
-            f"can be tried; write {configuration.IMAGE_KEY} in {configuration.TABLE}, or an entry "
+            f"on {architecture} can be tried; write {configuration.image_key(architecture)} in "
+            f"{configuration.TABLE}, or an entry "
             f"of {TEST_IMAGES} in {TABLE}, as in "
             f'{{ image = "docker.io/library/python:{version}", pythons = ["{version}"], python = '
             '"python" }}'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
@@ -19,7 +19,7 @@ SDIST = "source distribution"
 class Distribution:
     """One file: the project and version that its name says, and what it is for.
 
-    `platforms` are the platform tags of a wheel.
+    `platforms` are the platform tags of a wheel, and `architecture` what they are for.
     """
 
     file: str
@@ -27,6 +27,7 @@ class Distribution:
     version: Version
     purpose: str
     platforms: tuple[str, ...] = ()
+    architecture: str | None = None
 
 
 def parse_all(files: Iterable[str]) -> list[Distribution]:
@@ -44,7 +45,8 @@ def _wheel(file: str) -> Distribution:
     identity = identify(file)
     purpose = " and ".join(identity.pythons)
     tags = tuple(sorted({tag.platform for tag in identity.tags}))
-    return Distribution(file, identity.name, identity.version, purpose, tags)
+    architecture = identity.architecture
+    return Distribution(file, identity.name, identity.version, purpose, tags, architecture)
 
 
 def _sdist(file: str) -> Distribution:
@@ -61,12 +63,13 @@ def faults_of(
     found: list[Distribution],
     project: str,
     tag: str,
-    pythons: Iterable[str],
-    platform: Platform,
+    pythons: Sequence[str],
+    required: Sequence[Platform],
 ) -> Iterator[Fault]:
     """Compare the files with what is expected.
 
-    It is one for each purpose, of one project and version, and for one platform or a better one.
+    It is the source distribution and, for each architecture, a wheel for each CPython; all of one
+    project and version, the wheels for the required platform of their architecture or a better one.
     """
     for one in found:
         if one.project != canonicalize_name(project):
@@ -77,18 +80,36 @@ def faults_of(
             yield Fault("tag-disagrees", one.file, str(one.version), expected, remedy)
         for other in one.platforms:
             parsed = parse(other)
-            if parsed is None or not parsed.covers(platform):
+            if parsed is None or not any(parsed.covers(platform) for platform in required):
                 remedy = "build and repair it for the platform"
-                yield Fault("other-platform", one.file, other, f"{platform}, or older", remedy)
-    wanted = [SDIST, *pythons]
-    for purpose in wanted:
-        files = [one.file for one in found if one.purpose == purpose]
+                expected = f"{' or '.join(map(str, required))}, or older"
+                yield Fault("other-platform", one.file, other, expected, remedy)
+    yield from _set_faults(found, pythons, [platform.arch for platform in required])
+
+
+def _set_faults(
+    found: list[Distribution], pythons: Sequence[str], architectures: Sequence[str]
+) -> Iterator[Fault]:
+    """Find what is missing from the set of files, and what is too many."""
+    titles: dict[tuple[str, str | None], str] = {(SDIST, None): SDIST}
+    for architecture in architectures:
+        # Where there is only one architecture, nobody asks for which.
+        where = f" on {architecture}" if len(architectures) > 1 else ""
+        titles |= {(p, architecture): f"wheel for CPython {p}{where}" for p in pythons}
+    for (purpose, machine), title in titles.items():
+        files = [
+            one.file
+            for one in found
+            if one.purpose == purpose
+            # What a wheel of no single architecture is for, its platform tag has failed to say.
+            and (one.architecture in (machine, None) or len(architectures) == 1)
+        ]
         if not files:
-            title = purpose if purpose == SDIST else f"wheel for CPython {purpose}"
             yield Fault("distribution-missing", title, "none", "one file", "build it")
         for file in files[1:]:
-            expected = f"only {files[0]} for {purpose}"
+            expected = f"only {files[0]} for {title}"
             yield Fault("distribution-extra", file, "one file more", expected, "remove it")
+    wanted = [SDIST, *pythons]
     for one in found:
         if one.purpose not in wanted:
             expected = ", ".join(wanted)

@@ -12,8 +12,10 @@ from wheelkit import __version__
 from wheelkit.checks import verify
 from wheelkit.install import installers
 from wheelkit.release import seal
+from wheelkit.release.gpu_runners import GpuRunner
 from wheelkit.release.seal import Sealed
 from wheelkit.target.report import WARNING, Fault, FaultyError, MisusedError
+from wheelkit.wheel.identity import identify
 from wheelkit.wheel.platforms import Platform
 from wheelkit.wheel.settings import Settings
 
@@ -34,17 +36,36 @@ class Required:
     device
         The kind of device on which its kernels must have run.
     places
-        The names of the machines on which they must have run there.
-    platform
-        The platform for which it must have been verified.
+        The machines on which they must have run there: on each of a wheel's own architecture.
+    platforms
+        The platform for which it must have been verified, one for each architecture.
     settings
         What the project declares: the kernels, the layouts, and the faults that it accepts.
     """
 
     device: str
-    places: tuple[str, ...]
-    platform: Platform
+    places: tuple[GpuRunner, ...]
+    platforms: tuple[Platform, ...]
     settings: Settings
+
+    def platform_of(self, wheel: str) -> Platform:
+        """Return the platform of a wheel's architecture; of another one, the first."""
+        architecture = _architecture(wheel)
+        own = [platform for platform in self.platforms if platform.arch == architecture]
+        return [*own, *self.platforms][0]
+
+    def places_of(self, wheel: str) -> list[str]:
+        """Return the names of the machines on which a wheel must have run."""
+        architecture = _architecture(wheel)
+        return [p.label for p in self.places if architecture in (p.architecture, None)]
+
+
+def _architecture(wheel: str) -> str | None:
+    """Return what a wheel is for; None where its name does not tell."""
+    try:
+        return identify(wheel).architecture
+    except FaultyError:
+        return None
 
 
 @dataclass
@@ -189,10 +210,7 @@ def faults_of(
             "no kernels are declared; name those that every smoke test must run, in "
             "[tool.wheelkit.kernels] of pyproject.toml in the current folder"
         )
-    if not required.places:
-        remedy = "name the runners, in --places; a project has them in a variable of its repository"
-        expected = f"a runner on which {required.device} is tried"
-        yield Fault("no-place", required.device, "none is named", expected, remedy)
+    yield from _place_faults(required)
     for entry in entries:
         yield from _entry_faults(entry, hashes, required)
     for name, sha256 in hashes.items():
@@ -202,6 +220,22 @@ def faults_of(
             if entry["ok"] and (entry["wheel"]["name"], entry["wheel"]["sha256"]) == (name, sha256)
         ]
         yield from _gaps(name, own, required)
+
+
+def _place_faults(required: Required) -> Iterator[Fault]:
+    """Find architectures whose wheels no machine is named to try, unless that is declared."""
+    several = len(required.platforms) > 1
+    for platform in required.platforms:
+        named = any(place.architecture == platform.arch for place in required.places)
+        if not named and platform.arch not in required.settings.without_gpu:
+            remedy = (
+                "name the runners, in --places; a project has them in a variable of its repository"
+            )
+            where = f" of {platform.arch}" if several else ""
+            if several:
+                remedy += ". Or declare in without-gpu of [tool.wheelkit] that there is none"
+            expected = f"a runner{where} on which {required.device} is tried"
+            yield Fault("no-place", f"{required.device}{where}", "none is named", expected, remedy)
 
 
 def _entry_faults(entry: Entry, hashes: Mapping[str, str], required: Required) -> Iterator[Fault]:
@@ -236,9 +270,10 @@ def _finding(content: Mapping[str, Any]) -> Fault:
 def _verification_faults(entry: Entry, title: str, required: Required) -> Iterator[Fault]:
     """Find what `wheelkit verify` was not asked to do, or did not do."""
     settings, layouts = required.settings, entry["layouts"]
+    platform = required.platform_of(entry["wheel"]["name"])
     tried = {(trial["installer"], trial["layout"]) for trial in entry.get("trials", [])}
     ways = [(way.installer, way.layout) for way in installers.WAYS if not way.debian_only]
-    titles = verify.titles(settings, required.platform)
+    titles = verify.titles(settings, platform)
     absent = {
         "every check": [title for title in titles if entry["checks"].get(title) is not True],
         "every layout": [n for n in verify.layouts_of(settings) if n not in layouts["names"]],
@@ -251,8 +286,8 @@ def _verification_faults(entry: Entry, title: str, required: Required) -> Iterat
     if layouts["how"] != "install":
         found, expected = f"--layouts {layouts['how']}", "--layouts install"
         yield Fault("verification-incomplete", title, found, expected, AGAIN)
-    if entry["platform"] != str(required.platform):
-        found, expected = f"--plat {entry['platform']}", f"--plat {required.platform}"
+    if entry["platform"] != str(platform):
+        found, expected = f"--plat {entry['platform']}", f"--plat {platform}"
         yield Fault("verification-incomplete", title, found, expected, AGAIN)
 
 
@@ -303,7 +338,7 @@ def _gaps(name: str, entries: Sequence[Entry], required: Required) -> Iterator[F
     if not name.endswith(".whl"):
         return
     ran = {run["place"] for run in runs if device_of(run) == required.device}
-    for place in required.places:
+    for place in required.places_of(name):
         if place not in ran:
             expected = f"a green report of kernels that ran on {required.device}, from {place}"
             yield Fault(f"not-run-on-{required.device}", name, "none", expected, AGAIN)

@@ -43,6 +43,12 @@ class Identity:
         return tuple(platform for platform in parsed if platform is not None)
 
     @property
+    def architecture(self) -> str | None:
+        """The architecture that the tags name; None if they name none, or several."""
+        found = {platform.arch for platform in self.platforms}
+        return found.pop() if len(found) == 1 else None
+
+    @property
     def python(self) -> str:
         """The first CPython version that the tags name; the running one's if they name none."""
         exact = sorted(

@@ -17,6 +17,8 @@ from typing import Any
 from wheelkit.target.report import MisusedError
 
 FAMILIES = ("manylinux", "musllinux")
+# The architectures for which releases are made; without a declaration, for the first alone.
+X86_64, AARCH64 = ARCHITECTURES = ("x86_64", "aarch64")
 
 # The NVIDIA driver: its libraries must match the running kernel module, so a wheel never has them.
 # They are those that NVIDIA's container runtime takes from the host (libnvidia-container,

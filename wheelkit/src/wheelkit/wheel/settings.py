@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 from wheelkit.base.cpythons import parse_version
 from wheelkit.target.report import Fault, MisusedError
 from wheelkit.wheel.layouts import LAYOUTS
+from wheelkit.wheel.platforms import ARCHITECTURES
 
 TABLE = "[tool.wheelkit]"
 # Where the images of manylinux have an interpreter.
@@ -42,12 +43,15 @@ class DeclaredImage:
         The path of an interpreter there: ``{tag}`` stands for ``cp37-cp37m``.
     prepare
         A shell command that runs before the interpreter is called.
+    architectures
+        Those for which there is such an image; all by default.
     """
 
     image: str
     pythons: tuple[str, ...]
     python: str = MANYLINUX_PYTHON
     prepare: str = ""
+    architectures: tuple[str, ...] = ARCHITECTURES
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,8 @@ class Settings:
         Names of the install layouts in which the wheel must load; all if None.
     accept
         The findings that the project knows and accepts.
+    strict
+        Whether every warning that is not accepted is a fault.
     check_wheel_contents
         The file with the project's own configuration of check-wheel-contents; None if it has none.
     kernels
@@ -134,6 +140,10 @@ class Settings:
         The images of containers in which the wheels are tried.
     graft_licenses
         The licences of the libraries that the repair grafts.
+    architectures
+        The architectures for which a release has wheels.
+    without_gpu
+        Those of them whose wheels are released although no GPU runner has this architecture.
     source
         The file that they come from.
     """
@@ -150,7 +160,10 @@ class Settings:
     kernels: tuple[Kernel, ...] = ()
     test_images: tuple[DeclaredImage, ...] = ()
     graft_licenses: tuple[GraftLicense, ...] = ()
+    architectures: tuple[str, ...] = ARCHITECTURES[:1]
+    without_gpu: tuple[str, ...] = ()
     accept: tuple[Acceptance, ...] = ()
+    strict: bool = False
     check_wheel_contents: Path | None = None
     source: str | None = None
 
@@ -170,14 +183,17 @@ LISTS: dict[str, type] = {
     "build-paths": str,
     "preloaded": str,
     "layouts": str,
+    "architectures": str,
+    "without-gpu": str,
 }
 NUMBERS = ("max-size",)
+FLAGS = ("strict",)
 KERNELS = "kernels"
 TEST_IMAGES = "test-images"
 GRAFT_LICENSES = "graft-licenses"
 # A list of tables, each of which is an Acceptance.
 ACCEPT = "accept"
-KEYS = (*LISTS, *NUMBERS, ACCEPT, KERNELS, TEST_IMAGES, GRAFT_LICENSES)
+KEYS = (*LISTS, *NUMBERS, *FLAGS, ACCEPT, KERNELS, TEST_IMAGES, GRAFT_LICENSES)
 
 
 def from_file(path: Path) -> Settings:
@@ -220,6 +236,17 @@ def of_project(folder: Path, distribution: str) -> Settings:
     return replace(declared, source=path.name, check_wheel_contents=own.check_wheel_contents)
 
 
+def of_document(document: Mapping[str, Any], where: str) -> Settings:
+    """Read the table of a pyproject.toml that was read from the file `where`.
+
+    Raises
+    ------
+    MisusedError
+        The table has a fault.
+    """
+    return _settings(_table(document, "wheelkit") or {}, where)
+
+
 def of_folder(folder: Path) -> Settings:
     """Read the table of the project in `folder`, which says where any of its wheels is tried.
 
@@ -229,7 +256,7 @@ def of_folder(folder: Path) -> Settings:
         There is no pyproject.toml, or the table has a fault.
     """
     path = folder / "pyproject.toml"
-    return _settings(_table(read_document(path), "wheelkit") or {}, str(path))
+    return of_document(read_document(path), str(path))
 
 
 def overridden(settings: Settings, options: Mapping[str, Any]) -> Settings:
@@ -274,6 +301,10 @@ def _settings(table: Mapping[str, Any], where: str) -> Settings:
     for key, value in table.items():
         values[key.replace("-", "_")] = _value(key, value, f"{where}: {TABLE} {key}")
     _refuse_unknown_layouts(values.get("layouts", ()), f"{where}: {TABLE} layouts")
+    for key in ("architectures", "without-gpu"):
+        _refuse_unknown_architectures(table.get(key, ()), f"{where}: {TABLE} {key}")
+    if "architectures" in values and not values["architectures"]:
+        raise MisusedError(f"{where}: {TABLE} architectures is empty; name at least one")
     return Settings(**values)
 
 
@@ -283,20 +314,24 @@ def _value(key: str, value: Any, where: str) -> Any:
         if type(value) is not int or value <= 0:
             raise MisusedError(f"{where} is {value!r}; expected a positive whole number")
         return value
+    if key in FLAGS:
+        if type(value) is not bool:
+            raise MisusedError(f"{where} is {value!r}; expected true or false")
+        return value
     if key in LISTS:
         kind = LISTS[key]
         if not isinstance(value, list) or any(type(item) is not kind for item in value):
             expected = {str: "strings", int: "whole numbers"}[kind]
             raise MisusedError(f"{where} is {value!r}; expected a list of {expected}")
         return tuple(value)
-    if key == ACCEPT:
-        return _acceptances(value, where)
-    if key == KERNELS:
-        return _kernels(value, where)
-    if key == TEST_IMAGES:
-        return _test_images(value, where)
-    if key == GRAFT_LICENSES:
-        return _graft_licenses(value, where)
+    tables = {
+        ACCEPT: _acceptances,
+        KERNELS: _kernels,
+        TEST_IMAGES: _test_images,
+        GRAFT_LICENSES: _graft_licenses,
+    }
+    if key in tables:
+        return tables[key](value, where)
     raise _unknown(where, key, KEYS)
 
 
@@ -319,15 +354,28 @@ def _test_images(value: Any, where: str) -> tuple[DeclaredImage, ...]:
 
 
 def _test_image(table: Any, where: str) -> DeclaredImage:
-    kinds = {"image": str, "pythons": list, "python": str, "prepare": str}
+    kinds = {
+        **{"image": str, "pythons": list, "python": str, "prepare": str},
+        "architectures": list,
+    }
     values = _members(table, kinds, ("image", "pythons"), where)
     pythons = values.pop("pythons")
+    if "architectures" in values:
+        _refuse_unknown_architectures(values["architectures"], f"{where}: architectures")
+        values["architectures"] = tuple(values["architectures"])
     if any(type(python) is not str for python in pythons):
         raise MisusedError(f'{where}: pythons is {pythons!r}; expected versions, as in ["3.9"]')
     try:
         return DeclaredImage(pythons=tuple(map(parse_version, pythons)), **values)
     except MisusedError as error:
         raise MisusedError(f"{where}: pythons: {error}") from None
+
+
+def _refuse_unknown_architectures(names: Iterable[str], where: str) -> None:
+    for name in names:
+        if name not in ARCHITECTURES:
+            known = ", ".join(ARCHITECTURES)
+            raise MisusedError(f"{where}: no architecture {name!r}; expected some of {known}")
 
 
 def _graft_licenses(value: Any, where: str) -> tuple[GraftLicense, ...]:
