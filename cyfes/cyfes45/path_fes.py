@@ -73,7 +73,7 @@ def PathFES(  # noqa: N802 - CyFES's name
         If a shape is wrong, a number is not finite, a distance overflows, or there is no point or
         no sample.
     DeviceError
-        If the device is absent, unsupported or fails.
+        If the device is missing, not supported, or fails.
     LibraryError
         If the compiled part of cyfes is missing.
     """

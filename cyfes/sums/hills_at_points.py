@@ -44,17 +44,18 @@ def bias(
     Parameters
     ----------
     points : array_like, shape (M, D)
-        Where, in the units of the D collective variables. Shape (M,) will do for one variable. An
-        array on a CUDA device stays there, and so does the result.
+        The points, in the units of the D collective variables. For one variable, the shape may be
+        (M,). If the array is on a CUDA device, the result is there, too.
     hills : Hills
-        The hills; multivariate ones, too.
+        The hills. They may be multivariate.
     device : {"auto", "cpu", "cuda", "cuda:all"} or str
         As for `cyfes.sum_hills`; several devices share the points.
     dtype : {"float64", "float32"}
-        The precision of the sum. In single precision the exponentials are, too: V is within some
-        1e-6 of its largest value.
+        The precision of the sum. In single precision, the error of V is about 1e-6 of its largest
+        value.
     progress : callable, optional
-        Called from time to time with the part done, 0 to 1; what it raises stops the sum.
+        Called from time to time with the part of the sum that is done, from 0 to 1. An exception
+        that it raises stops the sum.
 
     Returns
     -------
@@ -67,7 +68,7 @@ def bias(
         If the points have another number of variables than the hills, or are not finite, or if a
         plain Gaussian is wider than its period.
     DeviceError
-        If the device is absent, unsupported or fails.
+        If the device is missing, not supported, or fails.
     LibraryError
         If the compiled part of cyfes is missing.
     """

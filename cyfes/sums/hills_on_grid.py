@@ -48,53 +48,61 @@ def sum_hills(
 ) -> FreeEnergySurface:
     """Return the free-energy surface F = -Σ hills on a grid.
 
-    A hill of height h, with d = ½ Σ ((x - center) / sigma)² and minimum images along periodic axes,
-    adds one of
+    With d = ½ Σ ((x - center) / sigma)², a hill of height h has one of these kernels:
 
-    - ``stretched-gaussian``: h (A exp(-d) + B) for d < 6.25, 0 beyond, with
-      A = 1.00193418799744762399 and B = 1 - A, as PLUMED deposits and sums hills since version 2.8;
-    - ``gaussian``: h exp(-d), in PLUMED's sum only inside a box of ceil(√12.5 sigma / spacing) bins
-      around the hill's own.
+    - ``stretched-gaussian``: h (A exp(-d) + B) if d < 6.25, otherwise 0. A is
+      1.00193418799744762399, and B is 1 - A. PLUMED uses this kernel since version 2.8.
+    - ``gaussian``: h exp(-d). PLUMED computes it only in a box of ceil(√12.5 sigma / spacing) bins
+      on each side of the hill's own bin.
 
-    PLUMED's ``sum_hills`` takes every hill in such a box. It may cut multivariate hills, and adds a
-    hill more than once to a point that a box around a periodic axis contains more than once.
+    Along a periodic axis, the nearest image of each hill counts.
 
     Parameters
     ----------
     hills : Hills, or iterable of Hills
-        N hills of D collective variables; or portions of them, as from `cyfes.iter_hills`, which
-        are summed one after the other, so that memory holds one at a time.
-        Of hills whose arrays lie on a CUDA device the surface stays there; see `to_host`.
+        N hills of D collective variables (CVs). Or portions of hills, as `cyfes.iter_hills` yields
+        them: they are summed one after the other, so that memory holds only one portion. If the
+        arrays of the hills are on a CUDA device, the surface stays there; see `to_host`.
     grid : Grid, optional
-        A grid over the same D variables; a periodic axis covers the hills' domain once. By default,
-        the one that ``cyfes sum-hills`` and ``plumed sum_hills`` choose; see `Grid.covering`.
-        Portions of hills and hills on a CUDA device need one.
+        A grid over the same D variables. A periodic axis must cover the domain of the hills once.
+        By default, it is the grid that ``cyfes sum-hills`` and ``plumed sum_hills`` choose; see
+        `Grid.covering`. You must give a grid for portions of hills and for hills on a CUDA device.
     device : {"auto", "cpu", "cuda", "cuda:all"} or str
-        "auto", "cpu", "cuda", "cuda:N", or several CUDA devices: "cuda:N,M" or "cuda:all", each of
-        which computes a part of the grid along its first axis. "auto" leaves a small sum to the
-        CPU, and is never more than one device.
+        The device that computes. "auto" is a GPU for large sums, otherwise the CPU. "cuda:1" is one
+        GPU, "cuda:0,1" are two, and "cuda:all" are all of them; several GPUs compute one part of
+        the grid each.
     dtype : {"float64", "float32"}
         The precision of the sum.
     gradient : bool
         Whether to compute dF/dCV too.
     truncation : {"plumed", "none", "boxes"}
-        For the plain Gaussian kernel: inside PLUMED's box, or everywhere. Everywhere, a hill wider
-        than its period is refused: its nearest image alone, which is summed, would be wrong.
-        "boxes" is for the very numbers of PLUMED's ``sum_hills``: as "plumed", but multivariate
-        hills of either kernel inside their boxes, and every hill as often as its box comes by.
+        Where the plain Gaussian counts.
+
+        - "plumed": inside PLUMED's box.
+        - "none": everywhere. A hill that is wider than its period is then an error, because more
+          images than the nearest one would count.
+        - "boxes": as in PLUMED's ``sum_hills``, to the last digit. Multivariate hills of either
+          kernel are cut at their boxes. If a box reaches around a periodic axis, the hill is added
+          more than once to some points.
     plan : {"auto", "direct", "separable", "truncated", "nufft"}
-        How to compute: the fastest way; every hill at every point; products of a factor along each
-        axis (for plain Gaussians everywhere); tiles of the grid with the hills that reach them (for
-        kernels with a cut-off); or a Fourier transform, within 1e-11 of the largest value, by the
-        optional packages finufft on the CPU, cufinufft on a GPU (for plain Gaussians of one width
-        everywhere). The surface's `plan` says what was done.
+        How the sum is computed. The attribute `plan` of the surface says what was done.
+
+        - "auto": in the fastest of the following ways, except "nufft".
+        - "direct": every hill at every point.
+        - "separable": as products of one factor for each axis. For plain Gaussians everywhere.
+        - "truncated": in tiles of the grid, each with the hills that reach it. For kernels with a
+          cut-off.
+        - "nufft": with a Fourier transform, by the package finufft (on a GPU by cufinufft). The
+          error is at most 1e-11 of the largest value. For plain Gaussians of one width everywhere.
     out : ndarray, or pair of ndarrays, optional
-        Where to write F, and with `gradient` its gradient: C-contiguous arrays of the shapes
-        grid.shape and (D, *grid.shape), such as a `numpy.memmap` larger than memory; for hills on
-        a CUDA device, arrays on the same device.
+        The array into which F is written, and with `gradient` also the one for the gradient. Their
+        shapes are grid.shape and (D, *grid.shape), and they must be C-contiguous. They may be
+        larger than memory: see `numpy.memmap`. For hills on a CUDA device, the arrays must be on
+        the same device.
     progress : callable, optional
-        Called from time to time with the part done, 0 to 1, or nan for portions of hills, whose
-        end is not known; what it raises stops the sum.
+        Called from time to time with the part of the sum that is done, from 0 to 1. The part is nan
+        for portions of hills, because their number is not known. An exception that it raises stops
+        the sum.
 
     Returns
     -------
@@ -104,19 +112,20 @@ def sum_hills(
     Raises
     ------
     InputError
-        If hills and grid do not fit together, an argument is unknown, the plan cannot serve the
-        kernel, or the surface does not fit in memory.
+        If the hills do not fit the grid, an argument is unknown, the plan is not for this kernel,
+        or the surface does not fit in memory.
     MissingDependencyError
-        If the plan is "nufft" and finufft, or on a GPU cufinufft, is not installed.
+        If the plan is "nufft", and finufft, or on a GPU cufinufft, is not installed.
     DeviceError
-        If the device is absent, unsupported or fails; `DeviceMemoryError` if it is too small.
+        If the device is missing, not supported or fails. It is a `DeviceMemoryError` if the memory
+        of the device is too small.
     LibraryError
         If the compiled part of cyfes is missing.
 
     References
     ----------
     PLUMED 2.10, ``sum_hills``; A. Barducci, G. Bussi, M. Parrinello, Phys. Rev. Lett. 100, 020603
-    (2008) for why -Σ hills is F: the heights of a well-tempered HILLS file are already rescaled.
+    (2008). F is -Σ hills also for well-tempered runs, because PLUMED writes rescaled heights.
     """
     real = precision(dtype)
     path_number(plan)
