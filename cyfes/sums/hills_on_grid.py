@@ -155,7 +155,8 @@ def sum_hills(
     values, slopes = output_arrays(grid, real, gradient, out)
     options = ComputeOptions(devices[: len(values)], path_number(plan), progress)
     compute = _nufft_sum if plan == "nufft" else _library_sum
-    with only_writer(values, slopes):
+    # Nobody else has new arrays.
+    with only_writer(*(() if out is None else (values, slopes))):
         plan_used = compute(tasks, options, values, slopes, False)
         for portion in portions or ():
             _check_portion(portion, first)

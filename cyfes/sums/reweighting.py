@@ -128,7 +128,8 @@ def reweight(
     shifted = np.ascontiguousarray(logarithms - largest if largest else logarithms, dtype=real)
     task = GridSum(LOG_GAUSSIAN, centers, sigmas, shifted, False, grid.periods, grid)
     options = ComputeOptions(devices[: len(values)], path, progress)
-    with only_writer(values):
+    # Nobody else has a new array.
+    with only_writer(*(() if out is None else (values,))):
         plan_used = task.compute(options, values)
         # Until here, `values` are the logarithms of the density.
         if largest:
