@@ -794,10 +794,22 @@ RIGHT: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
     "a module for one Python beside one for all": (
         with_files(
             files={
-                named_for("311"): extension("_named"),
+                # What only 3.11 loads may want what only 3.11 has.
+                named_for("311"): wanting("_PyLong_Sign"),
                 "tiny/_named.abi3.so": NAMED,
             },
             tag=ABI3,
+        ),
+        (),
+    ),
+    "a function that is not of the stable ABI, for one Python": (
+        with_files(files={"tiny/_a.so": wanting("_PyLong_Sign")}, tag=CP311),
+        (),
+    ),
+    "a wheel for the stable ABI and for PyPy": (
+        with_files(
+            files={"tiny/_a.abi3.so": wanting("PyLong_FromLong")},
+            tag=MANYLINUX.replace("py3-none", "cp38.pp310-abi3"),
         ),
         (),
     ),
@@ -828,6 +840,12 @@ RIGHT: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
             tag=ABI3,
         ),
         (),
+    ),
+    "a function that a library of others may have": (
+        with_files(
+            files={"tiny/_a.abi3.so": wanting("PyTiny_Other", needed=("libfar.so.1",))}, tag=ABI3
+        ),
+        ("--exclude", "libfar.so.*"),
     ),
     "versions of a library that is needed": (
         with_files(
