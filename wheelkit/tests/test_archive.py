@@ -6,13 +6,16 @@ import base64
 import errno
 import hashlib
 import os
+import string
 import struct
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_wheels import DATE, Row, entry, members, wheel
+from wheelkit.base.remedies import REBUILD
 from wheelkit.checks import record as record_check
 from wheelkit.target.report import FaultyError, MisusedError
 from wheelkit.wheel import archive
@@ -65,6 +68,7 @@ def test_a_member_that_may_leave_the_archive_is_refused(tmp_path: Path, name: st
         ("a\nb", False),
         ("a\\b", False),
         ("a/..b/.c/d..", True),
+        (string.ascii_letters + string.digits + "._-+!@ ,;()[]{}#$%&'=~", True),
         ("a/.", False),
         ("a/", False),
     ],
@@ -100,7 +104,53 @@ def test_no_zip_archive_is_refused(tmp_path: Path) -> None:
 def test_bytes_around_the_archive_are_refused(tmp_path: Path, before: bytes, after: bytes) -> None:
     path = wheel(tmp_path, FILES)
     path.write_bytes(before + path.read_bytes() + after)
-    assert ids_of_opening(path, tmp_path / "out") == ["surplus-bytes"]
+    with pytest.raises(FaultyError) as caught:
+        archive.unpack(path, tmp_path / "out")
+    (fault,) = caught.value.faults
+    assert (fault.id, fault.file) == ("surplus-bytes", path.name)
+    assert fault.found == f"bytes {'before' if before else 'after'} the zip archive"
+
+
+def test_a_comment_is_part_of_the_archive(tmp_path: Path) -> None:
+    path = wheel(tmp_path, FILES)
+    with zipfile.ZipFile(path, "a") as changed:
+        changed.comment = b"words"
+    assert archive.unpack(path, tmp_path / "out").members
+
+
+def test_folders_are_no_members(tmp_path: Path) -> None:
+    folders = [(entry(name, 0o040755), b"") for name in ("tiny/", "tiny/sub/")]
+    opened = archive.unpack(wheel(tmp_path, FILES, unlisted=folders), tmp_path / "out")
+    assert not any(member.endswith("/") for member in opened.members)
+    assert (tmp_path / "out" / "tiny" / "data.txt").is_file()
+
+
+def test_only_the_executable_bit_of_a_member_is_kept(tmp_path: Path) -> None:
+    modes = {"a": 0o100644, "b": 0o100666, "c": 0o100755, "d": 0o100744, "e": 0o100711, "f": 0}
+    more = [(entry(f"tiny/{name}", mode), b"") for name, mode in modes.items()]
+    opened = archive.unpack(wheel(tmp_path, FILES, unlisted=more), tmp_path / "out")
+    found = {name: opened.file(f"tiny/{name}").stat().st_mode & 0o777 for name in modes}
+    assert found == {**dict.fromkeys("abf", 0o644), **dict.fromkeys("cde", 0o755)}
+
+
+@pytest.mark.parametrize("mode", [0o100644, 0o040755, 0, 0o644])
+def test_a_plain_mode_is_right(tmp_path: Path, mode: int) -> None:
+    path = wheel(tmp_path, FILES, unlisted=[(entry("tiny/more", mode), b"")])
+    assert "tiny/more" in archive.unpack(path, tmp_path / "out").members
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_what_is_wrong_with_a_member_is_said(tmp_path: Path) -> None:
+    more = [entry("tiny/data.txt"), entry("tiny/data.txt/more"), entry("tiny/link", 0o120777)]
+    path = wheel(tmp_path, FILES, unlisted=[(one, b"") for one in more])
+    with pytest.raises(FaultyError) as caught:
+        archive.unpack(path, tmp_path / "out")
+    regular = "a regular file without special bits: installers keep nothing else"
+    assert [(f.id, f.file, f.found, f.expected, f.remedy) for f in caught.value.faults] == [
+        ("duplicate-name", "tiny/data.txt", "2 members", "one", REBUILD),
+        ("duplicate-name", "tiny/data.txt", "a file and a directory", "one", REBUILD),
+        ("special-member", "tiny/link", "mode 120777", regular, REBUILD),
+    ]
 
 
 def test_a_member_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
@@ -279,6 +329,20 @@ def test_publishing_never_replaces_other_content(tmp_path: Path) -> None:
         archive.publish(source, target)
     assert [fault.id for fault in caught.value.faults] == ["destination-exists"]
     assert target.read_bytes() == b"new"
+
+
+def test_what_appears_is_whole_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "source", tmp_path / "dest" / "x.whl"
+    source.write_bytes(b"new")
+    link, seen = os.link, []
+
+    def watched(path: str, *rest: Path, **options: Any) -> None:
+        seen.append(Path(path).read_bytes())
+        link(path, *rest, **options)
+
+    monkeypatch.setattr(os, "link", watched)
+    archive.publish(source, target)
+    assert seen == [b"new"]
 
 
 def test_a_failing_copy_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

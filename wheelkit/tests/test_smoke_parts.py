@@ -248,7 +248,7 @@ def test_the_package_must_be_the_installed_one(
 
 
 def test_mapped_libraries_are_told_by_their_stems() -> None:
-    mapped = smoke.mapped_libraries(("libc", "lib", "libnone"))
+    mapped = smoke.mapped_libraries(("libnone", "lib", "libc"))
     # The name goes on with a version or a hash, and not with letters: libcrypto is another one.
     assert [path.name.partition(".")[0].partition("-")[0] for path in mapped["libc"]] == ["libc"]
     assert (mapped["lib"], mapped["libnone"]) == ([], [])
@@ -296,6 +296,28 @@ def test_a_file_of_kernels_that_lacks_something_is_wrong_usage(
     (tmp_path / "kernels_of_tiny.py").write_text(text)
     with pytest.raises(MisusedError, match=message):
         smoke.read_project(tmp_path / "kernels_of_tiny.py")
+
+
+def test_all_libraries_may_be_grafts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    text = "PACKAGE = 'tiny'\nrun_kernels = 1\nGRAFTS = LIBRARIES = ('liba',)\n"
+    (tmp_path / "kernels_of_tiny.py").write_text(text)
+    assert smoke.read_project(tmp_path / "kernels_of_tiny.py").grafts == ("liba",)
+
+
+def test_a_package_that_fails_is_told_with_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    (tmp_path / "fails_at_import.py").write_text("raise OSError('no library')\n")
+    package, (fault,) = smoke.import_package("fails_at_import")
+    assert package is None
+    assert (fault.id, fault.file, fault.found) == (
+        *("import-fails", "fails_at_import", "OSError: no library"),
+    )
+    assert (fault.expected, fault.remedy) == ("import succeeds", "rebuild the wheel")
+    found, faults = smoke.import_package("json")
+    assert (found.__name__, faults) == ("json", [])
 
 
 def test_a_file_of_kernels_imports_what_lies_beside_it(

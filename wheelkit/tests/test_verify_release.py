@@ -194,9 +194,11 @@ def test_without_containers_this_machines_wheelkit_verifies(
 ) -> None:
     monkeypatch.setenv("STATUS", str(status))
     monkeypatch.setattr(sys, "executable", str(install(tmp_path / "bin" / "py", INTERPRETER)))
-    # Nobody asks for docker, which may be missing.
+    # Nobody asks for an engine, which may be missing.
     (tmp_path / "bin" / "docker").unlink()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     assert verify(release, "--engine", "none") == status
+    assert release.reports.is_dir()
     report = release.reports / "verify.here.json"
     wheels = [str(path) for path in sorted(release.dist.glob("*.whl"))]
     assert notes.read_text().rstrip("\t").split("\t") == [

@@ -27,10 +27,26 @@ import pytest
 TIMED_OUT = 124
 
 
+class Chosen:
+    """Has pytest run some tests in a given order.
+
+    As arguments, tests would be collected again for each, and some have names that are none.
+    """
+
+    def __init__(self, tests: list[str]) -> None:
+        self.order = {test: number for number, test in enumerate(tests)}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        chosen = [item for item in items if item.nodeid in self.order]
+        items[:] = sorted(chosen, key=lambda item: self.order[item.nodeid])
+
+
 def run_pytest(project: Path, tests: list[str]) -> int:
     """Run tests up to the first that fails; the options are those of this program."""
-    paths = [str(project / test) for test in tests]
-    return int(pytest.main([*sys.argv[2:], "--exitfirst", "--tb=no", *paths]))
+    files = dict.fromkeys(str(project / test.partition("::")[0]) for test in tests)
+    arguments = [*sys.argv[2:], "--exitfirst", "--tb=no", *files]
+    return int(pytest.main(arguments, plugins=[Chosen(tests)]))
 
 
 def of_project(project: Path) -> dict[str, types.ModuleType]:
