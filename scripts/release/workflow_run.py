@@ -50,11 +50,8 @@ def jobs_of(workflow: Path) -> list[str]:
 
 
 def actions_of(repository: Path) -> set[tuple[str, str]]:
-    """Return the actions of others, with their commits, that the repository's files use."""
-    files = [
-        *repository.glob(".github/workflows/*.yml"),
-        *repository.glob(".github/actions/*/*.yml"),
-    ]
+    """Return the actions of others, with their commits, that the rehearsed workflow uses."""
+    files = [repository / WORKFLOW, *repository.glob(".github/actions/*/*.yml")]
     found = {match.groups() for file in files for match in USES.finditer(file.read_text("utf-8"))}
     return {(name, commit) for name, commit in found if name != BUILT_IN}
 

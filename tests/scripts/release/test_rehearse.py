@@ -32,7 +32,7 @@ def test_each_action_of_the_workflows_has_a_standin(tmp_path: Path) -> None:
 
 
 def test_an_action_without_a_standin_is_left_out(tmp_path: Path) -> None:
-    workflow = tmp_path / ".github" / "workflows" / "x.yml"
+    workflow = tmp_path / workflow_run.WORKFLOW
     workflow.parent.mkdir(parents=True)
     workflow.write_text(f"steps: [{{uses: some/action@{'0' * 40}}}]\n")
     assert workflow_run.actions_of(tmp_path) == {("some/action", "0" * 40)}

@@ -97,6 +97,9 @@ def _holes(file: ELFFile) -> Iterator[Hole]:
 
 def fold(whole: Path, folded: Path, left_out: Sequence[Hole]) -> None:
     """Write a copy of a file without its holes."""
+    if not left_out:
+        shutil.copyfile(whole, folded)
+        return
     with whole.open("rb") as source, folded.open("w+b") as target:
         at = 0
         for hole in left_out:
