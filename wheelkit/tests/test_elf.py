@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_wheels import library, static_program, with_second_rpath
+from tiny_wheels import MACHINE, library, static_program, with_second_rpath
 from wheelkit.wheel import elf, elf_symbols
 
 
@@ -119,3 +119,17 @@ def test_a_file_without_dynamic_symbols_has_none(tmp_path: Path) -> None:
     path.write_bytes(static_program())
     assert elf.read(path) is None
     assert elf_symbols.read(path) == elf_symbols.Symbols(frozenset(), frozenset())
+
+
+# IBT and SHSTK are properties of the same note; only processors of this kind have such marks.
+OTHERS = "-Wl,-z,ibt,-z,shstk"
+MARKS = [(OTHERS, 0), (f"{OTHERS},-z,x86-64-v3", 3)] if MACHINE == "x86_64" else [("-Wl,-z,now", 0)]
+
+
+@pytest.mark.parametrize(("flag", "level"), MARKS)
+def test_a_mark_for_processors_is_told_from_others(tmp_path: Path, flag: str, level: int) -> None:
+    path = tmp_path / "marked.so"
+    path.write_bytes(library("marked.so", flags=(flag,)))
+    found = elf.read(path)
+    assert found is not None
+    assert found.isa_level == level

@@ -491,6 +491,9 @@ WRONG: dict[str, Wrong] = {
     "a library of macOS": harmless(
         "library-is-no-elf", with_library("tiny/mac.so", b"\xcf\xfa\xed\xfe" + bytes(60))
     ),
+    "a library of WebAssembly": harmless(
+        "library-is-no-elf", with_library("tiny/web.so", b"\0asm" + bytes(60))
+    ),
     "a module for another machine": Wrong(
         "other-machine", with_library("tiny/_far.so", for_arm(extension("_far")))
     ),
@@ -938,6 +941,17 @@ def test_a_warning_counts_only_if_the_caller_is_strict(
     declared = tmp_path / "strict.toml"
     declared.write_text("[tool.wheelkit]\nstrict = true\n")
     assert {one["severity"] for one in faults(path, "--settings", str(declared))} == {"fault"}
+
+
+def test_each_file_that_is_no_library_is_told_what_to_do(
+    tmp_path: Path, quick: Callable[[str], None]
+) -> None:
+    quick("")
+    files = {"tiny/a.so": b"version https://git-lfs.github.com/spec/v1\n", "tiny/b.so": b""}
+    found = faults(wheel(tmp_path, {**GOOD, **files}))
+    remedies = {one["file"]: one["remedy"] for one in found if one["id"] == "library-is-no-elf"}
+    assert "git lfs pull" in remedies["tiny/a.so"]
+    assert "put the library itself" in remedies["tiny/b.so"]
 
 
 def test_what_is_found_twice_is_said_once(tmp_path: Path, quick: Callable[[str], None]) -> None:

@@ -15,8 +15,8 @@ TITLE = "files named as libraries"
 IDS = ("library-is-no-elf",)
 
 _LIBRARY = re.compile(r"[^/]+\.so(\.\d+)*")
-# Libraries of macOS and Windows, in wheels that hold those of every system.
-FOREIGN = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"MZ")
+# Libraries of macOS, Windows and WebAssembly, in wheels that hold those of every system.
+FOREIGN = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"MZ", b"\0asm")
 # What `ld` reads in place of a library: a text with these commands.
 _LINKER_SCRIPT = re.compile(rb"\b(INPUT|GROUP|OUTPUT_FORMAT)\s*\(")
 LFS = b"version https://git-lfs"

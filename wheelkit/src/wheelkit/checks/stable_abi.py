@@ -12,7 +12,7 @@ from abi3info.models import Symbol
 from wheelkit.base.cpythons import numbers
 from wheelkit.checks import interpreters
 from wheelkit.target.report import WARNING, Fault
-from wheelkit.wheel import elf_symbols
+from wheelkit.wheel import elf_symbols, platforms
 from wheelkit.wheel.grafts import is_graft
 from wheelkit.wheel.reading import Wheel
 
@@ -78,8 +78,8 @@ def _wanted(wheel: Wheel) -> dict[str, set[str]]:
 
 
 def _needs_others(wheel: Wheel, member: str) -> bool:
-    own = {posixpath.basename(other) for other in wheel.elves}
-    return not all(n in own or wheel.is_system(n) for n in wheel.elves[member].needed)
+    own, tags = {posixpath.basename(other) for other in wheel.elves}, wheel.identity.platforms
+    return not all(n in own or platforms.is_system(n, tags) for n in wheel.elves[member].needed)
 
 
 def _since(name: str) -> tuple[int, ...] | None:
