@@ -50,10 +50,11 @@ _FEWEST_BLOCKS = 4
 _GROWTH = 1.5
 
 DESCRIPTION = f"""\
-List the minima of a free-energy surface and the barriers between them. --from and --to name two
-places: then the minimum-energy path between them and their difference of free energy are listed,
-too. The surface is one of these: a file; the sum of --hills, whose convergence is shown, too; or
-the free energy of weighted --samples, which has error bars.
+List the minima of a free-energy surface and the barriers between them. --from
+and --to name two places: then the minimum-energy path between them and their
+difference of free energy are listed, too. The surface is one of these: a file;
+the sum of --hills, whose convergence is shown, too; or the free energy of
+weighted --samples, which has error bars.
 {surface_options.PLACES}"""
 
 EXAMPLE = """\

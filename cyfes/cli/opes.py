@@ -40,10 +40,11 @@ if TYPE_CHECKING:
 SIGNED_OPTIONS = (*surface_options.SIGNED_OPTIONS, "--deltaFat")
 
 DESCRIPTION = """\
-Compute the free energy that OPES_METAD or OPES_METAD_EXPLORE has estimated, from the kernels of a
-STATE file (STATE_WFILE). The options have the names that they have in the script
-FES_from_State.py. If the file has several states, the last one is taken. With --all_stored, every
-state is written to a file of its own.
+Compute the free energy that OPES_METAD or OPES_METAD_EXPLORE has estimated,
+from the kernels of a STATE file (STATE_WFILE). The options have the names that
+they have in the script FES_from_State.py. If the file has several states, the
+last one is taken. With --all_stored, every state is written to a file of its
+own.
 """
 
 EXAMPLE = """\

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 SIGNED_OPTIONS = surface_options.SIGNED_OPTIONS
 
 DESCRIPTION = f"""\
-Draw a free-energy surface. One CV gives a curve, with a band if the file has errors. Two CVs give a
-map with contour lines. Three or more CVs give a map of each two CVs through the lowest point, or
-with --at a slice. --from and --to add the minimum-energy path; with --profile, only the free energy
-along the path is drawn. Several surfaces, such as those of sum-hills --stride, are drawn side by
-side, or one after the other in a movie.
+Draw a free-energy surface. One CV gives a curve, with a band if the file has
+errors. Two CVs give a map with contour lines. Three or more CVs give a map of
+each two CVs through the lowest point, or with --at a slice. --from and --to
+add the minimum-energy path; with --profile, only the free energy along the
+path is drawn. Several surfaces, such as those of sum-hills --stride, are drawn
+side by side, or one after the other in a movie.
 {surface_options.PLACES}"""
 
 EXAMPLE = """\

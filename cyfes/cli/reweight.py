@@ -36,11 +36,12 @@ if TYPE_CHECKING:
 SIGNED_OPTIONS = (*surface_options.SIGNED_OPTIONS, "--grid-min", "--grid-max")
 
 DESCRIPTION = """\
-Compute the free energy -kT ln p over any CVs from the samples of a biased run. The density p is
-estimated with kernels: each sample becomes a Gaussian with the weight exp(V / kT). V is the sum of
-the --bias columns. If the bias grew during the run, an offset c(t) must be subtracted from V. There
-are two ways to do this: use PLUMED's column metad.rbias (CALC_RCT), which is V - c(t) already; or
-give --offset, which computes c(t) from --hills. --blocks adds error bars.
+Compute the free energy -kT ln p over any CVs from the samples of a biased run.
+The density p is estimated with kernels: each sample becomes a Gaussian with
+the weight exp(V / kT). V is the sum of the --bias columns. If the bias grew
+during the run, an offset c(t) must be subtracted from V. There are two ways to
+do this: use PLUMED's column metad.rbias (CALC_RCT), which is V - c(t) already;
+or give --offset, which computes c(t) from --hills. --blocks adds error bars.
 """
 
 EXAMPLE = """\

@@ -30,11 +30,12 @@ from cyfes.io.text_files import check_target
 SIGNED_OPTIONS = ("--min", "--max", "--bin", "--spacing", "--sigma")
 
 DESCRIPTION = """\
-Sum the hills of a metadynamics run. The result is the free-energy surface F = -(sum of hills).
-The options have the names that they have in PLUMED's sum_hills, and the file has PLUMED's format.
-The grid of a periodic CV covers its domain, which the header of the HILLS file says. The grid of
-another CV covers all hills. --min and --max change the grid. With --histo, the free energy
--kT ln(histogram) of samples is computed.
+Sum the hills of a metadynamics run. The result is the free-energy surface F =
+-(sum of hills). The options have the names that they have in PLUMED's
+sum_hills, and the file has PLUMED's format. The grid of a periodic CV covers
+its domain, which the header of the HILLS file says. The grid of another CV
+covers all hills. --min and --max change the grid. With --histo, the free
+energy -kT ln(histogram) of samples is computed.
 """
 
 EXAMPLE = """\

@@ -50,7 +50,8 @@ PLACES = """\
 A place is one of these:
   1              the number of a minimum; 1 is the lowest one
   -1.2,2.6       a point: a value for each CV
-  -pi:0,pi/2:pi  a region: a range for each CV (for differences); : alone is the whole axis
+  -pi:0,pi/2:pi  a region: a range for each CV, to compare free energies;
+                 : alone is the whole axis
 """
 
 
