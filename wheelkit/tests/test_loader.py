@@ -145,6 +145,12 @@ CASES: dict[str, tuple[dict[str, Elf | None], list[tuple[str, How, str | None]]]
          ("c.so", How.LOADED, "a/c.so"), ("d.so", How.RPATH, "a/d.so"),
          ("b.so", How.LOADED, "a/b.so"), ("top.so", How.RPATH, "a/top.so")],
     ),
+    "what was loaded by a name is known by it, whatever its SONAME": (
+        {"a/top.so": file("b.so", "c.so", rpath="$ORIGIN"), "a/b.so": file(soname="real.so"),
+         "a/c.so": file("b.so", "real.so")},
+        [("b.so", How.RPATH, "a/b.so"), ("c.so", How.RPATH, "a/c.so"),
+         ("b.so", How.LOADED, "a/b.so"), ("real.so", How.LOADED, "a/b.so")],
+    ),
     "a file that is no ELF file ends the search": (
         {"a/top.so": file("leaf.so", rpath="$ORIGIN/x:$ORIGIN/y"), "a/x/leaf.so": None,
          "a/y/leaf.so": LEAF},
@@ -188,6 +194,15 @@ def test_a_search_above_the_prefix_is_told() -> None:
     (found,) = loader.load(tree(files), "a/top.so", lambda _: False)
     assert found == Search("a/top.so", "leaf.so", How.RPATH, "a/leaf.so", ("../evil/leaf.so",))
     assert not found.failed
+
+
+def test_what_was_tried_is_told_without_what_is_no_path() -> None:
+    rpath = "$ORIGIN/no/../x:$ORIGIN/y:$ORIGIN/arm"
+    files = {"a/top.so": file("leaf.so", rpath=rpath), "a/y/other.so": LEAF}
+    files["a/arm/leaf.so"] = file(machine=ARM)
+    (found,) = loader.load(tree(files), "a/top.so", lambda _: False)
+    assert (found.how, found.found) == (How.NOWHERE, None)
+    assert found.tried == ("a/y/leaf.so", "a/arm/leaf.so")
 
 
 def test_a_way_upwards_starts_behind_a_link() -> None:
