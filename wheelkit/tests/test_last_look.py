@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -14,9 +15,9 @@ import tiny_wheels
 from elftools.elf.elffile import ELFFile
 from tiny_wheels import LINUX, extension, library, wheel
 from wheelkit.repair.options import RepairedWheel, RepairOptions
-from wheelkit.repair.repair import Result, repair
-from wheelkit.target.report import FaultyError
-from wheelkit.wheel import platforms
+from wheelkit.repair.repair import Result, repair, summary
+from wheelkit.target.report import FaultyError, LackingError
+from wheelkit.wheel import layouts, platforms
 from wheelkit.wheel.reading import read_wheel, reread
 
 MODULE = "tiny/_tiny.so"
@@ -188,3 +189,72 @@ def test_a_change_of_the_date_of_the_steps_is_not_taken() -> None:
     result = repair(RepairOptions(wheel(Path("in"), FILES), Path("out")), [step])
     with zipfile.ZipFile(result.path) as archive:
         assert {info.date_time for info in archive.infolist()} == {tiny_wheels.DATE}
+
+
+# ------------------------------------------------------------------------- what is said of it
+
+
+def said(*loads: tuple[str, str, bool], **more: Any) -> list[str]:
+    """Return the summary of a repair after which the wheel loads, or not, in some layouts."""
+    known = {where.layout.name: where.layout for where in layouts.installations(["3.11"], "tiny")}
+    found = {
+        layouts.Installation(known[name], python, known[name].directories(python, "tiny")): loaded
+        for name, python, loaded in loads
+    }
+    return list(summary(Result(Path("x.whl"), found, **more)))
+
+
+def test_the_summary_tells_where_a_wheel_loads() -> None:
+    assert said(("venv", "3.11", True), ("home", "3.11", True)) == ["loads in: venv; home"]
+    assert said(("venv", "3.11", True), ("home", "3.11", False)) == [
+        *("loads in: venv", "does not load in: home")
+    ]
+    some = [("venv", "3.11", True), ("venv", "3.12", False), ("venv", "3.13", True)]
+    assert said(*some) == ["loads in: venv (3.11, 3.13)", "does not load in: venv (3.12)"]
+    assert said(("venv", "3.11", True), companions=["nvidia-x"]) == [
+        "loads in: venv; together with nvidia-x (not proven)"
+    ]
+    assert said(("venv", "3.11", False), companions=["nvidia-x"]) == ["does not load in: venv"]
+
+
+def test_the_summary_tells_once_what_was_dropped() -> None:
+    dropped = [
+        ("a.so", "/build", "absolute"),
+        ("b.so", "/build", "absolute"),
+        ("c.so", "", "empty"),
+    ]
+    assert said(dropped=tuple(dropped)) == [
+        "dropped from rpaths: /build, of a.so, b.so: absolute",
+        "dropped from rpaths: an empty entry, of c.so: empty",
+    ]
+
+
+def test_another_system_is_none_where_a_wheel_is_repaired(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = RepairOptions(wheel(Path("in"), FILES), Path("out"))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(LackingError, match="this is darwin"):
+        repair(options, [])
+    assert not Path("out").exists()
+
+
+def test_a_wheel_that_was_signed_or_colocated_is_told_why_it_is_refused() -> None:
+    given = wheel(Path("in"), FILES, metadata={"RECORD.jws": b""})
+    with pytest.raises(FaultyError) as caught:
+        repair(RepairOptions(given, Path("out")), [])
+    (fault,) = caught.value.faults
+    assert (fault.id, fault.file) == ("signed-record", "tiny-1.0.dist-info/RECORD.jws")
+    assert (fault.found, fault.expected, fault.remedy) == (
+        *("a signature of RECORD", "none: a repair changes RECORD", "sign after the repair"),
+    )
+    graft = "tiny-1.0.data/data/own/.tiny.libs/libg-0123abcd.so.1"
+    given = wheel(Path("in2"), {**FILES, graft: library("libg-0123abcd.so.1")})
+    options = RepairOptions(given, Path("out"), strategy="rpath")
+    with pytest.raises(FaultyError) as caught:
+        repair(options, [])
+    (fault,) = caught.value.faults
+    assert (fault.id, fault.file) == ("already-colocated", graft)
+    assert fault.found.startswith("a graft beside the library")
+    assert fault.expected == "grafts in site-packages alone, or none yet"
+    assert fault.remedy.startswith("repair the wheel as it was built")
+    # The other strategy has left it so.
+    assert repair(replace(options, strategy="colocate"), []).path.is_file()

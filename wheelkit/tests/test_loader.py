@@ -16,7 +16,7 @@ from wheelkit.checks import loader
 from wheelkit.checks.loader import How, Search, Tree
 from wheelkit.wheel import elf, layouts
 from wheelkit.wheel.elf import Elf
-from wheelkit.wheel.reading import read_wheel
+from wheelkit.wheel.reading import Wheel, read_wheel
 
 X86, ARM = ("EM_X86_64", 64, True), ("EM_AARCH64", 64, True)
 
@@ -145,6 +145,12 @@ CASES: dict[str, tuple[dict[str, Elf | None], list[tuple[str, How, str | None]]]
          ("c.so", How.LOADED, "a/c.so"), ("d.so", How.RPATH, "a/d.so"),
          ("b.so", How.LOADED, "a/b.so"), ("top.so", How.RPATH, "a/top.so")],
     ),
+    "what was loaded by a name is known by it, whatever its SONAME": (
+        {"a/top.so": file("b.so", "c.so", rpath="$ORIGIN"), "a/b.so": file(soname="real.so"),
+         "a/c.so": file("b.so", "real.so")},
+        [("b.so", How.RPATH, "a/b.so"), ("c.so", How.RPATH, "a/c.so"),
+         ("b.so", How.LOADED, "a/b.so"), ("real.so", How.LOADED, "a/b.so")],
+    ),
     "a file that is no ELF file ends the search": (
         {"a/top.so": file("leaf.so", rpath="$ORIGIN/x:$ORIGIN/y"), "a/x/leaf.so": None,
          "a/y/leaf.so": LEAF},
@@ -188,6 +194,15 @@ def test_a_search_above_the_prefix_is_told() -> None:
     (found,) = loader.load(tree(files), "a/top.so", lambda _: False)
     assert found == Search("a/top.so", "leaf.so", How.RPATH, "a/leaf.so", ("../evil/leaf.so",))
     assert not found.failed
+
+
+def test_what_was_tried_is_told_without_what_is_no_path() -> None:
+    rpath = "$ORIGIN/no/../x:$ORIGIN/y:$ORIGIN/arm"
+    files = {"a/top.so": file("leaf.so", rpath=rpath), "a/y/other.so": LEAF}
+    files["a/arm/leaf.so"] = file(machine=ARM)
+    (found,) = loader.load(tree(files), "a/top.so", lambda _: False)
+    assert (found.how, found.found) == (How.NOWHERE, None)
+    assert found.tried == ("a/y/leaf.so", "a/arm/leaf.so")
 
 
 def test_a_way_upwards_starts_behind_a_link() -> None:
@@ -234,6 +249,152 @@ def test_every_layout_of_a_wheel_is_searched(tmp_path: Path) -> None:
     assert set(failing) == {one.name for one in layouts.LAYOUTS} - fine
     for failed in failing.values():
         assert [(member, one.name) for member, one in failed] == [(f"{DATA}/libtiny.so", "libg.so")]
+
+
+def opened(tmp_path: Path, elves: Mapping[str, Elf], *others: str) -> Wheel:
+    """Return a wheel as if it had these libraries, and other files."""
+    read = read_wheel(wheel(tmp_path, {"tiny/__init__.py": b""}), tmp_path / "unpacked")
+    known = replace(read.archive, members=(*elves, *others))
+    return replace(read, archive=known, elves=dict(elves))
+
+
+@pytest.mark.parametrize(
+    ("needed", "elsewhere"),
+    [
+        ((), False),
+        (("libc.so.6", "ld-linux-x86-64.so.2", "libc.musl-x86_64.so.1"), False),
+        (("liba.so", "libc.so.6"), False),
+        (("liba.so", "libm.so.6"), True),
+        (("libother.so",), True),
+        # It is in the wheel, although it is no library.
+        (("data.txt",), False),
+    ],
+)
+def test_a_file_whose_libraries_are_all_there_is_not_sought_for_elsewhere(
+    tmp_path: Path, needed: tuple[str, ...], elsewhere: bool
+) -> None:
+    elves = {"tiny/x.so": file(*needed), "tiny.libs/liba.so": file()}
+    read = opened(tmp_path, elves, "tiny/data.txt")
+    assert loader.seeks_elsewhere(read, "tiny/x.so") is elsewhere
+
+
+LIBS = "tiny.libs"
+
+
+def test_a_library_that_only_serves_is_loaded_with_those_that_it_serves(tmp_path: Path) -> None:
+    elves = {
+        # It finds what it needs by the rpath of the module.
+        f"{LIBS}/libserves.so": file("libmore.so"),
+        f"{LIBS}/libmore.so": file(),
+        "tiny/module.so": file("libserves.so", rpath=f"$ORIGIN/../{LIBS}"),
+    }
+    read = opened(tmp_path, elves)
+    venv = layouts.venv("3.11", "tiny")
+    found = loader.load_all(read, loader.plant(read, venv))
+    assert list(found) == ["tiny/module.so"]
+    assert [(one.name, one.how) for one in found["tiny/module.so"]] == [
+        *(("libserves.so", How.RPATH), ("libmore.so", How.RPATH))
+    ]
+    assert not any(loader.failures(read).values())
+
+
+@pytest.mark.parametrize(
+    ("member", "served"),
+    [
+        (f"{LIBS}/libserves.so", True),
+        (f"{LIBS}/serves.so", False),
+        ("tiny/libserves.so", True),
+        # Programs of others are linked with what is in the data scheme, but not with its grafts.
+        (f"{DATA}/libserves.so", False),
+        (f"{DATA}/.tiny.libs/libserves.so", True),
+    ],
+)
+def test_who_opens_a_library(tmp_path: Path, member: str, served: bool) -> None:
+    folder, _, name = member.rpartition("/")
+    user = f"{folder}/user.so"
+    elves = {member: file("libnone.so"), user: file(name, "libnone.so", rpath="$ORIGIN")}
+    read = opened(tmp_path, elves)
+    venv = layouts.venv("3.11", "tiny")
+    found = loader.load_all(read, loader.plant(read, venv))
+    assert (member not in found) is served
+    assert all(one.failed for one in found[user] if one.name == "libnone.so")
+    loaded = loader.load_all(read, loader.plant(read, venv), ["libnone.so"])
+    assert {one.how for one in loaded[user]} == {How.RPATH, How.LOADED}
+
+
+def test_a_program_is_started_whoever_needs_it(tmp_path: Path) -> None:
+    elves = {
+        "tiny/librun.so": replace(file(), is_program=True),
+        "tiny/user.so": file("librun.so", rpath="$ORIGIN"),
+    }
+    read = opened(tmp_path, elves)
+    tree = loader.plant(read, layouts.venv("3.11", "tiny"))
+    assert set(loader.load_all(read, tree)) == set(elves)
+
+
+def test_a_library_that_nobody_loads_after_all_is_loaded_by_itself(tmp_path: Path) -> None:
+    # Another copy is found first.
+    elves = {
+        "tiny/user.so": file("liba.so", rpath="$ORIGIN/one:$ORIGIN/two"),
+        "tiny/one/liba.so": file(),
+        "tiny/two/liba.so": file("libnone.so"),
+    }
+    read = opened(tmp_path, elves)
+    found = loader.load_all(read, loader.plant(read, layouts.venv("3.11", "tiny")))
+    assert list(found) == ["tiny/user.so", "tiny/two/liba.so"]
+    assert [one.how for one in found["tiny/two/liba.so"]] == [How.NOWHERE]
+
+
+def test_what_is_planted(tmp_path: Path) -> None:
+    elves = {"tiny/x.so": file(soname="x.so"), f"{DATA}/sub/y.so": file(soname="y.so")}
+    read = opened(tmp_path, elves, f"{DATA}/notes.txt", "tiny/__init__.py")
+    site = "lib/python3.11/site-packages"
+    tree = loader.plant(read, layouts.venv("3.11", "tiny"))
+    assert tree.libraries == {f"{site}/tiny/x.so": "tiny/x.so", "tiny/sub/y.so": f"{DATA}/sub/y.so"}
+    assert tree.files == {
+        f"{site}/tiny/x.so": elves["tiny/x.so"],
+        "tiny/sub/y.so": elves[f"{DATA}/sub/y.so"],
+        "tiny/notes.txt": None,
+        f"{site}/tiny/__init__.py": None,
+    }
+    assert tree.links == {}
+    # The folders of all schemes are there, whether the wheel has files of them or not.
+    include = "include/site/python3.11/tiny"
+    upwards = {f for folder in (f"{site}/tiny", "tiny/sub", "bin", include) for f in above(folder)}
+    assert tree.directories == {"", *upwards}
+    linked = next(w for w in read.installations() if w.layout.name == "linked data")
+    tree = loader.plant(read, linked)
+    assert tree.links == {"tiny": "moved/away/tiny"}
+    assert tree.libraries["tiny/sub/y.so"] == f"{DATA}/sub/y.so"
+    assert tree.files["moved/away/tiny/sub/y.so"] is elves[f"{DATA}/sub/y.so"]
+
+
+def above(folder: str) -> list[str]:
+    return [*_parents(folder), folder]
+
+
+@pytest.mark.parametrize(
+    ("path", "real"),
+    [
+        ("a/b", "a/b"),
+        ("a//./b/.", "a/b"),
+        ("a/../c", "c"),
+        ("a/no/../c", None),
+        ("no/..", None),
+        ("..", ".."),
+        ("../x/y", "../x/y"),
+        ("a/../../x", "../x"),
+        ("../..", "../.."),
+        ("link", "a/b"),
+        ("link/x", "a/b/x"),
+        ("link/..", "a"),
+        ("a/link", "a/link"),
+        ("", ""),
+    ],
+)
+def test_a_path_is_followed_as_a_file_system_does(path: str, real: str | None) -> None:
+    made = Tree({}, {}, {"link": "a/b"}, frozenset({"a", "a/b", "c"}))
+    assert made.real(path) == real
 
 
 # ----------------------------------------------------------------------- the loader of this system

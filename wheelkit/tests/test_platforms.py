@@ -75,12 +75,28 @@ def test_the_system_has_what_the_oldest_tag_promises() -> None:
         ("manylinux2014_x86_64", "CXXABI_1.3.7", True),
         ("manylinux2014_x86_64", "CXXABI_1.3.8", False),
         ("manylinux2014_x86_64", "LIBOWN_99", True),
-        # Of a plain tag nothing is known: the newest policy counts.
+        # Of a plain tag nothing is known: the newest policy of manylinux counts.
         ("linux_x86_64", "GLIBCXX_3.4.20", True),
+        ("linux_x86_64", "GLIBCXX_3.4.99", False),
     ],
 )
 def test_what_a_platform_promises(platform: str, version: str, *, promised: bool) -> None:
     assert platforms.promises(tag(platform), version) is promised
+
+
+def test_without_a_platform_the_newest_policy_counts() -> None:
+    found = [platforms.parse(name) for name in platforms.every_tag("x86_64")]
+    versions = [one.version for one in found if one is not None and one.version is not None]
+    newest = platforms.policy_of(Platform("manylinux", max(versions), "x86_64"))
+    assert newest is not None
+    assert platforms.policy_of(tag("linux_x86_64")) is newest
+    assert platforms.allowed([]) == platforms.allowed([tag("linux_x86_64")])
+    assert platforms.allowed([]) == frozenset(newest["lib_whitelist"])
+
+
+@pytest.mark.parametrize("text", ["manylinux_2_17_x86_64", "musllinux_1_2_i686", "linux_x86_64"])
+def test_a_platform_is_written_as_its_tag(text: str) -> None:
+    assert str(tag(text)) == text
 
 
 def test_every_tag_that_a_wheel_may_have() -> None:
@@ -128,6 +144,8 @@ def test_what_is_not_of_the_driver_is_not_taken_for_it(name: str) -> None:
         *((f"lib{name}", True) for name in ("GL.so.1", "GLX.so.0", "GLdispatch.so.0", "EGL.so.1")),
         *((f"lib{name}", True) for name in ("OpenGL.so.0", "GLESv1_CM.so.1", "GLESv2.so.2")),
         ("libvulkan.so.1", True),
+        # No policy lists these, which are not the usual versions.
+        *((f"lib{name}.so.99", True) for name in ("GL", "GLX", "EGL", "OpenGL")),
         ("ld64.so.2", True),
         ("ld-musl-aarch64.so.1", True),
         # The toolkit's, not the driver's.

@@ -232,6 +232,15 @@ def test_the_nearest_library_is_the_one_that_is_meant_for_it(opened: Wheel) -> N
     )
 
 
+def test_the_folder_of_the_library_itself_comes_before_others(opened: Wheel) -> None:
+    own = f"{DATA}/m/libtiny.so"
+    near, beside = f"{DATA}/m/a.so", f"{DATA}/m/.tiny.libs/a.so"
+    others = [f"{DATA}/a.so", f"{DATA}/b/a.so", f"{DATA}/z/a.so"]
+    assert plan.nearest(opened, own, "a.so", [*others, near]) == near
+    assert plan.nearest(opened, own, "a.so", [*others, near, beside]) == beside
+    assert plan.nearest(opened, own, "a.so", others) == others[0]
+
+
 def test_only_what_another_scheme_alone_has_is_far(opened: Wheel) -> None:
     after = {
         f"{DATA}/libtiny.so": needing("near.so", "far.so", "none.so", "libc.so.6"),

@@ -192,7 +192,13 @@ def test_each_difference_is_told_with_both_hashes(tmp_path: Path) -> None:
     (tmp_path / seal.LIST).unlink()
     with pytest.raises(FaultyError) as caught:
         seal.opened(tmp_path, digest)
-    assert ids(caught) == ["seal-missing"]
+    (fault,) = caught.value.faults
+    assert (fault.id, fault.found, fault.expected, fault.remedy) == (
+        *("seal-missing", "no such file", f"sha256 {digest}", seal.REMEDY),
+    )
+    with pytest.raises(FaultyError) as caught:
+        seal.read_list(tmp_path / seal.LIST)
+    assert caught.value.faults[0].expected == "the list of the folder"
 
 
 def test_a_file_that_changes_while_it_is_copied_is_refused(tmp_path: Path) -> None:

@@ -140,6 +140,15 @@ def test_no_verdict_is_lost(
     assert len(runs(notes)) == 2
 
 
+def test_what_must_be_told(release: releases.Release) -> None:
+    words = {"--seal": release.seal, "--reports": str(release.reports), "--engine": "none"}
+    for missing in words:
+        given = [word for pair in words.items() if pair[0] != missing for word in pair]
+        with pytest.raises(SystemExit) as caught:
+            verify_release.main([str(release.dist), *given])
+        assert caught.value.code == Status.MISUSED
+
+
 @pytest.mark.usefixtures("notes")
 def test_an_older_report_does_not_stay(release: releases.Release) -> None:
     release.reports.mkdir()

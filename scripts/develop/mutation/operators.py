@@ -68,8 +68,8 @@ SIMPLEST = {
     "Mapping": ("{}",),
     "Iterator": ("iter(())",),
 }
-# Arguments that only a reader of a help text or of a program's source sees.
-PROSE_KEYWORDS = ("help", "metavar", "description", "epilog")
+# Arguments that only people see, who read a help text or the name of a temporary folder.
+PROSE_KEYWORDS = ("help", "metavar", "description", "epilog", "prefix")
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

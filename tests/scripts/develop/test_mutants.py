@@ -77,6 +77,7 @@ def changes(source: str) -> list[str]:
         ("x = True", ["constant: True → False"]),
         ("x = 'name'", ["constant: 'name' → 'nameX'"]),
         ("x = 'words for people'", []),
+        ("x = y(help='word', prefix='word-')", []),
         ("print(x)", ["dropped statement: print(x) → pass"]),
         ("x.y = z", ["dropped statement: x.y = z → pass"]),
         ("x = y", []),
