@@ -10,6 +10,7 @@ from tiny_wheels import MANYLINUX, wheel
 from wheelkit.cli import verify
 from wheelkit.install import pythons
 from wheelkit.release import reports
+from wheelkit.release.gpu_runners import GpuRunner
 from wheelkit.target.report import Status, run, sha256
 from wheelkit.wheel import platforms
 from wheelkit.wheel.settings import Kernel, Settings
@@ -49,7 +50,7 @@ def test_a_report_proves_what_was_asked_for(
     command = [str(path), *options, "--report", str(file)]
     assert run(lambda: verify.main(command)) == Status.DONE
     declared = Settings(kernels=(Kernel("sum", "float64", 1e-10),))
-    required = reports.Required("cuda", ("gpu",), platforms.required(PLAT), declared)
+    required = reports.Required("cuda", (GpuRunner("gpu"),), (platforms.required(PLAT),), declared)
     hashes = {path.name: sha256(path)}
     faults = list(reports.faults_of(reports.parse(file.read_bytes()), hashes, required))
     found = {fault.expected for fault in faults if fault.id == "verification-incomplete"}

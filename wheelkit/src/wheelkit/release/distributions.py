@@ -92,10 +92,10 @@ def _set_faults(
 ) -> Iterator[Fault]:
     """Find what is missing from the set of files, and what is too many."""
     titles: dict[tuple[str, str | None], str] = {(SDIST, None): SDIST}
-    for architecture in architectures:
+    for arch in architectures:
         # Where there is only one architecture, nobody asks for which.
-        where = f" on {architecture}" if len(architectures) > 1 else ""
-        titles |= {(p, architecture): f"wheel for CPython {p}{where}" for p in pythons}
+        where = f" on {arch}" if len(architectures) > 1 else ""
+        titles |= {(p, arch): f"wheel for CPython {p}{where}" for p in pythons}
     for (purpose, architecture), title in titles.items():
         files = [
             one.file
