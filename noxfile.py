@@ -16,6 +16,9 @@ WHEELKIT = ROOT / "wheelkit"
 # The requirements of wheelkit, and the build back end with which pip installs it from its folder.
 TOOLS = WHEELKIT / "src" / "wheelkit" / "requirements.txt"
 
+# Prints the tag of the interpreter, as wheels have it.
+PRINT_TAG = ("python", "-c", "import sys; print('cp%d%d' % sys.version_info[:2])")
+
 nox.options.sessions = ["lint", "wheel", "tests"]
 # Environments are kept between runs; pip installs only the requirements that have changed.
 nox.options.reuse_venv = "yes"
@@ -88,8 +91,20 @@ def compat(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutants(session: nox.Session) -> None:
+    """Show which changes of the sources no test notices: -- wheelkit/src/wheelkit/repair."""
+    install_wheelkit(session, REQUIREMENTS / "rehearse.txt")
+    install(session, REQUIREMENTS / "tests.txt")
+    # The package is tested as it is installed; for all other sources, no wheel is needed.
+    python = session.run(*PRINT_TAG, silent=True)
+    for found in sorted((ROOT / "wheelhouse").glob(f"*-{str(python).strip()}-*.whl")):
+        session.install("--no-deps", "--force-reinstall", str(found))
+    session.run("python", SCRIPTS, "mutants", *session.posargs)
+
+
+@nox.session(default=False)
 def docs(session: nox.Session) -> None:
-    """Run the code of the documentation, which makes its pictures, and build it into build/docs."""
+    """Run the code of the documentation and build it into build/docs; -- --look tests the pages."""
     install_wheelkit(session, REQUIREMENTS / "docs.txt")
     session.run("python", SCRIPTS, "docs", *session.posargs)
 
@@ -185,7 +200,9 @@ def rehearse(session: nox.Session) -> None:
     """Run the workflow wheels.yml on this machine: -- --event tag --python 3.7 --python 3.12."""
     install_wheelkit(session, REQUIREMENTS / "rehearse.txt")
     packages = install_github_packages(session)
-    session.run("python", SCRIPTS, "rehearse", *session.posargs, env=packages)
+    command: list[str | Path] = ["python", SCRIPTS, "rehearse", *session.posargs]
+    # It needs some time to remove its containers when it is interrupted.
+    session.run(*command, env=packages, interrupt_timeout=90, terminate_timeout=90)
 
 
 @nox.session(default=False)

@@ -2,6 +2,7 @@
 
     python benchmarks/sums.py                 # the usual sizes: some minutes with PLUMED
     python benchmarks/sums.py --long          # also what takes PLUMED minutes a run
+    python benchmarks/sums.py --calls         # what Python adds to a call
     python benchmarks/sums.py --growth 24     # 10^3 to 10^7 hills, and 10^3 to 10^7 grid points
 
 Peers: `plumed` on PATH (whole processes), and in this interpreter NumPy, finufft, metadynminer
@@ -26,6 +27,8 @@ import charts
 import numpy as np
 
 import cyfes
+from cyfes.native.constants import CPU, GAUSSIAN, LOG_GAUSSIAN
+from cyfes.native.extensions import wrapper
 
 # Points along each axis, hills. The last ones take PLUMED from one minute to eight.
 FILES = [((101, 101), 1_000), ((101, 101), 100_000)]
@@ -332,6 +335,51 @@ def show_growth(doublings, repeats, svg):
         )
 
 
+def time_calls():
+    """Time calls for one hill at one point: what Python takes beside the C call."""
+    hills = cyfes.Hills(["a", "b", "c"], np.zeros((1, 3)), 0.3, 1.0, kernel="gaussian")
+    grid, point, one = cyfes.Grid([0.0] * 3, [1.0] * 3, [1] * 3, True), np.zeros((1, 3)), np.ones(1)
+    arrays = (hills.centers, hills.sigmas, hills.heights, np.zeros(3))
+    shape, values = np.ones(3, dtype=np.int64), np.empty(1)
+    on_grid = (*arrays, grid.lower, grid.spacing, shape, values)
+    at_points = (*arrays, point, values)
+    module, widths = wrapper("float64"), np.ones(3)
+    calls = {
+        "`sum_hills`": (
+            lambda: cyfes.sum_hills(hills, grid, truncation="none"),
+            lambda: module.sum_grid(CPU, GAUSSIAN, *on_grid),
+        ),
+        "`reweight`": (
+            lambda: cyfes.reweight(point, grid, 0.3, kT=KT, bias=one),
+            lambda: module.sum_grid(CPU, LOG_GAUSSIAN, *on_grid),
+        ),
+        "`bias`": (
+            lambda: cyfes.bias(point, hills),
+            lambda: module.sum_points(CPU, GAUSSIAN, *at_points),
+        ),
+        "`PathFES`": (
+            lambda: cyfes.PathFES(point, point, widths, one),
+            lambda: module.sum_points(CPU, LOG_GAUSSIAN, *at_points),
+        ),
+    }
+    rows = []
+    for name, sides in calls.items():
+        whole, inner = (1e6 * least(compute) for compute in sides)
+        rows.append([name, f"{whole:.0f} µs", f"{inner:.0f} µs", f"{whole - inner:.0f} µs"])
+    print("\n## One hill at one point, the shortest of 2,000 calls\n")
+    print(table(["call", "from Python", "the compiled part", "what Python takes"], rows))
+
+
+def least(compute, repeats=2000):
+    """Return the seconds of the shortest call, which no other process has interrupted."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        compute()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
 def compare(long, repeats):
     """Print the tables against the peers."""
     absent = [name for name in ("finufft", "metadynminer", "pykeops") if not optional(name)]
@@ -346,13 +394,16 @@ def compare(long, repeats):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--long", action="store_true", help="also what takes PLUMED minutes")
+    parser.add_argument("--calls", action="store_true", help="only what a small call costs")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--growth", type=int, metavar="STEPS", help="only the growth, in steps")
     parser.add_argument("--svg", type=Path, help="where to draw the growth")
     options = parser.parse_args()
     print(f"cyfes {cyfes.__version__}, NumPy {np.__version__}, {os.cpu_count()} cores, ", end="")
     print(f"load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}")
-    if options.growth:
+    if options.calls:
+        time_calls()
+    elif options.growth:
         show_growth(options.growth, options.repeats, options.svg)
     else:
         compare(options.long, options.repeats)

@@ -8,6 +8,10 @@ if(CUFES_NVCC)
 else()
   set(device_compiler --nvrtc "${CUDA_NVRTC}")
 endif()
+set(cache "")
+if(CUFES_IMAGE_CACHE)
+  set(cache --cache "${CUFES_IMAGE_CACHE}")
+endif()
 set(embedded "${CMAKE_CURRENT_BINARY_DIR}/embedded_images.cpp")
 set(compile_kernels "${PROJECT_SOURCE_DIR}/scripts/kernels/compile_kernels.py")
 add_custom_command(
@@ -15,7 +19,7 @@ add_custom_command(
   COMMAND
     "${Python_EXECUTABLE}" "${compile_kernels}" ${device_compiler}
     --include "${kernels}" --include "${kernels}/include"
-    --sass ${CUFES_SASS} --ptx ${CUFES_PTX}
+    --sass ${CUFES_SASS} --ptx ${CUFES_PTX} ${cache}
     --out "${CMAKE_CURRENT_BINARY_DIR}/images" --embed "${embedded}" ${device_sources}
   DEPENDS "${compile_kernels}" ${device_sources}
           "${kernels}/exp.cuh" "${kernels}/finish.cuh" "${kernels}/points.cuh"

@@ -432,9 +432,9 @@ class FreeEnergySurface(SurfaceData):
         Parameters
         ----------
         depth : float, optional
-            Only minima from which F must rise by more than this to reach a lower one, in the unit
-            of F; by default kT where it is known, otherwise 0. With 0, all of them; noise makes
-            many.
+            Only minima that are deeper than this are returned. The depth of a minimum is how far F
+            must rise on the way from it to a lower minimum. The default is kT; if kT is not known,
+            it is 0, which means all minima. Noise makes many of them.
 
         Returns
         -------
@@ -474,16 +474,17 @@ class FreeEnergySurface(SurfaceData):
     def path(self, first: Place, last: Place, *, depth: float | None = None) -> EnergyPath:
         """Return the minimum-energy path between two places, and its barrier.
 
-        The way over the lowest passes of the grid, refined by the simplified string method on the
-        interpolated surface; one bin of each axis counts as the same length.
+        The first guess is the way over the lowest passes of the grid. Then the simplified string
+        method refines it on the interpolated surface. One bin of each axis counts as the same
+        length.
 
         Parameters
         ----------
         first, last : Minimum, int, or array_like, shape (D,)
-            The ends: minima, the numbers of two of ``minima(depth)``, of which 1 is the lowest, or
-            points in the CVs' units. With one CV, a point is a float: ``1.0``, not ``1``.
+            The ends: minima, numbers of minima (1 is the lowest one), or points in the CVs' units.
+            With one CV, a point is a float: ``1.0`` is a point, and ``1`` is a minimum.
         depth : float, optional
-            Which minima the numbers count; see `minima`.
+            How deep a minimum must be to have a number: see `minima`.
 
         Returns
         -------
@@ -493,8 +494,8 @@ class FreeEnergySurface(SurfaceData):
         Raises
         ------
         InputError
-            If an end is outside of the grid or F is infinite there, or everywhere between, or there
-            is no minimum of a number.
+            If an end is outside of the grid, F is infinite there or everywhere between the ends, or
+            no minimum has this number.
 
         References
         ----------
@@ -549,17 +550,18 @@ class FreeEnergySurface(SurfaceData):
         Parameters
         ----------
         first, last : Minimum, int, array_like, shape (D,), or ndarray of bool, shape grid.shape
-            Two minima, numbers of minima or points as for `path`, which stand for the basins around
-            them; or two regions, see `cyfes.box`.
+            Two places as for `path`, which stand for the basins around them. Or two regions: see
+            `cyfes.box`.
         kT : float, optional
-            kT in the unit of F; by default the surface's own.
+            kT in the unit of F. By default, it is that of the surface.
         depth : float, optional
-            How deep a minimum must be to have a basin; see `minima`.
+            How deep a minimum must be to have a basin: see `minima`.
 
         Returns
         -------
         float
-            ΔF, in the unit of F. Its error needs more than a surface: see `cyfes.reweight_blocks`.
+            ΔF, in the unit of F. A surface alone does not tell its error:
+            `cyfes.reweight_blocks` does.
 
         Raises
         ------
@@ -619,7 +621,7 @@ class FreeEnergySurface(SurfaceData):
         names : str or sequence of str
             The variables to integrate out.
         kT : float, optional
-            kT in the unit of F; by default the surface's own.
+            kT in the unit of F. By default, it is that of the surface.
 
         Returns
         -------
@@ -692,8 +694,8 @@ class FreeEnergySurface(SurfaceData):
         Parameters
         ----------
         array : xarray.DataArray
-            Such as `to_xarray` returns; or any other with evenly spaced coordinates along each
-            dimension, which then is a CV without a period.
+            An array of `to_xarray`, or any other array with evenly spaced coordinates along each
+            dimension. In the second case, no CV is periodic.
 
         Returns
         -------

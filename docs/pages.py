@@ -23,8 +23,13 @@ from typing import Any, NamedTuple
 # The language of code that needs a GPU, CuPy and PyTorch.
 GPU_CODE = "{code-block} python"
 
+# Commands of a shell, and what they print. Tests of their own run them.
+SHELL_CODE = "{code-block} console"
+
 # Languages of blocks that are no code, and of code that needs a GPU: shown, not run here.
-SHOWN = ("text", "toml", "yaml", "json", "{literalinclude}", "{toctree}", "{eval-rst}", GPU_CODE)
+SHOWN = ("text", "toml", "yaml", "json", GPU_CODE, SHELL_CODE)
+# Directives that show files, or other markup; an argument may follow.
+DIRECTIVES = ("{literalinclude}", "{include}", "{toctree}", "{eval-rst}")
 
 # Commands that a page may show although the docs cannot run them: they install cyfes.
 NOT_RUN = ("pip", "python3", ".")
@@ -56,10 +61,12 @@ def blocks_of(page: Path, languages: tuple[str, ...] = ("python", "console")) ->
         line = text.count("\n", 0, match.start()) + 2
         if language in languages:
             found.append(Block(language, match["body"], line))
-        elif not language.startswith((*SHOWN, "python", "console")):
+            continue
+        known = (*SHOWN, "python", "console")
+        if language not in known and not language.startswith(DIRECTIVES):
             raise PageError(
-                f"{page.name}:{line}: found the language {language!r}, expected "
-                f"python, console or one of {', '.join(SHOWN)}"
+                f"{page.name}:{line}: found the language {language!r}, expected one of "
+                f"{', '.join(known)}"
             )
     return found
 

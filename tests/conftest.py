@@ -30,6 +30,8 @@ NO_SHARED_DATA = f"no folder {SHARED_DATA}"
 NO_PYTHON = "no CPython"
 NO_NVCC = "no nvcc"
 NO_MOUNT = "no file system can be mounted here"
+NO_FORTRAN = "no gfortran"
+NO_CHROMIUM = "no Chromium"
 NO_EXTRAS = "no optional packages for this CPython"
 NO_EXTRAS_FOR_GLIBC = "no optional packages for this glibc"
 
@@ -120,7 +122,7 @@ class SkipCheck:
             return not has_extras_for_glibc()
         if reason.startswith(NO_EXTRAS):
             return sys.version_info >= EXTRAS_BEFORE
-        return reason.startswith((NO_GPU, NO_PYTHON, NO_NVCC, NO_MOUNT))
+        return reason.startswith((NO_GPU, NO_PYTHON, NO_NVCC, NO_MOUNT, NO_FORTRAN, NO_CHROMIUM))
 
     def check(self, report: pytest.TestReport | pytest.CollectReport) -> None:
         """Remember a test that was skipped for a reason that is not allowed."""
@@ -128,8 +130,9 @@ class SkipCheck:
             details = report.longrepr
             reason = str(details[2] if isinstance(details, tuple) else details)
             reason = reason.replace("Skipped: ", "", 1)
-            if not self.is_allowed(reason):
-                self.refused.append(f"{report.nodeid}: {reason}")
+            line = f"{report.nodeid}: {reason}"
+            if not self.is_allowed(reason) and line not in self.refused:
+                self.refused.append(line)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.check(report)
@@ -137,8 +140,16 @@ class SkipCheck:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         self.check(report)
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take over what a process of pytest-xdist has found, which ends."""
+        found = getattr(node, "workeroutput", {}).get("refused", ())
+        self.refused += [line for line in found if line not in self.refused]
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput["refused"] = self.refused
         if self.on_ci and self.refused and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -66,9 +66,17 @@ def test_skip_needs_an_allowed_reason_on_ci(
     assert ("skipped without an allowed reason" in done.stdout) == bool(status)
 
 
-def test_module_that_skips_itself_needs_an_allowed_reason_too(project: Path) -> None:
+@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one process", "two processes"])
+def test_module_that_skips_itself_needs_an_allowed_reason_too(
+    project: Path, arguments: tuple[str, ...]
+) -> None:
+    if arguments:
+        # manylinux2014 tests the wheel without it.
+        pytest.importorskip("xdist", reason="no optional packages for this glibc")
     (project / "tests" / "test_more.py").write_text("import pytest\npytest.importorskip('absent_')")
-    assert run_pytest(project, ci="true").returncode == 1
+    done = run_pytest(project, *arguments, ci="true")
+    assert done.returncode == 1
+    assert done.stdout.count("tests/test_more.py: could not import 'absent_'") == 1, done.stdout
 
 
 @pytest.mark.parametrize(("present", "status"), [(False, 0), (True, 1)])

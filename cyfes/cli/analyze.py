@@ -50,10 +50,10 @@ _FEWEST_BLOCKS = 4
 _GROWTH = 1.5
 
 DESCRIPTION = f"""\
-List the minima of a free-energy surface, their basins and the barriers between them; with --from
-and --to the minimum-energy path between two places and the difference of free energy. The
-surface is a file, or the sum of --hills, of which the convergence is shown too, or comes from
-weighted --samples, which give error bars.
+List the minima of a free-energy surface and the barriers between them. --from and --to name two
+places: then the minimum-energy path between them and their difference of free energy are listed,
+too. The surface is one of these: a file; the sum of --hills, whose convergence is shown, too; or
+the free energy of weighted --samples, which has error bars.
 {surface_options.PLACES}"""
 
 EXAMPLE = """\
@@ -70,41 +70,97 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("surface", nargs="?", metavar="FES", help=surface_options.FILES)
     surface_options.add_frame_option(parser)
     option = parser.add_argument_group("input").add_argument
-    option("--hills", type=list_of(str), metavar="F[,F2]", help="HILLS file(s) to sum instead")
-    option("--samples", type=list_of(str), metavar="F[,F2]", help="COLVAR file(s) to reweight")
+    option(
+        "--hills",
+        type=list_of(str),
+        metavar="F[,F2]",
+        help="sum these HILLS files instead of reading FES",
+    )
+    option(
+        "--samples",
+        type=list_of(str),
+        metavar="F[,F2]",
+        help="reweight the samples in these COLVAR files instead of reading FES",
+    )
     option("--cvs", type=list_of(str), metavar="CV[,CV2]", help="the CVs in the COLVAR file(s)")
     option(
         "--bias",
         type=list_of(str),
         metavar="COLUMN[,..]",
-        help="columns of the bias, which are added: metad.rbias, or metad.bias of a bias at rest",
+        help="the columns of the bias; they are added. Use metad.rbias if the bias grew during the "
+        "run, and metad.bias if it did not change",
     )
     option(
         "--bandwidth",
         type=list_of(positive_number),
         metavar="S[,S2]",
-        help="width of each sample's Gaussian, for each CV",
+        help="the width of the Gaussian around each sample, for each CV",
     )
     surface_options.add_integrate_out_option(option)
-    option("--skip", type=number, default=0.0, metavar="PART", help="part to leave out, 0 to 1")
+    option(
+        "--skip",
+        type=number,
+        default=0.0,
+        metavar="PART",
+        help="the part of the run that is left out at its beginning, 0 to 1",
+    )
     surface_options.add_hills_options(option)
     _add_grid_options(parser)
     option = parser.add_argument_group("what to show").add_argument
-    option("--blocks", type=count, default=10, metavar="N", help="blocks of samples (default: 10)")
-    option("--error", choices=("block", "bootstrap"), default="block", help="kind of error bars")
-    option("--stride", type=count, metavar="N", help="hills in a portion (default: a 20th)")
-    option("--path-file", metavar="FILE", help="write the path and F along it")
+    option(
+        "--blocks",
+        type=count,
+        default=10,
+        metavar="N",
+        help="the number of blocks for the error bars (default: 10)",
+    )
+    option(
+        "--error",
+        choices=("block", "bootstrap"),
+        default="block",
+        help="how error bars are computed: by leaving out each block, or by the bootstrap "
+        "(default: block)",
+    )
+    option(
+        "--stride",
+        type=count,
+        metavar="N",
+        help="show the convergence after every N hills (default: a 20th of all)",
+    )
+    option(
+        "--path-file",
+        metavar="FILE",
+        help="write the points of the path, and F along it, to this file",
+    )
     option("--json", action="store_true", help="print one JSON object")
-    surface_options.add_place_options(parser, "kT where it is known, otherwise all")
+    surface_options.add_place_options(
+        parser, "The default is kT; if kT is not known, all are listed."
+    )
     surface_options.add_unit_options(parser)
 
 
 def _add_grid_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument_group("grid of hills and samples").add_argument
-    option("--bin", type=list_of(count), metavar="N[,N2]", help="bins of each CV (default: 100)")
-    option("--min", type=list_of(str), metavar="X[,X2]", help="lower ends (default: as needed)")
-    option("--max", type=list_of(str), metavar="X[,X2]", help="upper ends")
-    option("--device", type=device_name, default="auto", metavar=DEVICES, help="what computes")
+    option(
+        "--bin",
+        type=list_of(count),
+        metavar="N[,N2]",
+        help="the number of bins of each CV (default: 100)",
+    )
+    option(
+        "--min",
+        type=list_of(str),
+        metavar="X[,X2]",
+        help="the lower ends of the grid (default: as needed)",
+    )
+    option("--max", type=list_of(str), metavar="X[,X2]", help="the upper ends of the grid")
+    option(
+        "--device",
+        type=device_name,
+        default="auto",
+        metavar=DEVICES,
+        help="the device that computes",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -121,6 +177,7 @@ def run(options: argparse.Namespace) -> int:
             ends = [point_of(p, surface, basins.minima) for p in (options.first, options.last)]
             path = surface.path(*ends)
             facts["path"] = _path_facts(path, surface)
+            _take_pass_of_path(facts, ends)
         facts.update(_difference_facts(surface, blocked, regions, depth, options))
         if series is not None and surface.kT:
             facts["convergence"] = _series_facts(series, regions, surface, depth)
@@ -293,6 +350,22 @@ def _path_facts(path: EnergyPath, surface: FreeEnergySurface) -> Facts:
         "back": path.barrier_back,
         "transition_state": dict(zip(names, path.points[path.top].tolist())),
     }
+
+
+def _take_pass_of_path(facts: Facts, ends: list[Any]) -> None:
+    """Give the pass between two minima the numbers of the path between them.
+
+    The path is interpolated between the points of the grid, so its barrier is the better one of
+    two; both would confuse.
+    """
+    path = facts["path"]
+    positions = [tuple(minimum["position"].values()) for minimum in facts["minima"]]
+    numbers = [positions.index(end) + 1 for end in map(tuple, ends) if end in positions]
+    for row in facts["barriers"]:
+        if sorted(numbers) == [row["from"], row["to"]]:
+            order = ("barrier", "back") if numbers[0] == row["from"] else ("back", "barrier")
+            row["barrier"], row["back"] = (path[height] for height in order)
+            row["position"] = path["transition_state"]
 
 
 def _difference_facts(

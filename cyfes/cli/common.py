@@ -196,34 +196,36 @@ def add_hills_file_options(option: Callable[..., object]) -> None:
         "--columns",
         type=list_of(str),
         metavar="NAME[,..]",
-        help="the columns of --hills without PLUMED's header, such as time,x,sigma_x,height; files "
-        "of Colvars (.hills.traj) and CP2K (.metadynLog) need none",
+        help="the columns of HILLS files that have no header of PLUMED, such as "
+        "time,x,sigma_x,height. Files of Colvars (.hills.traj) and CP2K (.metadynLog) do not need "
+        "it",
     )
     option(
         "--periodic",
         type=list_of(_domain),
         metavar="CV=X:Y[,..]",
-        help="of such files: the domains of periodic CVs, such as phi=-pi:pi",
+        help="for files without a header: the domains of the periodic CVs, such as phi=-pi:pi",
     )
     option(
         "--bias-factor",
         type=positive_number,
         metavar="G",
-        help="of such files: the bias factor of a well-tempered run, whose heights are those of "
-        "the bias and not, as in files of PLUMED and CP2K, of the free energy",
+        help="for files without a header, and for Colvars: the bias factor of a well-tempered run. "
+        "It makes heights of the free energy from heights of the bias. The files of PLUMED and "
+        "CP2K have the heights of the free energy already",
     )
     option(
         "--no-check",
         dest="check",
         action="store_false",
-        help="do not warn of hills that look like a mistake: times that fall or repeat, gaps, "
-        "heights and widths out of line, the same file twice",
+        help="do not look for mistakes in the hills. Otherwise you are warned if times fall or "
+        "repeat, if there are gaps, if a height or a width is unusual, or if a file is given twice",
     )
     option(
         "--kernel",
         choices=KERNELS,
-        help="the kernel of all hills (default: what the header above each hill names, otherwise "
-        f"{KERNELS[0]}, as in PLUMED 2.8 and newer)",
+        help="the kernel of all hills (default: the one that the header above the hill names, or "
+        f"{KERNELS[0]} if it names none, as in PLUMED 2.8 and newer)",
     )
 
 

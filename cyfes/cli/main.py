@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 # DESCRIPTION, EXAMPLE, add_options(parser), run(options) and, where the value of an option may
 # begin with a minus sign, SIGNED_OPTIONS.
 COMMANDS = {
-    "sum-hills": "sum hills to a free-energy surface",
-    "opes": "make the free-energy surfaces of the states of an OPES run",
-    "reweight": "make a free-energy surface of weighted samples",
+    "sum-hills": "sum hills; the result is a free-energy surface",
+    "opes": "compute the free-energy surface of an OPES run from its STATE file",
+    "reweight": "compute a free-energy surface from weighted samples",
     "analyze": "list minima, barriers, paths and differences with error bars",
     "plot": "draw surfaces and paths",
     "completion": "print a script that completes commands and options in a shell",

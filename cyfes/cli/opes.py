@@ -40,9 +40,10 @@ if TYPE_CHECKING:
 SIGNED_OPTIONS = (*surface_options.SIGNED_OPTIONS, "--deltaFat")
 
 DESCRIPTION = """\
-Free energy that OPES_METAD or OPES_METAD_EXPLORE has estimated, from the kernels of a STATE file
-(STATE_WFILE), with the options of the script FES_from_State.py under the same names. Of several
-states in the file the last one is taken, or with --all_stored each, to a file of its own.
+Compute the free energy that OPES_METAD or OPES_METAD_EXPLORE has estimated, from the kernels of a
+STATE file (STATE_WFILE). The options have the names that they have in the script
+FES_from_State.py. If the file has several states, the last one is taken. With --all_stored, every
+state is written to a file of its own.
 """
 
 EXAMPLE = """\
@@ -62,26 +63,43 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--kernels",
         metavar="FILE",
-        help="the KERNELS file instead of a STATE file: the state is made of it as OPES does when "
-        "it restarts from it",
+        help="a KERNELS file instead of a STATE file. The state is computed from it in the same "
+        "way as OPES computes it when it restarts from this file",
     )
     parser.add_argument(
-        "--all_stored", action="store_true", help="all states of the file: fes_1.dat, fes_2.dat, …"
+        "--all_stored",
+        action="store_true",
+        help="write all states of the file: fes_1.dat, fes_2.dat, …",
     )
     option = parser.add_argument_group("grid").add_argument
-    option("--bin", type=list_of(count), metavar="N[,N2]", help="bins of each CV (default: 100)")
+    option(
+        "--bin",
+        type=list_of(count),
+        metavar="N[,N2]",
+        help="the number of bins of each CV (default: 100)",
+    )
     option(
         "--min",
         type=list_of(_literal),
         metavar="X[,X2]",
-        help="lower ends (default: the domain of a periodic CV, else the lowest centre)",
+        help="the lower ends of the grid (default: the domain of a periodic CV, otherwise the "
+        "lowest centre of a kernel)",
     )
-    option("--max", type=list_of(_literal), metavar="X[,X2]", help="upper ends")
+    option("--max", type=list_of(_literal), metavar="X[,X2]", help="the upper ends of the grid")
     option = parser.add_argument_group("output").add_argument
     option(
-        "--outfile", "-o", default="fes.dat", metavar="FILE", help="the file, - for standard output"
+        "--outfile",
+        "-o",
+        default="fes.dat",
+        metavar="FILE",
+        help="the file to write; - is standard output",
     )
-    option("--nomintozero", dest="mintozero", action="store_false", help="keep the minimum")
+    option(
+        "--nomintozero",
+        dest="mintozero",
+        action="store_false",
+        help="do not shift the minimum to zero",
+    )
     option(
         "--mintozero", action="store_true", default=True, help="shift the minimum to zero (default)"
     )
@@ -90,13 +108,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--deltaFat",
         type=number,
         metavar="X",
-        help="tell the free energy above X of the first CV less that below",
+        help="print the difference of free energy between the region where the first CV is above X "
+        "and the region where it is below X",
     )
-    option("--fmt", default="%14.9f", help="number format (default: %%14.9f)")
+    option("--fmt", default="%14.9f", help="the format of the numbers (default: %%14.9f)")
     option(
-        "--device", type=device_name, default="auto", metavar=DEVICES, help="auto or cpu: the CPU"
+        "--device",
+        type=device_name,
+        default="auto",
+        metavar=DEVICES,
+        help="the device; a state is always summed on the CPU, so only auto and cpu are accepted",
     )
-    option("--progress", choices=("auto", "always", "never"), default="auto", help="show a bar")
+    option(
+        "--progress",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="whether to show how much is done (default: auto)",
+    )
     surface_options.add_unit_options(parser)
     parser.add_argument(
         "--temp",

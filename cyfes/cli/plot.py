@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 SIGNED_OPTIONS = surface_options.SIGNED_OPTIONS
 
 DESCRIPTION = f"""\
-Draw a free-energy surface: one CV as a curve, with a band where the file has errors; two as a map
-with contour lines; three or more as maps of each two CVs through the lowest point, or with --at as
-a slice. With --from and --to the minimum-energy path is drawn too, or its profile alone. Several
-surfaces, such as those of sum-hills --stride, are drawn side by side, or one after the other in a
-movie.
+Draw a free-energy surface. One CV gives a curve, with a band if the file has errors. Two CVs give a
+map with contour lines. Three or more CVs give a map of each two CVs through the lowest point, or
+with --at a slice. --from and --to add the minimum-energy path; with --profile, only the free energy
+along the path is drawn. Several surfaces, such as those of sum-hills --stride, are drawn side by
+side, or one after the other in a movie.
 {surface_options.PLACES}"""
 
 EXAMPLE = """\
@@ -54,37 +54,43 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "surfaces",
         metavar="FES",
         nargs="+",
-        help=f"{surface_options.FILES}; several are drawn in their order",
+        help=f"{surface_options.FILES}. Several are drawn in the order in which they are given",
     )
     surface_options.add_frame_option(parser)
     option = parser.add_argument_group("picture").add_argument
     option(
         "--output",
         metavar="FILE",
-        help="its suffix names the format: .pdf, .svg, .png and others, and with several FES also "
-        ".gif or .webp for a movie (default: FES's name with .pdf); an older file is kept as "
-        "bck.0.NAME",
+        help="the file to write. Its suffix chooses the format: .pdf, .svg, .png and others, or "
+        "for several FES also .gif and .webp, which are movies (default: the name of FES with "
+        ".pdf). A file that exists already is kept as bck.0.NAME",
     )
-    option("--minus", metavar="FES", help="draw the difference from another surface")
+    option("--minus", metavar="FES", help="draw the difference: FES minus this surface")
     option(
         "--at",
         type=list_of(_held),
         metavar="CV=X[,CV2=X2]",
-        help="hold CVs at the grid point nearest to a value, and draw the others; the title says "
-        "where",
+        help="hold these CVs at the grid point that is nearest to a value, and draw the others. "
+        "The title says which point that is",
     )
     surface_options.add_integrate_out_option(option)
     option(
         "--zero",
         choices=_ZEROS,
         default="surface",
-        help="what is shown as zero: the lowest value of the whole surface (default), the lowest "
-        "that is drawn, or none, to show F as it is",
+        help="what is shown as zero. surface: the lowest value of the whole surface; picture: the "
+        "lowest value that is drawn; none: F is shown as it is (default: surface)",
     )
-    option("--profile", action="store_true", help="draw F along the path, not the map")
+    option(
+        "--profile",
+        action="store_true",
+        help="draw the free energy along the path instead of the map",
+    )
     _add_look_options(parser)
     surface_options.add_place_options(
-        parser, "kT where it is known, otherwise all; given, they are marked"
+        parser,
+        "The default is kT; if kT is not known, all are listed. Minima are drawn if --depth is "
+        "given.",
     )
     surface_options.add_unit_options(parser)
 
@@ -96,19 +102,20 @@ def _add_look_options(parser: argparse.ArgumentParser) -> None:
         "--vmax",
         type=positive_number,
         metavar="E",
-        help="how far above zero F is drawn; with --minus, the largest difference",
+        help="draw F up to this height above zero. With --minus, it is the largest difference",
     )
-    option("--step", type=positive_number, metavar="E", help="the distance of contour lines")
+    option("--step", type=positive_number, metavar="E", help="the distance between contour lines")
     option("--levels", type=list_of(number), metavar="E[,E2]", help="contour lines at these values")
-    option("--contour-labels", action="store_true", help="number the contour lines")
+    option("--contour-labels", action="store_true", help="write the value on each contour line")
     option("--cmap", metavar="NAME", help="matplotlib's name of a colour map (default: viridis)")
     option(
         "--aspect",
         choices=("auto", "equal"),
-        help="of a map (default: equal where both CVs have the same period, otherwise auto)",
+        help="the shape of a map. equal: one unit is as long on both axes (default: equal if both "
+        "CVs have the same period, otherwise auto)",
     )
     option("--title", metavar="TEXT", help="the title")
-    option("--dpi", type=count, metavar="N", help="pixels to an inch (default: 300, of movies 150)")
+    option("--dpi", type=count, metavar="N", help="pixels per inch (default: 300; for movies 150)")
 
 
 def _held(text: str) -> tuple[str, float]:

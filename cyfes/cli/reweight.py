@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,11 +36,11 @@ if TYPE_CHECKING:
 SIGNED_OPTIONS = (*surface_options.SIGNED_OPTIONS, "--grid-min", "--grid-max")
 
 DESCRIPTION = """\
-Free energy -kT ln p over any CVs from the samples of a biased run, by kernel density estimation:
-each sample is a Gaussian with the weight exp(V / kT), where V is the sum of the --bias columns,
-less the --offset of a bias that grew during the run, which is computed from its --hills. PLUMED's
-metad.rbias (CALC_RCT) has its offset already: c(t), over METAD's own grid. --blocks gives error
-bars.
+Compute the free energy -kT ln p over any CVs from the samples of a biased run. The density p is
+estimated with kernels: each sample becomes a Gaussian with the weight exp(V / kT). V is the sum of
+the --bias columns. If the bias grew during the run, an offset c(t) must be subtracted from V. There
+are two ways to do this: use PLUMED's column metad.rbias (CALC_RCT), which is V - c(t) already; or
+give --offset, which computes c(t) from --hills. --blocks adds error bars.
 """
 
 EXAMPLE = """\
@@ -57,15 +56,41 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     _add_sample_options(parser)
     option = parser.add_argument_group("grid").add_argument
-    option("--bin", type=list_of(count), metavar="N[,N2]", help="bins of each CV (default: 100)")
-    option("--min", type=list_of(str), metavar="X[,X2]", help="lower ends (default: as needed)")
-    option("--max", type=list_of(str), metavar="X[,X2]", help="upper ends")
+    option(
+        "--bin",
+        type=list_of(count),
+        metavar="N[,N2]",
+        help="the number of bins of each CV (default: 100)",
+    )
+    option(
+        "--min",
+        type=list_of(str),
+        metavar="X[,X2]",
+        help="the lower ends of the grid (default: as needed)",
+    )
+    option("--max", type=list_of(str), metavar="X[,X2]", help="the upper ends of the grid")
     option = parser.add_argument_group("output").add_argument
-    option("--outfile", default="fes.dat", metavar="FILE", help="the file, - for standard output")
+    option(
+        "--outfile",
+        default="fes.dat",
+        metavar="FILE",
+        help="the file to write; - is standard output",
+    )
     option("--mintozero", action="store_true", help="shift the minimum to zero")
-    option("--fmt", default="%14.9f", help="number format (default: %%14.9f)")
-    option("--device", type=device_name, default="auto", metavar=DEVICES, help="what computes")
-    option("--dtype", choices=("float64", "float32"), default="float64", help="precision")
+    option("--fmt", default="%14.9f", help="the format of the numbers (default: %%14.9f)")
+    option(
+        "--device",
+        type=device_name,
+        default="auto",
+        metavar=DEVICES,
+        help="the device that computes",
+    )
+    option(
+        "--dtype",
+        choices=("float64", "float32"),
+        default="float64",
+        help="the precision (default: float64)",
+    )
     option("--explain", action="store_true", help="say how the sum was computed")
     surface_options.add_unit_options(parser)
 
@@ -80,18 +105,41 @@ def _add_sample_options(parser: argparse.ArgumentParser) -> None:
         type=numbers,
         required=True,
         metavar="S[,S2]",
-        help="width of each sample's Gaussian, for each CV",
+        help="the width of the Gaussian around each sample, for each CV",
     )
-    option("--bias", type=files, metavar="COLUMN[,..]", help="columns of the bias, to be added")
-    option("--offset", choices=METHODS, help="c(t), or the balanced exponential; needs --hills")
+    option(
+        "--bias", type=files, metavar="COLUMN[,..]", help="the columns of the bias; they are added"
+    )
+    option(
+        "--offset",
+        choices=METHODS,
+        help="subtract an offset from the bias: c(t), or that of the balanced exponential. It "
+        "needs --hills",
+    )
     option("--hills", type=files, metavar="F[,F2]", help="the HILLS file(s) of the run")
-    grid = "of METAD's grid, over which the offset is computed (default: over all hills)"
+    grid = "of METAD: the lower ends of the grid for the offset (default: all hills)"
     option("--grid-min", type=files, metavar="X[,X2]", help=f"GRID_MIN {grid}")
-    option("--grid-max", type=files, metavar="X[,X2]", help="GRID_MAX")
-    option("--grid-bin", type=list_of(count), metavar="N[,N2]", help="GRID_BIN")
+    option("--grid-max", type=files, metavar="X[,X2]", help="GRID_MAX of METAD: the upper ends")
+    option(
+        "--grid-bin",
+        type=list_of(count),
+        metavar="N[,N2]",
+        help="GRID_BIN of METAD: the numbers of bins",
+    )
     surface_options.add_hills_options(option)
-    option("--skip", type=_part, default=0.0, metavar="PART", help="part to leave out, 0 to 1")
-    option("--blocks", type=count, metavar="N", help="add a column of errors, from N blocks")
+    option(
+        "--skip",
+        type=_part,
+        default=0.0,
+        metavar="PART",
+        help="the part of the run that is left out at its beginning, 0 to 1",
+    )
+    option(
+        "--blocks",
+        type=count,
+        metavar="N",
+        help="divide the run into N blocks, and add a column of errors",
+    )
 
 
 def _part(text: str) -> float:
@@ -203,8 +251,7 @@ def _surface(samples: Any, bias: Any, grid: Grid, options: argparse.Namespace) -
     # Imported here, because nothing else needs it.
     from cyfes.studies.blocks import reweight_blocks
 
-    blocked = reweight_blocks(samples, grid, options.bandwidth, blocks=options.blocks, **how)
-    return replace(blocked.surface, error=blocked.error())
+    return reweight_blocks(samples, grid, options.bandwidth, blocks=options.blocks, **how).surface
 
 
 def _print_summary(surface: FreeEnergySurface, number: int, options: argparse.Namespace) -> None:

@@ -30,10 +30,11 @@ from cyfes.io.text_files import check_target
 SIGNED_OPTIONS = ("--min", "--max", "--bin", "--spacing", "--sigma")
 
 DESCRIPTION = """\
-Sum the hills of a metadynamics run to its free-energy surface F = -sum of hills, and write it
-as PLUMED's sum_hills does, with its options under the same names. A periodic CV takes its
-domain from the header of the HILLS file; other bounds may be given with --min and --max, or
-are derived from the hills. With --histo, make a free energy -kT ln(histogram) of samples.
+Sum the hills of a metadynamics run. The result is the free-energy surface F = -(sum of hills).
+The options have the names that they have in PLUMED's sum_hills, and the file has PLUMED's format.
+The grid of a periodic CV covers its domain, which the header of the HILLS file says. The grid of
+another CV covers all hills. --min and --max change the grid. With --histo, the free energy
+-kT ln(histogram) of samples is computed.
 """
 
 EXAMPLE = """\
@@ -57,20 +58,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _add_input_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument_group("input").add_argument
     files = list_of(str)
-    option("--hills", type=files, metavar="F[,F2]", help="the HILLS file(s), or a pattern")
+    option("--hills", type=files, metavar="F[,F2]", help="the HILLS file(s), or a pattern of names")
     option(
         "--histo",
         type=files,
         metavar="F[,F2]",
-        help="file(s) of samples, COLVAR or HILLS, to make a histogram of",
+        help="the files of samples (COLVAR or HILLS) of which a histogram is made",
     )
     option(
         "--sigma",
         type=list_of(positive_number),
         metavar="S[,S2]",
-        help="with --histo: the width of the Gaussian of a sample, for each CV",
+        help="with --histo: the width of the Gaussian around each sample, for each CV",
     )
-    option("--kt", type=positive_number, metavar="KT", help="kT, for --idw and --histo")
+    option("--kt", type=positive_number, metavar="KT", help="kT; needed for --idw and --histo")
     option(
         "--stride",
         type=_stride,
@@ -80,22 +81,29 @@ def _add_input_options(parser: argparse.ArgumentParser) -> None:
     option(
         "--nohistory",
         action="store_true",
-        help="with --stride: each file has only the hills since the one before",
+        help="with --stride: each file is the sum of only those hills that follow the previous "
+        "file",
     )
 
 
 def _add_grid_options(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument_group("grid").add_argument
     bounds = list_of(_literal)
-    option("--bin", type=list_of(count), metavar="N[,N2]", help="number of bins of each CV")
+    option("--bin", type=list_of(count), metavar="N[,N2]", help="the number of bins of each CV")
     option(
         "--spacing",
         type=list_of(positive_number),
         metavar="S[,S2]",
-        help="grid spacing of each CV; with --bin too, the finer one counts",
+        help="the distance of grid points of each CV. If --bin is given too, the finer grid is "
+        "taken",
     )
-    option("--min", type=bounds, metavar="X[,X2]", help="lower bounds: numbers, -pi, pi/2")
-    option("--max", type=bounds, metavar="X[,X2]", help="upper bounds")
+    option(
+        "--min",
+        type=bounds,
+        metavar="X[,X2]",
+        help="the lower ends of the grid: numbers, or words such as -pi and pi/2",
+    )
+    option("--max", type=bounds, metavar="X[,X2]", help="the upper ends of the grid")
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +112,8 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
         "--idw",
         type=list_of(str),
         metavar="CV[,CV2]",
-        help="the CVs to keep; the others are integrated out (--hills) or ignored (--histo)",
+        help="the CVs to keep. With --hills, the others are integrated out; with --histo, they are "
+        "ignored",
     )
     option("--mintozero", action="store_true", help="shift the minimum to zero")
     option(
@@ -115,12 +124,18 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     option(
         "--outfile",
         metavar="FILE",
-        help="output file, - for standard output (default: fes.dat, or negativebias.dat with "
-        "--negbias); with --stride, what its files begin with (fes_, negativebias_). An older "
-        "file is kept as bck.0.NAME",
+        help="the file to write; - is standard output (default: fes.dat, or negativebias.dat with "
+        "--negbias). With --stride, it is the beginning of the names (default: fes_, or "
+        "negativebias_). A file that exists already is kept as bck.0.NAME",
     )
-    option("--outhisto", metavar="FILE", help="the same for --histo (histo.dat; histo_)")
-    option("--fmt", type=_format, default="%14.9f", help="number format (default: %%14.9f)")
+    option(
+        "--outhisto",
+        metavar="FILE",
+        help="the file to write for --histo (default: histo.dat, or histo_ with --stride)",
+    )
+    option(
+        "--fmt", type=_format, default="%14.9f", help="the format of the numbers (default: %%14.9f)"
+    )
 
 
 def _add_own_options(parser: argparse.ArgumentParser) -> None:
@@ -128,8 +143,8 @@ def _add_own_options(parser: argparse.ArgumentParser) -> None:
     option(
         "--merge",
         choices=("time", "clock"),
-        help="put the hills of several walkers in the order of this column; without it, one file "
-        "follows the other",
+        help="the column that orders the hills of several walkers. Without it, one file is taken "
+        "after the other",
     )
     add_hills_file_options(option)
     option(
@@ -137,22 +152,33 @@ def _add_own_options(parser: argparse.ArgumentParser) -> None:
         type=device_name,
         default="auto",
         metavar=DEVICES,
-        help="what computes; several GPUs share the grid (default: auto, one GPU or the CPU)",
+        help="the device that computes. auto is one GPU for large sums, otherwise the CPU. Several "
+        "GPUs share the grid (default: auto)",
     )
-    option("--dtype", choices=("float64", "float32"), default="float64", help="precision")
+    option(
+        "--dtype",
+        choices=("float64", "float32"),
+        default="float64",
+        help="the precision (default: float64)",
+    )
     option(
         "--units",
         type=_units,
         metavar="[FROM:]TO",
-        help=f"convert the energies: {', '.join(ENERGY_UNITS)}; from PLUMED's kJ/mol, unless FROM "
-        "names the unit of the heights",
+        help=f"convert the energies from one unit to another one: {', '.join(ENERGY_UNITS)}. FROM "
+        "is the unit of the heights (default: kJ/mol, as in PLUMED)",
     )
-    option("--plot", metavar="FILE", help="draw the surface too: .pdf, .png, .svg and others")
+    option(
+        "--plot",
+        metavar="FILE",
+        help="draw the surface too; the suffix chooses the format: .pdf, .png, .svg and others",
+    )
     option(
         "--progress",
         choices=("auto", "always", "never"),
         default="auto",
-        help="whether to show how far the sum is (default: auto, on a terminal after a second)",
+        help="whether to show how much of the sum is done. auto shows it on a terminal, after a "
+        "second (default: auto)",
     )
     option("--explain", action="store_true", help="say how the sum was computed")
     option("--json", action="store_true", help="print what was done as one JSON object")

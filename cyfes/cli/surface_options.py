@@ -40,14 +40,17 @@ if TYPE_CHECKING:
 SIGNED_OPTIONS = ("--from", "--to", "--at", "--min", "--max", "--frame")
 
 #: What `cyfes.load` reads, for the help.
-FILES = ".dat of PLUMED, .npz, .nc, .vtk, .cube, or .pmf of Colvars"
+FILES = "a file of a surface: .dat of PLUMED, .npz, .nc, .vtk, .cube, or .pmf of Colvars"
 
 # A grid reaches so many bandwidths beyond the samples, unless its ends are typed.
 _MARGIN = 3.0
 
 PLACES = """\
-A place is the number of a minimum (1 is the lowest), a point such as -1.2,2.6 or, for a
-difference of free energy, ranges such as -pi:0,pi/2:pi, where : alone is the whole axis.
+
+A place is one of these:
+  1              the number of a minimum; 1 is the lowest one
+  -1.2,2.6       a point: a value for each CV
+  -pi:0,pi/2:pi  a region: a range for each CV (for differences); : alone is the whole axis
 """
 
 
@@ -57,7 +60,7 @@ def add_frame_option(parser: argparse.ArgumentParser) -> None:
         "--frame",
         type=_whole_number,
         metavar="N",
-        help="of a grid file with several frames: 0 is the first, -1 the last (default: the last)",
+        help="the frame to read if the file has several: 0 is the first, -1 the last (default: -1)",
     )
 
 
@@ -73,23 +76,24 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
     option(
         "--unit",
         choices=ENERGY_UNITS,
-        help="the unit of the energies that are read, where the file does not say",
+        help="the unit of the energies in the file, if the file does not say it",
     )
-    option("--kt", type=positive_number, metavar="KT", help="kT in that unit")
+    option("--kt", type=positive_number, metavar="KT", help="kT in the unit of --unit")
     option(
         "--temperature",
         type=positive_number,
         metavar="T",
-        help="the temperature in K instead of kT; needs --unit, but for energies of PLUMED's runs, "
-        "which are in its kJ/mol unless --unit says",
+        help="the temperature in K; it takes the place of --kt. It needs --unit, except for "
+        "samples and states of PLUMED: their energies are in kJ/mol if --unit is not given",
     )
-    option("--convert", choices=ENERGY_UNITS, help="the unit of the energies that are shown")
+    option("--convert", choices=ENERGY_UNITS, help="the unit in which energies are shown")
     option(
         "--cv-units",
         type=list_of(str),
         metavar="U[,U2]",
-        help="the units of the CVs that are shown: a CV of known unit, such as one from -pi to pi, "
-        "is converted (rad and deg; nm, Å, pm and bohr), of any other the unit is named",
+        help="the units in which CVs are shown. If the unit of a CV is known, the CV is converted "
+        "(rad and deg; nm, Å, pm and bohr); a CV from -pi to pi is in rad. Otherwise this says "
+        "which unit the CV has",
     )
 
 
@@ -99,7 +103,7 @@ def add_integrate_out_option(option: Callable[..., Any]) -> None:
         "--integrate-out",
         type=list_of(str),
         metavar="CV[,CV2]",
-        help="integrate CVs out; needs --kt, or --unit and --temperature",
+        help="integrate over these CVs. This needs --kt, or --unit and --temperature",
     )
 
 
@@ -118,8 +122,8 @@ def add_hills_options(option: Callable[..., object]) -> None:
         "--merge",
         choices=("auto", "time", "clock", "none"),
         default="auto",
-        help="put the hills of several files in the order of this column (default: auto, the clock "
-        "if all files have it, otherwise the time); none: one file follows the other",
+        help="the column that orders the hills of several files. auto takes the clock if all files "
+        "have it, otherwise the time; none takes one file after the other (default: auto)",
     )
 
 
@@ -236,11 +240,13 @@ def add_place_options(parser: argparse.ArgumentParser, minima: str) -> None:
         "--depth",
         type=positive_number,
         metavar="E",
-        help="minima count from which F must rise by more than this to reach a lower one, in the "
-        f"unit that is shown (default: {minima})",
+        help="list only minima that are deeper than E. The depth of a minimum is how far F must "
+        f"rise on the way from it to a lower minimum. The unit is the one that is shown. {minima}",
     )
-    option("--from", dest="first", metavar="PLACE", help="where a path begins")
-    option("--to", dest="last", metavar="PLACE", help="where it ends")
+    option(
+        "--from", dest="first", metavar="PLACE", help="where the path begins, or the first region"
+    )
+    option("--to", dest="last", metavar="PLACE", help="where the path ends, or the second region")
 
 
 def with_units(surface: FreeEnergySurface, options: argparse.Namespace) -> FreeEnergySurface:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyfes.base.arrays import as_matrix
+from cyfes.base.arrays import all_finite, as_matrix
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 from cyfes.native import device_choice
@@ -73,7 +73,7 @@ def PathFES(  # noqa: N802 - CyFES's name
         If a shape is wrong, a number is not finite, a distance overflows, or there is no point or
         no sample.
     DeviceError
-        If the device is absent, unsupported or fails.
+        If the device is missing, not supported, or fails.
     LibraryError
         If the compiled part of cyfes is missing.
     """
@@ -263,8 +263,8 @@ def _path_fes(
     logarithms = ((biases - biases.max()) / kT).astype(real)
     free_energy = _summed(devices, LOG_GAUSSIAN, points, samples, logarithms)
     # Until here, `free_energy` is the logarithm of the density.
-    free_energy *= -kT
-    free_energy -= np.min(free_energy)
+    np.subtract(free_energy.max(), free_energy, out=free_energy)
+    free_energy *= kT
     return free_energy
 
 
@@ -315,7 +315,7 @@ def _summed(
     real = points.dtype
     hills = (samples, np.ones((1, 3), dtype=real), heights, np.zeros(3))
     values = sum_at(devices, kernel, hills, points)
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         raise InputError(
             f"crd, cv: found distances whose squares overflow {real.name}, expected coordinates "
             "in units of the bandwidth"

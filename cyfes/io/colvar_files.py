@@ -34,11 +34,11 @@ def read_colvar(
     Parameters
     ----------
     *paths : path-like, or sequence of them
-        The files, plain or compressed with gzip, xz or Zstandard, or patterns such as
-        ``COLVAR.*``. A HILLS file will do: its centres are the samples.
+        The files, or patterns such as ``COLVAR.*``. They may be compressed with gzip, xz or
+        Zstandard. You may also give a HILLS file: the centres of its hills are the samples.
     columns : sequence of str, optional
-        The columns to read, in this order; by default all but the time and, in a HILLS file, those
-        of the widths and heights.
+        The columns to read, in this order. By default, these are all columns except the time, and
+        in a HILLS file except the widths and heights.
 
     Returns
     -------

@@ -53,27 +53,31 @@ def read_hills(
     Parameters
     ----------
     *paths : path-like, or sequence of them
-        The files, plain or compressed with gzip, xz or Zstandard (this one needs the package
-        zstandard), or patterns such as ``HILLS.*``.
+        The files, or patterns such as ``HILLS.*``. They may be compressed with gzip, xz or
+        Zstandard, which needs the package zstandard.
     merge : {"auto", "time", "clock"} or None
-        Put the hills of several files, such as those of walkers, in the order of this column.
-        "auto" takes the clock if all files have it, otherwise the time, if it never falls within a
-        file. With None, or where "auto" finds no such column, one file follows the other.
+        The column that orders the hills of several files, for example those of walkers.
+
+        - "auto": the clock if all files have it, otherwise the time if it rises in each file. If
+          neither does, one file is taken after the other.
+        - None: one file is taken after the other.
     kernel : {"stretched-gaussian", "gaussian"}, optional
-        The kernel of all hills; by default the one that the header above each hill names, and
-        stretched Gaussians where it names none.
+        The kernel of all hills. By default, it is the one that the header above the hill names, or
+        the stretched Gaussian if the header names none.
     check : bool
-        Whether to look for mistakes and to warn of them: times that fall or repeat, gaps between
-        them, heights and widths out of line, and files that are given twice.
+        Whether to look for mistakes in the hills and to warn of them: times that fall or repeat,
+        gaps, unusual heights and widths, and files that are given twice.
     columns : sequence of str, optional
-        The names of the columns of tables without PLUMED's header: time, the CVs, sigma_ and the
-        name of each CV, height, and any other, which is not read. Files of Colvars
-        (``.hills.traj``) and CP2K (``.metadynLog``) need none; their CVs are cv0, cv1 and so on.
+        The names of the columns of tables without PLUMED's header: ``time``, the CVs, the width
+        of each CV (``sigma_x`` for ``x``), and ``height``. Columns of other names are not read.
+        Files of Colvars (``.hills.traj``) and CP2K (``.metadynLog``) need no names; their CVs
+        are ``cv0``, ``cv1`` and so on.
     periodic : mapping of str to pair of str or float, optional
-        Of such tables, the ends of the domain of each periodic CV.
+        For tables without a header: the two ends of the domain of each periodic CV.
     bias_factor : float, optional
-        Of such tables, the bias factor γ of a well-tempered run. The heights are multiplied by
-        γ / (γ - 1), because they are those of the bias, but for CP2K, which has done it.
+        For tables without a header: the bias factor γ of a well-tempered run. Their heights are
+        those of the bias; γ / (γ - 1) times these are the heights of the free energy. The heights
+        of CP2K are those of the free energy already.
 
     Returns
     -------
@@ -83,10 +87,10 @@ def read_hills(
     Raises
     ------
     HillsFileError
-        If a file is not a HILLS file, is damaged, holds no hill, or does not fit the others; the
+        If a file is not a HILLS file, is damaged, has no hill, or does not fit the others. The
         message begins with ``file:line``.
     InputError
-        If no file is named, or the column to merge by is absent or falls within a file.
+        If no file is named, or if the column of `merge` is missing or falls within a file.
     MissingDependencyError
         If a file is compressed with Zstandard, and the package zstandard is not installed.
     OSError
@@ -95,10 +99,12 @@ def read_hills(
     Warns
     -----
     CyfesWarning
-        If the last line of a file is cut off, as it is in a running or killed simulation. That
-        line is not used; neither does PLUMED use a last line without a line end. If a header names
-        no kernel: PLUMED up to 2.4 wrote none, and laid plain Gaussians. With `check`, if hills
-        look like a mistake; the message names the line and the time.
+        In these cases:
+
+        - The last line of a file is cut off, because the simulation runs or was killed. The line is
+          not used; PLUMED does not use it either.
+        - A header names no kernel. PLUMED up to 2.4 wrote none, and used plain Gaussians.
+        - With `check`, hills look like a mistake. The message says the line and the time.
     """
     table = checked_format(columns, periodic, bias_factor)
     return read_and_merge(paths, merge, kernel, check, table)[0]
@@ -159,12 +165,12 @@ def iter_hills(
     *paths, kernel, check, columns, periodic, bias_factor
         As for `read_hills`.
     merge : {"time", "clock"}, optional
-        Put the hills of several files in the order of this column; by default one file follows the
+        The column that orders the hills of several files. By default, one file is taken after the
         other, as in PLUMED.
     portion : int
-        The number of hills to yield at a time; the last portion may have fewer.
+        The number of hills in a portion. The last portion may have fewer.
     progress : callable, optional
-        Called before each portion is yielded with the part of the files that has been read, 0 to 1.
+        Called before each portion, with the part of the files that has been read, from 0 to 1.
 
     Yields
     ------

@@ -110,6 +110,25 @@ class Tile {
   const double *sums() const { return sums_.data(); }
   std::int64_t plane() const { return batch_.plane; }
 
+  // Copies the sums that lie on the grid to planes as large as the surface.
+  void save(double *planes) const {
+    for_points([&](std::int64_t from, std::int64_t to, std::int64_t count) {
+      for (std::int64_t k = 0, p = 0; k < static_cast<std::int64_t>(sums_.size());
+           k += batch_.plane, ++p)
+        std::copy_n(sums_.data() + k + from, count, planes + p * sum_.surface.size + to);
+    });
+  }
+  // Adds such sums, each times a factor.
+  void add(const double *planes, double factor) {
+    for_points([&](std::int64_t to, std::int64_t from, std::int64_t count) {
+      for (std::int64_t at = 0, p = 0; at < static_cast<std::int64_t>(sums_.size());
+           at += batch_.plane, ++p) {
+        const double *part = planes + p * sum_.surface.size + from;
+        for (std::int64_t k = 0; k < count; ++k) sums_[at + to + k] += factor * part[k];
+      }
+    });
+  }
+
  private:
   void lay_table(int i) {
     const bool last = i + 1 == ndim_;
@@ -164,22 +183,27 @@ class Tile {
   std::vector<std::vector<double>> tables_;
 };
 
-// Runs `compute` for each tile, with a Tile of the thread's own.
+// Runs `compute` for each tile and so many parts of the hills, with a Tile of the thread's own.
 template <typename Real, typename Compute>
-void for_tiles(Sum<Real> &sum, const Compute &compute) {
+void for_parts(Sum<Real> &sum, std::int64_t parts, const Compute &compute) {
   std::vector<Tile<Real>> own;
-  const int threads =
-      static_cast<int>(std::min<std::int64_t>(omp_get_max_threads(), sum.tiling.count));
+  const std::int64_t count = sum.tiling.count * parts;
+  const int threads = static_cast<int>(std::min<std::int64_t>(omp_get_max_threads(), count));
   // Made before the threads start: an exception must not leave a parallel region.
   for (int t = 0; t < threads; ++t) own.emplace_back(sum);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads)
-  for (std::int64_t t = 0; t < sum.tiling.count; ++t) {
+  for (std::int64_t k = 0; k < count; ++k) {
     if (sum.watch.stopped()) continue;
     Tile<Real> &tile = own[omp_get_thread_num()];
-    tile.move_to(t);
-    compute(tile);
+    tile.move_to(k / parts);
+    compute(tile, k / parts, k % parts);
   }
   sum.watch.finish();
+}
+
+template <typename Real, typename Compute>
+void for_tiles(Sum<Real> &sum, const Compute &compute) {
+  for_parts(sum, 1, [&](Tile<Real> &tile, std::int64_t, std::int64_t) { compute(tile); });
 }
 
 // Takes note of a batch that was looked at or added; false if the sum is to stop.
@@ -227,10 +251,20 @@ struct Extremes {
   double lower = -INFINITY;
 };
 
-Extremes find_extremes(const TransposedHills &hills, const Box &box) {
+// Hills from `begin` to before `end`; both are multiples of a batch.
+struct Range {
+  std::int64_t begin, end;
+};
+
+Range part_of(const TransposedHills &hills, std::int64_t part, std::int64_t parts) {
+  const std::int64_t batches = hills.padded() / batch_hills;
+  return {batches * part / parts * batch_hills, batches * (part + 1) / parts * batch_hills};
+}
+
+Extremes find_extremes(const TransposedHills &hills, const Range &range, const Box &box) {
   Extremes extremes;
   Bounds bounds;
-  for (std::int64_t first = 0; first < hills.padded(); first += batch_hills) {
+  for (std::int64_t first = range.begin; first < range.end; first += batch_hills) {
     cpu_kernels().bounds(hills.table(), first, box, bounds);
     for (int h = 0; h < batch_hills; ++h) {
       extremes.upper = std::max(extremes.upper, bounds.upper[h]);
@@ -240,17 +274,17 @@ Extremes find_extremes(const TransposedHills &hills, const Box &box) {
   return extremes;
 }
 
-// Adds the hills that are not negligible everywhere in a tile, and returns the logarithm of the
-// unit that the sums are in.
+// Adds those hills of a range that are not negligible everywhere in a tile, and returns the
+// logarithm of the unit that the sums are in.
 template <typename Real>
-double add_gaussians(Sum<Real> &sum, Tile<Real> &tile) {
+double add_gaussians(Sum<Real> &sum, Tile<Real> &tile, const Range &range) {
   const TransposedHills &hills = sum.transposed;
   const bool logarithmic = sum.hills.kernel == CUFES_LOG_GAUSSIAN;
-  const Extremes extremes = find_extremes(hills, tile.box());
+  const Extremes extremes = find_extremes(hills, range, tile.box());
   const double least = extremes.lower - negligible(hills.count());
   const double unit = logarithmic ? extremes.upper : 0.0;
   Bounds bounds;
-  for (std::int64_t first = 0; first < hills.padded(); first += batch_hills) {
+  for (std::int64_t first = range.begin; first < range.end; first += batch_hills) {
     cpu_kernels().bounds(hills.table(), first, tile.box(), bounds);
     const std::int64_t end = std::min<std::int64_t>(batch_hills, hills.count() - first);
     for (std::int64_t h = 0; h < end; ++h)
@@ -277,19 +311,60 @@ void keep_logarithms(const Sum<Real> &sum, const Tile<Real> &tile, double unit) 
   });
 }
 
+// How a sum of products is divided: tiles, and parts of the hills.
+struct Division {
+  Tiling tiling;
+  std::int64_t parts;
+};
+
 // Tiles for products: as large as the factors of a batch are soon worth their exponentials, but not
-// much larger than a hill, most of whose points would otherwise add nothing.
+// much larger than a hill, most of whose points would otherwise add nothing. Where there are few of
+// them, the hills are divided too: smaller tiles would need more exponentials.
 template <typename Real>
-Tiling lay_product_tiles(const Hills<Real> &hills, const cufes_grid &grid) {
+Division divide_products(const Hills<Real> &hills, const cufes_grid &grid) {
   constexpr double most_rows = 256, most_columns = 128, widths = 24;
   double deviations[CUFES_MAX_DIM], rows = 1;
   standard_deviations(hills, hills.sigmas, deviations);
   const auto across = [&](int i) { return widths * deviations[i] / grid.spacing[i]; };
   for (int i = 0; i + 1 < grid.ndim; ++i)
     rows = std::min(most_rows, rows * std::max(4.0, across(i)));
-  const double columns = std::min(most_columns, across(grid.ndim - 1));
-  return lay_enough_tiles(grid, static_cast<std::int64_t>(rows),
-                          std::max(group_columns, static_cast<int>(columns)));
+  const auto columns =
+      std::max<std::int64_t>(group_columns, std::min(most_columns, across(grid.ndim - 1)));
+  const Tiling tiling = lay_tiles(grid, static_cast<std::int64_t>(rows), columns);
+  // Of fewer hills, the sums of a part would take as long to be added as to be made.
+  constexpr std::int64_t least_part = 4 * batch_hills;
+  const std::int64_t parts =
+      std::min(divide_up(enough_tiles, tiling.count), hills.count / least_part);
+  return {tiling, std::max<std::int64_t>(1, parts)};
+}
+
+// Keeps what a tile has summed, in units whose logarithm is given.
+template <typename Real>
+void keep(const Sum<Real> &sum, const Tile<Real> &tile, double unit) {
+  if (sum.hills.kernel == CUFES_LOG_GAUSSIAN)
+    keep_logarithms(sum, tile, unit);
+  else
+    keep_sums(sum, tile);
+}
+
+// The same sums from several parts of the hills, which are added in their order.
+template <typename Real>
+void sum_parts(Sum<Real> &sum, std::int64_t parts) {
+  const std::int64_t planes = sum.surface.gradient ? 1 + sum.hills.ndim : 1;
+  const std::int64_t size = planes * sum.surface.size;
+  std::vector<double> sums(parts * size), units(sum.tiling.count * parts);
+  for_parts(sum, parts, [&](Tile<Real> &tile, std::int64_t t, std::int64_t part) {
+    const Range range = part_of(sum.transposed, part, parts);
+    units[t * parts + part] = add_gaussians(sum, tile, range);
+    tile.save(sums.data() + part * size);
+  });
+  for_parts(sum, 1, [&](Tile<Real> &tile, std::int64_t t, std::int64_t) {
+    const double *own = units.data() + t * parts;
+    const double unit = *std::max_element(own, own + parts);
+    for (std::int64_t part = 0; part < parts; ++part)
+      tile.add(sums.data() + part * size, std::exp(own[part] - unit));
+    keep(sum, tile, unit);
+  });
 }
 
 }  // namespace
@@ -319,16 +394,17 @@ void sum_grid_truncated(const Hills<Real> &hills, const Surface<Real> &surface, 
 
 template <typename Real>
 void sum_grid_separable(const Hills<Real> &hills, const Surface<Real> &surface, Run &run) {
-  const Tiling tiling = lay_product_tiles<Real>(hills, *surface.grid);
-  run.plan(CUFES_PATH_SEPARABLE, describe("separable", *surface.grid, tiling));
-  Sum<Real> sum(hills, surface, tiling, run);
-  for_tiles<Real>(sum, [&](Tile<Real> &tile) {
-    const double unit = add_gaussians(sum, tile);
-    if (hills.kernel == CUFES_LOG_GAUSSIAN)
-      keep_logarithms(sum, tile, unit);
-    else
-      keep_sums(sum, tile);
-  });
+  const Division division = divide_products<Real>(hills, *surface.grid);
+  const std::string parts =
+      division.parts > 1 ? ", hills in " + std::to_string(division.parts) + " parts" : "";
+  run.plan(CUFES_PATH_SEPARABLE, describe("separable", *surface.grid, division.tiling, parts));
+  Sum<Real> sum(hills, surface, division.tiling, run);
+  if (division.parts > 1)
+    sum_parts(sum, division.parts);
+  else
+    for_tiles<Real>(sum, [&](Tile<Real> &tile) {
+      keep(sum, tile, add_gaussians(sum, tile, part_of(sum.transposed, 0, 1)));
+    });
   if (hills.kernel != CUFES_LOG_GAUSSIAN) return;
   std::vector<std::int64_t> left;
   for (std::int64_t point = 0; point < surface.size; ++point)

@@ -31,10 +31,6 @@ Tiling lay_tiles(const cufes_grid &grid, std::int64_t rows, std::int64_t columns
   return tiling;
 }
 
-// So many tiles keep the threads of any machine busy to the end. The number does not depend on how
-// many there are, and so neither do the bits of the result.
-constexpr std::int64_t enough_tiles = 32;
-
 // Shrinks tiles, down to one block of rows and one group of columns, until there are enough.
 Tiling lay_enough_tiles(const cufes_grid &grid, std::int64_t rows, std::int64_t columns) {
   Tiling tiling = lay_tiles(grid, rows, columns);
@@ -48,10 +44,11 @@ Tiling lay_enough_tiles(const cufes_grid &grid, std::int64_t rows, std::int64_t 
   return tiling;
 }
 
-std::string describe(const char *path, const cufes_grid &grid, const Tiling &tiling) {
+std::string describe(const char *path, const cufes_grid &grid, const Tiling &tiling,
+                     const std::string &more) {
   std::string text = path + std::string(", ") + std::to_string(tiling.count) + " tiles of ";
   for (int i = 0; i < grid.ndim; ++i) text += (i ? "x" : "") + std::to_string(tiling.extent[i]);
-  return text + ", " + cpu_means();
+  return text + more + ", " + cpu_means();
 }
 
 }  // namespace cufes

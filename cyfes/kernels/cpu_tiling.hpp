@@ -26,11 +26,15 @@ struct Tiling {
 
 // Tiles of about `rows` x `columns`.
 Tiling lay_tiles(const cufes_grid &grid, std::int64_t rows, std::int64_t columns);
+// So many tiles, or parts of the work, keep the threads of any machine busy to the end. The number
+// does not depend on how many there are, and so neither do the bits of the result.
+constexpr std::int64_t enough_tiles = 32;
 // Smaller ones where there would be too few.
 Tiling lay_enough_tiles(const cufes_grid &grid, std::int64_t rows, std::int64_t columns);
 
 // "truncated, 343 tiles of 15x15x16, 2 threads, avx512".
-std::string describe(const char *path, const cufes_grid &grid, const Tiling &tiling);
+std::string describe(const char *path, const cufes_grid &grid, const Tiling &tiling,
+                     const std::string &more = "");
 
 // The hills in double precision and by axis, padded to whole batches.
 class TransposedHills {

@@ -1,5 +1,7 @@
 #include "cuda_call.hpp"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -8,17 +10,42 @@
 namespace cufes {
 namespace {
 
-// Larger arrays are copied by the driver, in pieces of its own: pinned memory is not to grow with
-// the problem.
-constexpr std::size_t most_staged = 32u << 20;
-// The device fetches a piece while the next one is copied to the staging memory.
-constexpr std::size_t piece = 512u << 10;
-// And of what the driver copies, between which the caller is asked whether to go on.
-constexpr std::size_t large_piece = 64u << 20;
+// Threads that copy a piece between the caller's memory and a slot. More of them do not help,
+// because a few read and write as fast as the memory allows.
+constexpr int most_threads = 4;
+// A smaller part is not worth a thread.
+constexpr std::size_t least_part = 256u << 10;
+// Of the memory for a result, so much is made ready while the device computes.
+constexpr std::size_t most_touched = 256u << 20;
+constexpr std::size_t page = 4096;
 
 std::size_t aligned(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
+// Calls `part(begin, end)` for parts of so many bytes, in threads if there are many.
+template <typename Part>
+void in_parts(std::size_t bytes, Part &&part) {
+  const int threads = static_cast<int>(std::min<std::size_t>(
+      {bytes / least_part, most_threads, static_cast<std::size_t>(omp_get_max_threads())}));
+  if (threads < 2) return part(std::size_t{0}, bytes);
+#pragma omp parallel for num_threads(threads) schedule(static)
+  for (int i = 0; i < threads; ++i) part(bytes * i / threads, bytes * (i + 1) / threads);
+}
+
+void copy(char *to, const char *from, std::size_t bytes) {
+  in_parts(bytes, [=](std::size_t begin, std::size_t end) {
+    std::memcpy(to + begin, from + begin, end - begin);
+  });
+}
+
 }  // namespace
+
+// The system provides a page of new memory when it is first written to, which takes as long as the
+// copy itself.
+void touch(void *memory, std::size_t bytes) {
+  in_parts(std::min(bytes, most_touched), [=](std::size_t begin, std::size_t end) {
+    for (std::size_t at = begin; at < end; at += page) static_cast<volatile char *>(memory)[at] = 0;
+  });
+}
 
 Progress::~Progress() {
   for (const cudaEvent_t event : events_)
@@ -54,10 +81,14 @@ void Progress::ask() {
   throw Failure(CUFES_INTERRUPTED, "the caller stopped the sum");
 }
 
-void Progress::finish() {
+void Progress::await_launches() {
   for (std::int64_t k = std::max<std::int64_t>(0, launches_ - 2); k < launches_; ++k)
     await(events_[k % 2]);
   launches_ = 0;
+}
+
+void Progress::finish() {
+  await_launches();
   check(cudaStreamSynchronize(stream_), "finish the sum");
 }
 
@@ -112,35 +143,65 @@ Memory Call<Real>::upload(const std::vector<Source> &sources, std::vector<std::s
     bytes += aligned(source.bytes);
   }
   Memory memory(device_, bytes, stream_);
-  // What an earlier upload of the call has staged may still be on its way.
-  if (bytes <= most_staged) check(cudaStreamSynchronize(stream_), "finish a copy");
-  char *staging = bytes <= most_staged ? lease_.staging(bytes) : nullptr;
-  for (std::size_t k = 0; k < sources.size(); ++k) {
-    const std::size_t step = staging ? piece : large_piece;
-    for (std::size_t at = 0; at < sources[k].bytes; at += step) {
-      const std::size_t part = std::min(step, sources[k].bytes - at);
-      const char *from = static_cast<const char *>(sources[k].data) + at;
-      char *to = memory.template as<char>() + offsets[k] + at;
-      if (staging) from = static_cast<char *>(std::memcpy(staging + offsets[k] + at, from, part));
-      check(cudaMemcpyAsync(to, from, part, cudaMemcpyHostToDevice, stream_), "copy to the device");
-      if (!staging) progress_.ask();
+  // The device fetches a piece while the next one is copied to its slot.
+  for (std::size_t begin = 0; begin < bytes; begin += slot_bytes) {
+    const std::size_t end = std::min(bytes, begin + slot_bytes);
+    Slot &slot = lease_.slot();
+    for (std::size_t k = 0; k < sources.size(); ++k) {
+      const std::size_t from = std::max(begin, offsets[k]);
+      const std::size_t to = std::min(end, offsets[k] + sources[k].bytes);
+      if (from < to)
+        copy(slot.memory + (from - begin),
+             static_cast<const char *>(sources[k].data) + (from - offsets[k]), to - from);
     }
+    check(cudaMemcpyAsync(memory.template as<char>() + begin, slot.memory, end - begin,
+                          cudaMemcpyHostToDevice, stream_),
+          "copy to the device");
+    pass(slot);
+    progress_.ask();
   }
   return memory;
 }
 
 template <typename Real>
-void Call<Real>::download(const void *from, void *to, std::size_t bytes) {
-  const bool staged = bytes <= most_staged;
-  char *via = staged ? lease_.staging(bytes) : static_cast<char *>(to);
-  for (std::size_t at = 0; at < bytes; at += large_piece) {
-    check(cudaMemcpyAsync(via + at, static_cast<const char *>(from) + at,
-                          std::min(large_piece, bytes - at), cudaMemcpyDeviceToHost, stream_),
+void Call<Real>::download(const std::vector<Delivery> &deliveries) {
+  struct Piece {
+    const char *from;
+    char *to;
+    std::size_t bytes;
+    Slot *slot;
+  };
+  std::vector<Piece> pieces;
+  for (const Delivery &each : deliveries)
+    for (std::size_t at = 0; at < each.bytes; at += slot_bytes)
+      pieces.push_back({static_cast<const char *>(each.from) + at,
+                        static_cast<char *>(each.to) + at, std::min(slot_bytes, each.bytes - at),
+                        nullptr});
+  std::size_t fetched = 0;
+  const auto fetch = [&] {
+    Piece &piece = pieces[fetched++];
+    piece.slot = &lease_.slot();
+    check(cudaMemcpyAsync(piece.slot->memory, piece.from, piece.bytes, cudaMemcpyDeviceToHost,
+                          stream_),
           "copy from the device");
-    if (!staged) progress_.ask();
+    pass(*piece.slot);
+  };
+  while (fetched < std::min<std::size_t>(pieces.size(), slots_per_workspace - 1)) fetch();
+  progress_.await_launches();
+  // The device fills the other slots while a piece is copied from its own.
+  for (const Piece &piece : pieces) {
+    check(cudaEventSynchronize(piece.slot->passed), "compute the sum");
+    piece.slot->busy = false;
+    if (fetched < pieces.size()) fetch();
+    copy(piece.to, piece.slot->memory, piece.bytes);
+    progress_.ask();
   }
-  progress_.finish();
-  if (staged) std::memcpy(to, via, bytes);
+}
+
+template <typename Real>
+void Call<Real>::pass(Slot &slot) {
+  check(cudaEventRecord(slot.passed, stream_), "record an event");
+  slot.busy = true;
 }
 
 template <typename Real>

@@ -34,6 +34,8 @@ class Progress {
   void launched(double parts);
   // Asks the caller whether to go on; stops the call if not.
   void ask();
+  // Waits for the launches, and asks meanwhile; a single one may still be under way.
+  void await_launches();
   // Waits for everything.
   void finish();
 
@@ -81,8 +83,14 @@ class Call {
   Memory upload(const std::vector<Source> &sources, std::vector<std::size_t> &offsets);
   // The widths of the first hill, wherever they are.
   std::vector<Real> first_widths();
-  // From the device to the caller's array; waits.
-  void download(const void *from, void *to, std::size_t bytes);
+  // An array of the device, and the caller's memory that it goes to.
+  struct Delivery {
+    const void *from;
+    void *to;
+    std::size_t bytes;
+  };
+  // From the device to the caller's memory, one array after the other; waits.
+  void download(const std::vector<Delivery> &deliveries);
 
   template <typename Args>
   void launch(const std::string &name, dim3 blocks, Args &args, int shared = 0,
@@ -96,6 +104,8 @@ class Call {
 
  private:
   void place_hills();
+  // Notes that a copy through a slot is under way.
+  void pass(Slot &slot);
 
   int device_;
   const Model &model_;
@@ -109,6 +119,9 @@ class Call {
   const int *boxes_;
 };
 
+// Makes memory of the host ready to be written to. While the device computes, this takes no time.
+void touch(void *memory, std::size_t bytes);
+
 // Where a result goes: the caller's memory of the device, or memory of ours and then the host.
 template <typename Real>
 class Result {
@@ -119,13 +132,17 @@ class Result {
         count_(count),
         own_(call.allocate(on_device() ? 0 : count, sizeof(Real))) {}
   Real *values() const { return on_device() ? to_ : own_.template as<Real>(); }
-  void deliver() {
-    if (!on_device()) call_.download(values(), to_, count_ * sizeof(Real));
+  // Called when the launches are under way.
+  void prepare() {
+    if (!on_device()) touch(to_, count_ * sizeof(Real));
   }
+  void deliver() {
+    if (!on_device()) call_.download({delivery()});
+  }
+  bool on_device() const { return call_.run().device_memory(); }
+  typename Call<Real>::Delivery delivery() const { return {values(), to_, count_ * sizeof(Real)}; }
 
  private:
-  bool on_device() const { return call_.run().device_memory(); }
-
   Call<Real> &call_;
   Real *to_;
   std::int64_t count_;

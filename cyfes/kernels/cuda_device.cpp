@@ -1,6 +1,8 @@
 #include "cuda_device.hpp"
 
-#include <algorithm>
+#include <unistd.h>
+
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -109,8 +111,9 @@ cudaMemPool_t make_pool(int device) {
 }
 
 // What is kept of the devices. Never destroyed: at exit the driver may be gone already, and frees
-// all of it itself.
+// all of it itself; only pinned memory is freed before.
 struct Kept {
+  const pid_t owner = getpid();
   std::mutex mutex;
   std::map<std::pair<int, std::string>, cudaKernel_t> kernels[2];
   std::map<int, cudaLibrary_t> libraries[2];
@@ -128,6 +131,28 @@ cudaMemPool_t pool_of(int device) {
   const auto known = kept().pools.find(device);
   if (known != kept().pools.end()) return known->second;
   return kept().pools.emplace(device, make_pool(device)).first->second;
+}
+
+// Frees the pinned memory of all workspaces that no call has. Contexts, streams and the pools are
+// left to the driver.
+void free_slots() {
+  const std::lock_guard<std::mutex> lock(kept().mutex);
+  for (auto &[device, idle] : kept().workspaces) {
+    // With another current device, a context would be made for that one.
+    if (cudaSetDevice(device) != cudaSuccess) return;
+    for (Workspace *workspace : idle)
+      for (Slot &slot : workspace->slots)
+        if (slot.memory) cudaFreeHost(std::exchange(slot.memory, nullptr));
+  }
+}
+
+// What is registered here runs before the end of the runtime and the driver, which were started
+// earlier. A process that was forked from this one has no device.
+void free_slots_at_exit() {
+  static const bool registered = std::atexit([] {
+                                   if (getpid() == kept().owner) free_slots();
+                                 }) == 0;
+  static_cast<void>(registered);
 }
 
 [[noreturn]] void explain_lack(std::size_t bytes) {
@@ -234,24 +259,27 @@ Lease::Lease(int device) : device_(device) {
 }
 
 Lease::~Lease() {
-  // Nothing may still write to the staging memory, whatever ended the call.
+  // Nothing may still write to the slots, whatever ended the call.
   cudaStreamSynchronize(workspace_->stream);
   const std::lock_guard<std::mutex> lock(kept().mutex);
   kept().workspaces[device_].push_back(workspace_);
 }
 
-char *Lease::staging(std::size_t bytes) {
-  Workspace &own = *workspace_;
-  if (own.staged >= bytes) return own.staging;
-  check(cudaStreamSynchronize(own.stream), "finish a copy");
-  if (own.staging) cudaFreeHost(own.staging);
-  own.staging = nullptr;
-  own.staged = 0;
-  const std::size_t more = std::max<std::size_t>(bytes, 1u << 20) * 5 / 4;
-  check(cudaHostAlloc(reinterpret_cast<void **>(&own.staging), more, cudaHostAllocPortable),
-        "allocate pinned memory");
-  own.staged = more;
-  return own.staging;
+Slot &Lease::slot() {
+  Slot &slot = workspace_->slots[workspace_->next];
+  workspace_->next = (workspace_->next + 1) % slots_per_workspace;
+  if (slot.busy) {
+    slot.busy = false;
+    check(cudaEventSynchronize(slot.passed), "finish a copy");
+  }
+  if (!slot.passed)
+    check(cudaEventCreateWithFlags(&slot.passed, cudaEventDisableTiming), "create an event");
+  if (!slot.memory) {
+    check(cudaHostAlloc(reinterpret_cast<void **>(&slot.memory), slot_bytes, cudaHostAllocPortable),
+          "allocate pinned memory");
+    free_slots_at_exit();
+  }
+  return slot;
 }
 
 Memory::Memory(int device, std::size_t bytes, cudaStream_t stream) : stream_(stream) {

@@ -50,12 +50,21 @@ cudaKernel_t find_kernel(int device, const std::string &name, bool much_shared);
 // How many bytes a call may take, now; part of what is free is left to others.
 std::size_t usable_memory(int device);
 
+// Pinned memory that a piece of an array passes through on its way between host and device.
+struct Slot {
+  char *memory = nullptr;
+  cudaEvent_t passed = nullptr;  // recorded behind the copy to or from the device
+  bool busy = false;             // that copy may be under way
+};
+constexpr std::size_t slot_bytes = 2u << 20;
+constexpr int slots_per_workspace = 8;
+
 // A stream of our own, so that other work of the process on the device goes on beside ours, and
-// pinned memory. Both are slow to make: a call takes them from a pool and puts them back.
+// slots. Both are slow to make: a call takes them from a pool and puts them back.
 struct Workspace {
   cudaStream_t stream = nullptr;
-  char *staging = nullptr;
-  std::size_t staged = 0;  // bytes of staging
+  Slot slots[slots_per_workspace];
+  int next = 0;  // the slot that is used next
 };
 
 class Lease {
@@ -66,8 +75,8 @@ class Lease {
   Lease &operator=(const Lease &) = delete;
 
   cudaStream_t stream() const { return workspace_->stream; }
-  // At least so many bytes of pinned memory. What was there is lost if it has to grow.
-  char *staging(std::size_t bytes);
+  // The slot that was used longest ago; waits until its copy is done.
+  Slot &slot();
 
  private:
   int device_;

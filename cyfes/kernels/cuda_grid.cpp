@@ -108,10 +108,14 @@ void sum_layers(Call<Real> &call, const Surface<Real> &surface, GridArgs<Real> &
       args.gradient = in_place ? surface.gradient + args.offset : slopes.template as<Real>();
     args.plane = in_place ? surface.size : args.size;
     launch_tiles(call, args, layer * rest, end * rest);
-    values.deliver();
-    for (int i = 0; !in_place && i < planes; ++i)
-      call.download(args.gradient + i * args.size,
-                    surface.gradient + i * surface.size + args.offset, args.size * sizeof(Real));
+    if (in_place) continue;
+    std::vector<typename Call<Real>::Delivery> deliveries{values.delivery()};
+    for (int i = 0; i < planes; ++i)
+      deliveries.push_back({args.gradient + i * args.size,
+                            surface.gradient + i * surface.size + args.offset,
+                            args.size * sizeof(Real)});
+    for (const auto &each : deliveries) touch(each.to, each.bytes);
+    call.download(deliveries);
   }
 }
 

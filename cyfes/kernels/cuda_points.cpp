@@ -84,7 +84,7 @@ void launch_pass(Call<Real> &call, FastPlan<Real> &plan) {
 // Sums at points that are on the device; `origin` and `first` say where they came from.
 template <typename Real>
 int sum_fast(Call<Real> &call, const Real *points, std::int64_t count, Logarithm<Real> &logarithm,
-             const Origin<Real> &origin, std::int64_t first, Real *values) {
+             const Origin<Real> &origin, std::int64_t first, Result<Real> &result) {
   FastPlan<Real> plan = plan_fast(call, count);
   const Memory sums = call.allocate_sums(count * plan.chunks);
   plan.args.points = points;
@@ -96,18 +96,21 @@ int sum_fast(Call<Real> &call, const Real *points, std::int64_t count, Logarithm
     plan.args.end_hill = std::min<std::int64_t>(hill + hills_per_pass, call.given().count);
     launch_pass(call, plan);
   }
-  logarithm.finish(sums.template as<double>(), count, count, plan.chunks, origin, first, values);
+  result.prepare();
+  logarithm.finish(sums.template as<double>(), count, count, plan.chunks, origin, first,
+                   result.values());
   return plan.chunks;
 }
 
 // The general case: many axes, or multivariate hills.
 template <typename Real>
-void sum_general(Call<Real> &call, const Real *points, std::int64_t count, Real *values) {
+void sum_general(Call<Real> &call, const Real *points, std::int64_t count, Result<Real> &result) {
   const bool logarithmic = call.given().kernel == CUFES_LOG_GAUSSIAN;
   sum_slices(call,
              {logarithmic ? "cufes_log_points_" : "cufes_points_",
               logarithmic ? "cufes_log_reduce" : "cufes_reduce"},
-             points, count, values, static_cast<double>(call.given().count));
+             points, count, result.values(), static_cast<double>(call.given().count));
+  result.prepare();
 }
 
 template <typename Real>
@@ -146,9 +149,9 @@ void sum_points_directly(Call<Real> &call, const Points<Real> &points) {
     if (!call.run().device_memory()) origin.points = where.template as<Real>();
     Result<Real> result(call, points.values + first, part);
     if (fast)
-      chunks = sum_fast(call, origin.points, part, logarithm, origin, 0, result.values());
+      chunks = sum_fast(call, origin.points, part, logarithm, origin, 0, result);
     else
-      sum_general(call, origin.points, part, result.values());
+      sum_general(call, origin.points, part, result);
     result.deliver();
   }
   call.progress().finish();
@@ -169,9 +172,9 @@ void sum_grid_points(Call<Real> &call, const Surface<Real> &surface) {
         gather_points(call, origin, static_cast<const unsigned *>(nullptr), first, part);
     Result<Real> result(call, surface.values + first, part);
     if (fast)
-      sum_fast(call, points.template as<Real>(), part, logarithm, origin, first, result.values());
+      sum_fast(call, points.template as<Real>(), part, logarithm, origin, first, result);
     else
-      sum_general(call, points.template as<Real>(), part, result.values());
+      sum_general(call, points.template as<Real>(), part, result);
     result.deliver();
   }
 }

@@ -186,6 +186,7 @@ class Separable {
     for (std::int64_t first = 0; first < call_.hills().count; first += chunk_)
       add_chunk(u, rows, axis, first, std::min(chunk_, call_.given().count - first),
                 sums.template as<double>());
+    result.prepare();
     Origin<Real> origin;
     origin.grid = &grid_;
     logarithm_.finish(sums.template as<double>(), size, size, plan_.splits, origin,

@@ -181,13 +181,17 @@ class Truncated {
       sum_tiles(layer * rest, (layer + layers) * rest);
     }
     Logarithm<Real> plain(call_, 0);
+    std::vector<Result<Real>> results;
+    std::vector<typename Call<Real>::Delivery> deliveries;
     for (int plane = 0; plane < planes_; ++plane) {
       Real *to = plane == 0 ? surface_.values : surface_.gradient + (plane - 1) * surface_.size;
-      Result<Real> result(call_, to + args_.offset, args_.size);
+      results.emplace_back(call_, to + args_.offset, args_.size);
       plain.finish(args_.sums + plane * args_.size, args_.size * planes_, args_.size, chunks_, {},
-                   0, result.values());
-      result.deliver();
+                   0, results.back().values());
+      if (!results.back().on_device()) deliveries.push_back(results.back().delivery());
     }
+    for (Result<Real> &result : results) result.prepare();
+    if (!deliveries.empty()) call_.download(deliveries);
   }
 
   void sum_tiles(std::int64_t begin, std::int64_t end) {

@@ -34,9 +34,10 @@ def box(grid: Grid, ranges: Sequence[tuple[float, float] | None]) -> Mask:
     grid : Grid
         The grid of D axes.
     ranges : sequence of D (float, float) or None
-        The ends along each axis, the upper one left out unless the grid ends there, so that
-        neighbouring ranges share no point; None for all of it. On a periodic axis the range goes
-        upwards from the first to the second end, across the boundary if need be.
+        The two ends along each axis; None is the whole axis. A point at the upper end does not
+        belong to the range, unless the grid ends there; so two neighbouring ranges share no point.
+        On a periodic axis, the range goes upwards from the first end to the second one. It may
+        cross the boundary.
 
     Returns
     -------

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cyfes.base.numbers import format_number, parse_number
+from cyfes.base.once import computed_once
 from cyfes.errors import InputError
 from cyfes.model.extent import Extent
 
@@ -196,17 +197,17 @@ class Grid:
         lower, upper = [low for low, _ in bounds], [high for _, high in bounds]
         return cls(lower, upper, counts, list(periodic))
 
-    @property
+    @computed_once
     def ndim(self) -> int:
         """The number of axes."""
         return len(self.bins)
 
-    @property
+    @computed_once
     def shape(self) -> tuple[int, ...]:
         """The number of points on each axis."""
         return tuple(n if wraps else n + 1 for n, wraps in zip(self.bins, self.periodic))
 
-    @property
+    @computed_once
     def size(self) -> int:
         """The number of points."""
         size = 1
@@ -214,10 +215,19 @@ class Grid:
             size *= points
         return size
 
-    @property
+    @computed_once
     def spacing(self) -> NDArray[np.float64]:
         """The distance of neighbouring points on each axis, shape (D,)."""
-        return (self.upper - self.lower) / np.array(self.bins, dtype=np.float64)
+        steps = (self.upper - self.lower) / np.array(self.bins, dtype=np.float64)
+        steps.flags.writeable = False
+        return steps
+
+    @computed_once
+    def periods(self) -> NDArray[np.float64]:
+        """The period of each axis, 0 where it has none, shape (D,)."""
+        periods = np.where(self.periodic, self.upper - self.lower, 0.0)
+        periods.flags.writeable = False
+        return periods
 
     @property
     def axes(self) -> tuple[NDArray[np.float64], ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 
 from cyfes.base.arrays import checked_array
+from cyfes.base.once import computed_once
 from cyfes.base.optional_packages import need
 from cyfes.errors import InputError
 from cyfes.model.domains import checked_ends, checked_interval, period
@@ -74,10 +75,14 @@ class Hills:
     ----------
     names : tuple of str
         The collective variables.
-    centers, sigmas : ndarray of float64, shape (N, D), C-contiguous
-        Centres and widths.
-    heights, bias_factors : ndarray of float64, shape (N,)
-        Heights and bias factors.
+    centers : ndarray of float64, shape (N, D), C-contiguous
+        Centres.
+    sigmas : ndarray of float64, shape (N, D)
+        Widths; where those of all hills are equal, memory may hold one row, which N rows stand for.
+    heights : ndarray of float64, shape (N,), C-contiguous
+        Heights.
+    bias_factors : ndarray of float64, shape (N,)
+        Bias factors; in memory, as the widths.
     times : ndarray of float64, shape (N,), or None
         When each hill was laid.
     cholesky : ndarray of float64, shape (N, D (D + 1) / 2), or None
@@ -127,9 +132,11 @@ class Hills:
         for name, value in _shape_fields(shapes, cholesky, len(self.names)).items():
             set_field(self, name, value)
         count = len(self.centers)
-        set_field(self, "bias_factors", _array("bias_factors", bias_factors, (count,)))
+        set_field(self, "bias_factors", _repeated("bias_factors", bias_factors, (count,)))
         set_field(self, "times", None if times is None else _array("times", times, (count,)))
         set_field(self, "kernel", _checked_kernel(kernel, count))
+        if self.on_device and len(self.kernels) > 1:
+            raise InputError("found hills of several kernels on a GPU, expected one kernel")
         set_field(self, "domain", _checked_domain(domain, self.names))
         set_field(self, "interval", checked_interval(interval, self.ndim))
 
@@ -148,15 +155,58 @@ class Hills:
         """The number of collective variables."""
         return len(self.names)
 
-    @property
+    @computed_once
     def periods(self) -> NDArray[np.float64]:
         """The period of each collective variable, 0 where it has none, shape (D,)."""
-        return np.array([period(domain) for domain in self.domain], dtype=np.float64)
+        return _read_only(np.array([period(domain) for domain in self.domain], dtype=np.float64))
 
-    @property
+    @computed_once
+    def width_rows(self) -> NDArray[np.float64]:
+        """The widths, one row where those of all hills are equal: shape (N or 1, D)."""
+        rows: NDArray[np.float64] = _one_row(self.sigmas)
+        return rows
+
+    @computed_once
+    def widest(self) -> NDArray[np.float64]:
+        """The largest width along each axis, shape (D,)."""
+        return _read_only(_unrepeated(self.sigmas).max(axis=0))
+
+    @computed_once
+    def placed(self) -> dict[Any, Any]:
+        """What sums keep of hills on a device; they clear it before they add to it."""
+        return {}
+
+    @computed_once
+    def inverse_factors(self) -> NDArray[np.float64] | None:
+        """The Cholesky factors of the inverse covariance matrices, one row where all are equal."""
+        if self.cholesky is None:
+            return None
+        return _read_only(_factors_of_inverses(_one_row(self.cholesky), self.ndim))
+
+    @computed_once
+    def negated_heights(self) -> NDArray[np.float64]:
+        """The heights of F = -Σ hills, shape (N,)."""
+        return _read_only(-self.heights)
+
+    @computed_once
+    def bias_scale(self) -> NDArray[np.float64]:
+        """The factors that make heights of F those of the bias, shape (N,); (1,) if all are one."""
+        factors = _one_row(self.bias_factors)
+        tempered = factors > 1.0
+        return _read_only(np.where(tempered, 1.0 - 1.0 / np.where(tempered, factors, 1.0), 1.0))
+
+    @computed_once
+    def bias_heights(self) -> NDArray[np.float64]:
+        """The heights of the bias, shape (N,)."""
+        scale = self.bias_scale
+        return self.heights if (scale == 1.0).all() else _read_only(self.heights * scale)
+
+    @computed_once
     def kernels(self) -> tuple[str, ...]:
         """The different kernels of the hills."""
-        return tuple(name for name in KERNELS if np.any(np.asarray(self.kernel) == name))
+        if isinstance(self.kernel, str):
+            return (self.kernel,)
+        return tuple(name for name in KERNELS if (self.kernel == name).any())
 
     def by_kernel(self) -> list[Hills]:
         """Return the hills of each kernel; all of them where they have the same one."""
@@ -214,8 +264,8 @@ class Hills:
             )
         if self.on_device and not isinstance(rows, slice):
             raise InputError("found hills on a GPU, which are taken by slices such as hills[:100]")
-        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        per_hill = {k: v[rows] for k, v in fields.items() if hasattr(v, "dtype")}
+        fields = self.__getstate__()
+        per_hill = {k: _taken_rows(v, rows) for k, v in fields.items() if hasattr(v, "dtype")}
         if "kernel" in per_hill:
             per_hill["kernel"] = one_kernel(per_hill["kernel"])
         return Hills.of_checked_arrays(**{**fields, **per_hill})
@@ -261,6 +311,10 @@ class Hills:
             widths = zip(labels, self.cholesky.T)
         columns.update(widths)
         return pandas.DataFrame({**columns, "height": self.heights, "biasf": self.bias_factors})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone, for copies; what was computed from them is not copied."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def __repr__(self) -> str:
         """Return a line that says how many hills over which CVs."""
@@ -336,14 +390,14 @@ def _widths(
     """Return the widths along each axis, and the Cholesky factors if the hills have them."""
     if sigmas is None and cholesky is None:
         raise InputError("found neither sigmas nor cholesky, expected one of them")
-    widths = None if sigmas is None else _array("sigmas", sigmas, shape)
-    if widths is not None and not (widths > 0.0).all():
+    widths = None if sigmas is None else _repeated("sigmas", sigmas, shape)
+    if widths is not None and widths.size and not _unrepeated(widths).min() > 0.0:
         raise InputError(f"sigmas: found {np.min(widths):g}, expected widths above zero")
     if cholesky is None:
         assert widths is not None  # noqa: S101  checked above
         return widths, None
     count, ndim = shape
-    factors = _array("cholesky", cholesky, (count, ndim * (ndim + 1) // 2))
+    factors = _repeated("cholesky", cholesky, (count, ndim * (ndim + 1) // 2))
     diagonal = factors[:, [i * (i + 3) // 2 for i in range(ndim)]]
     if not (diagonal > 0.0).all():
         raise InputError(
@@ -375,6 +429,51 @@ def _centers(value: ArrayLike, ndim: int) -> NDArray[np.float64]:
 def _array(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return a read-only copy of `value`, broadcast to `shape`."""
     given = np.broadcast_to(checked_array(name, value, shape), shape)
-    array = np.array(given, dtype=np.float64, order="C", copy=True)
+    return _read_only(np.array(given, dtype=np.float64, order="C", copy=True))
+
+
+def _repeated(name: str, value: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the same, but with one row in memory where all are equal, which costs nothing."""
+    given = _one_row(np.broadcast_to(checked_array(name, value, shape), shape))
+    return np.broadcast_to(np.array(given, dtype=np.float64, order="C", copy=True), shape)
+
+
+def _one_row(rows: Any) -> Any:
+    """Return one of N rows where all are equal; an array on a device as it is."""
+    if not isinstance(rows, np.ndarray) or len(rows) < 2:
+        return rows
+    # To compare the last row is enough for most arrays of different rows. Neighbours are compared
+    # because that is faster than to compare each row with the first.
+    alike = rows.strides[0] == 0 or ((rows[-1] == rows[0]).all() and (rows[1:] == rows[:-1]).all())
+    return rows[:1] if alike else rows
+
+
+def _unrepeated(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what memory holds of rows: one, if it stands for all."""
+    return rows[:1] if rows.strides[0] == 0 else rows
+
+
+def _taken_rows(rows: Any, which: slice | NDArray[Any]) -> Any:
+    """Return some of the rows; a row that stands for all, for those."""
+    if isinstance(rows, np.ndarray) and isinstance(which, np.ndarray) and rows.strides[0] == 0:
+        count = len(np.empty(len(rows), dtype=bool)[which])
+        return np.broadcast_to(rows[:1], (count, *rows.shape[1:]))
+    return rows[which]
+
+
+def _read_only(array: NDArray[np.float64]) -> NDArray[np.float64]:
     array.flags.writeable = False
     return array
+
+
+def _factors_of_inverses(packed: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
+    """Return the Cholesky factors of inverse matrices, from those of the matrices.
+
+    Both are lower triangles, packed row by row.
+    """
+    rows, columns = np.tril_indices(ndim)
+    factors = np.zeros((len(packed), ndim, ndim))
+    factors[:, rows, columns] = packed
+    inverses = np.linalg.inv(factors)
+    precisions = inverses.transpose((0, 2, 1)) @ inverses
+    return np.ascontiguousarray(np.linalg.cholesky(precisions)[:, rows, columns])

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyfes.base.arrays import name_of
+from cyfes.base.once import computed_once
 from cyfes.errors import InputError, MissingDependencyError
 from cyfes.native import device_choice
 
@@ -128,8 +130,13 @@ class ArrayLibrary:
         """Return the address of an array."""
         raise NotImplementedError
 
+    @computed_once
     def stream(self) -> int:
-        """Return the handle of the current stream; 0 is the default one."""
+        """The handle of the stream that is the current one when a call begins; 0: the default."""
+        return self.current_stream()
+
+    def current_stream(self) -> int:
+        """Return the handle of the current stream."""
         raise NotImplementedError
 
 
@@ -153,14 +160,14 @@ class _CuPy(ArrayLibrary):
     def address(self, array: Any) -> int:
         return int(array.data.ptr)
 
-    def stream(self) -> int:
+    def current_stream(self) -> int:
         with self.module.cuda.Device(self.ordinal):
             return int(self.module.cuda.get_current_stream().ptr)
 
 
 class _Torch(ArrayLibrary):
     def contiguous(self, array: Any, real: np.dtype[Any]) -> Any:
-        return self.converted(array).to(getattr(self.module, real.name)).contiguous()
+        return self.converted(array).to(getattr(self.module, name_of(real))).contiguous()
 
     def converted(self, array: Any) -> Any:
         self.check_device(array)
@@ -169,13 +176,13 @@ class _Torch(ArrayLibrary):
         return self.module.as_tensor(_plain(array), device=f"cuda:{self.ordinal}").detach()
 
     def empty(self, shape: tuple[int, ...], real: np.dtype[Any]) -> Any:
-        kind = getattr(self.module, real.name)
-        return self.module.empty(shape, dtype=kind, device=f"cuda:{self.ordinal}")
+        kind = getattr(self.module, name_of(real))
+        return self.module.empty(shape, dtype=kind, device=self.ordinal)
 
     def address(self, array: Any) -> int:
         return int(array.data_ptr())
 
-    def stream(self) -> int:
+    def current_stream(self) -> int:
         return int(self.module.cuda.current_stream(self.ordinal).cuda_stream)
 
 

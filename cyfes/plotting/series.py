@@ -26,7 +26,7 @@ def plot_path(path: EnergyPath, *, ax: Axes | None = None, title: str | None = N
     path : EnergyPath
         The path.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default in a figure of its own.
+        The axes to draw in. By default, a new figure is made.
     title : str, optional
         The title.
 
@@ -85,7 +85,7 @@ def plot_series(
     xlabel, ylabel : str
         The labels of the axes.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default in a figure of its own.
+        The axes to draw in. By default, a new figure is made.
 
     Returns
     -------

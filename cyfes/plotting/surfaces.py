@@ -55,29 +55,31 @@ def plot(
 ) -> Figure:
     """Draw a surface.
 
-    One CV gives a curve, with a band of one standard error where errors are known; two a map with
-    contour lines; three or more the maps of each two CVs through the lowest point. Points that no
-    hill or sample has reached are grey in maps, and gaps in curves.
+    One CV gives a curve. If errors are known, it has a band of one standard error. Two CVs give a
+    map with contour lines. Three or more CVs give a map of each two CVs through the lowest point.
+    Points that no hill or sample has reached are grey in maps, and gaps in curves.
 
-    The figure belongs to no window: pyplot, its current figure and interactive mode stay as they
-    are. A notebook shows it where it is the value of a cell. With ``ax=plt.gca()`` it is drawn in
-    a window.
+    A notebook shows the figure if it is the value of a cell. No window is opened, and the current
+    figure of pyplot does not change. To draw in a window, write ``ax=plt.gca()``.
 
     Parameters
     ----------
     surface : SurfaceData
         The surface.
     ax : matplotlib.axes.Axes, optional
-        Where to draw one or two CVs; by default in a figure of its own.
+        The axes in which one or two CVs are drawn. By default, a new figure is made.
     at : mapping of str to float, optional
-        CVs to hold at a value, of which the nearest point of the grid counts, and the title says
-        which it is; the others are drawn.
+        CVs that are held at a value, or rather at the nearest point of the grid. The title says
+        which point that is. The other CVs are drawn.
     zero : {"surface", "picture", "none"}
-        What is shown as zero: the lowest value of the whole surface, also where a cut does not
-        contain it; the lowest value that is drawn; or "none" to show F as it is.
+        What is shown as zero.
+
+        - "surface": the lowest value of the whole surface, even if a cut does not contain it.
+        - "picture": the lowest value that is drawn.
+        - "none": F is shown as it is.
     maximum, vmax : float, optional
-        Two names of one option: how far above zero, or with "none" above the lowest value, F is
-        drawn, in its unit; by default 30 kT where kT is known, otherwise all.
+        Two names of one option. F is drawn up to this height above zero, or with "none" above the
+        lowest value. The default is 30 kT; if kT is not known, all of F is drawn.
     step : float, optional
         The distance of contour lines, in the unit of F; by default a round multiple of kT where it
         is known, otherwise a round number.
@@ -184,7 +186,7 @@ def plot_difference(
     first, second : SurfaceData
         Two surfaces on the same grid, in the same unit.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default in a figure of its own.
+        The axes to draw in. By default, a new figure is made.
     at : mapping of str to float, optional
         CVs to hold at a value.
     zero : {"surface", "picture", "none"}

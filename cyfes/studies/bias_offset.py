@@ -61,7 +61,7 @@ def bias_offset(
 ) -> BiasOffset:
     """Return the offset by which the bias of a metadynamics run has grown, over time.
 
-    A sample at time t then has the weight exp((V(s, t) - offset(t)) / kT), see `cyfes.reweight`.
+    The weight of a sample at time t is exp((V(s, t) - offset(t)) / kT); see `cyfes.reweight`.
 
     Parameters
     ----------
@@ -75,11 +75,11 @@ def bias_offset(
         Without tempering (biasf -1 or 1 in the file), γ is infinite. "balanced": the mean of V over
         the grid, the balanced exponential of Schäfer and Settanni.
     grid : Grid, optional
-        Over which points V is summed: METAD takes those of its own grid (GRID_MIN, GRID_MAX,
-        GRID_BIN). By default all hills, on the grid that ``plumed sum_hills`` would choose for
-        them; the offset depends on where the grid ends.
+        The points over which V is integrated. METAD uses its own grid (GRID_MIN, GRID_MAX,
+        GRID_BIN). The default is the grid that ``plumed sum_hills`` would choose for all hills. The
+        offset depends on where the grid ends.
     stride : int, optional
-        The number of hills between two values; by default a 500th of all.
+        The number of hills between two values. The default is a 500th of all hills.
     device : str
         As for `cyfes.sum_hills`.
 

@@ -107,7 +107,7 @@ def funnel_binding_energy(
     radius : float
         The radius of the cylinder, in the unit of z.
     kT : float, optional
-        kT in the unit of F; by default the surface's own.
+        kT in the unit of F. By default, it is that of the surface.
     unit : {"nm", "Å", "pm", "bohr"}, optional
         The unit of z and of the radius; by default the surface's own.
 

@@ -109,23 +109,24 @@ class BlockedSurface:
         Parameters
         ----------
         first, last : Minimum, int, array_like, shape (D,), or ndarray of bool, shape grid.shape
-            Two minima, numbers of minima or points, which stand for the basins around them in the
-            surface of all samples; or two regions, see `cyfes.box`.
+            Two minima, numbers of minima, or points, which stand for the basins around them in the
+            surface of all samples. Or two regions: see `cyfes.box`.
         method : {"block", "bootstrap"}
-            Whether the error is the jackknife's over blocks or the bootstrap's.
+            How the error is computed: "block" leaves out each block in turn (the jackknife), and
+            "bootstrap" draws blocks with replacement.
         depth : float, optional
-            How deep a minimum must be to have a basin; by default kT.
+            How deep a minimum must be to have a basin. The default is kT.
         draws : int
             The number of bootstrap samples.
         seed : int
-            The seed of their random numbers.
+            The seed of the random numbers.
 
         Returns
         -------
         Estimate
-            ΔF, its standard error and the number of blocks; in the unit of F. With B blocks, the
-            true value lies within t standard errors, t from Student's distribution with B - 1
-            degrees of freedom.
+            ΔF, its standard error and the number of blocks, in the unit of F. With B blocks, the
+            true value lies within t standard errors. t comes from Student's distribution with
+            B - 1 degrees of freedom.
 
         Raises
         ------
@@ -201,9 +202,10 @@ def reweight_blocks(
     grid, bandwidth, kT, bias, names, device, dtype
         As for `cyfes.reweight`.
     blocks : int or array_like of int, shape (N,)
-        The number of blocks of equal length, at least 2; or the block of each sample, such as
-        the number of its walker. Blocks should be several times as long as it takes the run to
-        go back and forth between the basins: see whether the error grows in `merged` blocks.
+        The number of blocks of equal length, at least 2. Or the number of the block of each sample,
+        for example that of its walker. A block should be several times as long as the run takes to
+        go from one basin to the other and back. It is too short if the error is larger with
+        `merged` blocks.
 
     Returns
     -------
@@ -216,7 +218,7 @@ def reweight_blocks(
         If there are fewer samples than blocks, or fewer than two blocks, or as `cyfes.reweight`
         does.
     DeviceError
-        If the device is absent, unsupported or fails.
+        If the device is missing, not supported, or fails.
     LibraryError
         If the compiled part of cyfes is missing.
     """

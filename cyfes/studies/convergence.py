@@ -181,18 +181,18 @@ def convergence(
     hills : Hills
         The hills, in the order of time.
     grid : Grid, optional
-        The grid; by default that of `cyfes.sum_hills` for all hills.
+        The grid. By default, it is that of `cyfes.sum_hills` for all hills.
     stride : int, optional
-        The number of hills in a portion; what is left over at the end is one more.
+        The number of hills in a portion. The hills that are left over are one more portion.
     portions : int
-        Otherwise the number of portions.
+        The number of portions, if `stride` is not given.
     **how
         Further arguments of `cyfes.sum_hills`: device, dtype, truncation.
 
     Returns
     -------
     Convergence
-        All surfaces; they take `portions` times the memory of one.
+        All surfaces. They need as much memory as all portions of surfaces together.
 
     Raises
     ------

@@ -56,10 +56,11 @@ class Run:
     bias : ndarray of float64, shape (R, W, N)
         The bias V that each sample felt.
     offset : ndarray of float64, shape (R, N)
-        c(t) of P. Tiwary, M. Parrinello, J. Phys. Chem. B 119, 736 (2015), at each sample: what
-        the bias had grown by everywhere, so that exp((V - c) / kT) is the sample's weight.
+        c(t) at each sample (P. Tiwary, M. Parrinello, J. Phys. Chem. B 119, 736 (2015)): the
+        amount by which the bias had grown everywhere. The weight of the sample is
+        exp((V - c) / kT).
     hills : tuple of Hills
-        The hills of each run, those of all its walkers; heights as in PLUMED's files.
+        The hills of each run, with those of all its walkers. The heights are as in PLUMED's files.
     """
 
     names: tuple[str, ...]
@@ -132,10 +133,10 @@ def metadynamics(
     Parameters
     ----------
     potential : callable
-        Takes points, ndarray of shape (M, D), and returns the energies, shape (M,): smooth, and
-        periodic where the grid is.
+        A function that takes points, an ndarray of shape (M, D), and returns their energies, an
+        ndarray of shape (M,). It must be smooth, and periodic along the periodic axes of the grid.
     grid : Grid
-        The domain. Periodic axes are closed, the ends of any others are reflecting walls.
+        The domain. The ends of an axis that is not periodic are reflecting walls.
     start : array_like, shape (D,)
         Where every walker begins.
     steps : int
@@ -153,15 +154,15 @@ def metadynamics(
     stride : int
         The number of steps between samples.
     step : float or sequence of D float
-        √(2 D Δt): how far diffusion moves the particle in a step, along each CV.
+        √(2 D Δt) along each CV: this far diffusion moves the particle in one step.
     runs : int
         The number of independent runs.
     walkers : int
         The number of walkers of each run, which share their hills.
     seed : int
-        The seed of the random numbers: the same seed gives the same runs.
+        The seed of the random numbers. The same seed gives the same runs.
     names : sequence of D str, optional
-        The names of the CVs; "cv0", "cv1" and so on by default.
+        The names of the CVs. By default, they are "cv0", "cv1" and so on.
 
     Returns
     -------

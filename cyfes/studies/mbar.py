@@ -42,9 +42,9 @@ class HarmonicBias:
     Parameters
     ----------
     center : array_like, shape (D,) or ()
-        Where it is zero, in the CVs' units.
+        The point where the bias is zero, in the CVs' units.
     kappa : array_like, shape (D,) or ()
-        The force constants, from zero on, in the unit of energy over that of the CV squared.
+        The force constants, zero or more, in the unit of energy over the square of that of the CV.
     domain : sequence of D (None or pair of str or float), optional
         The ends of each periodic CV's domain, such as ``("-pi", "pi")``; None for any other.
 
@@ -113,33 +113,34 @@ def mbar(
     samples : sequence of K (Colvar, or array_like, shape (N_k, D))
         The samples of each run, in the order of time.
     biases : sequence of K callables or Hills, or array_like, shape (K, N)
-        The bias of each run: a function of points of shape (M, D), such as `cyfes.HarmonicBias`, or
-        hills; or the energy of all N samples, run after run, in the bias of each run, in the unit
-        of kT. ``lambda x: np.zeros(len(x))`` is the bias of a run without one.
+        The bias of each run: hills, or a function of points of shape (M, D), such as
+        `cyfes.HarmonicBias`. For a run without a bias, write ``lambda x: np.zeros(len(x))``. Or an
+        array: row k is the energy of all N samples, run after run, in the bias of run k, in the
+        unit of kT.
     grid : Grid, optional
-        A grid over the D variables; by default that of `cyfes.reweight`.
+        A grid over the D variables. By default, it is that of `cyfes.reweight`.
     bandwidth : array_like, shape () or (D,)
         The standard deviation of each sample's Gaussian, as for `cyfes.reweight`.
     kT : float
-        Boltzmann's constant times the temperature, in the unit that F is to have.
+        Boltzmann's constant times the temperature. F gets the same unit.
     names : sequence of D str, optional
-        The variables; of Colvars, their columns.
+        The names of the variables. For a Colvar, they say which columns are the variables.
     blocks : int
-        How many blocks each run is cut into for the bootstrap; each must be longer than the
+        The number of blocks of each run for the bootstrap. Each must be longer than the
         correlation time.
     draws : int
-        How many bootstrap samples give the error; 0 for no error.
+        The number of bootstrap samples for the error. With 0, no error is computed.
     seed : int
-        The seed of their random numbers.
+        The seed of the random numbers.
     device, dtype
         As for `cyfes.reweight`.
 
     Returns
     -------
     FreeEnergySurface
-        F, normalised so that ∫ exp(-F / kT) = 1, and its standard error: the standard deviation of
-        that F over the bootstrap samples, each of which draws blocks of every run with replacement,
-        and solves MBAR's equations anew.
+        F, normalised so that ∫ exp(-F / kT) = 1, and its standard error. The error is the standard
+        deviation of F over the bootstrap samples. Each of them draws blocks of every run with
+        replacement, and MBAR's equations are solved again.
 
     Raises
     ------
@@ -148,7 +149,7 @@ def mbar(
     MissingDependencyError
         If pymbar is not installed: ``pip install cyfes[mbar]``.
     DeviceError
-        If the device is absent, unsupported or fails.
+        If the device is missing, not supported, or fails.
     LibraryError
         If the compiled part of cyfes is missing.
 

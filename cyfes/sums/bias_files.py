@@ -36,17 +36,17 @@ def load_bias(
     Parameters
     ----------
     *paths : path-like, or sequence of them
-        OpenMM's ``bias_*.npy``: the newest file of each process counts, and their sum is the bias.
+        The files ``bias_*.npy`` of OpenMM: the bias is the sum of the newest file of each process.
         Or the state file of a run of Colvars.
     grid : Grid, optional
         For OpenMM: from minValue to maxValue of each variable, with gridWidth - 1 bins.
     names : sequence of D str, optional
-        The variables; "cv0", "cv1" and so on by default.
+        The names of the variables. By default, they are "cv0", "cv1" and so on.
     periodic : bool, or sequence of D bool
-        For Colvars: whether each variable is periodic, which its state does not say.
+        For Colvars: whether each variable is periodic. The state file does not say it.
     bias_factor : float, optional
-        γ of a well-tempered run: biasFactor of OpenMM, (temperature + biasTemperature) /
-        temperature of Colvars. OpenMM's runs all have one.
+        The bias factor γ of a well-tempered run. In OpenMM, it is biasFactor, which every run has.
+        In Colvars, it is (temperature + biasTemperature) / temperature.
     temperature : float, optional
         The temperature in K, for kT.
     unit : str, optional

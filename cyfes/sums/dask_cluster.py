@@ -35,13 +35,13 @@ def sum_hills_dask(
     Parameters
     ----------
     hills : Hills, path-like, or sequence of them
-        Hills, or HILLS files that the workers can read. One item: each worker computes a part of
-        the grid from all hills, and nothing has to be added up. Several: each worker sums an item
-        on the whole grid, and the sums are added.
+        Hills, or HILLS files that the workers can read. With one item, each worker computes a part
+        of the grid from all hills. With several items, each worker sums one item on the whole grid,
+        and the sums are added.
     grid : Grid
         The grid, as for `cyfes.sum_hills`.
     parts : int
-        Into how many parts, along its first axis, the grid is split at most, for one item.
+        For one item: the largest number of parts into which the grid is split along its first axis.
     **options
         `device`, `dtype`, `gradient`, `truncation` and `plan` as for `cyfes.sum_hills`. With
         workers of one GPU each, "auto" and "cuda" mean the worker's own.

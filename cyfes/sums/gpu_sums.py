@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cyfes.base.arrays import bandwidth_rows
+from cyfes.base.arrays import bandwidth_rows, name_of
 from cyfes.base.numbers import check_positive
 from cyfes.errors import InputError
 from cyfes.native.constants import GAUSSIAN, LOG_GAUSSIAN, STRETCHED_GAUSSIAN
 from cyfes.native.extensions import wrapper
 from cyfes.native.gpu_arrays import ArrayLibrary, on_device
 from cyfes.sums.grid_sum import given_outputs
-from cyfes.sums.hill_arrays import one_row
+from cyfes.sums.hill_arrays import kernel_widths
 from cyfes.sums.planning import path_number
 from cyfes.surface import FreeEnergySurface
 
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     # Values, and the gradient if there is one.
     Outputs = tuple[Any, ...]
+
+# What makes heights of hills those of F = -Σ hills.
+_OF_F = np.array([-1.0])
 
 
 class GpuOptions(NamedTuple):
@@ -72,8 +75,8 @@ class GpuHills(NamedTuple):
     periods: Floats
 
 
-def bias(points: Any, hills: Hills, widths: Any, scale: Floats, gpu: GpuOptions) -> Any:
-    """Return the bias at points on a device, of heights times `scale`; see `cyfes.bias`."""
+def bias(points: Any, hills: Hills, gpu: GpuOptions) -> Any:
+    """Return the bias at points on a device; see `cyfes.bias`."""
     if not on_device(points):
         raise InputError("points: found none on a GPU, where the hills are; expected both there")
     where = gpu.library.checked("points", points, gpu.real, 2)
@@ -81,7 +84,7 @@ def bias(points: Any, hills: Hills, widths: Any, scale: Floats, gpu: GpuOptions)
     if hills.interval is not None:
         where = where.clip(*hills.interval)
     kernel = STRETCHED_GAUSSIAN if hills.kernel == "stretched-gaussian" else GAUSSIAN
-    return _at_points(gpu, _hills_task(gpu, kernel, hills, widths, scale, hills.periods), where)
+    return _at_points(gpu, _hills_task(gpu, kernel, hills, hills.bias_scale, hills.periods), where)
 
 
 def sum_hills(
@@ -98,7 +101,7 @@ def sum_hills(
     for k, hills in enumerate(portions):
         if not hills.on_device:
             raise InputError("hills: found a portion on the host, expected each on the GPU")
-        task = _hills_task(gpu, kernel, hills, hills.sigmas, np.array([-1.0]), periods)
+        task = _hills_task(gpu, kernel, hills, _OF_F, periods)
         part = _output_arrays(gpu, grid, gradient, None) if k else outputs
         plan = _hills_on_grid(gpu, task, grid, hills.interval, part)
         for plane, added in enumerate(part if k else ()):
@@ -151,10 +154,10 @@ def reweight(
     logarithms -= _log_norms(gpu, widths)
     largest = logarithms.max()
     logarithms -= largest
-    periods = np.where(grid.periodic, grid.upper - grid.lower, 0.0)
-    _check_images(widths, periods)
+    if not on_device(widths):
+        _check_images(widths.max(axis=0), grid.periods)
     rows = library.contiguous(widths, real)
-    task = GpuHills(LOG_GAUSSIAN, centers, rows, logarithms, False, periods)
+    task = GpuHills(LOG_GAUSSIAN, centers, rows, logarithms, False, grid.periods)
     plan = _on_grid(gpu, task, grid, (values,))
     values += largest - math.log(len(centers))
     values *= -kT
@@ -184,11 +187,9 @@ def _log_norms(gpu: GpuOptions, widths: Any) -> Any:
     return float(norms[0]) if len(norms) == 1 else gpu.library.contiguous(norms, gpu.real)
 
 
-def _check_images(widths: Any, periods: Floats) -> None:
-    """Refuse plain Gaussians wider than their period; widths on a device are not looked at."""
-    if on_device(widths):
-        return
-    for axis, (width, period) in enumerate(zip(widths.max(axis=0).tolist(), periods.tolist())):
+def _check_images(widest: Floats, periods: Floats) -> None:
+    """Refuse plain Gaussians wider than their period."""
+    for axis, (width, period) in enumerate(zip(widest.tolist(), periods.tolist())):
         if period and width > period:
             raise InputError(
                 f"found a width of {width:g} along axis {axis}, expected at most the period, "
@@ -197,19 +198,29 @@ def _check_images(widths: Any, periods: Floats) -> None:
 
 
 def _hills_task(
-    gpu: GpuOptions, kernel: int, hills: Hills, widths: Any, scale: Floats, periods: Floats
+    gpu: GpuOptions, kernel: int, hills: Hills, scale: Floats, periods: Floats
 ) -> GpuHills:
     """Return hills as arrays on the device, their heights multiplied by one number or by N."""
     if not len(hills):
         raise InputError("found no hills, expected at least one")
+    # Widths on a device are not looked at.
+    if kernel == GAUSSIAN and isinstance(hills.sigmas, np.ndarray):
+        _check_images(hills.widest, periods)
     library, real = gpu.library, gpu.real
-    multivariate = hills.cholesky is not None
-    if kernel == GAUSSIAN:
-        _check_images(hills.sigmas, periods)
-    factor = float(scale[0]) if (scale == scale[0]).all() else library.contiguous(scale, real)
-    heights = library.contiguous(hills.heights, real) * factor
-    centers, rows = (library.contiguous(part, real) for part in (hills.centers, one_row(widths)))
-    return GpuHills(kernel, centers, rows, heights, multivariate, periods)
+    # On another stream the arrays may not be there yet.
+    key = (type(library), library.ordinal, library.stream, name_of(real), scale is _OF_F)
+    task: GpuHills | None = hills.placed.get(key)
+    if task is None:
+        factor = float(scale[0]) if len(scale) == 1 else library.contiguous(scale, real)
+        heights = library.contiguous(hills.heights, real) * factor
+        rows = library.contiguous(kernel_widths(hills), real)
+        centers = library.contiguous(hills.centers, real)
+        task = GpuHills(kernel, centers, rows, heights, hills.cholesky is not None, periods)
+        # Those of hills on the host would fill the device's memory unasked.
+        if hills.on_device:
+            hills.placed.clear()
+            hills.placed[key] = task
+    return task._replace(kernel=kernel, periods=periods)
 
 
 def _hills_on_grid(
@@ -248,13 +259,13 @@ def _at_points(gpu: GpuOptions, task: GpuHills, points: Any) -> Any:
     """Return the sum at points, shape (M,)."""
     library = gpu.library
     values = library.empty((len(points),), gpu.real)
-    wrapper(gpu.real.name).sum_points_at(
+    wrapper(name_of(gpu.real)).sum_points_at(
         library.number(),
         task.kernel,
-        (len(task.centers), len(task.sigmas), len(points)),
+        (task.centers.shape[0], task.sigmas.shape[0], points.shape[0]),
         tuple(map(library.address, (task.centers, task.sigmas, task.heights, points, values))),
         np.ascontiguousarray(task.periods, dtype=np.float64),
-        library.stream(),
+        library.stream,
         multivariate=task.multivariate,
         progress=gpu.progress,
     )
@@ -265,16 +276,16 @@ def _on_grid(gpu: GpuOptions, task: GpuHills, grid: Grid, outputs: Outputs) -> s
     """Write the sum on a grid, and its gradient if there is an array for it; return the plan."""
     library = gpu.library
     addresses = list(map(library.address, (task.centers, task.sigmas, task.heights, *outputs)))
-    _, plan = wrapper(gpu.real.name).sum_grid_at(
+    _, plan = wrapper(name_of(gpu.real)).sum_grid_at(
         library.number(),
         task.kernel,
-        (len(task.centers), len(task.sigmas)),
+        (task.centers.shape[0], task.sigmas.shape[0]),
         (*addresses, 0)[:5],
         np.ascontiguousarray(task.periods, dtype=np.float64),
         grid.lower,
         grid.spacing,
         np.array(grid.shape, dtype=np.int64),
-        library.stream(),
+        library.stream,
         path=gpu.path,
         multivariate=task.multivariate,
         progress=gpu.progress,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cyfes.base.arrays import name_of
 from cyfes.base.progress import part_of_progress
 from cyfes.errors import InputError
 from cyfes.native import device_choice
@@ -129,10 +130,12 @@ class GridSum(NamedTuple):
         gradient: NDArray[Any] | None,
         first: int,
     ) -> str:
-        lower = self.grid.lower.copy()
-        lower[0] += first * self.grid.spacing[0]
+        lower = self.grid.lower
+        if first:
+            lower = lower.copy()
+            lower[0] += first * self.grid.spacing[0]
         shape = np.array((len(values), *self.grid.shape[1:]), dtype=np.int64)
-        _, plan = wrapper(values.dtype.name).sum_grid(
+        _, plan = wrapper(name_of(values.dtype)).sum_grid(
             options.devices[0],
             self.kernel,
             self.centers,
@@ -196,7 +199,7 @@ class GridSum(NamedTuple):
         if not len(heights):
             return 0.0
         values = np.empty(1, dtype=real)
-        wrapper(real.name).sum_points(
+        wrapper(name_of(real)).sum_points(
             options.devices[0],
             GAUSSIAN if self.kernel == BOXED_GAUSSIAN else self.kernel,
             self.centers[hills],

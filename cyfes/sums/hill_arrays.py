@@ -24,39 +24,17 @@ def hills_arrays(
     return centers, sigmas, scaled
 
 
-def kernel_widths(hills: Hills) -> NDArray[np.float64]:
+def kernel_widths(hills: Hills) -> Any:
     """Return the widths, or the factors of inverse matrices; one row where all are equal."""
-    if hills.cholesky is None:
-        widths: NDArray[np.float64] = one_row(hills.sigmas)
-        return widths
-    return _factors_of_inverses(one_row(hills.cholesky), hills.ndim)
-
-
-def _factors_of_inverses(packed: NDArray[np.float64], ndim: int) -> NDArray[np.float64]:
-    """Return the Cholesky factors of inverse matrices, from those of the matrices.
-
-    Both are lower triangles, packed row by row.
-    """
-    rows, columns = np.tril_indices(ndim)
-    factors = np.zeros((len(packed), ndim, ndim))
-    factors[:, rows, columns] = packed
-    inverses = np.linalg.inv(factors)
-    precisions = inverses.transpose((0, 2, 1)) @ inverses
-    return np.ascontiguousarray(np.linalg.cholesky(precisions)[:, rows, columns])
-
-
-def one_row(widths: Any) -> Any:
-    """Return the widths of N hills, one row where all are equal; an array on a device as it is."""
-    alike = isinstance(widths, np.ndarray) and len(widths) > 1 and (widths == widths[0]).all()
-    return widths[:1] if alike else widths
+    return hills.width_rows if hills.cholesky is None else hills.inverse_factors
 
 
 def grid_periods(hills: Hills, grid: Grid) -> NDArray[np.float64]:
     """Return the period of each axis of the grid, 0 where there is none."""
     if grid.ndim != hills.ndim:
         raise InputError(f"the grid has {grid.ndim} axes, the hills have {hills.ndim} variables")
-    lengths = grid.upper - grid.lower
-    for axis, (period, length) in enumerate(zip(hills.periods.tolist(), lengths.tolist())):
+    lengths = (grid.upper - grid.lower).tolist()
+    for axis, (period, length) in enumerate(zip(hills.periods.tolist(), lengths)):
         periodic = grid.periodic[axis]
         if period and not periodic:
             raise InputError(
@@ -68,4 +46,4 @@ def grid_periods(hills: Hills, grid: Grid) -> NDArray[np.float64]:
                 f"axis {axis} of the grid is {length:g} long, but the period of "
                 f"{hills.names[axis]} is {period:g}; a periodic axis covers its domain once"
             )
-    return np.where(grid.periodic, lengths, 0.0)
+    return grid.periods

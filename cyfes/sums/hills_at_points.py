@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cyfes.base.arrays import as_matrix, precision
+from cyfes.base.arrays import as_matrix, name_of, precision
 from cyfes.base.progress import part_of_progress
 from cyfes.native import device_choice
 from cyfes.native.constants import GAUSSIAN, STRETCHED_GAUSSIAN
 from cyfes.native.extensions import wrapper
 from cyfes.native.gpu_arrays import on_device
-from cyfes.sums.hill_arrays import hills_arrays, kernel_widths
+from cyfes.sums.hill_arrays import hills_arrays
 from cyfes.sums.planning import Work
 from cyfes.sums.several_devices import on_each_device
 
@@ -44,17 +44,18 @@ def bias(
     Parameters
     ----------
     points : array_like, shape (M, D)
-        Where, in the units of the D collective variables. Shape (M,) will do for one variable. An
-        array on a CUDA device stays there, and so does the result.
+        The points, in the units of the D collective variables. For one variable, the shape may be
+        (M,). If the array is on a CUDA device, the result is there, too.
     hills : Hills
-        The hills; multivariate ones, too.
+        The hills. They may be multivariate.
     device : {"auto", "cpu", "cuda", "cuda:all"} or str
         As for `cyfes.sum_hills`; several devices share the points.
     dtype : {"float64", "float32"}
-        The precision of the sum. In single precision the exponentials are, too: V is within some
-        1e-6 of its largest value.
+        The precision of the sum. In single precision, the error of V is about 1e-6 of its largest
+        value.
     progress : callable, optional
-        Called from time to time with the part done, 0 to 1; what it raises stops the sum.
+        Called from time to time with the part of the sum that is done, from 0 to 1. An exception
+        that it raises stops the sum.
 
     Returns
     -------
@@ -67,7 +68,7 @@ def bias(
         If the points have another number of variables than the hills, or are not finite, or if a
         plain Gaussian is wider than its period.
     DeviceError
-        If the device is absent, unsupported or fails.
+        If the device is missing, not supported, or fails.
     LibraryError
         If the compiled part of cyfes is missing.
     """
@@ -84,16 +85,14 @@ def bias(
         from cyfes.sums import gpu_sums
 
         gpu = gpu_sums.GpuOptions.of([points, hills.centers], device, real, progress=progress)
-        widths, scale = kernel_widths(hills), _bias_scale(hills)
-        there: NDArray[Any] = gpu_sums.bias(points, hills, widths, scale, gpu)
+        there: NDArray[Any] = gpu_sums.bias(points, hills, gpu)
         return there
     where = as_matrix("points", points, hills.ndim, real)
     if hills.interval is not None:
         where = np.clip(where, *hills.interval)
     kernel = STRETCHED_GAUSSIAN if hills.kernel == "stretched-gaussian" else GAUSSIAN
     devices = device_choice.choose_all(device, Work(len(hills), (len(where),), None, False).seconds)
-    heights = hills.heights * _bias_scale(hills)
-    arrays = (*hills_arrays(hills, heights, real), hills.periods)
+    arrays = (*hills_arrays(hills, hills.bias_heights, real), hills.periods)
     multivariate = hills.cholesky is not None
     return sum_at(devices, kernel, arrays, where, multivariate=multivariate, progress=progress)
 
@@ -125,16 +124,9 @@ def sum_at(
 
     def compute(device: int, rows: tuple[int, int], report: Progress) -> None:
         part = slice(*rows)
-        wrapper(points.dtype.name).sum_points(
+        wrapper(name_of(points.dtype)).sum_points(
             device, kernel, *hills, points[part], values[part], progress=report, **options
         )
 
     on_each_device(devices, len(points), compute, progress)
     return values
-
-
-def _bias_scale(hills: Hills) -> NDArray[np.float64]:
-    """Return the factors that make heights of F those of the bias."""
-    factors = hills.bias_factors
-    tempered = factors > 1.0
-    return np.where(tempered, 1.0 - 1.0 / np.where(tempered, factors, 1.0), 1.0)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     Progress = Optional[Callable[[float], object]]
 
+# How many hills the estimate of a sum's time looks at.
+_WIDTHS_LOOKED_AT = 1000
+
 
 def sum_hills(
     hills: Hills | Iterable[Hills],
@@ -45,53 +48,61 @@ def sum_hills(
 ) -> FreeEnergySurface:
     """Return the free-energy surface F = -Σ hills on a grid.
 
-    A hill of height h, with d = ½ Σ ((x - center) / sigma)² and minimum images along periodic axes,
-    adds one of
+    With d = ½ Σ ((x - center) / sigma)², a hill of height h has one of these kernels:
 
-    - ``stretched-gaussian``: h (A exp(-d) + B) for d < 6.25, 0 beyond, with
-      A = 1.00193418799744762399 and B = 1 - A, as PLUMED deposits and sums hills since version 2.8;
-    - ``gaussian``: h exp(-d), in PLUMED's sum only inside a box of ceil(√12.5 sigma / spacing) bins
-      around the hill's own.
+    - ``stretched-gaussian``: h (A exp(-d) + B) if d < 6.25, otherwise 0. A is
+      1.00193418799744762399, and B is 1 - A. PLUMED uses this kernel since version 2.8.
+    - ``gaussian``: h exp(-d). PLUMED computes it only in a box of ceil(√12.5 sigma / spacing) bins
+      on each side of the hill's own bin.
 
-    PLUMED's ``sum_hills`` takes every hill in such a box. It may cut multivariate hills, and adds a
-    hill more than once to a point that a box around a periodic axis contains more than once.
+    Along a periodic axis, the nearest image of each hill counts.
 
     Parameters
     ----------
     hills : Hills, or iterable of Hills
-        N hills of D collective variables; or portions of them, as from `cyfes.iter_hills`, which
-        are summed one after the other, so that memory holds one at a time.
-        Of hills whose arrays lie on a CUDA device the surface stays there; see `to_host`.
+        N hills of D collective variables (CVs). Or portions of hills, as `cyfes.iter_hills` yields
+        them: they are summed one after the other, so that memory holds only one portion. If the
+        arrays of the hills are on a CUDA device, the surface stays there; see `to_host`.
     grid : Grid, optional
-        A grid over the same D variables; a periodic axis covers the hills' domain once. By default,
-        the one that ``cyfes sum-hills`` and ``plumed sum_hills`` choose; see `Grid.covering`.
-        Portions of hills and hills on a CUDA device need one.
+        A grid over the same D variables. A periodic axis must cover the domain of the hills once.
+        By default, it is the grid that ``cyfes sum-hills`` and ``plumed sum_hills`` choose; see
+        `Grid.covering`. You must give a grid for portions of hills and for hills on a CUDA device.
     device : {"auto", "cpu", "cuda", "cuda:all"} or str
-        "auto", "cpu", "cuda", "cuda:N", or several CUDA devices: "cuda:N,M" or "cuda:all", each of
-        which computes a part of the grid along its first axis. "auto" leaves a small sum to the
-        CPU, and is never more than one device.
+        The device that computes. "auto" is a GPU for large sums, otherwise the CPU. "cuda:1" is one
+        GPU, "cuda:0,1" are two, and "cuda:all" are all of them; several GPUs compute one part of
+        the grid each.
     dtype : {"float64", "float32"}
         The precision of the sum.
     gradient : bool
         Whether to compute dF/dCV too.
     truncation : {"plumed", "none", "boxes"}
-        For the plain Gaussian kernel: inside PLUMED's box, or everywhere. Everywhere, a hill wider
-        than its period is refused: its nearest image alone, which is summed, would be wrong.
-        "boxes" is for the very numbers of PLUMED's ``sum_hills``: as "plumed", but multivariate
-        hills of either kernel inside their boxes, and every hill as often as its box comes by.
+        Where the plain Gaussian counts.
+
+        - "plumed": inside PLUMED's box.
+        - "none": everywhere. A hill that is wider than its period is then an error, because more
+          images than the nearest one would count.
+        - "boxes": as in PLUMED's ``sum_hills``, to the last digit. Multivariate hills of either
+          kernel are cut at their boxes. If a box reaches around a periodic axis, the hill is added
+          more than once to some points.
     plan : {"auto", "direct", "separable", "truncated", "nufft"}
-        How to compute: the fastest way; every hill at every point; products of a factor along each
-        axis (for plain Gaussians everywhere); tiles of the grid with the hills that reach them (for
-        kernels with a cut-off); or a Fourier transform, within 1e-11 of the largest value, by the
-        optional packages finufft on the CPU, cufinufft on a GPU (for plain Gaussians of one width
-        everywhere). The surface's `plan` says what was done.
+        How the sum is computed. The attribute `plan` of the surface says what was done.
+
+        - "auto": in the fastest of the following ways, except "nufft".
+        - "direct": every hill at every point.
+        - "separable": as products of one factor for each axis. For plain Gaussians everywhere.
+        - "truncated": in tiles of the grid, each with the hills that reach it. For kernels with a
+          cut-off.
+        - "nufft": with a Fourier transform, by the package finufft (on a GPU by cufinufft). The
+          error is at most 1e-11 of the largest value. For plain Gaussians of one width everywhere.
     out : ndarray, or pair of ndarrays, optional
-        Where to write F, and with `gradient` its gradient: C-contiguous arrays of the shapes
-        grid.shape and (D, *grid.shape), such as a `numpy.memmap` larger than memory; for hills on
-        a CUDA device, arrays on the same device.
+        The array into which F is written, and with `gradient` also the one for the gradient. Their
+        shapes are grid.shape and (D, *grid.shape), and they must be C-contiguous. They may be
+        larger than memory: see `numpy.memmap`. For hills on a CUDA device, the arrays must be on
+        the same device.
     progress : callable, optional
-        Called from time to time with the part done, 0 to 1, or nan for portions of hills, whose
-        end is not known; what it raises stops the sum.
+        Called from time to time with the part of the sum that is done, from 0 to 1. The part is nan
+        for portions of hills, because their number is not known. An exception that it raises stops
+        the sum.
 
     Returns
     -------
@@ -101,19 +112,20 @@ def sum_hills(
     Raises
     ------
     InputError
-        If hills and grid do not fit together, an argument is unknown, the plan cannot serve the
-        kernel, or the surface does not fit in memory.
+        If the hills do not fit the grid, an argument is unknown, the plan is not for this kernel,
+        or the surface does not fit in memory.
     MissingDependencyError
-        If the plan is "nufft" and finufft, or on a GPU cufinufft, is not installed.
+        If the plan is "nufft", and finufft, or on a GPU cufinufft, is not installed.
     DeviceError
-        If the device is absent, unsupported or fails; `DeviceMemoryError` if it is too small.
+        If the device is missing, not supported or fails. It is a `DeviceMemoryError` if the memory
+        of the device is too small.
     LibraryError
         If the compiled part of cyfes is missing.
 
     References
     ----------
     PLUMED 2.10, ``sum_hills``; A. Barducci, G. Bussi, M. Parrinello, Phys. Rev. Lett. 100, 020603
-    (2008) for why -Σ hills is F: the heights of a well-tempered HILLS file are already rescaled.
+    (2008). F is -Σ hills also for well-tempered runs, because PLUMED writes rescaled heights.
     """
     real = precision(dtype)
     path_number(plan)
@@ -132,23 +144,24 @@ def sum_hills(
         from cyfes.sums import gpu_sums
 
         gpu = gpu_sums.GpuOptions.of([first.centers], device, real, plan, progress)
-        if len(kernels) > 1:
-            raise InputError("found hills of several kernels on a GPU, expected one kernel")
         task = (kernels[0], periods, grid, gradient, out)
         return gpu_sums.sum_hills(_checked_portions(first, portions), *task, gpu)
-    tasks = _tasks(first, grid, real, truncation)
-    seconds = _work(first, grid, kernels, gradient).seconds
+    tasks = _tasks(first, grid, periods, real, truncation)
+    # Only the choice of a device needs the estimate.
+    seconds = _work(first, grid, kernels, gradient).seconds if device == "auto" else math.inf
     devices = device_choice.choose_all(
         "cpu" if plan == "nufft" and device == "auto" else device, seconds
     )
     values, slopes = output_arrays(grid, real, gradient, out)
     options = ComputeOptions(devices[: len(values)], path_number(plan), progress)
     compute = _nufft_sum if plan == "nufft" else _library_sum
-    with only_writer(values, slopes):
+    # Nobody else has new arrays.
+    with only_writer(*(() if out is None else (values, slopes))):
         plan_used = compute(tasks, options, values, slopes, False)
         for portion in portions or ():
             _check_portion(portion, first)
-            compute(_tasks(portion, grid, real, truncation), options, values, slopes, True)
+            added = _tasks(portion, grid, periods, real, truncation)
+            compute(added, options, values, slopes, True)
     if device == "auto" and CPU in devices and device_choice.is_small(seconds):
         plan_used += "; on the CPU, for so small a sum"
     return FreeEnergySurface(
@@ -195,7 +208,7 @@ def sum_rows(
     hills.check_on_host("parts of a surface")
     real = precision(dtype)
     kernels = _grid_kernels(hills, truncation)
-    tasks = _tasks(hills, grid, real, truncation)
+    tasks = _tasks(hills, grid, grid_periods(hills, grid), real, truncation)
     if plan == "nufft":
         raise InputError('plan is "nufft", which has no parts; expected another')
     devices = device_choice.choose_all(device, _work(hills, grid, kernels, gradient).seconds)
@@ -238,7 +251,7 @@ def _checked_portions(first: Hills, portions: Iterable[Hills] | None) -> Iterato
     """Yield the first hills and the others, after a check that they fit the first."""
     yield first
     for portion in portions or ():
-        _check_portion(portion, first, "kernel")
+        _check_portion(portion, first, "kernels")
         yield portion
 
 
@@ -258,14 +271,21 @@ def _without_end(progress: Callable[[float], object]) -> Callable[[float], objec
 
 
 def _work(hills: Hills, grid: Grid, kernels: Sequence[int], gradient: bool) -> Work:
-    widths = hills.sigmas.mean(axis=0) / grid.spacing if len(hills) else np.ones(grid.ndim)
+    """Return the sizes of a sum."""
     planes = 1 + grid.ndim if gradient else 1
-    return Work(len(hills), grid.shape, widths.tolist(), set(kernels) != {GAUSSIAN}, planes)
+    if set(kernels) == {GAUSSIAN} or not len(hills):
+        return Work(len(hills), grid.shape, (), False, planes)
+    rows = hills.width_rows if hills.cholesky is None else hills.sigmas
+    # Some of the widths tell enough of all.
+    some = rows[:: len(rows) // _WIDTHS_LOOKED_AT + 1]
+    widths = (some[0] if len(some) == 1 else some.mean(axis=0)) / grid.spacing
+    return Work(len(hills), grid.shape, widths.tolist(), True, planes)
 
 
-def _tasks(hills: Hills, grid: Grid, real: np.dtype[Any], truncation: str) -> list[GridSum]:
+def _tasks(
+    hills: Hills, grid: Grid, periods: NDArray[np.float64], real: np.dtype[Any], truncation: str
+) -> list[GridSum]:
     """Return the sums of negated hills that together are F."""
-    periods = grid_periods(hills, grid)
     alike = hills.by_kernel()
     if truncation != "boxes":
         return [_negated(part, periods, grid, real, truncation) for part in alike]
@@ -290,8 +310,8 @@ def _in_boxes(
 def _negated(
     hills: Hills, periods: NDArray[np.float64], grid: Grid, real: np.dtype[Any], truncation: str
 ) -> GridSum:
-    kernel = _grid_kernel(hills, truncation)
-    centers, sigmas, heights = hills_arrays(hills, -hills.heights, real)
+    kernel = _grid_kernels(hills, truncation)[0]
+    centers, sigmas, heights = hills_arrays(hills, hills.negated_heights, real)
     multivariate = hills.cholesky is not None
     return GridSum(kernel, centers, sigmas, heights, multivariate, periods, grid, hills.interval)
 
@@ -336,16 +356,16 @@ def _nufft_sum(
 
 def _grid_kernels(hills: Hills, truncation: str) -> list[int]:
     """Return the number of each kernel of the hills."""
-    return [_grid_kernel(part, truncation) for part in hills.by_kernel()]
+    return [_grid_kernel(kernel, hills.interval, truncation) for kernel in hills.kernels]
 
 
-def _grid_kernel(hills: Hills, truncation: str) -> int:
+def _grid_kernel(kernel: str, interval: tuple[float, float] | None, truncation: str) -> int:
     if truncation not in ("plumed", "none", "boxes"):
         raise InputError(f'truncation is {truncation!r}, expected "plumed", "none" or "boxes"')
-    if hills.kernel == "gaussian" and truncation == "none":
+    if kernel == "gaussian" and truncation == "none":
         return GAUSSIAN
-    if hills.kernel == "gaussian":
-        if hills.interval is not None and truncation != "boxes":
+    if kernel == "gaussian":
+        if interval is not None and truncation != "boxes":
             raise InputError(
                 "found plain Gaussians with an INTERVAL, whose cut-off at a box has no meaning "
                 'beyond it; expected stretched ones, or truncation="none" or "boxes"'
@@ -353,7 +373,7 @@ def _grid_kernel(hills: Hills, truncation: str) -> int:
         return BOXED_GAUSSIAN
     if truncation == "none":
         raise InputError(
-            f'truncation is "none", but hills of kernel {hills.kernel} end at d = 6.25 by '
+            f'truncation is "none", but hills of kernel {kernel} end at d = 6.25 by '
             'definition; use kernel="gaussian"'
         )
     return STRETCHED_GAUSSIAN

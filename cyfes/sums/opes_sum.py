@@ -57,11 +57,12 @@ def sum_kernels(
     grid : Grid
         A grid over the same D variables; a periodic axis covers its domain once.
     kT : float
-        Boltzmann's constant times the temperature, in the unit that F is to have.
+        Boltzmann's constant times the temperature. F gets the same unit.
     gradient : bool
         Whether to compute dF/dCV too.
     progress : callable, optional
-        Called from time to time with the part done, 0 to 1; what it raises stops the sum.
+        Called from time to time with the part of the sum that is done, from 0 to 1. An exception
+        that it raises stops the sum.
 
     Returns
     -------

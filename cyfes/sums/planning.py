@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 # with AVX2. The order of magnitude is enough to choose between CPU and GPU.
 _RATES = {"direct": 6e8, "separable": 1.2e10, "truncated": 2e9}
 
+# Bytes of a surface for which the system is not asked: its answer takes longer than a small sum.
+_ALWAYS_FREE = 1 << 26
+
 
 class Work(NamedTuple):
     """The sizes that a sum's time depends on: hills, points, and the kind of kernel."""
 
     hills: int
     shape: Sequence[int]
-    #: The width over the spacing along each axis; None at points that are on no grid.
+    #: The width over the spacing along each axis, which counts with a cut-off only; None at points
+    #: that are on no grid.
     widths: Sequence[float] | None
     cut_off: bool
     planes: int = 1
@@ -33,7 +37,7 @@ class Work(NamedTuple):
     @property
     def seconds(self) -> float:
         """About how long the CPU takes."""
-        cores = os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
         return self.terms / (_RATES[self.path] * cores)
 
     @property
@@ -49,7 +53,7 @@ class Work(NamedTuple):
         points = 1.0
         for axis, size in enumerate(self.shape):
             reached = float(size)
-            if self.widths is not None and self.cut_off:
+            if self.widths and self.cut_off:
                 reached = min(reached, 2.0 * SUPPORT * self.widths[axis] + 1.0)
             points *= reached
         # The rate of the truncated path was measured with a gradient, so its planes do not count.
@@ -71,8 +75,10 @@ def check_memory(grid: Grid, planes: int, itemsize: int) -> None:
     InputError
         With the size found, and what would fit.
     """
-    free = _available_memory()
     needed = grid.size * planes * itemsize
+    if needed <= _ALWAYS_FREE:
+        return
+    free = _available_memory()
     if needed <= free:
         return
     fits = free // (planes * itemsize)

@@ -44,41 +44,43 @@ def reweight(
 ) -> FreeEnergySurface:
     """Return the free energy of samples, each with the weight exp(V / kT), on a grid.
 
-    F(x) = -kT ln[ Σ_j exp(V_j / kT) Π_i exp(-½ ((x_i - s_ji) / σ_i)²) / (N Π_i √(2π) σ_i) ], with
-    minimum images along the periodic axes of the grid. The weights and the density may be of any
-    size: F neither overflows nor loses its digits in the tails.
+    F(x) = -kT ln[ Σ_j exp(V_j / kT) Π_i exp(-½ ((x_i - s_ji) / σ_i)²) / (N Π_i √(2π) σ_i) ]
+
+    Along a periodic axis of the grid, the nearest image of each sample counts. F is exact even if
+    the density is very small or the bias is very large.
 
     Parameters
     ----------
     samples : Colvar, or array_like, shape (N, D)
         The collective variables (CVs) of N samples: what `cyfes.read_colvar` returns, or an array.
-        Shape (N,) will do for one variable. An array on a CUDA device stays there, and so do the
-        surface's values; see `to_host`.
+        For one variable, the shape may be (N,). If the array is on a CUDA device, the values of the
+        surface stay there, too; see `to_host`.
     grid : Grid, optional
-        A grid over the D variables. By default, as that of ``cyfes reweight``: the domain of each
-        periodic CV of a Colvar, otherwise three bandwidths beyond the samples; 100 bins along each
-        axis, or 50 from three CVs on.
+        A grid over the D variables. By default, it is the grid of ``cyfes reweight``: it covers the
+        domain of a periodic CV of a Colvar, and otherwise the samples and three bandwidths beyond
+        them. It has 100 bins along each axis, or 50 bins for three or more CVs.
     bandwidth : array_like, shape (), (D,) or (N, D)
         The standard deviation σ of each sample's Gaussian, in the CVs' units.
     kT : float
-        Boltzmann's constant times the temperature, in the unit that F is to have.
+        Boltzmann's constant times the temperature. F gets the same unit.
     bias : str, sequence of str, or array_like, shape (N,), optional
-        The bias V at each sample, in the unit of kT; 0 by default. Of a Colvar, also the names of
-        its columns, which are added, such as "metad.rbias".
+        The bias V at each sample, in the unit of kT. By default, it is 0. For a Colvar, you may
+        give the names of columns, such as "metad.rbias"; several columns are added.
     names : sequence of D str, optional
-        The names of the variables; "cv0", "cv1" and so on by default. Of a Colvar, the columns
-        that are the variables; by default all but the bias.
+        The names of the variables. By default, they are "cv0", "cv1" and so on. For a Colvar, they
+        say which columns are the variables; by default, these are all except the bias.
     device : {"auto", "cpu", "cuda", "cuda:all"} or str
         As for `cyfes.sum_hills`: "auto", "cpu", "cuda", "cuda:N", "cuda:N,M" or "cuda:all".
     dtype : {"float64", "float32"}
         The precision of the sum.
     plan : {"auto", "direct", "separable"}
-        How to compute, as in `cyfes.sum_hills`. The surface's `plan` says what was done.
+        How the sum is computed, as in `cyfes.sum_hills`.
     out : ndarray, optional
-        Where to write F: a C-contiguous array of shape grid.shape, such as a `numpy.memmap`; for
-        samples on a CUDA device, an array on the same device.
+        The array into which F is written: C-contiguous, of shape grid.shape. It may be larger than
+        memory: see `numpy.memmap`. For samples on a CUDA device, it must be on the same device.
     progress : callable, optional
-        Called from time to time with the part done, 0 to 1; what it raises stops the sum.
+        Called from time to time with the part of the sum that is done, from 0 to 1. An exception
+        that it raises stops the sum.
 
     Returns
     -------
@@ -91,7 +93,7 @@ def reweight(
         If shapes disagree, a number is not finite, a bandwidth or kT is not above zero, there is no
         sample, a bandwidth is larger than the period of its axis, or F does not fit in memory.
     DeviceError
-        If the device is absent, unsupported or fails.
+        If the device is missing, not supported, or fails.
     LibraryError
         If the compiled part of cyfes is missing.
     """
@@ -119,21 +121,19 @@ def reweight(
     sigmas = bandwidth_rows(bandwidth, centers.shape)
     logarithms = _log_weights(bias, sigmas, len(centers), check_positive("kT", kT))
     # The largest is subtracted, so that the exponents keep their digits in single precision.
-    largest = logarithms.max()
-    periods = np.where(grid.periodic, grid.upper - grid.lower, 0.0)
-    widths = (sigmas.mean(axis=0) / grid.spacing).tolist()
-    devices = device_choice.choose_all(
-        device, Work(len(centers), grid.shape, widths, False).seconds
-    )
+    largest = logarithms.max() if real.char == "f" else 0.0
+    devices = device_choice.choose_all(device, Work(len(centers), grid.shape, (), False).seconds)
     values, _ = output_arrays(grid, real, False, out)
     centers, sigmas = centers.astype(real, copy=False), sigmas.astype(real, copy=False)
-    shifted = (logarithms - largest).astype(real)
-    task = GridSum(LOG_GAUSSIAN, centers, sigmas, shifted, False, periods, grid)
+    shifted = np.ascontiguousarray(logarithms - largest if largest else logarithms, dtype=real)
+    task = GridSum(LOG_GAUSSIAN, centers, sigmas, shifted, False, grid.periods, grid)
     options = ComputeOptions(devices[: len(values)], path, progress)
-    with only_writer(values):
+    # Nobody else has a new array.
+    with only_writer(*(() if out is None else (values,))):
         plan_used = task.compute(options, values)
         # Until here, `values` are the logarithms of the density.
-        values += real.type(largest)
+        if largest:
+            values += real.type(largest)
         values *= -kT
     return FreeEnergySurface(
         values,

@@ -1,4 +1,4 @@
-"""What a run of ``nox -s wheelhouse`` makes for itself, and how it is removed: also after SIGKILL.
+"""What a build or a rehearsal makes for itself, and how it is removed, also after SIGKILL.
 
 Each run has a folder for all its temporary files, which it locks, and its containers have that
 folder for a label. A run that is interrupted removes both. What a killed run has left is removed by

@@ -1,10 +1,11 @@
 """Build the documentation into build/docs, with the wheel of the present sources.
 
-A warning of Sphinx is an error.
+A warning of Sphinx is an error, and so is a link between two pages that leads nowhere. With --look,
+each page is opened in a browser too, at the widths of a desktop and of a phone.
 
 The wheel is installed into the environment in which this runs; ``nox -s docs`` makes one. All
-arguments are handed to sphinx-build. A page of the documentation draws the picture at the top of
-README: docs/readme.png is replaced if it differs from what the page draws.
+other arguments are handed to sphinx-build. A page of the documentation draws the picture at the top
+of README: docs/readme.png is replaced if it differs from what the page draws.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from develop.look_at_pages import BROWSERS, broken_links, find_browser, look
 from develop.run_tests import wheel_for
 from shared.ledger import BUILD, PROJECT
 from wheelkit.target.report import LackingError
@@ -58,7 +60,11 @@ def update_picture(made: Path, shown: Path) -> bool:
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    _, sphinx_arguments = parser.parse_known_args()
+    parser.add_argument("--look", action="store_true", help="open each page in a browser")
+    options, sphinx_arguments = parser.parse_known_args()
+    browser = find_browser()
+    if options.look and browser is None:
+        raise LackingError(f"found no browser for --look, expected one of {', '.join(BROWSERS)}")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     product = wheel_for(version)
     print(f"install {product.wheel}", flush=True)
@@ -70,8 +76,13 @@ def main() -> int:
     sphinx = [sys.executable, "-m", "sphinx", "-W", "--keep-going", *sphinx_arguments]
     # Not in the source tree, where Python would import the package without its compiled part.
     status = subprocess.run([*sphinx, PROJECT / "docs", target], cwd=BUILD, check=False).returncode
-    if not status:
-        if update_picture(PAGE_PICTURE, PICTURE):
-            print(f"{PICTURE} differed from what the page draws and was replaced; commit it")
-        print(target / "index.html")
-    return int(bool(status))
+    if status:
+        return 1
+    faults = broken_links(target)
+    if options.look and browser:
+        print(f"open each page in {browser}", flush=True)
+        faults += look(target, browser)
+    if update_picture(PAGE_PICTURE, PICTURE):
+        print(f"{PICTURE} differed from what the page draws and was replaced; commit it")
+    print("\n".join([*faults, str(target / "index.html")]))
+    return int(bool(faults))

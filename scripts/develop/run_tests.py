@@ -30,6 +30,8 @@ TESTS = PROJECT / "requirements" / "tests.txt"
 WITHOUT_EXTRAS = PROJECT / "requirements" / "free-threaded.txt"
 # The tests of the package and of the scripts; the tests of wheelkit.
 TREES = ("tests", "wheelkit/tests")
+# More processes than these would need more memory than time is gained.
+PARALLEL = ("--numprocesses=auto", "--maxprocesses=8")
 # The pinned auditwheel does not run on older interpreters.
 TOOLS_SINCE = (3, 10)
 
@@ -37,7 +39,7 @@ TOOLS_SINCE = (3, 10)
 def wheel_for(version: str) -> LocalWheel:
     """Return the wheel of the present sources; make it if wheelhouse/ has none."""
     command: Command = [sys.executable, PROJECT / "scripts", "wheel"]
-    done = subprocess.run([*command, "--reuse", "--python", version], check=False)
+    done = subprocess.run([*command, "--python", version], check=False)
     if done.returncode:
         # The command has printed why it failed; this script ends with the same status.
         sys.exit(done.returncode)
@@ -143,7 +145,8 @@ def run_pytest(python: Path, product: LocalWheel, arguments: list[str]) -> int:
     chosen = [full_path(argument) for argument in arguments]
     if chosen == arguments:
         trees = TREES if tests_scripts(product) else TREES[:1]
-        chosen = [*(str(PROJECT / tree) for tree in trees), *arguments]
+        # All of the tests: on all processors. An option of the user comes later and is stronger.
+        chosen = [*PARALLEL, *(str(PROJECT / tree) for tree in trees), *arguments]
     command: Command = [python.with_name("pytest"), "-c", PROJECT / "pyproject.toml"]
     # Written with "=": until pytest has read conftest.py, it would take a separate path for a test.
     command += [f"--rootdir={PROJECT}", *conftest_options(chosen, product)]

@@ -8,13 +8,14 @@ not know is an error: a library that silently supports fewer GPUs is worse than 
 
 import argparse
 import ctypes
+import hashlib
 import os
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence
+from typing import Dict, List, NamedTuple, Optional, Sequence
 
 # NVRTC has no C headers; cufes.h needs only these types of stdint.h.
 STDINT = """
@@ -132,28 +133,82 @@ class Nvcc:
             return image.read_bytes() + (b"\0" if target.ptx else b"")
 
 
+class Cache:
+    """Images of earlier runs, in files that are named by a hash of all that they are made from."""
+
+    def __init__(self, folder: Path, nvrtc: Path, include: Sequence[Path]) -> None:
+        self._folder = folder
+        headers = (path for place in include for path in sorted(place.glob("*.*h")))
+        parts = [
+            STDINT.encode(),
+            *(path.read_bytes() for path in (nvrtc, Path(__file__), *headers)),
+        ]
+        self._state = b"".join(hashlib.sha256(part).digest() for part in parts)
+
+    def path(self, source: Path, target: Target) -> Path:
+        """Return where the image of a source is, or is to be."""
+        own = (source.name + "\n" + target.name + "\n").encode() + source.read_bytes()
+        return self._folder / (hashlib.sha256(self._state + own).hexdigest() + target.suffix)
+
+    def keep(self, image: Path, content: bytes) -> None:
+        """Write a new image; another run never finds a part of it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
+            file.write(content)
+        Path(file.name).replace(image)
+
+    def remove_others(self, used: Sequence[Path]) -> None:
+        """Remove what this run had no use for, so that the folder does not grow."""
+        for path in self._folder.glob("*"):
+            if path not in used:
+                path.unlink()
+
+
 class Job(NamedTuple):
     """One image to compile in a separate process."""
 
     arguments: argparse.Namespace
     source: Path
     target: Target
+    #: Where the cache has the image, or is to have it.
+    kept: Optional[Path]
 
     def run(self) -> Path:
-        """Compile the image and write it; return the path of its file."""
+        """Compile the image, or take it from the cache, and write it; return its path."""
+        image = Path(
+            self.arguments.out, self.source.stem + "." + self.target.name + self.target.suffix
+        )
+        if self.kept and self.kept.is_file():
+            image.write_bytes(self.kept.read_bytes())
+        else:
+            image.write_bytes(self.compile())
+        return image
+
+    def compile(self) -> bytes:
+        """Compile the image and return it."""
         arguments = self.arguments
         options = ["--std=c++17"] + [f"-I{path}" for path in arguments.include]
         compiler = Nvrtc(arguments.nvrtc) if arguments.nvrtc else Nvcc(arguments.nvcc)
-        image = Path(arguments.out, self.source.stem + "." + self.target.name + self.target.suffix)
-        image.write_bytes(compiler.compile(self.source, self.target, options))
-        return image
+        return compiler.compile(self.source, self.target, options)
 
 
 def compile_all(arguments: argparse.Namespace, targets: Sequence[Target]) -> Dict[str, List[Path]]:
     """Compile every source for every target; NVRTC holds a lock, so threads would not help."""
-    jobs = [Job(arguments, source, target) for source in arguments.sources for target in targets]
+    cache = None
+    if arguments.cache:
+        cache = Cache(arguments.cache, arguments.nvrtc, arguments.include)
+    jobs = [
+        Job(arguments, source, target, cache.path(source, target) if cache else None)
+        for source in arguments.sources
+        for target in targets
+    ]
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
         paths = list(pool.map(Job.run, jobs))
+    if cache:
+        for job, path in zip(jobs, paths):
+            if job.kept and not job.kept.is_file():
+                cache.keep(job.kept, path.read_bytes())
+        cache.remove_others([job.kept for job in jobs if job.kept])
     images: Dict[str, List[Path]] = {}
     for job, path in zip(jobs, paths):
         images.setdefault(job.source.stem, []).append(path)
@@ -194,8 +249,18 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--ptx", type=int, nargs="*", default=[], metavar="ARCH")
     parser.add_argument("--out", type=Path, required=True, help="directory of the images")
     parser.add_argument("--embed", type=Path, required=True, help="the C++ source to write")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="take images from here if nothing that they are made from has changed, and put new "
+        "ones here (with --nvrtc)",
+    )
     parser.add_argument("sources", type=Path, nargs="+")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.cache and not arguments.nvrtc:
+        parser.error("--cache: expected --nvrtc with it, because nvcc consists of many programs")
+    return arguments
 
 
 def main(argv: Sequence[str]) -> int:

@@ -18,6 +18,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from container import leftovers
+from container.leftovers import Run
 from release import example_project, workflow_run
 from release.scenes import NAME, Played, Scene, scenes, version
 from release.stage import Stage, environment_of, make_repository
@@ -31,6 +33,8 @@ from wheelkit.target.report import MisusedError, Status
 
 # One of each cibuildwheel, so that both build jobs have something to do.
 PYTHONS = ("3.7", "3.12")
+# Each run has its temporary files in a folder below this one.
+WORK = BUILD / "rehearsals"
 
 
 def parse() -> argparse.Namespace:
@@ -111,12 +115,13 @@ def check_wheels(folder: Path, pythons: list[str]) -> None:
             )
 
 
-def make_stage(folder: Path, pythons: list[str], wheels: Path) -> Stage:
+def make_stage(folder: Path, pythons: list[str], wheels: Path, run: Run) -> Stage:
     """Make the repository, the stand-ins of actions, and the environment of steps."""
-    engine = engines.find_engine()
     repository = make_repository(folder)
     standins = workflow_run.make_standins(repository, folder / "actions")
-    return Stage(folder, repository, standins, environment_of(folder, engine, pythons, wheels))
+    environment = environment_of(folder, run.engine, pythons, wheels)
+    environment["TMPDIR"] = str(run.folder)
+    return Stage(folder, repository, standins, environment)
 
 
 def play_scenes(stage: Stage, chosen: list[Scene], wheels: Path) -> list[Played]:
@@ -156,18 +161,10 @@ def report(played: list[Played], workflow: Path, note: str) -> bool:
     return not wrong
 
 
-def main() -> int:
-    """Run the command; the tables of events and jobs come last."""
-    asked = parse()
-    pythons = [parse_version(python) for python in asked.python or PYTHONS]
-    if asked.wheels:
-        check_wheels(asked.wheels, pythons)
-    folder = asked.folder.resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    os.environ.setdefault("SOURCE_DATE_EPOCH", source_files.date(PROJECT))
+def rehearse(asked: argparse.Namespace, pythons: list[str], folder: Path, run: Run) -> bool:
+    """Play the events; return whether all ended as they must. The tables come last."""
     wheels = (asked.wheels or folder / "wheels").resolve()
-    stage = make_stage(folder, pythons, wheels)
+    stage = make_stage(folder, pythons, wheels, run)
     chosen = [scene for scene in scenes() if not asked.event or scene.name in asked.event]
     good = True
     if chosen:
@@ -182,4 +179,19 @@ def main() -> int:
         example = play_example(stage)
         workflow = stage.folder / "example-project" / workflow_run.WORKFLOW
         good &= report([example], workflow, "built: here, for the Python of the rehearsal")
+    return good
+
+
+def main() -> int:
+    """Run the command."""
+    asked = parse()
+    pythons = [parse_version(python) for python in asked.python or PYTHONS]
+    if asked.wheels:
+        check_wheels(asked.wheels, pythons)
+    folder = asked.folder.resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ.setdefault("SOURCE_DATE_EPOCH", source_files.date(PROJECT))
+    with leftovers.run_folder(WORK, engines.find_engine()) as run:
+        good = rehearse(asked, pythons, folder, run)
     return Status.DONE if good else Status.FAULTY

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from shared import children
 from shared.ledger import PROJECT
 from shared.steps import say
 from wheelkit.target.report import LackingError
@@ -49,11 +50,8 @@ def jobs_of(workflow: Path) -> list[str]:
 
 
 def actions_of(repository: Path) -> set[tuple[str, str]]:
-    """Return the actions of others, with their commits, that the repository's files use."""
-    files = [
-        *repository.glob(".github/workflows/*.yml"),
-        *repository.glob(".github/actions/*/*.yml"),
-    ]
+    """Return the actions of others, with their commits, that the rehearsed workflow uses."""
+    files = [repository / WORKFLOW, *repository.glob(".github/actions/*/*.yml")]
     found = {match.groups() for file in files for match in USES.finditer(file.read_text("utf-8"))}
     return {(name, commit) for name, commit in found if name != BUILT_IN}
 
@@ -139,12 +137,11 @@ def act(
     (folder / "home").mkdir(exist_ok=True)
     with (
         (folder / "log.json").open("w", encoding="utf-8") as log,
-        subprocess.Popen(
+        children.started(
             command,
             cwd=workflow.parents[2],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            text=True,
             env={**os.environ, **own},
         ) as process,
     ):

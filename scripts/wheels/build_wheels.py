@@ -82,7 +82,8 @@ def source_date() -> str:
 
 def build_environment(home: Path) -> dict[str, str]:
     """Return the variables for ``pip wheel``: the user's, PIP_* included, and the project's."""
-    defines = filter(None, [os.environ.get("SKBUILD_CMAKE_DEFINE"), CMAKE_DEFINE])
+    images = f"CUFES_IMAGE_CACHE={PROJECT / 'build' / 'images'}"
+    defines = filter(None, [images, os.environ.get("SKBUILD_CMAKE_DEFINE"), CMAKE_DEFINE])
     return {
         **os.environ,
         "CUDA_HOME": str(home),

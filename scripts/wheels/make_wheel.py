@@ -1,8 +1,8 @@
 """Build, repair, verify and smoke-test a wheel for each interpreter: ``nox -s wheel``.
 
 Each stage runs a command that a user could type. The wheels are put into wheelhouse/ only when all
-of them have passed every stage; wheels of other interpreters that were made from the same sources
-stay there. The reports are in build/reports/, also if a stage fails.
+of them have passed every stage; wheels that were made from the same sources stay there, and are not
+made a second time. The reports are in build/reports/, also if a stage fails.
 """
 
 from __future__ import annotations
@@ -178,9 +178,9 @@ def parse_arguments() -> argparse.Namespace:
         help="make the wheel for this CPython (may be repeated; default: the one that runs this)",
     )
     parser.add_argument(
-        "--reuse",
+        "--again",
         action="store_true",
-        help="do not make a wheel again that wheelhouse/ has from the present sources",
+        help="make the wheels anew, also those that wheelhouse/ has from the present sources",
     )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="copy the wheels to this folder too"
@@ -217,7 +217,7 @@ def main() -> int:
     state = ledger.source_state()
     # Wheels from the same sources stay in wheelhouse/; wheels from other sources are removed.
     known = ledger.read(state)
-    missing = [version for version in versions if version not in known or not arguments.reuse]
+    missing = [version for version in versions if version not in known or arguments.again]
     kept = {version: product for version, product in known.items() if version not in missing}
     if missing:
         remove_reports(kept.values())
@@ -228,6 +228,12 @@ def main() -> int:
                 print(f"removed wheelhouse/{name}, which was made from other sources")
     products = [known[version] for version in versions]
     print(table(products))
+    present = sorted(set(versions) - set(missing))
+    if present:
+        print(
+            f"already in wheelhouse/, from the same sources: CPython {', '.join(present)}; "
+            "--again makes them anew"
+        )
     others = sorted(set(kept) - set(versions))
     if others:
         print(f"kept in wheelhouse/, from the same sources: CPython {', '.join(others)}")

@@ -59,6 +59,19 @@ def test_minima_barriers_and_path_are_the_published_ones(capsys: CAPTURE) -> Non
 
 
 @pytest.mark.usefixtures("mb")
+@pytest.mark.parametrize(("first", "last"), [("1", "2"), ("2", "1")])
+def test_the_pass_and_the_path_between_two_minima_have_one_barrier(
+    first: str, last: str, capsys: CAPTURE
+) -> None:
+    facts = _facts(capsys, "mb.dat", "--from", first, "--to", last)
+    (row,) = (row for row in facts["barriers"] if (row["from"], row["to"]) == (1, 2))
+    there, back = (row["barrier"], row["back"])[:: 1 if first == "1" else -1]
+    assert (there, back) == (facts["path"]["barrier"], facts["path"]["back"])
+    assert row["barrier"] == pytest.approx(MB_SADDLES[0][1] - MB_MINIMA[0][1], abs=0.25)
+    assert row["position"] == facts["path"]["transition_state"]
+
+
+@pytest.mark.usefixtures("mb")
 def test_the_table_names_units_and_leaves_out_what_needs_a_temperature(capsys: CAPTURE) -> None:
     assert main(["analyze", "mb.dat", "--from", "1", "--to", "2"]) == 0
     captured = capsys.readouterr()

@@ -63,6 +63,39 @@ def test_each_target_becomes_one_image(
     ]
 
 
+def test_images_are_kept_until_something_they_are_made_from_changes(
+    project_root: Path, tmp_path: Path, nvrtc: list[str]
+) -> None:
+    cache, header = tmp_path / "cache", tmp_path / "more" / "more.cuh"
+    header.parent.mkdir()
+
+    def image(source: str, content: str, sass: str = "90") -> bytes:
+        header.write_text(content)
+        more = ("--include", str(header.parent), "--sass", sass, "--cache", str(cache))
+        result = compile_kernels(project_root, tmp_path, source, *nvrtc, *more)
+        assert (result.returncode, result.stderr) == (0, "")
+        return (tmp_path / f"kernel.sm_{sass}.cubin").read_bytes()
+
+    first = image(KERNEL, "// 1")
+    (kept,) = cache.iterdir()
+    assert kept.read_bytes() == first
+    # A change of the kept file shows that it was taken.
+    kept.write_bytes(b"kept")
+    assert image(KERNEL, "// 1") == b"kept"
+    # What is no longer needed is removed, so each of these is compiled.
+    assert image(KERNEL, "// 2") == first
+    assert image(KERNEL + "// 3", "// 2") == first
+    assert image(KERNEL, "// 2", "80") != first
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_a_cache_for_nvcc_is_wrong_usage(project_root: Path, tmp_path: Path) -> None:
+    arguments = ("--nvcc", "false", "--sass", "90", "--cache", str(tmp_path))
+    result = compile_kernels(project_root, tmp_path, KERNEL, *arguments)
+    assert result.returncode == 2
+    assert "--cache: expected --nvrtc with it" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("source", "sass", "message"),
     [

@@ -96,6 +96,7 @@ PROGRAMS = {
     "arch-test": EMULATED,
     "qemu-aarch64-static": EMULATED,
     "docker": optional(f"{WHEELKIT}/containers/engines.py", "is not installed"),
+    "gfortran": optional("tests/integration/test_c_api.py", "no gfortran on this machine"),
     "gh": optional(f"{WHEELKIT}/cli/github_release.py", 'which("gh") is None'),
     "mmdebstrap": optional("scripts/container/standin_image.py", "install it: apt install"),
     "nvcc": optional("tests/integration/test_device_code.py", "no nvcc on this machine"),
@@ -106,6 +107,7 @@ PROGRAMS = {
     "absent": Origin("made"),
     "c_api": Origin("made"),
     "gone": Origin("made"),
+    "sum": Origin("made"),
     "python3": Origin("made"),
 }
 
@@ -157,6 +159,8 @@ EXPRESSIONS = {
         "asked.command",
     ): "the command comes from noxfile.py, which is read too",
     ("scripts/shared/steps.py", "asked.command[1:]"): "the same without a leading --",
+    ("scripts/develop/look_at_pages.py", "shutil.which"): "one of BROWSERS; the error names them",
+    ("tests/integration/test_c_api.py", "compiler"): "cc, g++, or gfortran if it is there",
     ("scripts/shared/steps.py", "command[0]"): "the error names what is not on PATH",
     (f"{WHEELKIT}/cli/smoke.py", "asked.python"): "an option: the Python that has the wheel",
     (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import pickle
+from copy import copy
 from dataclasses import FrozenInstanceError, replace
 from typing import TYPE_CHECKING, Any
 
@@ -147,3 +149,46 @@ def test_any_memory_layout_becomes_contiguous_double() -> None:
 def test_arguments_that_make_no_hills_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Hills(**{**GOOD, **changes})
+
+
+def test_equal_widths_are_one_row_however_they_were_given() -> None:
+    centers = np.zeros((5, 2))
+    for sigmas in (0.3, [0.3, 0.3], np.full((5, 2), 0.3)):
+        hills = Hills(("a", "b"), centers, sigmas, 1.0)
+        assert hills.sigmas.tolist() == [[0.3, 0.3]] * 5
+        assert hills.width_rows.tolist() == [[0.3, 0.3]]
+        assert hills[np.array([True, False, True, False, False])].sigmas.shape == (2, 2)
+        assert hills[np.array([4, 1, 1])].width_rows.tolist() == [[0.3, 0.3]]
+        assert hills[1:3].sigmas.tolist() == [[0.3, 0.3]] * 2
+        with pytest.raises(ValueError, match="read-only"):
+            hills.sigmas[0] = 1.0
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_one_other_width_keeps_all_rows(place: int) -> None:
+    sigmas = np.full((5, 2), 0.3)
+    sigmas[place, 1] = 0.4
+    hills = Hills(("a", "b"), np.zeros((5, 2)), sigmas, 1.0)
+    np.testing.assert_array_equal(hills.width_rows, sigmas)
+    assert hills.widest.tolist() == [0.3, 0.4]
+    sigmas[:] = 9.0
+    assert hills.sigmas[0, 0] == 0.3
+
+
+def test_heights_of_the_bias_and_of_f_are_computed_once() -> None:
+    hills = Hills(("a",), np.zeros((3, 1)), 0.1, [1.0, 2.0, 4.0], bias_factors=[1.0, -1.0, 4.0])
+    assert hills.bias_heights.tolist() == [1.0, 2.0, 3.0]
+    assert hills.negated_heights.tolist() == [-1.0, -2.0, -4.0]
+    assert hills.bias_heights is hills.bias_heights
+    assert hills.negated_heights is hills.negated_heights
+    plain = Hills(("a",), np.zeros((3, 1)), 0.1, 2.0)
+    assert plain.bias_heights is plain.heights
+
+
+def test_a_copy_has_the_fields_and_nothing_that_was_computed_from_them() -> None:
+    hills = Hills(("a",), np.zeros((1000, 1)), 0.1, 2.0)
+    before = len(pickle.dumps(hills))
+    assert hills.negated_heights[0] == -2.0
+    assert len(pickle.dumps(hills)) == before
+    assert copy(hills).negated_heights[0] == -2.0
+    assert replace(hills, heights=np.full(1000, 3.0)).negated_heights[0] == -3.0

@@ -39,7 +39,7 @@ class Cupy:
         self.module = module
 
     def on_gpu(self, host: Any, dtype: Any = "float64") -> Any:
-        return self.module.asarray(host, dtype=dtype)
+        return self.module.asarray(np.ascontiguousarray(host), dtype=dtype)
 
     def address(self, array: Any) -> int:
         return int(array.data.ptr)
@@ -72,7 +72,7 @@ class Torch:
 
     def on_gpu(self, host: Any, dtype: Any = "float64") -> Any:
         # A copy: PyTorch warns of arrays that cannot be written.
-        return self.module.as_tensor(np.array(host, dtype=dtype), device="cuda")
+        return self.module.as_tensor(np.array(host, dtype=dtype, order="C"), device="cuda")
 
     def address(self, array: Any) -> int:
         return int(array.data_ptr())

@@ -13,6 +13,7 @@ from fake_cuda import ORDINAL, STREAM, Foreign
 import cyfes
 from cyfes.errors import DeviceError, InputError, MissingDependencyError
 from cyfes.model.grid import Grid
+from cyfes.model.hill_kernels import KERNELS
 from cyfes.model.hills import Hills
 from cyfes.native import device_choice, gpu_arrays
 from cyfes.native.constants import CPU
@@ -242,7 +243,8 @@ def test_hills_on_the_gpu_are_summed_there(
 ) -> None:
     hills = Hills(HILLS.names, HILLS.centers, HILLS.sigmas, HILLS.heights, kernel=kernel)
     grid = Grid([-1.0, -1.0], [1.0, 1.0], [12, 9])
-    arrays = [Array(array.astype(dtype)) for array in (hills.centers, hills.sigmas, hills.heights)]
+    fields = (hills.centers, hills.sigmas, hills.heights)
+    arrays = [Array(np.ascontiguousarray(array, dtype=dtype)) for array in fields]
     there = Hills(hills.names, *arrays, kernel=kernel)
     how: dict[str, Any] = {"dtype": dtype, "truncation": truncation, "plan": plan}
     found: Any = cyfes.sum_hills(there, grid, gradient=True, **how)
@@ -329,6 +331,7 @@ GPU_HILLS_1D: dict[str, Any] = {"centers": Array(POINTS[:, 0]), "sigmas": 0.2, "
         ({"heights": Array(np.ones(3))}, r"heights: found shape \(3,\), expected \(17,\)"),
         ({"heights": np.nan}, "heights: found nan"),
         ({"times": Array(np.ones(17))}, "times: found no array of numbers"),
+        ({"kernel": ["gaussian"] + ["stretched-gaussian"] * 16}, "several kernels on a GPU"),
     ],
 )
 def test_hills_that_do_not_fit_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -363,6 +366,12 @@ def test_hills_that_do_not_fit_are_refused(changes: dict[str, Any], message: str
         (
             lambda hills, grid: cyfes.sum_hills([hills, Hills(["x"], [0.0], 0.2, 1.0)], grid),
             "found a portion on the host",
+        ),
+        (
+            lambda hills, grid: cyfes.sum_hills(
+                [hills, Hills(["x"], [0.0, 1.0], 0.2, 1.0, kernel=KERNELS)], grid
+            ),
+            "found a portion of kernels",
         ),
         (
             lambda hills, grid: cyfes.sum_hills(hills, grid, out=np.empty(4)),

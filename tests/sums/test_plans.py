@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -25,7 +28,8 @@ def problems(draw: Any, kernel: str) -> tuple[cyfes.Hills, cyfes.Grid]:
     ndim = draw(st.integers(1, 4))
     periodic = draw(st.lists(st.booleans(), min_size=ndim, max_size=ndim))
     ratios = draw(st.lists(st.floats(0.005, 0.999), min_size=ndim, max_size=ndim))
-    count = draw(st.sampled_from([1, 2, 63, 64, 65, 90]))
+    # From 512 on, the CPU divides the hills of a small grid into parts.
+    count = draw(st.sampled_from([1, 2, 63, 64, 65, 90, 600]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     spread = rng.uniform(1.0 if draw(st.booleans()) else 0.5, 1.0, (count, ndim))
     bins = draw(st.lists(st.integers(1, POINTS[ndim]), min_size=ndim, max_size=ndim))
@@ -148,6 +152,42 @@ def test_logarithms_of_densities_keep_their_digits(problem: Any, plan: Any, devi
     decided = away_from_edges(grid, hills, "none")
     off = np.abs(-surface.values - logarithms.reshape(grid.shape))[decided]
     assert off.size == 0 or off.max() <= room
+
+
+def test_parts_of_the_hills_may_differ_by_any_factor() -> None:
+    rng = np.random.default_rng(3)
+    samples = rng.uniform(-1.0, 1.0, (1100, 2))
+    grid = cyfes.Grid([-1.0, -1.0], [1.0, 1.0], [30, 17])
+    # The weights of the first part are e^900 times those of the last.
+    bias = np.linspace(1200.0, 0.0, 1100)
+    found, exact = (
+        cyfes.reweight(samples, grid, 0.1, kT=1.0, bias=bias, device="cpu", plan=plan)
+        for plan in ("separable", "direct")
+    )
+    assert "hills in 4 parts" in found.plan
+    np.testing.assert_allclose(found.values, exact.values, rtol=0, atol=1e-11)
+
+
+def test_the_bits_of_a_sum_in_parts_do_not_depend_on_the_threads() -> None:
+    code = (
+        "import cyfes, numpy as np; rng = np.random.default_rng(0);"
+        "hills = cyfes.Hills(['a', 'b'], rng.uniform(-1, 1, (3000, 2)), 0.2, 1.0,"
+        " kernel='gaussian');"
+        "fes = cyfes.sum_hills(hills, cyfes.Grid([-1, -1], [1, 1], [40, 33]), 'cpu',"
+        " gradient=True, truncation='none');"
+        "print(fes.plan); print(fes.values.tobytes().hex() + fes.gradient.tobytes().hex())"
+    )
+    plans, values = [], []
+    for threads in ("1", "3"):
+        environment = {**os.environ, "OMP_NUM_THREADS": threads}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        plan, value = done.stdout.split("\n", 1)
+        plans.append(plan)
+        values.append(value)
+    assert "parts, 1 threads" in plans[0]
+    assert "parts, 3 threads" in plans[1]
+    assert values[0] == values[1]
 
 
 @pytest.mark.parametrize("device", DEVICES)

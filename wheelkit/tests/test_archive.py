@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import errno
+import hashlib
 import os
+import string
 import struct
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_wheels import DATE, Row, entry, members, wheel
+from wheelkit.base.remedies import REBUILD
 from wheelkit.checks import record as record_check
 from wheelkit.target.report import FaultyError, MisusedError
 from wheelkit.wheel import archive
@@ -47,6 +52,31 @@ def test_a_member_that_may_leave_the_archive_is_refused(tmp_path: Path, name: st
     assert not (tmp_path / "evil").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        # What a file system takes is counted in bytes, for each part.
+        ("a" * 255, True),
+        ("\u00e4" * 127 + "a", True),
+        ("\u00e4" * 128, False),
+        ("a" * 200 + "/" + "b" * 200, True),
+        ("a/" + "b" * 256, False),
+        ("a" * 256 + "/b", False),
+        # A name with one of these is another one to some programs.
+        ("a\rb", False),
+        ("a\0b", False),
+        ("a\nb", False),
+        ("a\\b", False),
+        ("a/..b/.c/d..", True),
+        (string.ascii_letters + string.digits + "._-+!@ ,;()[]{}#$%&'=~", True),
+        ("a/.", False),
+        ("a/", False),
+    ],
+)
+def test_what_a_file_may_be_called(name: str, safe: bool) -> None:
+    assert archive.is_safe(name) is safe
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
     path = wheel(tmp_path, FILES, unlisted=[(entry("tiny/data.txt"), b"other")])
@@ -74,7 +104,53 @@ def test_no_zip_archive_is_refused(tmp_path: Path) -> None:
 def test_bytes_around_the_archive_are_refused(tmp_path: Path, before: bytes, after: bytes) -> None:
     path = wheel(tmp_path, FILES)
     path.write_bytes(before + path.read_bytes() + after)
-    assert ids_of_opening(path, tmp_path / "out") == ["surplus-bytes"]
+    with pytest.raises(FaultyError) as caught:
+        archive.unpack(path, tmp_path / "out")
+    (fault,) = caught.value.faults
+    assert (fault.id, fault.file) == ("surplus-bytes", path.name)
+    assert fault.found == f"bytes {'before' if before else 'after'} the zip archive"
+
+
+def test_a_comment_is_part_of_the_archive(tmp_path: Path) -> None:
+    path = wheel(tmp_path, FILES)
+    with zipfile.ZipFile(path, "a") as changed:
+        changed.comment = b"words"
+    assert archive.unpack(path, tmp_path / "out").members
+
+
+def test_folders_are_no_members(tmp_path: Path) -> None:
+    folders = [(entry(name, 0o040755), b"") for name in ("tiny/", "tiny/sub/")]
+    opened = archive.unpack(wheel(tmp_path, FILES, unlisted=folders), tmp_path / "out")
+    assert not any(member.endswith("/") for member in opened.members)
+    assert (tmp_path / "out" / "tiny" / "data.txt").is_file()
+
+
+def test_only_the_executable_bit_of_a_member_is_kept(tmp_path: Path) -> None:
+    modes = {"a": 0o100644, "b": 0o100666, "c": 0o100755, "d": 0o100744, "e": 0o100711, "f": 0}
+    more = [(entry(f"tiny/{name}", mode), b"") for name, mode in modes.items()]
+    opened = archive.unpack(wheel(tmp_path, FILES, unlisted=more), tmp_path / "out")
+    found = {name: opened.file(f"tiny/{name}").stat().st_mode & 0o777 for name in modes}
+    assert found == {**dict.fromkeys("abf", 0o644), **dict.fromkeys("cde", 0o755)}
+
+
+@pytest.mark.parametrize("mode", [0o100644, 0o040755, 0, 0o644])
+def test_a_plain_mode_is_right(tmp_path: Path, mode: int) -> None:
+    path = wheel(tmp_path, FILES, unlisted=[(entry("tiny/more", mode), b"")])
+    assert "tiny/more" in archive.unpack(path, tmp_path / "out").members
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_what_is_wrong_with_a_member_is_said(tmp_path: Path) -> None:
+    more = [entry("tiny/data.txt"), entry("tiny/data.txt/more"), entry("tiny/link", 0o120777)]
+    path = wheel(tmp_path, FILES, unlisted=[(one, b"") for one in more])
+    with pytest.raises(FaultyError) as caught:
+        archive.unpack(path, tmp_path / "out")
+    regular = "a regular file without special bits: installers keep nothing else"
+    assert [(f.id, f.file, f.found, f.expected, f.remedy) for f in caught.value.faults] == [
+        ("duplicate-name", "tiny/data.txt", "2 members", "one", REBUILD),
+        ("duplicate-name", "tiny/data.txt", "a file and a directory", "one", REBUILD),
+        ("special-member", "tiny/link", "mode 120777", regular, REBUILD),
+    ]
 
 
 def test_a_member_with_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
@@ -154,6 +230,11 @@ RECORDS: list[tuple[str, Callable[[list[Row]], Iterable[Row]]]] = [
     ("record-hash", lambda rows: [(rows[0][0], "sha256=AAAA", "0"), *rows[1:]]),
     ("record-hash", lambda rows: [(rows[0][0], "md5=1B2M2Y8AsgTpgAmY7PhCfg", "0"), *rows[1:]]),
     ("record-hash", lambda rows: [(rows[0][0], "", ""), *rows[1:]]),
+    # The right hash of nothing, by a function that is not good enough.
+    (
+        "record-hash",
+        lambda rows: [(rows[0][0], "sha1=2jmj7l5rSw0yVb_vlWAYkK_YBwk", "0"), *rows[1:]],
+    ),
     ("record-size", lambda rows: [(*rows[0][:2], "1"), *rows[1:]]),
 ]
 
@@ -164,6 +245,19 @@ def test_record_is_held_against_the_members(
 ) -> None:
     opened = archive.unpack(wheel(tmp_path, FILES, record=record), tmp_path / "out")
     assert [fault.id for fault in record_check.archive_faults(opened)] == [expected]
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha384", "sha512"])
+def test_a_better_hash_is_taken_and_compared(tmp_path: Path, algorithm: str) -> None:
+    def record(data: bytes) -> Callable[[list[Row]], Iterable[Row]]:
+        digest = base64.urlsafe_b64encode(hashlib.new(algorithm, data).digest()).rstrip(b"=")
+        row = ("tiny/data.txt", f"{algorithm}={digest.decode()}", "5")
+        return lambda rows: [row if row[0] == given[0] else given for given in rows]
+
+    for data, expected in ((b"text\n", []), (b"other", ["record-hash"])):
+        path = wheel(tmp_path / data.decode().strip(), FILES, record=record(data))
+        opened = archive.unpack(path, path.parent / "out")
+        assert [fault.id for fault in record_check.archive_faults(opened)] == expected
 
 
 @pytest.mark.parametrize("text", [b"\xff\xfe,,\n", b'"open,,\n'])
@@ -200,11 +294,21 @@ def test_a_packed_tree_is_read_back_with_a_right_record(tmp_path: Path) -> None:
 def test_the_date_comes_from_the_environment_or_the_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
     assert archive.build_date(DATE) == DATE
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
-    assert archive.build_date(DATE) == (2001, 9, 9, 1, 46, 40)
+    # The first and the last second that an archive can hold, as date(1) has them.
+    for epoch, date in (
+        ("1000000000", (2001, 9, 9, 1, 46, 40)),
+        ("315532800", (1980, 1, 1, 0, 0, 0)),
+        ("4354819199", (2107, 12, 31, 23, 59, 59)),
+    ):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+        assert archive.build_date(DATE) == date
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+    assert archive.build_date(DATE) == DATE
 
 
-@pytest.mark.parametrize("epoch", ["soon", "0", "-1", "99999999999", "9" * 40])
+@pytest.mark.parametrize(
+    "epoch", ["315532799", "4354819200", "soon", "0", "-1", "99999999999", "9" * 40]
+)
 def test_a_date_that_no_archive_can_hold_is_refused(
     monkeypatch: pytest.MonkeyPatch, epoch: str
 ) -> None:
@@ -225,6 +329,20 @@ def test_publishing_never_replaces_other_content(tmp_path: Path) -> None:
         archive.publish(source, target)
     assert [fault.id for fault in caught.value.faults] == ["destination-exists"]
     assert target.read_bytes() == b"new"
+
+
+def test_what_appears_is_whole_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "source", tmp_path / "dest" / "x.whl"
+    source.write_bytes(b"new")
+    link, seen = os.link, []
+
+    def watched(path: str, *rest: Path, **options: Any) -> None:
+        seen.append(Path(path).read_bytes())
+        link(path, *rest, **options)
+
+    monkeypatch.setattr(os, "link", watched)
+    archive.publish(source, target)
+    assert seen == [b"new"]
 
 
 def test_a_failing_copy_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tiny_wheels import (
     wheel,
     wheel_metadata,
 )
+from wheelkit.base import progress
 from wheelkit.cli import repair as repair_wheel
 from wheelkit.cli import verify as verify_wheel
 from wheelkit.install import companion_wheels
@@ -229,6 +231,15 @@ def test_an_entry_for_what_is_opened_by_name_stays(tmp_path: Path) -> None:
     assert "pip download --no-deps --dest DIR 'nvidia-cuda-runtime-cu12'" in finding["remedy"]
 
 
+def test_an_entry_to_the_folder_of_nvidia_stays_though_nothing_is_required(tmp_path: Path) -> None:
+    """As in jax's pjrt: its plugin, another distribution, requires what it opens."""
+    given = tiny(tmp_path / "in", GRAFT, rpath=f"{ENTRY}:$ORIGIN/nvidia/lib", requires="")
+    path, told = repaired(given, tmp_path)
+    assert rpath(path, "tiny/_tiny.so", tmp_path) == (ENTRY, "$ORIGIN/../tiny.libs")
+    assert [one["entry"] for one in told["dropped"]] == ["$ORIGIN/nvidia/lib"]
+    assert verified(path, tmp_path) == {}
+
+
 @pytest.mark.parametrize("built_with", [None, ENTRY])
 def test_what_only_an_extra_requires_is_grafted_unless_an_rpath_counts_on_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, built_with: str | None
@@ -339,6 +350,41 @@ def test_a_package_that_names_its_companion_loads_it_before(tmp_path: Path, code
     assert found["companion-not-reached"]["severity"] == "fault"
 
 
+def test_a_companion_that_brings_another_one_loads_that_too(tmp_path: Path) -> None:
+    """As libcudf loads librmm: the package names the first, its module needs both."""
+    frame = {
+        "libframe/__init__.py": b"",
+        "libframe/lib64/libframe.so": library("libframe.so", "libmemory.so"),
+    }
+    folder = companion(tmp_path / "beside", frame, name="libframe-1.0").parent
+    memory = {"libmemory/lib64/libmemory.so": library("libmemory.so")}
+    companion(folder, memory, name="libmemory-1.0")
+    requires = "Requires-Dist: libframe\nRequires-Dist: libmemory"
+    needed = ("libframe.so", "libmemory.so")
+    for code, severity in ((b"import libframe\n", "warning"), (b"import frame\n", "fault")):
+        place = tmp_path / severity
+        path = tiny(place, *needed, rpath=None, requires=requires, code=code, tag=MANYLINUX)
+        found = verified(path, tmp_path, "--companions", str(folder))
+        reported = json.loads((tmp_path / "verify.json").read_text())["faults"]
+        lacking = [one for one in reported if one["id"] == "companion-not-reached"]
+        assert [one["found"].split()[1] for one in lacking] == list(needed), found
+        assert {one["severity"] for one in lacking} == {severity}
+
+
+def test_what_a_library_that_was_not_looked_at_brings_is_no_fault(tmp_path: Path) -> None:
+    """The wheel of libframe is not there: whether it loads libmemory is not known."""
+    memory = {"libmemory/lib64/libmemory.so": library("libmemory.so")}
+    folder = companion(tmp_path / "beside", memory, name="libmemory-1.0").parent
+    requires = "Requires-Dist: libframe\nRequires-Dist: libmemory"
+    needed = ("libframe.so", "libmemory.so")
+    for code, severity in ((b"import libframe\n", "warning"), (b"import frame\n", "fault")):
+        place = tmp_path / severity
+        path = tiny(place, *needed, rpath=None, requires=requires, code=code, tag=MANYLINUX)
+        found = verified(path, tmp_path, "--companions", str(folder))
+        assert found["companion-not-reached"]["severity"] == severity
+        assert found["companion-not-proven"]["severity"] == "warning"
+
+
 def test_a_companion_that_is_not_required_is_found_out(tmp_path: Path) -> None:
     beside = companion(tmp_path / "beside")
     path = finished(tmp_path, requires="Requires-Dist: numpy")
@@ -381,6 +427,10 @@ def test_what_nobody_has_is_missing_as_before(tmp_path: Path) -> None:
     path = finished(tmp_path, "libgone.so.1", requires=REQUIRES)
     found = verified(path, tmp_path, "--companions", str(beside.parent))
     assert found["needed-not-in-wheel"]["severity"] == "fault"
+    assert found["needed-not-in-wheel"]["remedy"].startswith("repair")
+    # As in cutensor: the rpath leads to cuBLAS, which nothing requires.
+    path = finished(tmp_path / "silent", requires="")
+    assert verified(path, tmp_path)["needed-not-in-wheel"]["remedy"].startswith("require")
 
 
 def test_a_library_of_the_wheel_itself_is_not_sought_elsewhere(tmp_path: Path) -> None:
@@ -465,6 +515,31 @@ def test_pip_finds_a_companion_and_its_download_is_kept(
     assert kept.sha256 == first.sha256
 
 
+def test_downloads_that_nobody_asked_for_in_a_month_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIP_FIND_LINKS", str(companion(tmp_path / "beside").parent))
+    monkeypatch.setattr(progress, "SILENCE", -1.0)
+    cache = companion_wheels.cache()
+    old, new = (cache / folder / "a-1-py3-none-any.whl" for folder in ("old", "new"))
+    for path, days in ((old, 31), (new, 29)):
+        path.parent.mkdir(parents=True)
+        path.touch()
+        then = time.time() - days * 24 * 3600
+        os.utime(path, (then, then))
+    opened = read_wheel(finished(tmp_path), tmp_path / "read")
+    companion_wheels.prune.cache_clear()
+    (found,) = companion_wheels.find(opened, Sources()).found
+    assert "pip downloads nvidia-cublas-cu12>=12.1" in capsys.readouterr().err
+    assert not old.parent.exists()
+    assert new.exists()
+    # What is used is as new.
+    os.utime(found.path, (0, 0))
+    companion_wheels.prune.cache_clear()
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    assert [one.path for one in companion_wheels.find(opened, Sources()).found] == [found.path]
+
+
 def test_only_what_may_have_a_library_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -535,6 +610,7 @@ def test_a_project_declares_its_companions(tmp_path: Path) -> None:
         ("nvidia-cusparselt-cu12", "libcusparseLt.so.0", True),
         ("nvidia-npp-cu12", "libnppig.so.12", True),
         ("nvidia-cufile-cu12", "libcufile_rdma.so.1", True),
+        ("nvidia-libnvcomp-cu12", "libnvcomp.so.6", True),
         ("nvidia-cusparse-cu12", "libcublas.so.12", False),
         ("nvidia-cusparse-cu12", "libcusparseLt.so.0", False),
         ("nvidia-nvjpeg-cu12", "libnvjpeg2k.so.0", False),

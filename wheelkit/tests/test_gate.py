@@ -669,7 +669,7 @@ def test_an_index_that_cannot_be_asked_is_no_verdict(release: Release) -> None:
         ("reports", "nowhere"),
         ("reports", "=0"),
         ("changelog", "nowhere"),
-        ("report", "nowhere/gates.json"),
+        ("report", "/dev/null/gates.json"),
         ("project", "other"),
     ],
 )

@@ -133,6 +133,32 @@ def test_a_draft_that_is_whole_is_published(folder: Path, github: GitHub) -> Non
     assert not github.release["isDraft"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"digest": f"sha256:{'0' * 64}"},
+        {"size": 1, "digest": None},
+        {"state": "starter"},
+        # A digest of another kind is none that can be compared.
+        {"digest": "md5:0"},
+    ],
+)
+def test_a_file_of_a_draft_that_is_not_ours_is_attached_again(
+    folder: Path, github: GitHub, capsys: pytest.CaptureFixture[str], change: dict[str, Any]
+) -> None:
+    github.change(fails=["edit"])
+    assert publish(folder) == Status.LACKING
+    release = github.release
+    release["assets"][1].update(change)
+    github.change(release=release, fails=[], calls=[])
+    assert publish(folder) == Status.DONE
+    assert github.calls() == ["view", "upload", "view", "edit"]
+    assert theirs(github) == ours(folder)
+    number = len(ours(folder))
+    expected = f"v1.0 is published, with {number} files, of which 1 were attached now"
+    assert expected in capsys.readouterr().out
+
+
 def test_a_draft_with_a_file_of_somebody_else_is_not_published(
     folder: Path, github: GitHub, capsys: pytest.CaptureFixture[str]
 ) -> None:

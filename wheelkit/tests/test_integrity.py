@@ -35,6 +35,13 @@ def add(data: bytes, place: int, form: str, amount: int) -> bytes:
     return bytes(changed)
 
 
+def gap(data: bytes) -> int:
+    """Return how many bytes of memory lie between the first two segments that are mapped."""
+    file = ELFFile(io.BytesIO(data))
+    first, second = [s for s in file.iter_segments() if s["p_type"] == "PT_LOAD"][:2]
+    return int(second["p_vaddr"] - first["p_vaddr"] - first["p_memsz"])
+
+
 def section(data: bytes, name: str) -> int:
     found = ELFFile(io.BytesIO(data)).get_section_by_name(name)
     assert found is not None
@@ -62,6 +69,12 @@ DAMAGED: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("reaches into the next", lambda d: add(d, header(d, "PT_LOAD") + SIZE, "<Q", 0x10000)),
     ("no PT_TLS", lambda d: add(d, header(d, "PT_TLS") + SIZE, "<Q", 8)),
     ("a new PT_TLS", lambda d: add(d, header(d, "PT_TLS") + SIZE, "<Q", 8)),
+    # The last byte of one is the first of the next.
+    ("reaches into the next", lambda d: add(d, header(d, "PT_LOAD") + SIZE, "<Q", gap(d) + 1)),
+    ("no PT_GNU_RELRO", lambda d: add(d, header(d, "PT_GNU_RELRO") + SIZE, "<Q", -16)),
+    ("no PT_GNU_EH_FRAME", lambda d: add(d, header(d, "PT_GNU_EH_FRAME") + ADDRESS, "<Q", 8)),
+    ("no PT_LOAD", lambda d: add(d, header(d, "PT_LOAD", 1) + SIZE, "<Q", -1)),
+    ("section .init_array has changed", lambda d: add(d, section(d, ".init_array"), "<B", 1)),
     ("no PT_GNU_STACK", lambda d: add(d, header(d, "PT_GNU_STACK") + FLAGS, "<I", 1)),
     ("other symbol versions", lambda d: d.replace(b"GLIBC_2.", b"GLIBC_9.")),
 ]
@@ -74,6 +87,31 @@ def test_each_kind_of_damage_is_found(
     after = damage(PLAIN)
     assert after != PLAIN
     assert any(message in text for text in found(tmp_path, after))
+
+
+def test_segments_may_touch(tmp_path: Path) -> None:
+    after = add(PLAIN, header(PLAIN, "PT_LOAD") + SIZE, "<Q", gap(PLAIN))
+    assert found(tmp_path, after) == []
+
+
+def test_four_patches_may_make_a_file_longer(tmp_path: Path) -> None:
+    # Each moves the tables, of less than 4096 bytes here, and adds up to 64 KiB of new text, in a
+    # segment that is aligned to a page.
+    least, most = 4 * (4096 + 65536), 4 * (2 * 4096 + 65536)
+    assert found(tmp_path, PLAIN + bytes(least)) == []
+    (fault,) = found(tmp_path, PLAIN + bytes(most))
+    assert fault == f"{len(PLAIN) + most} bytes"
+
+
+def test_one_of_several_sections_of_a_name_is_enough_to_be_damage(tmp_path: Path) -> None:
+    text = '__asm__(".section .more,\\"a\\"\\n.ascii \\"first\\"\\n.section .same,\\"a\\"\\n"'
+    text += '".ascii \\"second\\"\\n.previous");'
+    before = library("libtwo.so", code=text).replace(b".more\0", b".same\0")
+    assert found(tmp_path, before, before) == []
+    for word, changed in ((b"first", b"First"), (b"second", b"Second")):
+        after = before.replace(word, changed)
+        assert after != before
+        assert found(tmp_path, after, before) == ["section .same has changed"]
 
 
 def test_a_lost_section_is_found(tmp_path: Path) -> None:

@@ -127,6 +127,50 @@ def test_the_way_from_data_to_packages_is_known_for_every_layout() -> None:
     assert found == WAYS
 
 
+# Where each layout has the members of the five schemes, of a wheel `tiny` for CPython 3.11.
+MEMBERS = (
+    *("p/x", "tiny-1.data/purelib/p/y", "tiny-1.data/data/d/x"),
+    *("tiny-1.data/scripts/run", "tiny-1.data/headers/x.h"),
+)
+SITE, DIST = "lib/python3.11/site-packages", "lib/python3.11/dist-packages"
+FOLDERS = {
+    "venv": (SITE, SITE, "", "bin", "include/site/python3.11/tiny"),
+    "prefix": (SITE, SITE, "", "bin", "include/python3.11/tiny"),
+    "Debian": (DIST, DIST, "", "bin", "include/python3.11/tiny"),
+    "Debian --prefix": (
+        *(f"local/{DIST}", f"local/{DIST}", "local", "local/bin"),
+        "local/include/python3.11/tiny",
+    ),
+    "Debian, deb": (
+        *("lib/python3/dist-packages", "lib/python3/dist-packages", "", "bin"),
+        "include/python3.11/tiny",
+    ),
+    "lib64": ("lib64/python3.11/site-packages", SITE, "", "bin", "include/python3.11/tiny"),
+    "pip --target": ("", "", "", "bin", "include/python/tiny"),
+    "pip --target --upgrade": ("", "", "", "bin", "include/python/tiny"),
+    "target": ("", "", "", "bin", "include/python/tiny"),
+    "home": ("lib/python", "lib/python", "", "bin", "include/python/tiny"),
+    "PDM": ("lib", "lib", "", "bin", "include/tiny"),
+    "Bazel": ("site-packages", "site-packages", "data", "bin", "include/tiny"),
+    "linked data": (SITE, SITE, "", "bin", "include/python3.11/tiny"),
+}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_where_each_layout_has_the_members_of_each_scheme(name: str) -> None:
+    (where,) = (one for one in layouts.installations(["3.11"], "tiny") if one.layout.name == name)
+    ends = ("p/x", "p/y", "d/x", "run", "x.h")
+    expected = [posixpath.join(*pair) for pair in zip(FOLDERS[name], ends, strict=True)]
+    assert [where.path(member, "platlib") for member in MEMBERS] == expected
+    assert (where.layout.unpacked, where.layout.apart) == (False, name == "Bazel")
+
+
+def test_a_library_of_uvs_cache_is_where_the_archive_has_it() -> None:
+    (where,) = (one for one in layouts.installations(["3.11"], "tiny") if one.layout.unpacked)
+    assert (where.layout.name, where.layout.apart) == ("uv, links followed", True)
+    assert [where.path(member, "platlib") for member in MEMBERS] == list(MEMBERS)
+
+
 def test_each_python_has_its_own_directories_where_they_differ() -> None:
     found = layouts.installations(["3.12", "3.13", "3.13t", "pypy3.10"], "tiny")
     venvs = [str(where) for where in found if where.layout is layouts.VENV]

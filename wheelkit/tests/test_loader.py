@@ -6,6 +6,7 @@ import posixpath
 import random
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,34 @@ CASES: dict[str, tuple[dict[str, Elf | None], list[tuple[str, How, str | None]]]
          "a/x/leaf.so": file(machine=ARM), "a/y/leaf.so": LEAF},
         [("leaf.so", How.RPATH, "a/y/leaf.so")],
     ),
+    "a library of the other word size or byte order is passed over": (
+        {"a/top.so": file("leaf.so", rpath="$ORIGIN/x:$ORIGIN/y:$ORIGIN/z"),
+         "a/x/leaf.so": file(machine=("EM_X86_64", 32, True)),
+         "a/y/leaf.so": file(machine=("EM_X86_64", 64, False)), "a/z/leaf.so": LEAF},
+        [("leaf.so", How.RPATH, "a/z/leaf.so")],
+    ),
+    "an empty DT_RUNPATH disables DT_RPATH too": (
+        {"a/top.so": replace(file("leaf.so", rpath="$ORIGIN"), runpath=()), "a/leaf.so": LEAF},
+        [("leaf.so", How.NOWHERE, None)],
+    ),
+    "DT_RPATH beside DT_RUNPATH is not inherited": (
+        {"a/top.so": file("b.so", rpath="$ORIGIN/x", runpath="$ORIGIN"), "a/b.so": file("leaf.so"),
+         "a/x/leaf.so": LEAF},
+        [("b.so", How.RUNPATH, "a/b.so"), ("leaf.so", How.NOWHERE, None)],
+    ),
+    "DT_RPATH is inherited past a library with DT_RUNPATH": (
+        {"a/top.so": file("b.so", rpath="$ORIGIN"), "a/b.so": file("c.so", runpath="$ORIGIN"),
+         "a/c.so": file("leaf.so"), "a/leaf.so": LEAF},
+        [("b.so", How.RPATH, "a/b.so"), ("c.so", How.RUNPATH, "a/c.so"),
+         ("leaf.so", How.RPATH, "a/leaf.so")],
+    ),
+    "what is loaded under another name is found, and not loaded again": (
+        {"a/top.so": file("b.so", "c.so", rpath="$ORIGIN"), "a/b.so": file("c.so", "d.so"),
+         "a/c.so": file("b.so"), "a/d.so": file("top.so")},
+        [("b.so", How.RPATH, "a/b.so"), ("c.so", How.RPATH, "a/c.so"),
+         ("c.so", How.LOADED, "a/c.so"), ("d.so", How.RPATH, "a/d.so"),
+         ("b.so", How.LOADED, "a/b.so"), ("top.so", How.RPATH, "a/top.so")],
+    ),
     "a file that is no ELF file ends the search": (
         {"a/top.so": file("leaf.so", rpath="$ORIGIN/x:$ORIGIN/y"), "a/x/leaf.so": None,
          "a/y/leaf.so": LEAF},
@@ -146,6 +175,12 @@ CASES: dict[str, tuple[dict[str, Elf | None], list[tuple[str, How, str | None]]]
 def test_a_library_is_searched_for_by_the_rules(name: str) -> None:
     files, expected = CASES[name]
     assert search(files) == expected
+    failed = {one.how for one in loader.load(tree(files), "a/top.so", is_libc) if one.failed}
+    assert failed == {how for _, how, _ in expected} & {How.NOWHERE, How.NOT_ELF}
+
+
+def is_libc(name: str) -> bool:
+    return name == "libc.so.6"
 
 
 def test_a_search_above_the_prefix_is_told() -> None:

@@ -40,6 +40,9 @@ def tag(text: str) -> Platform:
         ("manylinux_2_5_x86_64", "manylinux_2_17_aarch64", False),
         ("musllinux_1_1_x86_64", "manylinux_2_17_x86_64", False),
         ("linux_x86_64", "linux_x86_64", False),
+        ("manylinux_2_17_x86_64", "linux_x86_64", False),
+        ("linux_x86_64", "manylinux_2_17_x86_64", False),
+        ("musllinux_1_1_x86_64", "musllinux_1_2_x86_64", True),
     ],
 )
 def test_an_older_tag_covers_a_newer_one(mine: str, other: str, *, covers: bool) -> None:
@@ -57,6 +60,39 @@ def test_the_system_has_what_the_oldest_tag_promises() -> None:
     assert platforms.allowed([Platform("manylinux", (2, 3), "x86_64")]) == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("platform", "version", "promised"),
+    [
+        # The version of the tag is that of glibc (PEP 600).
+        ("manylinux_2_17_x86_64", "GLIBC_2.17", True),
+        ("manylinux_2_17_x86_64", "GLIBC_2.18", False),
+        ("manylinux_2_17_x86_64", "GLIBC_2.3.4", True),
+        ("manylinux_2_18_x86_64", "GLIBC_2.18", True),
+        ("manylinux_2_17_x86_64", "GLIBC_PRIVATE", False),
+        # CentOS 7 has the libstdc++ of GCC 4.8, as auditwheel's policy says.
+        ("manylinux2014_x86_64", "GLIBCXX_3.4.19", True),
+        ("manylinux2014_x86_64", "GLIBCXX_3.4.20", False),
+        ("manylinux2014_x86_64", "CXXABI_1.3.7", True),
+        ("manylinux2014_x86_64", "CXXABI_1.3.8", False),
+        ("manylinux2014_x86_64", "LIBOWN_99", True),
+        # Of a plain tag nothing is known: the newest policy counts.
+        ("linux_x86_64", "GLIBCXX_3.4.20", True),
+    ],
+)
+def test_what_a_platform_promises(platform: str, version: str, *, promised: bool) -> None:
+    assert platforms.promises(tag(platform), version) is promised
+
+
+def test_every_tag_that_a_wheel_may_have() -> None:
+    found = platforms.every_tag("x86_64")
+    expected = ["manylinux_2_5", "manylinux1", "manylinux_2_12", "manylinux2010", "manylinux_2_17"]
+    expected += ["manylinux2014", "manylinux_2_28", "linux"]
+    assert {f"{name}_x86_64" for name in expected} <= set(found)
+    assert len(set(found)) == len(found)
+    assert not any("musl" in name for name in found)
+    assert "musllinux_1_2_aarch64" in platforms.every_tag("aarch64", "musllinux")
+
+
 # From the list of files of the Linux driver 580, by NVIDIA's README of it.
 DRIVER = (
     *("libnvcuvid.so.1", "libnvidia-encode.so.1", "libnvidia-opticalflow.so.1", "libnvoptix.so.1"),
@@ -66,7 +102,10 @@ DRIVER = (
         "libGLESv2_nvidia.so.2",
         "libvdpau_nvidia.so.1",
         "libcudadebugger.so.1",
+        "libGLESv1_CM_nvidia.so.1",
     ),
+    # Of the driver of WSL.
+    "libdxcore.so",
 )
 
 
@@ -86,8 +125,11 @@ def test_what_is_not_of_the_driver_is_not_taken_for_it(name: str) -> None:
         ("libcuda.so.1", True),
         ("libnvidia-ml.so.1", True),
         *((name, True) for name in DRIVER),
-        ("libGLX.so.0", True),
+        *((f"lib{name}", True) for name in ("GL.so.1", "GLX.so.0", "GLdispatch.so.0", "EGL.so.1")),
+        *((f"lib{name}", True) for name in ("OpenGL.so.0", "GLESv1_CM.so.1", "GLESv2.so.2")),
         ("libvulkan.so.1", True),
+        ("ld64.so.2", True),
+        ("ld-musl-aarch64.so.1", True),
         # The toolkit's, not the driver's.
         ("libnvvm.so.4", False),
         ("libnvrtc.so.12", False),

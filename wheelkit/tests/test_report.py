@@ -14,6 +14,7 @@ from wheelkit.target import report
 from wheelkit.target.report import Fault, LackingError, MisusedError, Outcome, Status
 
 import wheelkit
+from wheelkit import cli
 
 FAULT = Fault("some-id", "a.so", "this", "that", "do it")
 
@@ -164,3 +165,66 @@ def test_every_fault_is_provoked_by_a_test() -> None:
     asserted = "\n".join(path.read_text() for path in tests if path.name != "test_report.py")
     assert len(ids) > 30
     assert {i for i in ids if f'"{i}"' not in asserted} == set()
+
+
+VERBS = ("verify", "repair", "smoke", "gate")
+
+
+def command(verb: str, wheel: Path, place: Path) -> list[str]:
+    """Return the arguments of a verb that reports on a wheel."""
+    more = {
+        "repair": [str(wheel.parent / "out")],
+        "smoke": ["--wheel", str(wheel), "--kernels", str(wheel)],
+        "gate": [
+            *(
+                str(wheel.parent),
+                "--seal",
+                "0" * 64,
+                "--reports",
+                f"{wheel.parent}=",
+                "--project",
+                "a",
+            ),
+            *("--tag", "v1", "--pythons", '["3.11"]', "--plat", "manylinux2014_x86_64"),
+            *("--device", "cpu", "--places", "[]"),
+        ],
+    }
+    first = [str(wheel)] if verb in ("verify", "repair") else []
+    return [verb, *first, *more.get(verb, []), "--report", str(place)]
+
+
+@pytest.mark.parametrize("verb", ["verify", "repair", "gate"])
+def test_the_folder_of_a_report_is_made(tmp_path: Path, verb: str) -> None:
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    wheel.write_text("no archive")
+    place = tmp_path / "new" / "folder" / "report.json"
+    assert report.run(lambda: cli.dispatch(command(verb, wheel, place))) == Status.FAULTY
+    assert json.loads(place.read_text())["faults"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "place"),
+    [
+        *((verb, place) for verb in VERBS for place in (".", "a-1-py3-none-any.whl/r", "link")),
+        *((verb, "a-1-py3-none-any.whl") for verb in VERBS if verb != "gate"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_wrong_usage(
+    tmp_path: Path, verb: str, place: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    wheel.write_text("no archive")
+    # As /dev/stdout is.
+    (tmp_path / "link").symlink_to("/dev/null")
+    arguments = command(verb, wheel, tmp_path / place)
+    status = report.run(lambda: cli.dispatch(arguments))
+    assert (status, wheel.read_text()) == (Status.MISUSED, "no archive")
+    assert "--report" in capfd.readouterr().err
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_an_older_report_is_gone_if_there_is_no_new_one(tmp_path: Path) -> None:
+    older = tmp_path / "report.json"
+    older.write_text('{"ok": true}')
+    report.prepare_report(older, tmp_path / "absent.whl")
+    assert not older.exists()

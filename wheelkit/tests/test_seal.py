@@ -89,6 +89,112 @@ def test_the_command_seals_reports_if_asked(tmp_path: Path) -> None:
     assert run(lambda: command.main([str(tmp_path), "--reports"])) == Status.DONE
 
 
+def test_the_command_hands_on_the_list_and_the_seal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = tmp_path.parent / f"{tmp_path.name}-outputs"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
+    assert command.main([str(folder(tmp_path))]) == Status.DONE
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert lines == (tmp_path / seal.LIST).read_text().splitlines()
+    assert len(lines) == 2
+    assert last == sha256(tmp_path / seal.LIST)
+    assert outputs.read_text() == f"seal={last}\n"
+    assert seal.opened(tmp_path, last).keys() == {line.partition("  ")[2] for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ("file", "is no folder"),
+        ("link", "is no folder"),
+        ("broken link", "is no folder"),
+        ("full folder", "holds x"),
+        ("empty folder", None),
+        ("nothing", None),
+    ],
+)
+def test_only_a_free_place_is_taken(tmp_path: Path, made: str, message: str | None) -> None:
+    target = tmp_path / "target"
+    (tmp_path / "empty").mkdir()
+    if made == "file":
+        target.write_text("")
+    elif made.endswith("link"):
+        target.symlink_to(tmp_path / ("none" if made == "broken link" else "empty"))
+    elif made.endswith("folder"):
+        target.mkdir()
+    if made == "full folder":
+        (target / "x").write_text("")
+    if message is None:
+        seal.refuse_existing(target)
+        return
+    with pytest.raises(MisusedError, match=message):
+        seal.refuse_existing(target)
+
+
+def test_a_folder_appears_whole_and_where_it_should(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "er" / "target"
+    with seal.whole_folder(target) as made:
+        (made / "x").write_text("1")
+        assert not target.exists()
+    assert (target / "x").read_text() == "1"
+    # Nothing else is left beside it.
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+    with pytest.raises(ZeroDivisionError), seal.whole_folder(tmp_path / "other") as made:
+        _ = 1 / 0
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("text", ["", "dir", "=seal"])
+def test_a_folder_without_its_seal_is_no_pair(text: str) -> None:
+    with pytest.raises(ValueError, match="is not DIR=SEAL"):
+        seal.parse_sealed(text)
+
+
+def test_a_seal_is_behind_the_last_equals_sign() -> None:
+    assert seal.parse_sealed("a=b=c") == seal.Sealed(Path("a=b"), "c")
+    # The job that did not run has handed on none.
+    assert seal.parse_sealed("a=") == seal.Sealed(Path("a"), "")
+
+
+@pytest.mark.parametrize("digest", ["", "0" * 63, "0" * 65, "A" * 64, "g" * 64])
+def test_what_is_no_sha256_is_no_seal(tmp_path: Path, digest: str) -> None:
+    seal.write(folder(tmp_path))
+    with pytest.raises(MisusedError, match="which is no sha256"):
+        seal.opened(tmp_path, digest)
+
+
+def test_each_difference_is_told_with_both_hashes(tmp_path: Path) -> None:
+    digest, hashes = seal.write(folder(tmp_path))
+    wheel, sources = "a-1.0-py3-none-any.whl", "a-1.0.tar.gz"
+    (tmp_path / wheel).write_text("other")
+    (tmp_path / sources).unlink()
+    (tmp_path / "more.whl").write_text("")
+    with pytest.raises(FaultyError) as caught:
+        seal.opened(tmp_path, digest)
+    found = [(fault.id, fault.file, fault.found, fault.expected) for fault in caught.value.faults]
+    assert found == [
+        ("file-extra", "more.whl", "a file that was not sealed", "no such file"),
+        (
+            *("hash-differs", wheel),
+            *(f"sha256 {sha256(tmp_path / wheel)}", f"sha256 {hashes[wheel]}"),
+        ),
+        ("file-missing", sources, "no such file", f"sha256 {hashes[sources]}"),
+    ]
+    (tmp_path / seal.LIST).write_text("")
+    with pytest.raises(FaultyError) as caught:
+        seal.opened(tmp_path, digest)
+    (fault,) = caught.value.faults
+    assert (fault.id, fault.file) == ("seal-broken", seal.LIST)
+    assert (fault.found, fault.expected) == (
+        *(f"sha256 {sha256(tmp_path / seal.LIST)}", f"sha256 {digest}"),
+    )
+    (tmp_path / seal.LIST).unlink()
+    with pytest.raises(FaultyError) as caught:
+        seal.opened(tmp_path, digest)
+    assert ids(caught) == ["seal-missing"]
+
+
 def test_a_file_that_changes_while_it_is_copied_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.whl").write_text("changed")
     (tmp_path / "out").mkdir()

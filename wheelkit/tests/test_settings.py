@@ -19,6 +19,7 @@ grafts = ["libcudart"]
 sass = [80, 90]
 ptx = []
 max-size = 1000
+strict = true
 exclude = ["libfar.so.*"]
 layouts = ["venv", "pip --target"]
 test-images = [
@@ -52,6 +53,7 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         sass=(80, 90),
         ptx=(),
         max_size=1000,
+        strict=True,
         exclude=("libfar.so.*",),
         layouts=("venv", "pip --target"),
         test_images=(
@@ -112,6 +114,7 @@ def test_an_option_takes_the_place_of_a_key(tmp_path: Path) -> None:
         ('max-size = "4 MB"', "expected a positive whole number"),
         ("max-size = true", "expected a positive whole number"),
         ("max-size = 0", "expected a positive whole number"),
+        ("strict = 1", "strict is 1; expected true or false"),
         ('layouts = ["vnev"]', "no layout 'vnev'; expected some of venv"),
         ('accept = "some-id"', "expected a list of tables"),
         ('accept = [{ id = "some-id" }]', "expected a list of tables"),

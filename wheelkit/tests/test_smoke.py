@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from tiny_wheels import library, wheel
 from wheelkit.target import smoke
-from wheelkit.target.report import MisusedError, Status
+from wheelkit.target.report import Status
 
 KERNELS = """
 import ctypes, pathlib
@@ -220,12 +220,6 @@ def test_the_kernels_see_nothing_of_the_tools(installed: Installed, tmp_path: Pa
     python = str(tmp_path / "venv" / "bin" / "python")
     status, _, said = installed.run(file, "--python", python)
     assert status == Status.DONE, said
-
-
-@pytest.mark.parametrize("place", ["absent/report.json", "."])
-def test_a_report_that_cannot_be_written_is_wrong_usage(tmp_path: Path, place: str) -> None:
-    with pytest.raises(MisusedError, match="name another place"):
-        smoke.prepare_report(tmp_path / place)
 
 
 def test_a_program_that_does_not_exist_is_wrong_usage() -> None:

@@ -37,6 +37,7 @@ from tiny_wheels import (
     with_tag,
 )
 from wheelkit.base import pinned_tools
+from wheelkit.base.cpythons import CPYTHONS, FREE_THREADED
 from wheelkit.checks import catalogue
 from wheelkit.checks.sbom import NAME as SBOM_NAME
 from wheelkit.cli import repair as repair_wheel
@@ -286,6 +287,15 @@ def named_for(version: str) -> str:
 
 # The same module as others are named for, and not the same bytes.
 NAMED = extension("_named") + b"\0"
+
+
+def named_for_all(but: str) -> dict[str, bytes]:
+    """Return a module for each Python but one."""
+    pythons = [python for python in (*CPYTHONS, *FREE_THREADED) if python != but]
+    numbers = [python.replace(".", "") for python in pythons]
+    return {named_for(number): NAMED + number.encode() for number in numbers}
+
+
 CP311 = MANYLINUX.replace("py3-none", "cp311-cp311")
 ABI3 = MANYLINUX.replace("py3-none", "cp38-abi3")
 # A linker refuses to write a path as a NEEDED; a file name of the same length is replaced by it.
@@ -501,6 +511,12 @@ WRONG: dict[str, Wrong] = {
     "a module for one Python in a wheel for the stable ABI": Wrong(
         "extension-name",
         with_files(files={named_for("311"): extension("_named")}, tag=ABI3),
+    ),
+    "modules for every Python but the experimental one": harmless(
+        "extension-name", with_files(files=named_for_all("3.13t"))
+    ),
+    "modules for every Python but a free-threaded one": Wrong(
+        "extension-name", with_files(files=named_for_all("3.14t"))
     ),
     "a function that the oldest Python lacks": Wrong(
         "abi3-too-new",
@@ -778,10 +794,22 @@ RIGHT: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
     "a module for one Python beside one for all": (
         with_files(
             files={
-                named_for("311"): extension("_named"),
+                # What only 3.11 loads may want what only 3.11 has.
+                named_for("311"): wanting("_PyLong_Sign"),
                 "tiny/_named.abi3.so": NAMED,
             },
             tag=ABI3,
+        ),
+        (),
+    ),
+    "a function that is not of the stable ABI, for one Python": (
+        with_files(files={"tiny/_a.so": wanting("_PyLong_Sign")}, tag=CP311),
+        (),
+    ),
+    "a wheel for the stable ABI and for PyPy": (
+        with_files(
+            files={"tiny/_a.abi3.so": wanting("PyLong_FromLong")},
+            tag=MANYLINUX.replace("py3-none", "cp38.pp310-abi3"),
         ),
         (),
     ),
@@ -812,6 +840,12 @@ RIGHT: dict[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
             tag=ABI3,
         ),
         (),
+    ),
+    "a function that a library of others may have": (
+        with_files(
+            files={"tiny/_a.abi3.so": wanting("PyTiny_Other", needed=("libfar.so.1",))}, tag=ABI3
+        ),
+        ("--exclude", "libfar.so.*"),
     ),
     "versions of a library that is needed": (
         with_files(
@@ -901,6 +935,9 @@ def test_a_warning_counts_only_if_the_caller_is_strict(
     (found,) = faults(path, "--strict")
     assert found["severity"] == "fault"
     assert ids(path, "--strict", "--accept", "rpath-absolute") == []
+    declared = tmp_path / "strict.toml"
+    declared.write_text("[tool.wheelkit]\nstrict = true\n")
+    assert {one["severity"] for one in faults(path, "--settings", str(declared))} == {"fault"}
 
 
 def test_what_is_found_twice_is_said_once(tmp_path: Path, quick: Callable[[str], None]) -> None:

@@ -69,6 +69,41 @@ def test_failures(
     assert len(seen) == (1 if failing == "pip" else 2)
 
 
+@pytest.mark.parametrize(
+    ("links", "shown", "status"),
+    [
+        ([], [], Status.DONE),
+        (["a.html: b.html: no such file"], [], Status.FAULTY),
+        ([], ["a.html, 390 pixels: no picture x.png"], Status.FAULTY),
+    ],
+)
+def test_faults_of_the_built_pages_are_printed(
+    links: list[str],
+    shown: list[str],
+    status: Status,
+    commands: Callable[[str | None], list[list[str]]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    commands(None)
+    monkeypatch.setattr(sys, "argv", ["build_docs.py", "--look"])
+    monkeypatch.setattr(build_docs, "find_browser", lambda: "chromium")
+    monkeypatch.setattr(build_docs, "broken_links", lambda _: list(links))
+    monkeypatch.setattr(build_docs, "look", lambda *_: list(shown))
+    assert run(build_docs.main) == status
+    assert capsys.readouterr().out.splitlines()[2:-1] == [*links, *shown]
+
+
+def test_look_needs_a_browser(
+    commands: Callable[[str | None], list[list[str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = commands(None)
+    monkeypatch.setattr(sys, "argv", ["build_docs.py", "--look"])
+    monkeypatch.setattr(build_docs, "find_browser", lambda: None)
+    assert run(build_docs.main) == Status.LACKING
+    assert seen == []
+
+
 @pytest.fixture
 def picture(tmp_path: Path, extra: Callable[[str], Any]) -> Callable[..., Path]:
     """A function that writes a picture of a black square on white, moved by `shift` pixels."""

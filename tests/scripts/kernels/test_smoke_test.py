@@ -160,13 +160,16 @@ def test_older_report_is_removed_by_a_run_without_result(pristine: Installation)
     assert pristine.run("--device", "cuda").report == {}
 
 
-@pytest.mark.parametrize("place", ["absent/report.json", "."])
+@pytest.mark.parametrize(
+    ("place", "message"), [("file/report.json", "is no folder"), (".", "name another file")]
+)
 def test_report_that_cannot_be_written_is_wrong_usage(
-    pristine: Installation, tmp_path: Path, place: str
+    pristine: Installation, tmp_path: Path, place: str, message: str
 ) -> None:
+    (tmp_path / "file").touch()
     run = pristine.run("--report", str(tmp_path / place))
     assert (run.status, run.out) == (2, "")
-    assert "name another place" in run.err
+    assert message in run.err
 
 
 @pytest.mark.gpu

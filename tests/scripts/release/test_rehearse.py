@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ def test_each_action_of_the_workflows_has_a_standin(tmp_path: Path) -> None:
 
 
 def test_an_action_without_a_standin_is_left_out(tmp_path: Path) -> None:
-    workflow = tmp_path / ".github" / "workflows" / "x.yml"
+    workflow = tmp_path / workflow_run.WORKFLOW
     workflow.parent.mkdir(parents=True)
     workflow.write_text(f"steps: [{{uses: some/action@{'0' * 40}}}]\n")
     assert workflow_run.actions_of(tmp_path) == {("some/action", "0" * 40)}
@@ -169,6 +171,52 @@ def test_act_runs_a_workflow(given: str, second: str, third: str, tmp_path: Path
     assert results == {"first": "success", "second": second, "third": third}
 
 
+WAITING = """\
+on: push
+jobs:
+  first:
+    runs-on: ubuntu-latest
+    steps: [{run: 'echo $$ > "$STARTED.part"; mv "$STARTED.part" "$STARTED"; sleep 600'}]
+"""
+
+
+def has_ended(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_an_interrupted_rehearsal_ends_the_steps_that_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = tmp_path / "repository" / ".github" / "workflows" / "x.yml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text(WAITING)
+    workflow_run.commit_all(tmp_path / "repository", "a workflow")
+    started = tmp_path / "started"
+
+    def interrupted(*_: object) -> None:
+        wait_until(started.exists)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(workflow_run, "follow", interrupted)
+    environment = {"STARTED": str(started), "PATH": os.environ["PATH"]}
+    event = Event("push", {"ref": "refs/heads/main"})
+    with pytest.raises(KeyboardInterrupt):
+        workflow_run.act(workflow, event, {}, ["ubuntu-latest"], tmp_path / "run", environment)
+    process = int(started.read_text())
+    wait_until(lambda: has_ended(process))
+
+
 # ---- the stand-ins
 
 
@@ -232,10 +280,12 @@ def test_the_standin_of_gh_keeps_a_published_release_as_it_is(tmp_path: Path) ->
     (tmp_path / "a.whl").write_text("wheel")
     assert run_gh(tmp_path, "view", "v1").returncode == 1
     assert run_gh(tmp_path, "create", "v1", "--draft", "--notes-file", "notes.md").returncode == 0
-    assert run_gh(tmp_path, "upload", "v1", "a.whl").returncode == 0
-    assert run_gh(tmp_path, "edit", "v1", "--draft=false").returncode == 0
+    (tmp_path / "b.json").write_text("{}")
+    assert run_gh(tmp_path, "upload", "v1", "--clobber", "a.whl", "b.json").returncode == 0
+    assert run_gh(tmp_path, "edit", "v1", "--draft=false", "--tag", "v1").returncode == 0
     shown = json.loads(run_gh(tmp_path, "view", "v1", "--json", "isDraft,assets").stdout)
-    assert shown == {"isDraft": False, "assets": [{"name": "a.whl", "size": 5}]}
+    assets = [{"name": "a.whl", "size": 5}, {"name": "b.json", "size": 2}]
+    assert shown == {"isDraft": False, "assets": assets}
     assert "immutable" in run_gh(tmp_path, "upload", "v1", "notes.md").stderr
 
 

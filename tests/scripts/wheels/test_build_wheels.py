@@ -72,6 +72,10 @@ def run(
     )
 
 
+def kept_images(project: Path) -> str:
+    return f"CUFES_IMAGE_CACHE={project / 'build' / 'images'}"
+
+
 def seen_by_backend(wheel: Path) -> dict[str, str]:
     """Return what the build back end has recorded."""
     with zipfile.ZipFile(wheel) as archive:
@@ -86,7 +90,7 @@ def test_wheel_is_built_for_the_running_interpreter_by_default(project: Path) ->
     assert list(wheel.parent.iterdir()) == [wheel]
     assert seen_by_backend(wheel) == {
         "CUDA_HOME": str(project.parent / "cuda"),
-        "SKBUILD_CMAKE_DEFINE": "CUFES_BUNDLE_RUNTIME=OFF",
+        "SKBUILD_CMAKE_DEFINE": f"{kept_images(project)};CUFES_BUNDLE_RUNTIME=OFF",
         "SOURCE_DATE_EPOCH": build_wheels.ZIP_EPOCH,
         "PIP_FROM_USER": "kept",
         "python": pythons.version_of(Path(sys.executable)),
@@ -101,7 +105,8 @@ def test_settings_of_the_user_are_kept(project: Path) -> None:
     wheel = project.parent / "elsewhere" / "tiny-1.0-py3-none-any.whl"
     assert done.stdout == f"{wheel}\n"
     seen = seen_by_backend(wheel)
-    assert seen["SKBUILD_CMAKE_DEFINE"] == "A=B;CUFES_BUNDLE_RUNTIME=OFF"
+    defines = f"{kept_images(project)};A=B;CUFES_BUNDLE_RUNTIME=OFF"
+    assert seen["SKBUILD_CMAKE_DEFINE"] == defines
     assert seen["SOURCE_DATE_EPOCH"] == "1234567890"
 
 

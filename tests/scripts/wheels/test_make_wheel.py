@@ -121,10 +121,17 @@ def test_verified_wheel_is_put_into_the_wheelhouse_and_reused(project: Path) -> 
         "smoke LD_LIBRARY_PATH=,PYTHONPATH=",
     ]
     (project / "notes").unlink()
-    again = run(project, "--reuse", "--out", str(project / "dist"))
-    assert (again.returncode, again.stdout) == (0, done.stdout)
+    second = run(project, "--out", str(project / "dist"))
+    said = (
+        f"already in wheelhouse/, from the same sources: CPython {RUNNING}; --again makes them anew"
+    )
+    assert (second.returncode, second.stdout.replace(f"{said}\n", "")) == (0, done.stdout)
+    assert said in second.stdout
     assert not (project / "notes").exists()
     assert [path.name for path in (project / "dist").iterdir()] == ["tiny-1.0-py3-none-any.whl"]
+    anew = run(project, "--again")
+    assert (anew.returncode, anew.stdout) == (0, done.stdout)
+    assert (project / "notes").read_text().startswith("build ")
 
 
 def make_other(project: Path, state: str | None = None) -> None:

@@ -13,19 +13,21 @@ import shutil
 import sys
 from pathlib import Path
 
+# Options that are true or false. As gh does, they take a value after "=" only.
+FLAGS = ("--draft", "--prerelease", "--verify-tag", "--clobber")
+
 
 def parse() -> argparse.Namespace:
-    """Read the command line: gh release VERB TAG …"""
+    """Read the command line: gh release VERB TAG …, with options and files in any order."""
     parser = argparse.ArgumentParser(prog="gh")
     parser.add_argument("topic", choices=["release"])
     parser.add_argument("verb", choices=["view", "create", "upload", "edit"])
     parser.add_argument("tag")
     parser.add_argument("files", nargs="*", type=Path)
-    for flag in ("--draft", "--prerelease", "--verify-tag", "--clobber"):
-        parser.add_argument(flag, nargs="?", const="true")
-    for option in ("--title", "--notes-file", "--json", "--latest"):
+    for option in (*FLAGS, "--tag", "--title", "--notes-file", "--json", "--latest"):
         parser.add_argument(option)
-    return parser.parse_args()
+    words = [f"{word}=true" if word in FLAGS else word for word in sys.argv[1:]]
+    return parser.parse_intermixed_args(words)
 
 
 def show(state: dict[str, object], folder: Path, fields: str) -> None:

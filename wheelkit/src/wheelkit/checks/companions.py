@@ -64,9 +64,13 @@ def below_site_packages(wheel: Wheel, member: str, entry: str) -> str | None:
 
 
 def leads_out(wheel: Wheel, member: str, entry: str) -> bool:
-    """Whether an rpath entry leads to a companion's libraries, or to a folder that all share."""
+    """Whether an rpath entry leads to a companion's libraries, or to a folder that all share.
+
+    NVIDIA's folder counts in any case: JAX's pjrt opens its libraries by name there, and another
+    distribution requires them.
+    """
     folder = below_site_packages(wheel, member, entry)
-    if folder is not None and owner(wheel, folder) is not None:
+    if folder is not None and (owner(wheel, folder) is not None or folder.startswith("nvidia/")):
         return True
     ends = wheel.leads(member, entry)
     return any(where.layout is VENV and target in SHARED for where, target in ends.items())
@@ -147,8 +151,10 @@ def _not_reached(
         expected = f"an rpath that leads to {place} wherever the two lie in one prefix"
         remedy = f"none for an rpath in these layouts: load {name} before the import there"
         return Fault("companion-not-reached", member, found, expected, remedy, WARNING)
-    if code := wheel.code_naming(companion, name):
-        expected = f"that {code} loads it before: it names {companion.name}'s package or library"
+    beside = wheel.companions
+    unseen = [n for n in wheel.elves[member].needed if not beside.having(n) and beside.unproven(n)]
+    if code := wheel.code_naming(name, *unseen):
+        expected = f"that {code} loads it before: it names the library, or what brings it"
         remedy = f"declare it in preloaded; or {REPAIR}, which writes an rpath to {place}"
         return Fault("companion-not-reached", member, found, expected, remedy, WARNING)
     return Fault("companion-not-reached", member, found, f"an rpath that leads to {place}", REPAIR)

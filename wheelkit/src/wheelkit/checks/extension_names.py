@@ -11,11 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from wheelkit.checks import interpreters
-from wheelkit.target.report import Fault
+from wheelkit.target.report import FAULT, WARNING, Fault
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "names of extension modules"
 IDS = ("extension-name",)
+
+# CPython 3.14 is the first whose free-threaded build is not an experiment.
+EXPERIMENTAL = frozenset({"3.13t"})
 
 _NAME = re.compile(
     r"(?P<stem>.*)\.(?P<kind>cpython-|pypy)(?P<major>\d)(?P<minor>\d+)(?P<threads>t?)[a-z]*-[^/.]*\.so"
@@ -43,7 +46,8 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
                 "build it with the interpreter of the tag, or name it .abi3.so if it keeps to the "
                 "stable ABI"
             )
-            yield Fault("extension-name", file, found, expected, remedy)
+            severity = WARNING if set(without) <= EXPERIMENTAL else FAULT
+            yield Fault("extension-name", file, found, expected, remedy, severity)
 
 
 def _tags(wheel: Wheel) -> str:

@@ -17,6 +17,11 @@ from wheelkit.wheel.settings import Settings
 TITLE = "needed libraries in every layout"
 IDS = ("needed-not-found", "needed-not-in-wheel", *companions.LIBRARY_IDS)
 
+REQUIRE = (
+    "require the distribution to whose folder the rpath leads, as nvidia-cublas-cu12; or exclude "
+    "the library, if users bring it"
+)
+
 
 def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     """Check that the loader finds every NEEDED library of every library, in every layout."""
@@ -72,4 +77,8 @@ def _missing(
         expected = f"an rpath that leads to {' or '.join(have)}"
         return Fault("needed-not-found", member, found, expected, REPAIR, severity)
     expected = "a library of the wheel, or one that the platform tag promises"
-    return Fault("needed-not-in-wheel", member, found, expected, REPAIR, severity)
+    entries = wheel.elves[member].search_path
+    folders = (companions.below_site_packages(wheel, member, entry) or "" for entry in entries)
+    others = [f for f in folders if f.startswith("nvidia/") and not companions.owner(wheel, f)]
+    remedy = REQUIRE if others else REPAIR
+    return Fault("needed-not-in-wheel", member, found, expected, remedy, severity)

@@ -44,7 +44,8 @@ class VerifyOptions:
     options
         Settings that take the place of those of the file, by field; None where not given.
     strict
-        Whether every warning is a fault, unless the settings accept it.
+        Whether every warning is a fault, unless the settings accept it; the settings may say so
+        too.
     trials
         What to install with and how.
     """
@@ -133,7 +134,7 @@ def verify(wheel: Path, wanted: VerifyOptions) -> Verdict:
         ]
     lacking = "; ".join(filter(None, missing)) or None
     judged = _accept(replace(verdict, trials=tuple(trials), lacking=lacking))
-    return _strict(judged) if wanted.strict else judged
+    return _strict(judged) if wanted.strict or chosen.strict else judged
 
 
 def titles(settings: Settings, plat: platforms.Platform | None) -> tuple[str, ...]:

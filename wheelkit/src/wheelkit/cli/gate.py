@@ -20,7 +20,15 @@ from pathlib import Path
 
 from wheelkit import __version__
 from wheelkit.cli.options import places, platforms_of, sealed, words
-from wheelkit.target.report import Fault, FaultyError, MisusedError, Status, say, write_whole
+from wheelkit.target.report import (
+    Fault,
+    FaultyError,
+    MisusedError,
+    Status,
+    prepare_report,
+    say,
+    write_whole,
+)
 
 TOOL = "check_release"
 
@@ -172,8 +180,7 @@ def main(arguments: list[str] | None = None) -> int:
     from wheelkit.base import github
     from wheelkit.release import release_folder, seal
 
-    if asked.report and not asked.report.parent.is_dir():
-        raise MisusedError(f"--report {asked.report}: no such folder; make it first")
+    prepare_report(asked.report)
     if asked.release:
         # Before the index is asked, which takes a while.
         seal.refuse_existing(asked.release)

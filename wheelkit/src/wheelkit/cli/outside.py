@@ -31,21 +31,23 @@ def add_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> No
         action="extend",
         type=words,
         metavar="GLOB",
-        help="SONAMEs that the wheel does not bring, as in libfoo.so.*; may be repeated",
+        help="libraries that the wheel does not contain, as a pattern of SONAMEs such as "
+        "libfoo.so.*. May be repeated",
     )
     add(
         "--companion",
         action="extend",
         type=words,
         metavar="NAME[=WHEEL]",
-        help="a distribution whose libraries the wheel uses, and a wheel of it; may be repeated "
-        "(default: what the wheel requires and has a library that it needs)",
+        help="another distribution whose libraries the wheel uses, and optionally a wheel of it. "
+        "May be repeated (default: all distributions that the wheel requires and whose libraries "
+        "it needs)",
     )
     add(
         "--companions",
         type=folder,
         metavar="DIR",
-        help="a folder with the wheels of companions (default: pip downloads them from the index)",
+        help="a folder with the wheels of these distributions (default: pip downloads them)",
     )
 
 

@@ -1,10 +1,10 @@
-"""Repair a wheel: graft the libraries it needs, then make every rpath right once installed.
+"""Repair a wheel: copy the libraries that it needs into it, and correct every rpath.
 
-auditwheel grafts external libraries and chooses the platform tag. What it leaves wrong are
-libraries outside of site-packages (the wheel's data scheme): their rpaths hold in the archive and
-not after installation. Such a library gets its grafts beside it, in `.NAME.libs`, which is the same
-way in every install layout; or, by --strategy rpath, an rpath entry for each layout that entries
-can reach. The path of the repaired wheel is the last line printed.
+First auditwheel copies the libraries (such copies are called grafts) and chooses the platform tag.
+It writes rpaths that are right in the archive. For a library of the data scheme, which is installed
+outside of site-packages, they are wrong after the installation. Therefore the grafts of such a
+library are moved into the folder `.NAME.libs` beside it, where the same rpath is right in every
+install layout. The last line that is printed is the path of the repaired wheel.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelkit.cli import outside
-from wheelkit.target.report import FaultyError, Outcome, conclude
+from wheelkit.target.report import FaultyError, Outcome, conclude, prepare_report
 
 if TYPE_CHECKING:
     from wheelkit.repair.repair import Step
@@ -28,23 +28,28 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="wheelkit repair", description=__doc__)
     parser.add_argument("wheel", type=Path, metavar="WHEEL", help="the wheel to repair")
-    parser.add_argument("destination", type=Path, metavar="DEST_DIR", help="made if missing")
+    parser.add_argument(
+        "destination",
+        type=Path,
+        metavar="DEST_DIR",
+        help="the folder for the repaired wheel; it is made if it is missing",
+    )
     # The manylinux images name their platform in this variable.
     default = os.environ.get("AUDITWHEEL_PLAT", "auto")
     parser.add_argument(
         "--plat",
         default=default,
         metavar="P",
-        help="platform tag to give; auto: the best that auditwheel finds (default: "
-        f"$AUDITWHEEL_PLAT or auto, here {default})",
+        help="the platform tag of the repaired wheel. auto is the one for the oldest systems that "
+        f"auditwheel finds possible (default: $AUDITWHEEL_PLAT or auto, here {default})",
     )
     parser.add_argument(
         "--strategy",
         choices=["colocate", "rpath"],
         default="colocate",
-        help="how displaced libraries find their grafts: colocate (default) puts them beside; "
-        "rpath leaves them in site-packages and writes an entry for each install layout, which "
-        "cannot reach all",
+        help="where libraries of the data scheme find their grafts. colocate (default): in a "
+        "folder beside them. rpath: in site-packages, by an rpath entry for each install layout; "
+        "some layouts have no such entry",
     )
     outside.add_options(parser)
     _add_contents(parser)
@@ -53,8 +58,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--settings",
         type=Path,
         metavar="FILE",
-        help="the TOML file with [tool.wheelkit]: exclude, companions, preloaded, layouts "
-        "(default: ./pyproject.toml, for a wheel of the project that it describes)",
+        help="the TOML file with [tool.wheelkit]. The repair uses its keys exclude, companions, "
+        "preloaded and layouts (default: ./pyproject.toml, if it describes the project of the "
+        "wheel)",
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a JSON report")
     chosen = parser.parse_args(arguments)
@@ -66,50 +72,54 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 
 def _add_contents(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("what the wheel gets besides")
+    group = parser.add_argument_group("for wheels that auditwheel refuses")
     add = group.add_argument
     add(
         "--also",
         action="append",
         default=[],
         metavar="LIB=BESIDE",
-        help="graft a library that the wheel's library BESIDE opens by name, into the folder of "
-        "BESIDE; LIB is a path, or a name to look for where auditwheel does; may be repeated",
+        help="graft the library LIB into the folder of the wheel's library BESIDE, which opens it "
+        "by name. LIB is a path, or a name that is searched for where auditwheel searches. May be "
+        "repeated",
     )
     add(
         "--copy-across",
         action="store_true",
-        help="copy a library of the data scheme that a module in site-packages needs into "
-        "NAME.libs, where every install layout has it; without this such a wheel is refused",
+        help="if a module in site-packages needs a library of the data scheme, copy this library "
+        "into NAME.libs. Without this option, such a wheel is refused",
     )
     add(
         "--platlib",
         action="store_true",
-        help="move machine code out of purelib (Root-Is-Purelib: true), which auditwheel refuses",
+        help="move machine code from purelib to platlib. auditwheel refuses machine code in "
+        "purelib",
     )
 
 
 def _add_auditwheel(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("auditwheel", "They mean what they mean to auditwheel.")
+    group = parser.add_argument_group(
+        "auditwheel", "These options have the meaning that they have in auditwheel."
+    )
     add = group.add_argument
     add("--strip", action="store_true", help="strip symbols from all libraries")
     add(
         "--disable-isa-ext-check",
         action="store_true",
-        help="take libraries that are marked for newer processors, as x86-64-v3",
+        help="accept libraries that are marked for newer processors, such as x86-64-v3",
     )
     add(
         "--ldpaths",
         metavar="DIRS",
-        help="folders to look for libraries in, separated by colons, instead of the system's and "
-        "those of LD_LIBRARY_PATH",
+        help="the folders in which libraries are searched for, separated by colons. They take the "
+        "place of the system's folders and of LD_LIBRARY_PATH",
     )
     add(
         "--zip-compression-level",
         type=int,
         choices=range(10),
         metavar="N",
-        help="0 (none) to 9 (smallest) (default: 6)",
+        help="how much the wheel is compressed: from 0 (not at all) to 9 (default: 6)",
     )
 
 
@@ -121,6 +131,7 @@ def main(arguments: list[str] | None = None, steps: Sequence[Step] | None = None
     from wheelkit.repair.repair import STEPS, repair, summary
     from wheelkit.wheel import platforms
 
+    prepare_report(chosen.report, chosen.wheel)
     options = RepairOptions(
         wheel=chosen.wheel,
         destination=chosen.destination,

@@ -1,10 +1,9 @@
-"""Verify finished wheels: the archive, its ELF files, its platform tag, and where it loads.
+"""Verify finished wheels: the archive, its libraries, its platform tag, and where it loads.
 
-Every check runs and every finding is listed; a table at the end says what was verified. A fault
-makes somebody's install, load or run go wrong, or is not what the project declares: the exit
-status is 1. A warning does not change the exit status, except with --strict. The wheel
-is never changed. What a project declares about its wheels is the table [tool.wheelkit] of its
-pyproject.toml.
+All checks run, and all findings are listed. A table at the end says what was verified. A finding is
+a fault if somebody's installation, load or run goes wrong, or if the wheel is not what the project
+declares in the table [tool.wheelkit] of its pyproject.toml. With a fault, the exit status is 1. A
+warning does not change the exit status, except with --strict. The wheel is never changed.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wheelkit.cli import outside
-from wheelkit.target.report import Outcome, conclude, say
+from wheelkit.target.report import Outcome, conclude, prepare_report, say
 
 if TYPE_CHECKING:
     from wheelkit.checks.verify import Verdict, VerifyOptions
@@ -31,22 +30,24 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="wheelkit verify", description=__doc__)
     parser.add_argument("wheels", type=Path, nargs="+", metavar="WHEEL", help="a finished wheel")
     parser.add_argument(
-        "--plat", metavar="P", help="the platform tag that the wheel must have, or a better one"
+        "--plat",
+        metavar="P",
+        help="the platform tag that the wheel must have; a tag for older systems is fine, too",
     )
     parser.add_argument(
         "--layouts",
         choices=["static", "install", "none"],
         # It needs neither an interpreter for the wheel's tag nor the time of an installation.
         default="static",
-        help="static (default): emulate the loader in every install layout; install: also install "
-        "the wheel in every way and load each library; none: neither",
+        help="static (default): follow every rpath in every install layout, as the loader does. "
+        "install: also install the wheel in every way, and load each library. none: do neither",
     )
-    parser.add_argument("--strict", action="store_true", help="make every warning a fault")
+    parser.add_argument("--strict", action="store_true", help="count every warning as a fault")
     parser.add_argument(
         "--report",
         type=Path,
         metavar="FILE",
-        help="write a JSON report: an object, or for several wheels a list of objects",
+        help="write a JSON report. It is an object, or for several wheels a list of objects",
     )
     _add_settings(parser)
     _add_trials(parser)
@@ -68,61 +69,80 @@ def _acceptance(text: str) -> tuple[str, str, str]:
 def _add_settings(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "settings",
-        "What the wheel is declared to be. Each option replaces a key of [tool.wheelkit]; lists "
-        "are separated by commas.",
+        "What the wheel must be. Each option takes the place of a key of [tool.wheelkit]. Separate "
+        "the items of a list by commas.",
     )
     add = group.add_argument
     add(
         "--settings",
         type=Path,
         metavar="FILE",
-        help="the TOML file with [tool.wheelkit] (default: ./pyproject.toml, for wheels of the "
-        "project that it describes)",
+        help="the TOML file with [tool.wheelkit] (default: ./pyproject.toml, if it describes the "
+        "project of the wheel)",
     )
     add(
         "--grafts",
         type=outside.words,
         metavar="STEMS",
-        help="the grafted libraries, as in libcudart",
+        help="the libraries that the repair has grafted, such as libcudart",
     )
-    add("--sass", type=_numbers, metavar="ARCHS", help="the machine code, as in 80,90")
-    add("--ptx", type=_numbers, metavar="ARCHS", help="the PTX, as in 90")
+    add(
+        "--sass",
+        type=_numbers,
+        metavar="ARCHS",
+        help="the GPUs with machine code, such as 80,90 for sm_80 and sm_90",
+    )
+    add(
+        "--ptx", type=_numbers, metavar="ARCHS", help="the GPUs with PTX, such as 90 for compute_90"
+    )
     add("--max-size", type=int, metavar="BYTES", help="the largest size of the wheel")
     outside.add_options(group)
     add(
         "--build-paths",
         type=outside.words,
         metavar="PATHS",
-        help="folders that no ELF file may mention",
+        help="folders of the build machine that no library may mention",
     )
     add(
         "--preloaded",
         type=outside.words,
         metavar="SONAMES",
-        help="what the package loads beforehand",
+        help="libraries that the package loads itself, before its own libraries",
     )
     add(
         "--for-layouts",
         type=outside.words,
         metavar="NAMES",
-        help="the layouts that the wheel is for",
+        help="the install layouts for which the wheel is meant (default: all)",
     )
     add(
         "--accept",
         type=_acceptance,
         action="append",
         metavar="ID[:FILES]",
-        help="a finding that is known and accepted, and a glob of the files where it is, as in "
-        "rpath-absolute:pkg/lib/*; may be repeated",
+        help="accept the findings with this id, in files that match the pattern, as in "
+        "rpath-absolute:pkg/lib/*. May be repeated",
     )
 
 
 def _add_trials(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("--layouts install", "The default is all that there is.")
+    group = parser.add_argument_group(
+        "--layouts install", "By default, everything that the machine has is used."
+    )
     add = group.add_argument
-    add("--pythons", type=outside.words, metavar="VERSIONS", help="interpreters, as in 3.11,3.13t")
-    add("--installers", type=outside.words, metavar="NAMES", help="pip, uv")
-    add("--ways", type=outside.words, metavar="NAMES", help="as in venv,user,prefix,root,target")
+    add(
+        "--pythons",
+        type=outside.words,
+        metavar="VERSIONS",
+        help="the interpreters, such as 3.11,3.13t",
+    )
+    add("--installers", type=outside.words, metavar="NAMES", help="the installers: pip, uv")
+    add(
+        "--ways",
+        type=outside.words,
+        metavar="NAMES",
+        help="the ways to install, such as venv,user,prefix,root,target",
+    )
 
 
 def options_of(chosen: argparse.Namespace) -> VerifyOptions:
@@ -175,6 +195,7 @@ def main(arguments: list[str] | None = None) -> int:
     from wheelkit.checks import summary
     from wheelkit.checks.verify import verify
 
+    prepare_report(chosen.report, *chosen.wheels)
     wanted = options_of(chosen)
     verdicts = [verify(wheel, wanted) for wheel in chosen.wheels]
     status = conclude(TOOL, [outcome(verdict, wanted) for verdict in verdicts], chosen.report)

@@ -7,11 +7,14 @@ wheels of CUDA's libraries are large.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import glob
 import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -28,6 +31,9 @@ from wheelkit.wheel import companions, platforms
 from wheelkit.wheel.companions import Companion, Companions
 from wheelkit.wheel.identity import Identity, headers, identify
 from wheelkit.wheel.reading import Wheel
+
+# What nobody asked for this long is removed.
+KEPT_SECONDS = 30 * 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -253,6 +259,9 @@ class _Search:
     def _downloaded(self, requirement: Requirement) -> Path | None:
         """Have pip download a wheel; without the index, take what it downloaded before."""
         word = f"{requirement.name}{requirement.specifier}"
+        progress.show(
+            f"{self.identity.spelling}: pip downloads {word}, to look for libraries in it"
+        )
         options = _tag_options(self.identity)
         # A folder for each question, because the answer to another one is another wheel.
         key = hashlib.sha256("\n".join([word, *options]).encode()).hexdigest()
@@ -265,6 +274,8 @@ class _Search:
         if not wheels:
             self.unseen[requirement.name] = f"pip download {word}: {last_words(answer)}"
             return None
+        os.utime(wheels[-1])
+        prune()
         return wheels[-1]
 
 
@@ -286,6 +297,18 @@ def _tag_options(identity: Identity) -> list[str]:
     abi = tag_of(identity.python).partition("-")[2]
     options += [f"--python-version={_bare(identity)}", "--implementation=cp"]
     return [*options, *(f"--abi={name}" for name in (abi, "abi3", "none"))]
+
+
+@functools.cache
+def prune() -> None:
+    """Remove downloads that no wheel asked for in a long time."""
+    oldest = time.time() - KEPT_SECONDS
+    for path in cache().glob("*/*"):
+        # Another process may do the same.
+        with contextlib.suppress(OSError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
+                path.parent.rmdir()
 
 
 def cache() -> Path:

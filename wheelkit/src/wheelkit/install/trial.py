@@ -281,7 +281,7 @@ def _load(
     absent = result["error"].partition(":")[0]
     companion = None if absent in options.preloaded else installed.wheel.companions.having(absent)
     if companion is not None:
-        first = _loaded_by_package(installed, companion, absent)
+        first = _loaded_by_package(installed, absent)
         if first is not None and first not in before:
             omissions.waived.append(f"{posixpath.basename(member)} loaded after {absent}")
             yield from _load(installed, member, options, omissions, (*before, first))
@@ -304,9 +304,9 @@ def _load(
     yield Fault("load-failed", member, f"{where}: {result['error']}", expected, remedy)
 
 
-def _loaded_by_package(installed: Installed, companion: Companion, name: str) -> Path | None:
+def _loaded_by_package(installed: Installed, name: str) -> Path | None:
     """Return a companion's library if the package itself is to load it beforehand."""
-    if installed.wheel.code_naming(companion, name) is None:
+    if installed.wheel.code_naming(name) is None:
         return None
     return next(iter(sorted(installed.site.root.rglob(name))), None)
 

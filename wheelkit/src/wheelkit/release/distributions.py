@@ -92,17 +92,17 @@ def _set_faults(
 ) -> Iterator[Fault]:
     """Find what is missing from the set of files, and what is too many."""
     titles: dict[tuple[str, str | None], str] = {(SDIST, None): SDIST}
-    for arch in architectures:
+    for architecture in architectures:
         # Where there is only one architecture, nobody asks for which.
-        where = f" on {arch}" if len(architectures) > 1 else ""
-        titles |= {(p, arch): f"wheel for CPython {p}{where}" for p in pythons}
-    for (purpose, architecture), title in titles.items():
+        where = f" on {architecture}" if len(architectures) > 1 else ""
+        titles |= {(p, architecture): f"wheel for CPython {p}{where}" for p in pythons}
+    for (purpose, machine), title in titles.items():
         files = [
             one.file
             for one in found
             if one.purpose == purpose
             # What a wheel of no single architecture is for, its platform tag has failed to say.
-            and (one.architecture in (architecture, None) or len(architectures) == 1)
+            and (one.architecture in (machine, None) or len(architectures) == 1)
         ]
         if not files:
             yield Fault("distribution-missing", title, "none", "one file", "build it")

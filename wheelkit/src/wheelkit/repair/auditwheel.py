@@ -64,7 +64,8 @@ def _graft(repaired: RepairedWheel, given: Wheel) -> Wheel:
     leave = [f"--exclude={name}" for name in excluded]
     # Its archive is unpacked at once, so that compressing it would only take time.
     words = ["--wheel-dir", str(output), "--zip-compression-level=0", *handed_on, *leave]
-    large = large_members.of_wheel(given)
+    # Of a file that is stripped, other parts change as well.
+    large = large_members.of_wheel(given, whole_elves=options.strip)
     seen = large_members.without(given, large, folder / "lean") if large else given.archive.path
     answer = pinned_tools.auditwheel("repair", *words, str(seen.absolute()), folder=folder)
     made = sorted(output.glob("*.whl")) if answer.returncode == 0 else []

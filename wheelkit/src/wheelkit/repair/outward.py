@@ -91,4 +91,4 @@ def _reason(repaired: RepairedWheel, member: str, entry: str) -> str:
     if where := above(repaired, member, entry):
         names = layouts.names_of(where)
         return f"it leads above the install prefix in {names}, where others may plant a library"
-    return "neither another library of the wheel nor one of a companion is there"
+    return "neither another library of the wheel nor one of a companion (--companion) is there"

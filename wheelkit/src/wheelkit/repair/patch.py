@@ -8,6 +8,7 @@ from pathlib import Path
 
 from wheelkit.base import pinned_tools
 from wheelkit.base.programs import last_words
+from wheelkit.repair import folding
 from wheelkit.target.report import Fault, FaultyError
 from wheelkit.wheel import elf, integrity
 
@@ -48,7 +49,9 @@ class Patcher:
             patched.replace(path)
 
     def _patch(self, member: str, entries: tuple[str, ...], patched: Path) -> None:
-        shutil.copyfile(self._root / member, patched)
+        path = self._root / member
+        left_out = folding.holes(path)
+        folding.fold(path, patched, left_out)
         file = elf.read(patched)
         both = file is not None and file.rpath is not None and file.runpath is not None
         # Of two tags patchelf would change one. To remove them moves nothing in the file.
@@ -58,6 +61,7 @@ class Patcher:
             # DT_RPATH, not DT_RUNPATH: LD_LIBRARY_PATH must not put another library in place of
             # a graft, and auditwheel does the same.
             self._edit(member, patched, "--force-rpath", "--set-rpath", ":".join(entries))
+        folding.unfold(patched, path, left_out)
 
     @staticmethod
     def _edit(member: str, path: Path, *options: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wheelkit.base import progress
 from wheelkit.checks import (
     companions,
     excluded,
@@ -76,7 +77,7 @@ def repair(options: RepairOptions, steps: Sequence[Step] = STEPS) -> Result:
     if sys.platform != "linux":
         raise LackingError(f"ELF files are repaired on Linux; this is {sys.platform}")
     # If the process is killed, the name of the folder says what left it behind.
-    with tempfile.TemporaryDirectory(prefix="repair_wheel-") as private:
+    with tempfile.TemporaryDirectory(prefix="repair_wheel-") as private, progress.line():
         folder = Path(private)
         given = read_wheel(options.wheel, folder / "given", options.settings.exclude)
         refuse(_faults_before(given, options))

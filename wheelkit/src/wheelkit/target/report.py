@@ -186,6 +186,30 @@ def conclude(tool: str, outcomes: Sequence[Outcome], report: Path | None) -> Sta
     return Status.LACKING if lacking else Status.DONE
 
 
+def prepare_report(report: Path | None, *inputs: Path) -> None:
+    """Make the folder of a report, and remove an older report of the same name.
+
+    Raises
+    ------
+    MisusedError
+        No report can be written there, or it would replace an input.
+    """
+    if report is None:
+        return
+    same = [path for path in inputs if path.exists() and report.exists() and path.samefile(report)]
+    # /dev/stdout is a link: a file that replaces it would be there for every program.
+    if same or report.is_symlink() or (report.exists() and not report.is_file()):
+        what = "is an input" if same else "is no plain file"
+        raise MisusedError(f"--report {report}: this {what}; name another file")
+    try:
+        report.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise MisusedError(f"--report {report}: {report.parent} is no folder") from None
+    if report.exists():
+        # An older verdict must not pass for this run's, should it end without one.
+        report.unlink()
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file, complete or not at all."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -39,6 +39,7 @@ from wheelkit.target.report import (
     Outcome,
     Status,
     conclude,
+    prepare_report,
     say,
     sha256,
     write_whole,
@@ -240,8 +241,8 @@ def check_kernels(project: Project, result: Result) -> Iterator[Fault]:
         yield Fault("no-kernels-run", project.package, "none", expected, remedy)
     for kernel in result["kernels"]:
         error, limit = kernel["max_error"], kernel["limit"]
-        # A nan is at most nothing.
-        if error is None or not error <= limit:
+        # A nan is neither more nor less than anything, and an error is no less than nothing.
+        if error is None or not 0 <= error <= limit:
             told = "no number" if error is None else f"relative error {error:.2g}"
             found = kernel.get("found") or told
             expected = f"at most {limit:g} from the reference, on {device}"
@@ -344,17 +345,6 @@ def summary(extra: Result) -> str:
     return f"{extra['device']['id']} ok ({len(extra['kernels'])} kernels, max error {listed})"
 
 
-def prepare_report(path: Path | None) -> None:
-    """Refuse a place where no report can be written, and remove an older one."""
-    if path is None:
-        return
-    if not path.parent.is_dir() or path.is_dir():
-        raise MisusedError(f"--report {path}: no file can be written there; name another place")
-    if path.exists():
-        # An older verdict must not pass for this run's, should it end without one.
-        path.unlink()
-
-
 def parser_of(prog: str) -> argparse.ArgumentParser:
     """Return the reader of the options that every form of the command has."""
     parser = argparse.ArgumentParser(prog=prog, description=__doc__.splitlines()[0])
@@ -397,7 +387,7 @@ def main(arguments: list[str]) -> int:
 
 def run_smoke_test(kernels: Path, asked: argparse.Namespace) -> int:
     """Run the smoke test with the file of a project; return the exit status."""
-    prepare_report(asked.report)
+    prepare_report(asked.report, asked.wheel)
     try:
         wheel = read_wheel(asked.wheel)
         faults, extra = examine(read_project(kernels), wheel, asked.device, asked.built_here)

@@ -17,7 +17,15 @@ import tempfile
 from pathlib import Path
 from typing import Any, List, Union
 
-from wheelkit.target.report import LackingError, MisusedError, Status, say, sha256, write_whole
+from wheelkit.target.report import (
+    LackingError,
+    MisusedError,
+    Status,
+    prepare_report,
+    say,
+    sha256,
+    write_whole,
+)
 
 OLDEST = (3, 7)
 # Runs the programs of this folder, under any interpreter.
@@ -133,7 +141,5 @@ def main(arguments: list[str]) -> int:
     for path in filter(None, (asked.distribution, asked.kernels, asked.requirements)):
         if not path.is_file():
             raise MisusedError(f"no such file: {path}")
-    if asked.report.exists():
-        # An older verdict must not pass for this run's, should it end without one.
-        asked.report.unlink()
+    prepare_report(asked.report, asked.distribution)
     return trial(asked)

@@ -86,6 +86,11 @@ class Companion:
         """The libraries by file name, which is what the loader looks for."""
         return {posixpath.basename(member): member for member in sorted(self.elves, reverse=True)}
 
+    def needing(self, name: str) -> Iterator[str]:
+        """Yield the names of the libraries that need one of this name."""
+        libraries = self.libraries.items()
+        yield from (library for library, m in libraries if name in self.elves[m].needed)
+
     @functools.cached_property
     def packages(self) -> frozenset[str]:
         """The names by which its Python packages are imported."""
@@ -121,6 +126,15 @@ class Companions:
     def having(self, name: str) -> Companion | None:
         """Return the companion that has a library of this file name."""
         return next((c for c in self.found if name in c.libraries), None)
+
+    def bringing(self, name: str) -> Iterator[tuple[Companion, str]]:
+        """Yield each library that brings one of this name: itself, and what needs it in turn."""
+        libraries = [(companion, name) for companion in self.found if name in companion.libraries]
+        # It grows while it is worked off.
+        for _, library in libraries:
+            more = [(c, other) for c in self.found for other in c.needing(library)]
+            libraries += [one for one in more if one not in libraries]
+        yield from libraries
 
     def unproven(self, library: str) -> list[str]:
         """Return the requirements that were not looked at and may have a library."""
@@ -162,7 +176,7 @@ def family_has(distribution: str, library: str) -> bool:
     stem, component = platforms.stem(library), match[1]
     if component in NVIDIA:
         return stem in NVIDIA[component]
-    plain = f"lib{component.replace('-', '_')}"
+    plain = f"lib{component.removeprefix('lib').replace('-', '_')}"
     return stem.lower() == plain or stem.lower().startswith(f"{plain}_")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from wheelkit.target.report import Fault, FaultyError
 from wheelkit.wheel import elf, layouts, platforms
 from wheelkit.wheel.archive import UnpackedArchive, unpack
-from wheelkit.wheel.companions import Companion, Companions
+from wheelkit.wheel.companions import Companions
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.identity import Identity, identify, root_scheme
 
@@ -58,15 +58,20 @@ class Wheel:
         """Whether the NEEDED entry `name` is expected outside of the wheel and its companions."""
         return self._is_system(name)
 
-    def code_naming(self, companion: Companion, library: str) -> str | None:
-        """Return a Python file that imports a companion, or names a library of it.
+    def code_naming(self, library: str, *others: str) -> str | None:
+        """Return a Python file that imports a companion, or names a library, which loads `library`.
 
         Packages that load the libraries of others before their own extension modules do so.
+        `others` are libraries that may bring it too; nobody has looked at them.
         """
-        words = [rf"\b(?:import|from)\s+{re.escape(package)}\b" for package in companion.packages]
-        words.append(rf"\b{re.escape(platforms.stem(library))}\b")
+        bringing = tuple(self.companions.bringing(library))
+        packages = {package for companion, _ in bringing for package in companion.packages}
+        words = [rf"\b(?:import|from)\s+{re.escape(package)}\b" for package in sorted(packages)]
+        names = (*others, *(name for _, name in bringing))
+        stems = sorted({platforms.stem(name) for name in names})
+        words += [rf"\b{re.escape(stem)}\b" for stem in stems]
         pattern = re.compile("|".join(words))
-        for member in self.archive.members:
+        for member in self.archive.members if words else ():
             if member.endswith(".py"):
                 text = self.archive.file(member).read_text(encoding="utf-8", errors="replace")
                 if pattern.search(text):

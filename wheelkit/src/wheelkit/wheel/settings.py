@@ -129,6 +129,8 @@ class Settings:
         Names of the install layouts in which the wheel must load; all if None.
     accept
         The findings that the project knows and accepts.
+    strict
+        Whether every warning that is not accepted is a fault.
     check_wheel_contents
         The file with the project's own configuration of check-wheel-contents; None if it has none.
     kernels
@@ -161,6 +163,7 @@ class Settings:
     architectures: tuple[str, ...] = ARCHITECTURES[:1]
     without_gpu: tuple[str, ...] = ()
     accept: tuple[Acceptance, ...] = ()
+    strict: bool = False
     check_wheel_contents: Path | None = None
     source: str | None = None
 
@@ -184,12 +187,13 @@ LISTS: dict[str, type] = {
     "without-gpu": str,
 }
 NUMBERS = ("max-size",)
+FLAGS = ("strict",)
 KERNELS = "kernels"
 TEST_IMAGES = "test-images"
 GRAFT_LICENSES = "graft-licenses"
 # A list of tables, each of which is an Acceptance.
 ACCEPT = "accept"
-KEYS = (*LISTS, *NUMBERS, ACCEPT, KERNELS, TEST_IMAGES, GRAFT_LICENSES)
+KEYS = (*LISTS, *NUMBERS, *FLAGS, ACCEPT, KERNELS, TEST_IMAGES, GRAFT_LICENSES)
 
 
 def from_file(path: Path) -> Settings:
@@ -310,20 +314,24 @@ def _value(key: str, value: Any, where: str) -> Any:
         if type(value) is not int or value <= 0:
             raise MisusedError(f"{where} is {value!r}; expected a positive whole number")
         return value
+    if key in FLAGS:
+        if type(value) is not bool:
+            raise MisusedError(f"{where} is {value!r}; expected true or false")
+        return value
     if key in LISTS:
         kind = LISTS[key]
         if not isinstance(value, list) or any(type(item) is not kind for item in value):
             expected = {str: "strings", int: "whole numbers"}[kind]
             raise MisusedError(f"{where} is {value!r}; expected a list of {expected}")
         return tuple(value)
-    if key == ACCEPT:
-        return _acceptances(value, where)
-    if key == KERNELS:
-        return _kernels(value, where)
-    if key == TEST_IMAGES:
-        return _test_images(value, where)
-    if key == GRAFT_LICENSES:
-        return _graft_licenses(value, where)
+    tables = {
+        ACCEPT: _acceptances,
+        KERNELS: _kernels,
+        TEST_IMAGES: _test_images,
+        GRAFT_LICENSES: _graft_licenses,
+    }
+    if key in tables:
+        return tables[key](value, where)
     raise _unknown(where, key, KEYS)
 
 

@@ -1,4 +1,4 @@
-"""README's commands of a repair are run; each must print what README shows."""
+"""The commands of the page on the repair are run; each must print what the page shows."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import pages
 import pytest
 from wheels.build_wheels import cuda_home
 
-SECTION = "### Why `auditwheel repair` is not enough"
-# A line of README that stands for any number of lines.
+PAGE = Path("docs", "pipeline", "story.md")
+# A line of the page that stands for any number of lines.
 LEFT_OUT = "..."
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command of README and the lines that README shows below it."""
+    """A command of the page and the lines that the page shows below it."""
 
     command: str
     shown: tuple[str, ...]
 
 
-def steps_of(page: str, section: str) -> list[Step]:
-    """Return the commands in the console blocks of a section."""
-    (text,) = re.findall(rf"^{re.escape(section)}\n(.*?)^#", page, re.MULTILINE | re.DOTALL)
+def steps_of(page: Path) -> list[Step]:
+    """Return the commands in the console blocks of a page."""
     found = []
-    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+    for _, block, _ in pages.blocks_of(page, (pages.SHELL_CODE,)):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, *shown = part.splitlines()
             found.append(Step(command, tuple(shown)))
@@ -44,7 +44,7 @@ def without_variables(line: str) -> str:
 
 
 def matches(shown: tuple[str, ...], printed: list[str]) -> bool:
-    """Tell whether a command printed the lines that README shows."""
+    """Tell whether a command printed the lines that the page shows."""
     parts = [".*" if line == LEFT_OUT else re.escape(without_variables(line)) for line in shown]
     text = "\n".join(map(without_variables, printed))
     return re.fullmatch("\n".join(parts), text, re.DOTALL) is not None
@@ -94,7 +94,7 @@ def test_output_is_compared_except_for_versions_and_hashes(
 
 
 def test_every_command_of_the_story_is_read(project_root: Path) -> None:
-    steps = steps_of((project_root / "README.md").read_text(encoding="utf-8"), SECTION)
+    steps = steps_of(project_root / PAGE)
     programs = {shlex.split(step.command)[0].rpartition("/")[2] for step in steps}
     assert {"auditwheel", "patchelf", "pip", "python", "python3", "cd"} <= programs
     assert steps[0].shown == ()
@@ -102,10 +102,10 @@ def test_every_command_of_the_story_is_read(project_root: Path) -> None:
 
 
 @pytest.mark.network
-def test_the_story_prints_what_readme_shows(
+def test_the_story_prints_what_the_page_shows(
     project_root: Path, unrepaired_wheel: Path, tmp_path: Path
 ) -> None:
-    """The folder is like a checkout after ``nox -s wheel``, with README's virtual environment."""
+    """The folder is like a checkout after ``nox -s wheel``, with its virtual environment."""
     for name in ("scripts", "requirements", "wheelkit", "pyproject.toml"):
         (tmp_path / name).symlink_to(project_root / name)
     (tmp_path / "build" / "wheels").mkdir(parents=True)
@@ -114,7 +114,7 @@ def test_the_story_prints_what_readme_shows(
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     kept = {key: os.environ[key] for key in os.environ if key.startswith(("PIP_", "HOME"))}
     path = f"{tmp_path}/venv/bin:/usr/bin:/bin"
-    steps = steps_of((project_root / "README.md").read_text(encoding="utf-8"), SECTION)
+    steps = steps_of(project_root / PAGE)
     # pip must not print that a newer version exists, which depends on the machine.
     environment = {**kept, "PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     outputs = run_in_one_shell(steps, tmp_path, environment)

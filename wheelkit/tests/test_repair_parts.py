@@ -1,0 +1,477 @@
+"""The parts of a repair that decide something, without the tools that carry it out."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_wheels
+from tiny_wheels import library, members, wheel
+from wheelkit.base import pinned_tools
+from wheelkit.repair import (
+    asked,
+    auditwheel_sbom,
+    colocate,
+    large_members,
+    licenses,
+    plan,
+    refusal,
+    rpath_list,
+)
+from wheelkit.repair.large_members import Large
+from wheelkit.repair.options import RepairedWheel, RepairOptions
+from wheelkit.repair.patch import Patcher
+from wheelkit.target.report import FaultyError, LackingError, MisusedError
+from wheelkit.wheel import archive, elf, layouts
+from wheelkit.wheel.elf import Elf
+from wheelkit.wheel.reading import Wheel, read_wheel
+
+DATA = "tiny-1.0.data/data/own"
+FILES = {"tiny/__init__.py": b"", "tiny/_tiny.so": library("_tiny.so")}
+
+
+def needing(*names: str, rpath: tuple[str, ...] | None = None, isa: int = 0) -> Elf:
+    return Elf(("EM_X86_64", 64, True), None, names, rpath, None, False, False, isa_level=isa)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Wheel:
+    return read_wheel(wheel(tmp_path / "in", FILES), tmp_path / "opened")
+
+
+def with_files(opened: Wheel, elves: dict[str, Elf]) -> Wheel:
+    """Return the wheel as if it had these libraries and no others."""
+    known = replace(opened.archive, members=(*opened.archive.members, *elves))
+    return replace(opened, archive=known, elves=elves)
+
+
+def repaired(opened: Wheel, **options: Any) -> RepairedWheel:
+    given = RepairOptions(opened.archive.path, Path("out"), **options)
+    return RepairedWheel(given, opened, opened, opened.archive.root.parent)
+
+
+# ------------------------------------------------------------------------- why it is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ('required library "liba.so" could not be located', "LD_LIBRARY_PATH"),
+        ("Could not detect libc", "-lc"),
+        ("the wheel has ISA extensions: ISA extension", "-march"),
+        ("Invalid binary wheel: shared libraries in purelib folder", "--platlib"),
+        ("no ELF executable or shared library file found", "publish it as it is"),
+        ("This is a platform-independent wheel", "publish it as it is"),
+        ("because of the presence of TOO-RECENT versioned symbols", "newer platform with --plat"),
+        ("because it depends on black-listed symbol dependencies", "which the repair grafts"),
+        ("something else", "see the message"),
+        ("too-recent symbols, and liba.so could not be located", "LD_LIBRARY_PATH"),
+    ],
+)
+def test_what_to_do_follows_from_what_auditwheel_says(
+    opened: Wheel, words: str, remedy: str
+) -> None:
+    (fault,) = refusal.faults(opened, RepairOptions(opened.archive.path, Path("out")), words)
+    assert (fault.id, fault.file) == ("auditwheel-refused", opened.archive.path.name)
+    assert (fault.found, fault.expected) == (words, "a wheel that auditwheel can repair")
+    assert remedy in fault.remedy
+
+
+@pytest.mark.parametrize(
+    ("platform", "tool"),
+    [
+        ("win_amd64", "delvewheel"),
+        ("macosx_11_0_arm64", "delocate"),
+        ("freebsd_14_amd64", "a tool of that system"),
+        ("any", None),
+        ("manylinux_2_17_x86_64", None),
+        ("linux_aarch64", None),
+        ("musllinux_1_2_x86_64", None),
+    ],
+)
+def test_a_wheel_for_another_system_is_left_to_its_tool(
+    tmp_path: Path, platform: str, tool: str | None
+) -> None:
+    path = wheel(tmp_path / "in", FILES, tag=f"py3-none-{platform}")
+    faults = list(refusal.foreign(read_wheel(path, tmp_path / "opened")))
+    assert [fault.remedy for fault in faults] == (
+        [f"repair it with {tool}; auditwheel knows Linux alone"] if tool else []
+    )
+    for fault in faults:
+        assert (fault.file, fault.found, fault.expected) == (
+            path.name,
+            platform,
+            "a wheel for Linux",
+        )
+
+
+def test_each_file_for_newer_processors_is_named(opened: Wheel) -> None:
+    elves = {f"tiny/v{level}.so": needing(isa=level) for level in range(4)}
+    options = RepairOptions(opened.archive.path, Path("out"))
+    found = list(refusal.faults(with_files(opened, elves), options, "ISA extension"))
+    assert [fault.file for fault in found] == ["tiny/v2.so", "tiny/v3.so"]
+    expected = "marked to need x86-64-v3; auditwheel says: ISA extension"
+    assert (found[1].found, found[1].expected) == (expected, "x86-64, the baseline")
+
+
+def test_libraries_are_sought_as_auditwheel_does(
+    opened: Wheel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/one::/two")
+    options = RepairOptions(opened.archive.path, Path("out"))
+    folders = refusal.search_folders(options)
+    assert folders[:2] == [Path("/one"), Path("/two")]
+    machine = os.uname().machine
+    system = {f"/lib/{machine}-linux-gnu", f"/usr/lib/{machine}-linux-gnu", "/lib64", "/usr/lib64"}
+    system |= {"/lib", "/usr/lib", "/usr/local/lib", "/usr/local/lib64"}
+    assert set(map(str, folders[2:])) == system
+    told = refusal.search_folders(replace(options, ldpaths="/three"))
+    assert told == [Path("/three"), *folders[2:]]
+    monkeypatch.delenv("LD_LIBRARY_PATH")
+    assert refusal.search_folders(options) == folders[2:]
+
+
+# ---------------------------------------------------------------------- what is asked for besides
+
+
+@pytest.mark.parametrize("word", ["liba.so", "=x.so", "liba.so=", "none.so=x.so", "sub/liba.so=x"])
+def test_a_library_to_add_must_be_there_and_have_its_place(
+    opened: Wheel, tmp_path: Path, word: str
+) -> None:
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "liba.so").write_bytes(b"")
+    (tmp_path / "lib" / "none.so").mkdir()
+    options = {"also": (word,), "ldpaths": str(tmp_path / "lib")}
+    with pytest.raises(MisusedError, match="expected LIB=BESIDE"):
+        asked.changed(repaired(opened, **options))
+
+
+def test_nothing_is_copied_where_nothing_is_asked_for(opened: Wheel) -> None:
+    assert asked.changed(repaired(opened)) is opened
+    # The machine code is in platlib already.
+    assert asked.changed(repaired(opened, platlib=True)) is opened
+
+
+def test_machine_code_in_purelib_is_moved_only_on_request(tmp_path: Path) -> None:
+    member = "tiny-1.0.data/purelib/more/x.so"
+    path = wheel(tmp_path / "in", {**FILES, member: library("x.so"), f"{DATA}/x": b"1"})
+    given = read_wheel(path, tmp_path / "opened")
+    assert asked.changed(repaired(given)) is given
+    moved = asked.changed(repaired(given, platlib=True))
+    assert "more/x.so" in moved.archive.members
+    assert member not in moved.archive.members
+    assert f"{DATA}/x" in moved.archive.members
+    text = moved.archive.metadata("WHEEL").read_text().splitlines()
+    assert text[:2] == ["Wheel-Version: 1.0", "Root-Is-Purelib: false"]
+    assert len([line for line in text if line.lower().startswith("root-is-purelib")]) == 1
+    # The archive that auditwheel gets, with the date of the given one; that one is as it was.
+    assert "more/x.so" in members(moved.archive.path)
+    with zipfile.ZipFile(moved.archive.path) as packed:
+        assert {info.date_time for info in packed.infolist()} == {tiny_wheels.DATE}
+    assert given.archive.file(member).is_file()
+
+
+# ----------------------------------------------------------------------------------- large members
+
+
+def test_a_member_is_large_from_the_limit_on(
+    opened: Wheel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_members, "LARGE", 5)
+    for name, size in (("tiny/four", 4), ("tiny/five", 5), (f"{opened.archive.dist_info}/six", 6)):
+        opened.archive.file(name).write_bytes(bytes(size))
+    names = (*opened.archive.members, "tiny/four", "tiny/five", f"{opened.archive.dist_info}/six")
+    known = replace(opened, archive=replace(opened.archive, members=names))
+    # Neither machine code nor metadata, which auditwheel reads.
+    assert large_members.of_wheel(known, whole_elves=False) == Large(("tiny/five",), {})
+
+
+def test_large_members_are_32_mib(opened: Wheel) -> None:
+    for name, size in (("tiny/less", (32 << 20) - 1), ("tiny/as-large", 32 << 20)):
+        with opened.archive.file(name).open("wb") as stream:
+            stream.truncate(size)
+    names = (*opened.archive.members, "tiny/less", "tiny/as-large")
+    known = replace(opened, archive=replace(opened.archive, members=names))
+    assert large_members.of_wheel(known, whole_elves=False) == Large(("tiny/as-large",), {})
+
+
+def test_what_is_left_out_is_in_neither_archive_nor_record(opened: Wheel, tmp_path: Path) -> None:
+    large = Large(("tiny/__init__.py",), {})
+    path = large_members.without(opened, large, tmp_path / "lean")
+    assert path.name == opened.archive.path.name
+    found = members(path)
+    assert set(found) == set(opened.archive.members) - {"tiny/__init__.py"}
+    rows = found["tiny-1.0.dist-info/RECORD"].decode().splitlines()
+    assert sorted(row.partition(",")[0] for row in rows) == sorted(found)
+    made = read_wheel(path, tmp_path / "made")
+    whole = large_members.bring_back(large, opened, made)
+    assert set(whole.archive.members) == set(opened.archive.members)
+    assert whole.archive.file("tiny/__init__.py").read_bytes() == b""
+
+
+# ------------------------------------------------------------------------------- the plans
+
+
+def test_the_nearest_library_is_the_one_that_is_meant_for_it(opened: Wheel) -> None:
+    own = f"{DATA}/libtiny.so"
+    places = [f"{DATA}/.tiny.libs/a.so", f"{DATA}/a.so", f"{DATA}/deep/a.so", f"{DATA}/zz/a.so"]
+    for first in range(4):
+        assert (
+            plan.nearest(opened, own, "a.so", [*places[first:], "tiny.libs/a.so"]) == places[first]
+        )
+    assert plan.nearest(opened, own, "a.so", ["tiny.libs/a.so"]) is None
+    assert (
+        plan.nearest(opened, "tiny/x.so", "a.so", ["tiny.libs/a.so", *places]) == "tiny.libs/a.so"
+    )
+
+
+def test_only_what_another_scheme_alone_has_is_far(opened: Wheel) -> None:
+    after = {
+        f"{DATA}/libtiny.so": needing("near.so", "far.so", "none.so", "libc.so.6"),
+        f"{DATA}/sub/near.so": needing(),
+        "tiny.libs/near.so": needing(),
+        "tiny.libs/far.so": needing(),
+        "tiny/zz/far.so": needing(),
+        "tiny.libs/libc.so.6": needing(),
+    }
+    found = list(plan.far(opened, f"{DATA}/libtiny.so", after))
+    assert found == [("far.so", "tiny.libs/far.so")]
+
+
+def test_grafts_are_those_of_the_folders_for_them(opened: Wheel) -> None:
+    names = ["a.libs/x.so", "b.libs/x.so", "b.libs/y.so", "tiny/c.libs/z.so", "tiny/w.so"]
+    found = plan.grafts(with_files(opened, dict.fromkeys(names, needing())))
+    assert found == {"x.so": "a.libs/x.so", "y.so": "b.libs/y.so"}
+
+
+@pytest.mark.parametrize(
+    ("rpath", "runpath", "written"),
+    [
+        (("$ORIGIN",), None, False),
+        (None, ("$ORIGIN",), False),
+        (("$ORIGIN",), ("$ORIGIN",), True),
+        (("$ORIGIN", "$ORIGIN"), None, True),
+        ((), None, True),
+        (None, None, True),
+    ],
+)
+def test_an_rpath_is_written_unless_it_is_there_in_one_tag(
+    rpath: tuple[str, ...] | None, runpath: tuple[str, ...] | None, written: bool
+) -> None:
+    file = replace(needing(), rpath=rpath, runpath=runpath)
+    found = plan.changed({"x.so": ("$ORIGIN",)}, {"x.so": file})
+    assert found == ({"x.so": ("$ORIGIN",)} if written else {})
+
+
+def test_an_entry_stays_where_it_leads_to_a_library_of_the_scheme(opened: Wheel) -> None:
+    rpath = ("$ORIGIN/../b", "$ORIGIN/../none", "$ORIGIN", "/build", "$ORIGIN/../b/.")
+    elves = {
+        "a/x.so": needing("y.so", "z.so", rpath=rpath),
+        "b/y.so": needing(),
+        "c/z.so": needing(),
+    }
+    known = with_files(opened, elves)
+    # The file itself is no other library of its directory.
+    assert plan.entries(repaired(known), "a/x.so", elves) == ["$ORIGIN/../b", "$ORIGIN/../c"]
+    elves["a/w.so"] = needing()
+    assert plan.entries(repaired(known), "a/x.so", elves) == [
+        *("$ORIGIN/../b", "$ORIGIN", "$ORIGIN/../c")
+    ]
+
+
+def test_each_displaced_library_gets_its_grafts_and_what_they_need(opened: Wheel) -> None:
+    elves = {
+        f"{DATA}/a.so": needing("g.so", "own.so"),
+        f"{DATA}/own.so": needing(),
+        "tiny/_tiny.so": needing("h.so"),
+        "tiny.libs/g.so": needing("h.so", "g.so"),
+        "tiny.libs/h.so": needing("g2.so"),
+        "tiny.libs/g2.so": needing(),
+        "tiny.libs/unused.so": needing(),
+    }
+    made = colocate.plan(repaired(with_files(opened, elves)))
+    beside = f"{DATA}/.tiny.libs"
+    names = ("g.so", "h.so", "g2.so")
+    assert made.copies == {f"{beside}/{name}": f"tiny.libs/{name}" for name in names}
+    # The module needs h.so, and h.so needs g2.so; what nothing ever needed is not ours to remove.
+    assert made.removals == ("tiny.libs/g.so",)
+    assert made.faults == ()
+    assert made.rpaths == {
+        f"{DATA}/a.so": ("$ORIGIN/.tiny.libs", "$ORIGIN"),
+        **{f"{beside}/{name}": ("$ORIGIN",) for name in ("g.so", "h.so")},
+        "tiny/_tiny.so": ("$ORIGIN/../tiny.libs",),
+        "tiny.libs/h.so": ("$ORIGIN",),
+    }
+
+
+def test_what_site_packages_needs_of_the_data_scheme_is_copied_on_request(opened: Wheel) -> None:
+    elves = {
+        "tiny/_tiny.so": needing("a.so"),
+        f"{DATA}/a.so": needing("b.so"),
+        f"{DATA}/b.so": needing(),
+        f"{DATA}/c.so": needing(),
+    }
+    known = with_files(opened, elves)
+    refused = colocate.plan(repaired(known))
+    assert [(fault.id, fault.file) for fault in refused.faults] == [
+        ("needed-in-other-scheme", "tiny/_tiny.so")
+    ]
+    assert f"which the wheel has as {DATA}/a.so" in refused.faults[0].found
+    made = colocate.plan(repaired(known, copy_across=True))
+    assert made.copies == {f"tiny.libs/{name}": f"{DATA}/{name}" for name in ("a.so", "b.so")}
+    assert made.faults == ()
+    assert made.rpaths["tiny/_tiny.so"] == ("$ORIGIN/../tiny.libs",)
+
+
+def test_a_graft_beside_a_displaced_library_is_known_by_its_hash(opened: Wheel) -> None:
+    names = [
+        f"{DATA}/.tiny.libs/libg-0123abcd.so.1",
+        f"{DATA}/.tiny.libs/libg.so.1",
+        f"{DATA}/libg-0123abcd.so.1",
+        "tiny.libs/libg-0123abcd.so.1",
+    ]
+    known = with_files(opened, dict.fromkeys(names, needing()))
+    assert colocate.colocated(known) == (names[0],)
+
+
+def test_no_entry_leaves_the_prefix_in_any_layout(opened: Wheel) -> None:
+    own = f"{DATA}/libtiny.so"
+    elves = {own: needing("libg.so"), "tiny.libs/libg.so": needing()}
+    known = with_files(opened, elves)
+    ways = rpath_list.reaching(repaired(known), own)
+    assert ways
+    for where in known.installations():
+        for way in ways:
+            assert not known.leads(own, way)[where].startswith("..")
+    venv = layouts.venv(known.identity.python, "tiny").directories["platlib"]
+    assert f"$ORIGIN/../{venv}/tiny.libs" in ways
+    assert len(set(ways)) == len(ways)
+
+
+# ------------------------------------------------------------------------------- the patches
+
+
+@pytest.fixture
+def patcher(tmp_path: Path) -> Patcher:
+    for name, data in (("a.so", library("a.so", rpath="$ORIGIN/x")), ("text.so", b"no library")):
+        (tmp_path / name).write_bytes(data)
+    return Patcher(tmp_path)
+
+
+def test_a_patched_file_has_its_rpath_and_its_mode(patcher: Patcher, tmp_path: Path) -> None:
+    path = tmp_path / "a.so"
+    path.chmod(0o751)
+    patcher.set_rpath("a.so", ("$ORIGIN/y", "$ORIGIN"))
+    patcher.apply()
+    found = elf.read(path)
+    assert found is not None
+    assert (found.rpath, found.runpath) == (("$ORIGIN/y", "$ORIGIN"), None)
+    assert path.stat().st_mode & 0o777 == 0o751
+    patcher.set_rpath("a.so", ())
+    patcher.apply()
+    found = elf.read(path)
+    assert found is not None
+    assert found.rpath is None
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.so", "text.so"]
+
+
+def test_one_of_two_tags_is_left(patcher: Patcher, tmp_path: Path) -> None:
+    path = tmp_path / "a.so"
+    path.write_bytes(tiny_wheels.with_second_rpath(library("a.so", rpath="$ORIGIN/x")))
+    patcher.set_rpath("a.so", ("$ORIGIN/z",))
+    patcher.apply()
+    found = elf.read(path)
+    assert found is not None
+    assert (found.rpath, found.runpath) == (("$ORIGIN/z",), None)
+
+
+def test_a_file_that_patchelf_refuses_is_named_and_left(patcher: Patcher, tmp_path: Path) -> None:
+    patcher.set_rpath("text.so", ("$ORIGIN",))
+    with pytest.raises(FaultyError) as caught:
+        patcher.apply()
+    (fault,) = caught.value.faults
+    assert (fault.id, fault.file) == ("patchelf", "text.so")
+    assert "ELF" in fault.found
+    assert (tmp_path / "text.so").read_bytes() == b"no library"
+
+
+FULL = os.strerror(errno.ENOSPC)
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "lacking"),
+    [
+        (1, f"write: {os.strerror(errno.ENOSPC)}", True),
+        (0, os.strerror(errno.ENOSPC), False),
+        (1, "something else", False),
+    ],
+)
+def test_a_full_disk_is_the_machines_doing(status: int, words: str, lacking: bool) -> None:
+    answer = subprocess.CompletedProcess(["tool"], status, "", words)
+    if not lacking:
+        pinned_tools.refuse_full_disk(answer)
+        return
+    with pytest.raises(LackingError, match="make room"):
+        pinned_tools.refuse_full_disk(answer)
+
+
+# ------------------------------------------------------------------------- metadata and bills
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            b"Name: a\n\nText\n\nMore\n",
+            b"Name: a\nLicense-File: g/B\nLicense-File: g/a\n\nText\n\nMore\n",
+        ),
+        (b"Name: a\n", b"Name: a\nLicense-File: g/B\nLicense-File: g/a\n"),
+        (
+            b"Name: a\nLicense-File: g/old\nLicense-File: LICENSE\n\nLicense-File: g/text\n",
+            b"Name: a\nLicense-File: LICENSE\nLicense-File: g/B\nLicense-File: g/a\n\n"
+            b"License-File: g/text\n",
+        ),
+        # Another graft whose name begins with the same letters.
+        (
+            b"License-File: gg/a\n\n",
+            b"License-File: gg/a\nLicense-File: g/B\nLicense-File: g/a\n\n",
+        ),
+    ],
+)
+def test_metadata_lists_the_texts_of_grafts_once(given: bytes, expected: bytes) -> None:
+    assert licenses.with_license_files(given, ["g"], ["g/a", "g/B"]) == expected
+
+
+def bill(name: str, *grafts: str) -> dict[str, Any]:
+    own = f"pkg:pypi/tiny@1?file_name={name}"
+    return {
+        "metadata": {"component": {"bom-ref": own, "purl": own}},
+        "components": [{"bom-ref": graft} for graft in (own, *grafts)],
+        "dependencies": [{"ref": own, "dependsOn": list(grafts)}, *({"ref": g} for g in grafts)],
+    }
+
+
+def test_what_an_earlier_bill_listed_is_listed_again(tmp_path: Path) -> None:
+    path = tmp_path / "bill.json"
+    path.write_text(json.dumps(bill("old.whl", "b", "c")))
+    earlier = json.dumps(bill("older.whl", "a", "b")).encode()
+    auditwheel_sbom.settle(path, earlier, "new+1.whl")
+    expected = bill("new%2B1.whl", "b", "c")
+    expected["components"].append({"bom-ref": "a"})
+    expected["dependencies"][0]["dependsOn"].append("a")
+    expected["dependencies"].append({"ref": "a"})
+    assert json.loads(path.read_text()) == expected
+
+
+def test_the_date_of_an_archive_is_the_latest_of_its_members(tmp_path: Path) -> None:
+    later = zipfile.ZipInfo("tiny/later", (2030, 1, 2, 3, 4, 6))
+    later.external_attr = 0o100644 << 16
+    path = wheel(tmp_path / "in", FILES, unlisted=[(later, b"")])
+    assert archive.unpack(path, tmp_path / "out").latest == (2030, 1, 2, 3, 4, 6)
