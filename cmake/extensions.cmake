@@ -12,6 +12,9 @@ endif()
 # Development.Module, without Python's library: extensions do not need the library, and manylinux
 # images do not have it.
 find_package(Python REQUIRED COMPONENTS Interpreter Development.Module)
+# A cross build names its suffix of extension modules in SETUPTOOLS_EXT_SUFFIX, which
+# scikit-build-core reads; FindPython would ask the interpreter, which is that of this machine.
+set(Python_SOABI "${SKBUILD_SOABI}")
 
 # A free-threaded CPython would turn its global interpreter lock on again when it imports a module
 # that does not declare that it needs none. These declare it: they have no state that threads share,

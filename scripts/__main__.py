@@ -37,6 +37,11 @@ VERBS = (
     ),
     ("standin-image", "container.standin_image", "build the stand-in for the manylinux2014 image"),
     ("wheelhouse", "container.build_wheelhouse", "build the release wheels with cibuildwheel"),
+    (
+        "emulated-aarch64",
+        "container.emulated_aarch64",
+        "build a wheel for aarch64 with a cross-compiler, and try it under an emulator",
+    ),
     ("rehearse", "release.rehearse", "run the workflow wheels.yml on this machine"),
 )
 

@@ -42,7 +42,7 @@ const char *cpu_instruction_set() {
   return &cpu_kernels() == &cpu_kernels_avx2 ? "avx2" : "sse2";
 }
 #else
-// Every processor of the architecture has the instructions of the baseline; on aarch64 that is NEON.
+// Every processor of the architecture has the instructions of the baseline, as aarch64 has NEON.
 const CpuKernels &cpu_kernels() { return cpu_kernels_baseline; }
 
 const char *cpu_instruction_set() {

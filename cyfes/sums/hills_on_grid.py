@@ -98,7 +98,7 @@ def sum_hills(
         The array into which F is written, and with `gradient` also the one for the gradient. Their
         shapes are grid.shape and (D, *grid.shape), and they must be C-contiguous. They may be
         larger than memory: see `numpy.memmap`. For hills on a CUDA device, the arrays must be on
-        the same device.
+        the same device. While one sum writes to an array on the host, others are refused.
     progress : callable, optional
         Called from time to time with the part of the sum that is done, from 0 to 1. The part is nan
         for portions of hills, because their number is not known. An exception that it raises stops

@@ -78,6 +78,7 @@ def reweight(
     out : ndarray, optional
         The array into which F is written: C-contiguous, of shape grid.shape. It may be larger than
         memory: see `numpy.memmap`. For samples on a CUDA device, it must be on the same device.
+        While one sum writes to an array on the host, others are refused.
     progress : callable, optional
         Called from time to time with the part of the sum that is done, from 0 to 1. An exception
         that it raises stops the sum.

@@ -27,6 +27,7 @@ from wheels.make_wheel import SEARCH_VARIABLES, Command
 # wheelkit needs these, and so do all scripts except those that run on CPython 3.7 too.
 TOOLS = PROJECT / "requirements" / "rehearse.txt"
 TESTS = PROJECT / "requirements" / "tests.txt"
+WITHOUT_EXTRAS = PROJECT / "requirements" / "free-threaded.txt"
 # The tests of the package and of the scripts; the tests of wheelkit.
 TREES = ("tests", "wheelkit/tests")
 # More processes than these would need more memory than time is gained.
@@ -72,6 +73,9 @@ def finished_wheel(folder: Path, version: str) -> LocalWheel:
 
 def requirements(product: LocalWheel) -> list[Path]:
     """Return the requirements files that list what the tests of a wheel need."""
+    if product.python.endswith("t"):
+        # Some of the optional packages have no wheel for a free-threaded CPython.
+        return [WITHOUT_EXTRAS]
     return [TESTS, TOOLS] if tests_scripts(product) else [TESTS]
 
 

@@ -80,9 +80,9 @@ def read_pins(path: Path) -> Pins:
     }
 
 
-def check_platform() -> None:
+def check_platform(machine: str) -> None:
     """Refuse a machine for which the toolkit has no wheels."""
-    system, machine = platform.system(), platform.machine()
+    system = platform.system()
     if system != "Linux" or machine not in MACHINES:
         raise LackingError(
             f"the toolkit's wheels are for Linux on {' and '.join(MACHINES)}, but this is {system} "
@@ -90,11 +90,14 @@ def check_platform() -> None:
         )
 
 
-def download(pins: Path, folder: Path) -> list[Path]:
+def download(pins: Path, folder: Path, machine: str) -> list[Path]:
     """Let pip download the pinned wheels and check their hashes; return their paths."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
     command += ["--require-hashes", "--no-deps", "--only-binary=:all:"]
     command += ["--requirement", str(pins), "--dest", str(folder)]
+    if machine != platform.machine():
+        # pip refuses wheels for other machines, unless it is told the platform.
+        command += ["--platform", f"manylinux2014_{machine}"]
     done = subprocess.run(
         command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -154,7 +157,7 @@ def list_files(root: Path) -> dict[str, int]:
     return sizes
 
 
-def lay_out(wheels: list[Path], pins: Pins, root: Path) -> None:
+def lay_out(wheels: list[Path], pins: Pins, root: Path, machine: str) -> None:
     """Make the whole toolkit at `root`, which must not exist; write its stamp file last."""
     for wheel in wheels:
         unpack(wheel, root)
@@ -170,7 +173,7 @@ def lay_out(wheels: list[Path], pins: Pins, root: Path) -> None:
         # NVIDIA's own version.json has this key, and CMake's FindCUDAToolkit and users read it.
         "cuda": {"name": "CUDA toolkit from PyPI", "version": runtime},
         "pins": pins,
-        "machine": platform.machine(),
+        "machine": machine,
         "files": list_files(root),
     }
     (root / STAMP).write_text(json.dumps(stamp, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -186,7 +189,7 @@ def read_stamp(root: Path) -> dict[str, Any]:
     return stamp if written_here else {}
 
 
-def is_complete(root: Path, pins: Pins) -> bool:
+def is_complete(root: Path, pins: Pins, machine: str = platform.machine()) -> bool:
     """Tell whether `root` has the toolkit of these pins and this machine, each file of full size.
 
     A toolkit that was laid out by other rules may lack a link.
@@ -194,7 +197,7 @@ def is_complete(root: Path, pins: Pins) -> bool:
     stamp, present = read_stamp(root), list_files(root)
     return (
         stamp.get("pins") == pins
-        and stamp.get("machine") == platform.machine()
+        and stamp.get("machine") == machine
         and stamp["files"] == present
         and LINKS.keys() <= present.keys()
     )
@@ -224,23 +227,27 @@ def move_into_place(new: Path, root: Path, trash: Path) -> None:
     new.replace(root)
 
 
-def install(root: Path) -> str:
-    """Install the toolkit at `root` if it is not there yet; return what was done."""
+def install(root: Path, machine: str = "") -> str:
+    """Install the toolkit of a machine at `root` if it is not there yet; return what was done.
+
+    The machine is this one, unless a cross-compiler needs the libraries of another.
+    """
+    machine = machine or platform.machine()
     pins = read_pins(PINS)
-    if is_complete(root, pins):
+    if is_complete(root, pins, machine):
         return "already there"
-    check_platform()
+    check_platform(machine)
     check_replaceable(root)
     root.parent.mkdir(parents=True, exist_ok=True)
     # In the parent folder of DIR, so that the last step is a rename within one file system.
     with tempfile.TemporaryDirectory(prefix=f".{root.name}.", dir=str(root.parent)) as scratch:
         work = Path(scratch)
-        lay_out(download(PINS, work / "wheels"), pins, work / "toolkit")
+        lay_out(download(PINS, work / "wheels", machine), pins, work / "toolkit", machine)
         try:
             move_into_place(work / "toolkit", root, work / "old")
         except OSError:
             # Another run of this script may have installed the toolkit in the meantime.
-            if not is_complete(root, pins):
+            if not is_complete(root, pins, machine):
                 raise
     return "installed"
 

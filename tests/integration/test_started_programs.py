@@ -51,6 +51,7 @@ def optional(where: str, words: str) -> Origin:
 WHEELKIT = "wheelkit/src/wheelkit"
 TOOLS = f"{WHEELKIT}/requirements.txt"
 BARE_MACHINE = optional("tests/bare_machine.py", "not installed")
+EMULATED = optional("scripts/container/emulated_aarch64.py", "not installed; apt install")
 PROGRAMS = {
     "bash": Origin("essential", "bash"),
     "cp": Origin("essential", "coreutils"),
@@ -64,7 +65,6 @@ PROGRAMS = {
     "unshare": Origin("essential", "util-linux"),
     # g++ depends on the packages of gcc, which contains cc, and of binutils.
     "cc": Origin("listed", "g++"),
-    "g++": Origin("listed", "g++"),
     "gcc": Origin("listed", "g++"),
     "nm": Origin("listed", "g++"),
     "readelf": Origin("listed", "g++"),
@@ -89,9 +89,12 @@ PROGRAMS = {
     "wheelkit": Origin("made"),
     "uv": Origin("pinned", "uv", TOOLS),
     "zizmor": pinned("zizmor", "lint"),
+    "aarch64-linux-gnu-g++": Origin("made"),
     "apt-config": BARE_MACHINE,
     "apt-get": BARE_MACHINE,
     "bwrap": BARE_MACHINE,
+    "arch-test": EMULATED,
+    "qemu-aarch64-static": EMULATED,
     "docker": optional(f"{WHEELKIT}/containers/engines.py", "is not installed"),
     "gfortran": optional("tests/integration/test_c_api.py", "no gfortran on this machine"),
     "gh": optional(f"{WHEELKIT}/cli/github_release.py", 'which("gh") is None'),
@@ -142,6 +145,15 @@ EXPRESSIONS = {
     ): "one of ENGINES, which find_engine() has tried",
     ("scripts/container/standin_image.py", "command[0]"): "the error says how to install it",
     ("scripts/container/standin_linker.py", "command[0]"): "within the stand-in image",
+    ("scripts/container/standin_linker.py", "driver"): "within the stand-in image",
+    (
+        "scripts/container/emulated_aarch64.py",
+        "program",
+    ): "a key of PROGRAMS; a message says what is not installed",
+    (
+        "scripts/container/emulated_aarch64.py",
+        "f'{TRIPLET}-gcc'",
+    ): "of the package of the g++ that PROGRAMS lists",
     (
         "scripts/shared/steps.py",
         "asked.command",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from container import standin_linker
 
@@ -23,9 +25,10 @@ def test_only_links_of_objects_to_libraries_are_done_for_glibc_2_17(
     assert standin_linker.links_library_from_objects(arguments.split()) is linked
 
 
-def link(monkeypatch: pytest.MonkeyPatch, arguments: str) -> list[str]:
-    monkeypatch.setattr(standin_linker, "ask_gcc", lambda question: question.partition("=")[2])
-    return standin_linker.link_command(arguments.split())
+def link(monkeypatch: pytest.MonkeyPatch, arguments: str, driver: str = "g++") -> list[str]:
+    monkeypatch.setattr(standin_linker, "PARTS", Path("/opt/standin"))
+    monkeypatch.setattr(standin_linker, "ask_gcc", lambda _, question: question.partition("=")[2])
+    return standin_linker.link_command(driver, arguments.split())
 
 
 def test_link_is_for_the_old_glibc_with_a_static_cpp_library(
@@ -46,3 +49,13 @@ def test_openmp_is_that_of_manylinux2014_and_newer_archives_are_left_out(
     command = link(monkeypatch, f"-shared -fopenmp a.o {openmp} {newer} -o libx.so")
     assert "/opt/standin/libgomp.so.1" in command
     assert not {"-fopenmp", openmp, newer} & set(command)
+
+
+def test_the_driver_for_aarch64_links_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    openmp = "/usr/lib/gcc-cross/aarch64-linux-gnu/12/libgomp.so"
+    newer = "/usr/aarch64-linux-gnu/lib/libpthread.a"
+    arguments = f"-shared a.o {openmp} {newer} -o libx.so"
+    command = link(monkeypatch, arguments, "aarch64-linux-gnu-g++")
+    assert command[:4] == ["/opt/standin/ziglang/zig", "cc", "-target", "aarch64-linux-gnu.2.17"]
+    assert not {openmp, newer} & set(command)
+    assert "/opt/standin/libgomp.so.1" in command
