@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import releases
 from wheelkit.release import index, reports
+from wheelkit.release.gpu_runners import GpuRunner
 from wheelkit.release.seal import Sealed
 from wheelkit.target.report import FAULT, WARNING, Fault, MisusedError
 from wheelkit.wheel import platforms, settings
@@ -25,7 +26,8 @@ HASHES = {WHEEL: SHA}
 def required(tmp_path: Path) -> reports.Required:
     (tmp_path / "pyproject.toml").write_text(releases.pyproject("tiny"))
     declared = settings.of_project(tmp_path, "tiny")
-    return reports.Required("cuda", (releases.GPU,), platforms.required(releases.PLAT), declared)
+    platform = platforms.required(releases.PLAT)
+    return reports.Required("cuda", (GpuRunner(releases.GPU),), (platform,), declared)
 
 
 def entry(tool: str, /, **more: Any) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def test_a_source_distribution_computes_on_a_cpu_only(required: reports.Required
 
 
 def test_every_place_must_have_run_on_its_device(required: reports.Required) -> None:
-    two = replace(required, places=(releases.GPU, "gpu-t4"))
+    two = replace(required, places=(GpuRunner(releases.GPU), GpuRunner("gpu-t4")))
     assert ids(ENOUGH, two) == ["not-run-on-cuda"]
     assert ids([*ENOUGH, smoked("cpu", "gpu-t4")], two) == ["not-run-on-cuda"]
     assert ids([*ENOUGH, smoked("cuda:1", "gpu-t4")], two) == []
