@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from container import standin_image
+from container.leftovers import Run
 from release import example_project, rehearse, stage, workflow_run
 from release.scenes import GPU_RUNNER, Played, Scene, scenes, version
 from release.stage import Stage
@@ -135,6 +136,13 @@ def test_the_first_event_builds_the_wheels_that_all_others_take(
     assert fake_stage.builds == [(name, False) for name in names[1:]]
 
 
+class NoContainers(engines.Engine):
+    """An engine that has no container."""
+
+    def containers(self, label: str) -> list[str]:
+        return []
+
+
 @pytest.mark.parametrize(
     ("words", "wrong", "events", "installed", "status"),
     [
@@ -166,8 +174,10 @@ def test_the_rehearsal_plays_what_is_asked_for_and_says_no(
     (tmp_path / "work" / "old").touch()
     asked: list[tuple[Path, list[str]]] = []
 
-    def make_stage(folder: Path, pythons: list[str], wheels: Path) -> Stage:
+    def make_stage(folder: Path, pythons: list[str], wheels: Path, run: Run) -> Stage:
         asked.append((folder, pythons))
+        # The containers of the run are found by the folder of its temporary files.
+        assert run.engine.label.endswith(f"={run.folder}")
         assert wheels == folder / "wheels"
         # The folder is new, and nothing of an earlier rehearsal is in it.
         assert list(folder.iterdir()) == []
@@ -193,10 +203,13 @@ def test_the_rehearsal_plays_what_is_asked_for_and_says_no(
         computed.append(python)
         return "cpu ok"
 
+    monkeypatch.setattr(rehearse, "WORK", tmp_path / "runs")
+    monkeypatch.setattr(engines, "find_engine", lambda: NoContainers("none"))
     monkeypatch.setattr(rehearse, "make_stage", make_stage)
     monkeypatch.setattr(rehearse, "play_example", play_example)
     monkeypatch.setattr(rehearse, "install_and_compute", install_and_compute)
     assert rehearse.main() == status
+    assert list((tmp_path / "runs").glob("run-*")) == []
     assert [name for name, _ in fake_stage.builds] == events
     pythons = ["3.7"] if "--python" in words else ["3.7", "3.12"]
     assert asked == [(tmp_path / "work", pythons)]
