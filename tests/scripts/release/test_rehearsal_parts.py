@@ -139,7 +139,7 @@ def test_the_first_event_builds_the_wheels_that_all_others_take(
 class NoContainers(engines.Engine):
     """An engine that has no container."""
 
-    def containers(self, label: str) -> list[str]:
+    def containers(self, label: str) -> list[str]:  # noqa: ARG002
         return []
 
 
