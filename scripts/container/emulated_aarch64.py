@@ -261,18 +261,18 @@ def inside(root: Path, what: str, lines: Iterable[str], folders: Mapping[str, Pa
 
 def try_wheel(work: Path, root: Path, wheel: Path) -> None:
     """Repair and verify the wheel in the root, run its kernels, and the tests of sums."""
-    tools, finished = "/opt/tools/bin/python", "/work/finished"
+    tools, finished = "/opt/tools/bin/python", "/made/finished"
     environment = {
         "PATH": "/opt/tools/bin:/usr/bin:/bin",
-        "CUDA_HOME": "/work/cuda",
+        "CUDA_HOME": "/made/cuda",
         "SOURCE_DATE_EPOCH": source_files.date(PROJECT),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    own = f"/work/wheels/{wheel.name}"
+    own = f"/made/wheels/{wheel.name}"
     lines = [
         *(f"export {name}={value}" for name, value in environment.items()),
         "cd /project",
-        "LD_LIBRARY_PATH=/work/cuda/lib64:/work/parts/lib"
+        "LD_LIBRARY_PATH=/made/cuda/lib64:/made/parts/lib"
         f" {tools} scripts/repair_wheel.py {own} {finished} --plat {PLATFORM}",
         f"{tools} -m wheelkit sbom {finished}/*.whl",
         f"{tools} scripts/verify_wheel.py {finished}/*.whl --plat {PLATFORM} --layouts install",
@@ -285,7 +285,7 @@ def try_wheel(work: Path, root: Path, wheel: Path) -> None:
         f" --wheel=$(ls {finished}/*.whl) --package-only -p no:cacheprovider --quiet "
         + " ".join(f"/project/{test}" for test in TESTS),
     ]
-    folders = {"/project": PROJECT, "/work": work}
+    folders = {"/project": PROJECT, "/made": work}
     inside(root, "repair, verify and try the wheel under the emulator", lines, folders)
 
 
