@@ -59,3 +59,16 @@ def surface_of(
     """Return a function of the CVs as a surface."""
     values = energy(*np.meshgrid(*grid.axes, indexing="ij"))
     return FreeEnergySurface(values, grid, names or tuple("xyz"[: grid.ndim]))
+
+
+def basins_of_depth(kT: float) -> tuple[float, FreeEnergySurface]:
+    """Return a line of points, and ΔF from the basin around 1 to that around 5 at depth 1.5.
+
+    The minima at 3 and 7, which are less deep, count as parts of the basins that they overflow
+    into: the points from 0 to 3 are one basin, and those from 4 to 8 are the other.
+    """
+    values = np.array([5.0, 1.0, 3.0, 2.0, 6.0, 0.0, 4.0, 3.5, 9.0])
+    # By the trapezoidal rule, the ends count half.
+    weights = np.array([0.5] + [1.0] * 7 + [0.5]) * np.exp(-values / kT)
+    expected = -kT * np.log(weights[4:].sum() / weights[:4].sum())
+    return float(expected), FreeEnergySurface(values, Grid(0.0, 8.0, 8), ("x",), kT=kT)

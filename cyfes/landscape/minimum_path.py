@@ -143,8 +143,9 @@ def _guess(landscape: Landscape, ends: Floats, grid: Grid) -> Floats:
         route += landscape.descent(other)
     route += landscape.descent(last)[-2::-1]
     places = np.stack(np.unravel_index(route, grid.shape), axis=-1).astype(np.float64)
-    places = _unwrapped(np.concatenate([ends[:1], places, ends[1:]]), grid)
-    return _without_loops(places)
+    # The ends follow later: after them, the numbers of one point would differ by rounding.
+    places = _without_loops(_unwrapped(places, grid))
+    return _unwrapped(np.concatenate([ends[:1], places, ends[1:]]), grid)
 
 
 def _unwrapped(places: Floats, grid: Grid) -> Floats:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cyfes.base.arrays import bandwidth_rows
 from cyfes.errors import InputError
 from cyfes.landscape.regions import is_mask, log_population, masks
 from cyfes.native.gpu_arrays import on_device
@@ -230,7 +231,8 @@ def reweight_blocks(
     grid = grid or usual_grid(named, bandwidth)
     points, bias = np.asarray(named.values), named.bias
     count = len(np.atleast_1d(points))
-    widths, biases = np.asarray(bandwidth), None if bias is None else np.asarray(bias)
+    widths = bandwidth_rows(bandwidth, (count, grid.ndim))
+    biases = None if bias is None else np.asarray(bias)
     if biases is not None and biases.shape != (count,):
         raise InputError(f"bias: found shape {biases.shape}, expected ({count},)")
     log_sums: list[Floats] = []
@@ -239,7 +241,7 @@ def reweight_blocks(
         surface = reweight(
             points[chosen],
             grid,
-            widths[chosen] if widths.ndim == 2 and len(widths) == count else widths,
+            widths[chosen] if len(widths) == count else widths[0],
             kT=kT,
             bias=None if biases is None else biases[chosen],
             names=named.names,

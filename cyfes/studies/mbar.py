@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cyfes.base.arrays import checked_array
 from cyfes.base.numbers import check_positive
 from cyfes.base.optional_packages import need
 from cyfes.errors import InputError
@@ -163,6 +164,7 @@ def mbar(
         raise InputError("bandwidth: found none, expected the width of each sample's Gaussian")
     runs = [named_samples(run, None, names) for run in samples]
     all_samples, counts = _joined(runs)
+    checked_array("bandwidth", bandwidth, all_samples.values.shape[1:])
     reduced = _energies(biases, all_samples.values, counts) / kT
     if draws and (blocks < 2 or counts.min() < blocks):
         raise InputError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cyfes.base.arrays import as_matrix
+from cyfes.base.arrays import as_matrix, bandwidth_rows
 from cyfes.errors import InputError
 from cyfes.model.colvar import Colvar
 from cyfes.model.grid import Grid
@@ -114,7 +114,7 @@ def usual_grid(samples: NamedSamples, bandwidth: ArrayLike) -> Grid:
     values = as_matrix("samples", values, values.shape[1] if values.ndim == 2 else 1, np.float64)
     if not len(values):
         raise InputError("samples: found none, expected at least one")
-    reach = MARGIN * np.broadcast_to(np.asarray(bandwidth, dtype=np.float64), values.shape)
+    reach = MARGIN * bandwidth_rows(bandwidth, values.shape)
     low, high = (values - reach).min(axis=0), (values + reach).max(axis=0)
     domain = samples.domain or (None,) * values.shape[1]
     ends = [known or (f"{a:g}", f"{b:g}") for known, a, b in zip(domain, low, high)]

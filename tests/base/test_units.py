@@ -56,3 +56,20 @@ def test_kT_converts_with_a_temperature_or_with_kT() -> None:  # noqa: N802
 def test_what_is_not_known_is_not_assumed(arguments: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         units.conversion(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "factor"),
+    [
+        # CODATA 2018: the Bohr radius is 5.291 772 109 03e-11 m.
+        ("bohr", "Å", 0.529177210903),
+        ("bohr", "nm", 0.0529177210903),
+        ("pm", "bohr", 1.0 / 52.9177210903),
+        ("nm", "pm", 1000.0),
+        ("A", "Å", 1.0),
+        ("deg", "rad", 0.017453292519943295),
+        ("°", "deg", 1.0),
+    ],
+)
+def test_factors_of_lengths_and_angles(old: str, new: str, factor: float) -> None:
+    assert units.cv_conversion("x", old, new) == pytest.approx(factor, rel=1e-13)

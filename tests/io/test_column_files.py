@@ -13,7 +13,7 @@ import pytest
 
 from cyfes.errors import HillsFileError, InputError, MissingDependencyError
 from cyfes.io import column_files
-from cyfes.io.column_files import ColumnFile, Selection
+from cyfes.io.column_files import ColumnFile, Selection, column_blocks
 from cyfes.io.paths import expanded
 from cyfes.io.plumed_header import Header
 
@@ -113,6 +113,23 @@ def test_multiples_of_pi_are_read_wherever_they_stand(tmp_path: Path) -> None:
     assert rows[0] == [2.0, -np.pi, -1.0]
     assert rows[1:4] == EXPECTED
     assert rows[4] == [2.0 * np.pi, np.pi / 2.0, -1.0]
+
+
+def test_pieces_grow_again_after_a_line_out_of_the_ordinary(tmp_path: Path) -> None:
+    path = tmp_path / "COLVAR"
+    path.write_text(HEADER + "0 pi 2\n" + ROWS * 40_000)
+    sizes = [len(table) for table in ColumnFile(path, _select).tables()]
+    assert sum(sizes) == 1 + 3 * 40_000
+    # 720 kB: 4, 16, 64 and 256 kB, and the rest; pieces that stay small would be 180.
+    assert len(sizes) < 10
+
+
+@pytest.mark.parametrize("count", [1, 4095, 4096, 4097, 10_000])
+def test_every_row_is_written(count: int) -> None:
+    text = "".join(column_blocks("#! FIELDS time a\n", [np.arange(count), np.arange(count) / 8]))
+    header, *rows = text.splitlines()
+    assert header == "#! FIELDS time a"
+    assert [float(row.split()[1]) for row in rows] == [n / 8 for n in range(count)]
 
 
 def test_many_lines_with_literals_take_no_longer_than_as_many_rows(tmp_path: Path) -> None:

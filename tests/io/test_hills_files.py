@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 KERNEL = "#! SET kerneltype stretched-gaussian\n"
 ROWS_4 = "     4    0.00    0.00   0.30   0.30   1.00   10\n"
+INTERVAL = "#! SET lower_int 0.5\n#! SET upper_int 2\n"
+MULTIVARIATE_1D = HEADER_1D.replace("sigma_d", "sigma_d_d").replace("false", "true")
 CENTERS_2D = [[-1.2, 2.7], [0.5, -2.9], [3.1, 3.0]]
 
 
@@ -75,6 +77,8 @@ def test_without_biasf_and_time_the_bias_factor_is_one_and_times_are_unknown(
         ("#! SET kerneltype stretched-gaussian\n", "stretched-gaussian"),
         ("#! SET kerneltype STRETCHED-GAUSSIAN\n", "stretched-gaussian"),
         ("#! SET kerneltype gaussian\n", "gaussian"),
+        # PLUMED sums it as a plain Gaussian.
+        ("#! SET kerneltype truncated-gaussian\n", "gaussian"),
     ],
 )
 def test_kernel_type_is_read(line: str, kernel: str, tmp_path: Path) -> None:
@@ -165,6 +169,14 @@ def test_walkers_are_put_together_in_the_order_given(tmp_path: Path) -> None:
     second = write_hills(tmp_path / "HILLS.1", HEADER_1D + "1 9 0.3 1 1\n")
     for paths in ((second, first), ([str(second), first],), ((second,), [first])):
         assert read_hills(*paths).centers.tolist() == [[9.0], [1.5], [2.25]]
+
+
+def test_times_are_unknown_unless_every_walker_has_them(tmp_path: Path) -> None:
+    first = write_hills(tmp_path / "HILLS.0", HEADER_1D + ROWS_1D)
+    bare = HEADER_1D.replace("time ", "")
+    second = write_hills(tmp_path / "HILLS.1", bare + "9 0.3 1 1\n")
+    for paths in ((first, second), (second, first)):
+        assert read_hills(*paths).times is None
 
 
 def test_gzip_is_known_by_its_content(tmp_path: Path) -> None:
@@ -272,6 +284,18 @@ def test_a_cut_off_last_line_is_dropped_with_a_warning(
         (
             HEADER_2D + ROWS_2D + HEADER_2D.replace("min_psi -pi", "min_psi 0") + ROWS_2D,
             ":11: found psi periodic from 0 to pi, expected periodic from -pi to pi",
+        ),
+        (
+            HEADER_1D + ROWS_1D + HEADER_1D + INTERVAL + ROWS_1D,
+            r":6: found the interval \(0.5, 2.0\), expected None as before",
+        ),
+        (
+            HEADER_1D + INTERVAL + ROWS_1D + HEADER_1D + INTERVAL.replace("2", "3") + ROWS_1D,
+            r":8: found the interval \(0.5, 3.0\), expected \(0.5, 2.0\) as before",
+        ),
+        (
+            HEADER_1D + ROWS_1D + MULTIVARIATE_1D + ROWS_1D,
+            ":6: found multivariate True, expected False as before",
         ),
         (
             HEADER_2D + ROWS_2D + "#! FIELDS" + HEADER_2D.splitlines()[0][9:] + "\n" + ROWS_2D,

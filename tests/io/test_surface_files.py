@@ -217,6 +217,24 @@ def test_cube_is_what_molecular_viewers_expect(tmp_path: Path) -> None:
     assert (back.unit, back.cv_units) == ("kJ/mol", ("Å",) * 3)
 
 
+def test_lengths_in_bohr_go_to_a_cube_as_they_are(tmp_path: Path) -> None:
+    _surface(3, cv_units=("bohr", "Å", "nm")).save(tmp_path / "fes.cube")
+    strict = read_cube(tmp_path / "fes.cube")
+    expected = [0.5, -np.pi / 0.529177210903, 0.5 * 10.0 / 0.529177210903]
+    np.testing.assert_allclose(strict.origin, expected, atol=1e-6)
+
+
+def test_a_cube_of_skewed_axes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "fes.cube"
+    _surface(3).save(path)
+    lines = path.read_text().splitlines(keepends=True)
+    count, x, y, z = lines[3].split()
+    for axis in (f"{count} {x} 0.1 {z}\n", f"{count} {x} {y} -0.1\n"):
+        path.write_text("".join([*lines[:3], axis, *lines[4:]]))
+        with pytest.raises(InputError, match="axes that are not at right angles"):
+            cyfes.load(path)
+
+
 def test_cube_of_cyfes45s_writer_is_read(tmp_path: Path) -> None:
     values = np.arange(24.0).reshape(2, 3, 4)
     cyfes.save_cube(tmp_path / "z.cub", np.zeros(3), 2, 0.5, 3, 0.5, 4, 0.5, values)

@@ -114,6 +114,21 @@ def test_points_of_infinite_free_energy_belong_to_no_basin() -> None:
         surface.path([0.0], [5.0])
 
 
+def test_points_that_nothing_has_sampled_are_no_minimum() -> None:
+    # From the first point on, no neighbour is lower.
+    values = np.array([np.inf, np.inf, np.inf, 1.0, 0.0, 2.0])
+    basins = FreeEnergySurface(values, Grid(0.0, 5.0, 5), ("x",)).basins()
+    assert [(m.position, m.value) for m in basins.minima] == [((4.0,), 0.0)]
+    assert basins.labels.tolist() == [-1, -1, -1, 0, 0, 0]
+
+
+def test_a_point_lies_in_the_basin_of_the_nearest_grid_point() -> None:
+    grid = Grid(0.0, 4.0, 4, periodic=True)
+    basins = FreeEnergySurface(np.array([0.0, 3.0, 1.0, 3.5]), grid, ("x",)).basins()
+    assert basins.labels.tolist() == [0, 0, 1, 0]
+    assert [basins.containing([x]) for x in (1.4, 1.6, 2.4, 2.6, 3.6)] == [0, 1, 1, 0, 0]
+
+
 @pytest.mark.parametrize("bad", [np.nan, -np.inf])
 def test_nan_and_minus_infinity_are_refused(bad: float) -> None:
     values = np.array([0.0, bad, 1.0])

@@ -13,7 +13,11 @@ from landscapes import (
 )
 
 from cyfes.errors import InputError
+from cyfes.landscape.basins import Landscape
+from cyfes.landscape.interpolation import place_in_bins
+from cyfes.landscape.minimum_path import _guess
 from cyfes.model.grid import Grid
+from cyfes.surface import FreeEnergySurface
 
 
 @pytest.mark.parametrize("bins", [50, 100])
@@ -84,3 +88,45 @@ def test_ends_off_the_grid_are_refused() -> None:
         mueller_brown(20).path((0.0, 0.0), (3.0, 0.0))
     with pytest.raises(InputError, match="expected"):
         mueller_brown(20).path((0.0,), (0.0, 0.0))
+
+
+def test_an_end_where_nothing_was_sampled_is_refused() -> None:
+    values = np.array([0.0, 1.0, np.inf, np.inf, 2.0, 1.5, 3.0])
+    surface = FreeEnergySurface(values, Grid(0.0, 6.0, 6), ("x",))
+    for ends in (([2.0], [0.0]), ([0.0], [2.0]), ([5.0], [3.0])):
+        with pytest.raises(InputError, match="found an end of the path where F is infinite"):
+            surface.path(*ends)
+
+
+def test_a_path_along_a_free_end_stays_on_the_grid() -> None:
+    # F falls towards y = 0, where the grid ends; the saddle point of that edge is at x = 0.
+    surface = surface_of(
+        lambda x, y: 4.0 * (x * x - 1.0) ** 2 + 2.0 * y, Grid([-1.5, 0.0], [1.5, 1.0], [30, 10])
+    )
+    path = surface.path([-1.0, 0.5], [1.0, 0.5])
+    assert path.points[:, 1].min() == 0.0
+    np.testing.assert_allclose(path.points[path.top], [0.0, 0.0], atol=0.02)
+    assert path.values[path.top] == pytest.approx(4.0, abs=1e-3)
+
+
+def test_a_steep_slope_without_curvature_does_not_throw_the_path_off() -> None:
+    surface = surface_of(np.abs, Grid(-1.0, 1.0, 40, periodic=True))
+    path = surface.path([0.8], [0.3])
+    assert path.barrier == pytest.approx(0.0, abs=1e-9)
+    assert path.points.min() > -0.05
+    assert path.points.max() == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("first", [(0.1, 0.2), (0.123, 0.456)])
+def test_the_first_guess_passes_no_point_twice(first: tuple[float, float]) -> None:
+    grid = Grid([0.0, 0.0], [1.0, 1.0], [20, 20], periodic=[True, False])
+    values = np.random.default_rng(6).normal(size=grid.shape)
+    ends = np.concatenate([place_in_bins(point, grid) for point in (first, (0.77, 0.81))])
+    guess = _guess(Landscape.of(values, grid), ends, grid)
+    inner = np.rint(guess[1:-1]).astype(int) % grid.shape
+    assert len({tuple(place) for place in inner.tolist()}) == len(inner) > 10
+    np.testing.assert_allclose(guess[0], ends[0])
+    # The last end may be an image; and no step is longer than to a neighbour.
+    periods = (guess[-1] - ends[1]) / [20, 1]
+    np.testing.assert_allclose(periods, [round(periods[0]), 0], atol=1e-9)
+    assert np.abs(np.diff(guess, axis=0)).max() < 1.0 + 1e-9

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from landscapes import surface_of, two_wells_across_the_boundary
+from landscapes import basins_of_depth, surface_of, two_wells_across_the_boundary
 
 from cyfes.errors import InputError
 from cyfes.landscape.regions import box, log_population
@@ -30,6 +30,13 @@ def test_difference_of_two_wells_is_that_of_their_integrals() -> None:
     assert surface.difference([-2.0], [2.0]) == pytest.approx(expected, abs=1e-6)
     halves = [box(surface.grid, [ends]) for ends in ((-4.0, 0.0), (0.0, 4.0))]
     assert surface.difference(*halves) == pytest.approx(expected, abs=1e-6)
+
+
+def test_basins_of_a_difference_are_those_of_minima_as_deep_as_asked() -> None:
+    expected, surface = basins_of_depth(2.5)
+    assert surface.difference([1.0], [5.0], depth=1.5) == pytest.approx(expected, rel=1e-12)
+    # A point between two of the grid lies in the basin of the nearer one.
+    assert surface.difference([3.4], [3.6], depth=1.5) == pytest.approx(expected, rel=1e-12)
 
 
 def test_difference_needs_a_temperature() -> None:

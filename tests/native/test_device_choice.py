@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 import cyfes
 from cyfes.native import device_choice, wrapper
 from cyfes.sums.planning import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 GRID = "cyfes.Grid(0.0, 1.0, 4)"
 HILLS = "cyfes.Hills(['x'], [[0.5]], [[0.1]], [1.0])"
@@ -89,6 +96,35 @@ def test_versions_of_runtime_and_driver() -> None:
     assert str(versions["runtime"]).startswith("12.")
 
 
+@pytest.mark.parametrize(
+    ("numbers", "runtime", "driver"),
+    [
+        ((12090, 13000), "12.9", "13.0"),
+        ((11080, 0), "11.8", None),
+        ((12110, 12020), "12.11", "12.2"),
+    ],
+)
+def test_versions_are_1000_times_the_major_and_10_times_the_minor_one(
+    numbers: tuple[int, int], runtime: str, driver: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = SimpleNamespace(cuda_versions=lambda: numbers)
+    monkeypatch.setattr(device_choice, "wrapper", lambda _: library)
+    assert device_choice.cuda_versions() == {"runtime": runtime, "driver": driver}
+
+
+def test_a_device_without_code_is_named_with_both_parts_of_its_capability(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    library = SimpleNamespace(
+        device_count=lambda: 1, device_info=lambda _: ("old GPU", (3, 7), 1, 1 << 30, "")
+    )
+    monkeypatch.setattr(device_choice, "wrapper", lambda _: library)
+    _, device = device_choice.devices()
+    assert device.compute_capability == (3, 7)
+    assert (device.usable, device.image) == (False, None)
+    assert device.reason == "no code for compute capability 3.7"
+
+
 def test_without_a_gpu_cuda_is_refused_with_one_exception() -> None:
     code = f"""
 for device in ("cuda", "cuda:0", "cuda:7"):
@@ -146,6 +182,46 @@ def test_a_large_sum_asks_for_a_gpu() -> None:
     work = Work(10_000_000, (101, 101, 101), (5.0, 5.0, 5.0), True)
     assert not device_choice.is_small(work.seconds)
     assert device_choice.is_small(Work(1000, (101, 101), (5.0, 5.0), True).seconds)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "truncation", "path"),
+    [("gaussian", "none", "separable"), ("stretched-gaussian", "plumed", "truncated")],
+)
+def test_the_estimate_for_a_grid_is_near_the_time_that_a_sum_takes(
+    kernel: str, truncation: Any, path: str
+) -> None:
+    grid = cyfes.Grid([0.0, 0.0], [1.0, 1.0], [255, 255])
+    rng = np.random.default_rng(1)
+    hills = cyfes.Hills(["x", "y"], rng.random((3000, 2)), 0.1, 1.0, kernel=kernel)
+    work = Work(3000, grid.shape, [0.1 * 255] * 2, truncation == "plumed")
+    assert work.path == path
+
+    def compute() -> None:
+        surface = cyfes.sum_hills(hills, grid, "cpu", truncation=truncation)
+        # The library's own word on how it computed.
+        assert surface.plan.startswith(path)
+
+    _check_estimate(work, compute)
+
+
+def test_the_estimate_for_points_is_near_the_time_that_a_sum_takes() -> None:
+    rng = np.random.default_rng(1)
+    hills = cyfes.Hills(["x"], rng.random((3000, 1)), 0.1, 1.0)
+    points = rng.random((5000, 1))
+    work = Work(3000, (5000,), None, True)
+    assert work.path == "direct"
+    _check_estimate(work, lambda: cyfes.bias(points, hills, device="cpu"))
+
+
+def _check_estimate(work: Work, compute: Callable[[], object]) -> None:
+    """Compare with the fastest of three; a busy or slow machine may take many times as long."""
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        compute()
+        times.append(time.perf_counter() - start)
+    assert min(times) / 3000.0 < work.seconds < min(times) * 300.0
 
 
 def test_without_a_gpu_the_devices_are_the_cpu_alone() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from double_well import double_well
+from landscapes import basins_of_depth
 
 import cyfes
 from cyfes.errors import InputError
@@ -30,7 +31,8 @@ T9 = {0.68: 1.053, 0.95: 2.262}
 def _blocked(seed: int = 0, count: int = 2000, **changes: Any) -> BlockedSurface:
     rng = np.random.default_rng(seed)
     given: dict[str, Any] = {"kT": KT, "bias": rng.normal(size=count), "device": "cpu"}
-    return reweight_blocks(rng.normal(size=(count, 1)), GRID, 0.2, **{**given, **changes})
+    given["bandwidth"] = 0.2
+    return reweight_blocks(rng.normal(size=(count, 1)), GRID, **{**given, **changes})
 
 
 def test_surface_is_that_of_all_samples_at_once() -> None:
@@ -87,6 +89,38 @@ def test_error_of_a_difference_is_the_binomial_one() -> None:
     assert np.mean(errors) == pytest.approx(KT / np.sqrt(2000 * 0.25), rel=0.15)
 
 
+def _two_blocks() -> tuple[BlockedSurface, list[NDArray[np.bool_]]]:
+    """Return blocks whose populations of two regions are 1 and 2, and 4 and 1."""
+    log_sums = np.log([[1.0, 2.0], [4.0, 1.0]])
+    surface = FreeEnergySurface(
+        -KT * np.logaddexp.reduce(log_sums), Grid(0.0, 1.0, 1), ("x",), kT=KT
+    )
+    return BlockedSurface(surface, log_sums), [np.array([True, False]), np.array([False, True])]
+
+
+def test_the_bootstraps_error_is_the_standard_deviation_over_all_draws() -> None:
+    blocked, regions = _two_blocks()
+    # The four ways to draw two blocks: the first twice, both in two orders, the last twice.
+    exact = KT * np.std(np.log([1.0 / 2.0, 5.0 / 3.0, 5.0 / 3.0, 4.0 / 1.0]))
+    many = blocked.difference(*regions, method="bootstrap", draws=20_000)
+    assert many.value == pytest.approx(KT * np.log(5.0 / 3.0))
+    assert many.error == pytest.approx(exact, rel=0.02)
+    # With Bessel's correction, the mean square of errors from few draws is the variance.
+    errors = [
+        blocked.difference(*regions, method="bootstrap", draws=2, seed=seed).error
+        for seed in range(1000)
+    ]
+    assert len(set(errors)) > 1
+    assert np.mean(np.square(errors)) == pytest.approx(exact**2, rel=0.1)
+
+
+def test_points_stand_for_basins_of_minima_as_deep_as_asked() -> None:
+    expected, surface = basins_of_depth(KT)
+    halves = np.stack([surface.values / -KT + np.log(0.5)] * 2)
+    found = BlockedSurface(surface, halves).difference([1.0], [5.0], depth=1.5)
+    assert found.value == pytest.approx(expected, rel=1e-12)
+
+
 def test_merged_blocks_sum_to_the_same_surface() -> None:
     blocked = _blocked(blocks=10)
     merged = blocked.merged(2)
@@ -94,7 +128,10 @@ def test_merged_blocks_sum_to_the_same_surface() -> None:
     np.testing.assert_allclose(
         np.logaddexp.reduce(merged.log_sums), np.logaddexp.reduce(blocked.log_sums), rtol=1e-12
     )
-    assert len(blocked.merged(3)) == 3
+    # Three blocks and three, and the four that are left at the end.
+    sums = np.exp(blocked.log_sums)
+    expected = [sums[:3].sum(axis=0), sums[3:6].sum(axis=0), sums[6:].sum(axis=0)]
+    np.testing.assert_allclose(np.exp(blocked.merged(3).log_sums), expected, rtol=1e-12)
     with pytest.raises(InputError, match="found 10 blocks, expected at least 12"):
         blocked.merged(6)
 
@@ -117,6 +154,9 @@ def test_blocks_shorter_than_the_correlation_betray_themselves() -> None:
         ({"blocks": np.zeros(2000, dtype=int)}, "found 1 different, expected at least 2"),
         ({"blocks": np.zeros(3, dtype=int)}, r"blocks: found shape \(3,\)"),
         ({"blocks": np.zeros(2000)}, "whole numbers"),
+        # As many widths as a block has samples, or for another number of variables.
+        ({"bandwidth": np.full((200, 1), 0.2)}, r"bandwidth: found shape \(200, 1\), expected"),
+        ({"bandwidth": [0.2, 0.3]}, r"bandwidth: found shape \(2,\), expected"),
         ({"bias": np.zeros(3)}, r"bias: found shape \(3,\), expected \(2000,\)"),
     ],
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from double_well import short_run
+from landscapes import basins_of_depth
 
 import cyfes
 from cyfes.errors import InputError
 from cyfes.model.grid import Grid
 from cyfes.model.hills import Hills
-from cyfes.studies.convergence import convergence
+from cyfes.studies.convergence import Convergence, convergence
 
 GRID = Grid(-2.0, 2.0, 60)
 
@@ -63,6 +64,13 @@ def test_differences_are_those_of_each_surface_in_the_last_ones_basins() -> None
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     with pytest.raises(InputError, match="expected kT"):
         series.differences(*halves)
+
+
+def test_points_stand_for_basins_of_minima_as_deep_as_asked() -> None:
+    expected, surface = basins_of_depth(2.5)
+    series = Convergence(np.array([1]), None, (surface,))
+    (found,) = series.differences([1.0], [5.0], depth=1.5)
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("options", [{"stride": 0}, {"portions": 0}])

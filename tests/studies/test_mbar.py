@@ -82,6 +82,30 @@ def test_the_error_is_that_of_repeated_runs() -> None:
     assert 0.6 < np.median(error / scatter) < 1.6
 
 
+def test_the_error_is_an_unbiased_standard_deviation_over_draws_of_the_seed() -> None:
+    # One run of two blocks without a bias, of which the mean of exp(-F / kT) is a Gaussian's: the
+    # first block lies in one point of the grid, and the last in the other.
+    run, grid = np.repeat([0.0, 1.0], 4), cyfes.Grid(0.0, 1.0, 1)
+    energies = np.zeros((1, len(run)))
+
+    def error(draws: int, seed: int) -> float:
+        options: dict[str, Any] = {"kT": 1.0, "blocks": 2, "device": "cpu"}
+        surface = mbar([run], energies, grid, 0.5, draws=draws, seed=seed, **options)
+        assert surface.error is not None
+        return float(surface.error[0])
+
+    # F at the first point, from the part of the samples that lie there: all, half twice, none.
+    here, there = 1.0, np.exp(-0.5 / 0.5**2)
+    parts = np.array([1.0, 0.5, 0.5, 0.0])
+    density = parts * here + (1.0 - parts) * there
+    other = parts * there + (1.0 - parts) * here
+    exact = np.std(-np.log(density / (0.5 * (density + other))))
+    assert error(2000, 0) == pytest.approx(exact, rel=0.05)
+    errors = [error(2, seed) for seed in range(400)]
+    assert len(set(errors)) > 1
+    assert np.mean(np.square(errors)) == pytest.approx(exact**2, rel=0.15)
+
+
 def test_energies_may_be_given_as_numbers() -> None:
     samples, biases = windows(count=100)
     everywhere = np.concatenate(samples)[:, np.newaxis]
@@ -130,6 +154,8 @@ def test_a_window_across_the_boundary_uses_the_nearest_image() -> None:
         ({"samples": []}, "samples: found no runs"),
         ({"samples": [np.zeros((3, 2)), np.zeros(3)]}, r"samples: found shapes \(3, 2\), \(3, 1\)"),
         ({"bandwidth": None}, "bandwidth: found none"),
+        # Widths of each sample would be those of other samples in the bootstrap.
+        ({"bandwidth": np.full((4680, 1), 0.1)}, r"bandwidth: found shape \(4680, 1\), expected"),
         ({"kT": 0.0}, "kT: found 0"),
         ({"blocks": 1}, "blocks: found 1 for runs of 300 samples and more"),
         ({"blocks": 301}, "blocks: found 301"),

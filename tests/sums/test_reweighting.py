@@ -88,6 +88,13 @@ def test_columns_of_a_colvar_are_cvs_and_bias() -> None:
         ({"names": ["phi", "phi"]}, "names: found phi, phi, expected different columns"),
         ({"bias": "phi", "names": ["phi"]}, "names: found phi, expected different columns"),
         ({"grid": cyfes.Grid(-1, 1, 5), "names": "phi"}, "phi is periodic from -pi to pi"),
+        # A period that is typed with few digits, and one that is off by 1 %.
+        (
+            {"grid": cyfes.Grid(-3.14159, 3.14159, 5, True), "names": "phi"},
+            "phi is periodic from -pi to pi, expected a periodic axis of that length",
+        ),
+        ({"grid": cyfes.Grid("-pi", 3.0787, 5, True), "names": "phi"}, "axis of that length"),
+        ({"bandwidth": [0.1, 0.2, 0.3]}, r"bandwidth: found shape \(3,\), expected"),
         ({"grid": cyfes.Grid(-1, 1, 5)}, "found the columns phi, d, .* for a grid of 1 axes"),
     ],
 )
