@@ -217,6 +217,13 @@ def test_the_summary_tells_where_a_wheel_loads() -> None:
     assert said(("venv", "3.11", False), companions=["nvidia-x"]) == ["does not load in: venv"]
 
 
+def test_a_library_that_pip_leaves_out_does_not_load() -> None:
+    files = {**FILES, "tiny-1.0.data/data/lib/libtiny.so": library("libtiny.so")}
+    result = repair(RepairOptions(wheel(Path("in"), files), Path("out")), [])
+    absent = {where.layout.name for where, loaded in result.loads.items() if not loaded}
+    assert absent == {"pip --target", "pip --target --upgrade"}
+
+
 def test_the_summary_tells_once_what_was_dropped() -> None:
     dropped = [
         ("a.so", "/build", "absolute"),

@@ -611,6 +611,9 @@ WRONG: dict[str, Wrong] = {
     "a directory of packages and data": Wrong(
         "lost-in-layout", with_files(files={"tiny-1.0.data/data/tiny/share.txt": b""})
     ),
+    "a directory lib of the data scheme": Wrong(
+        "lost-in-layout", with_files(files={"tiny-1.0.data/data/lib/share.txt": b""})
+    ),
     # --------------------------------------------------------------------------- the grafts
     "the driver": Wrong(
         "driver-library-grafted",
@@ -673,6 +676,13 @@ WRONG: dict[str, Wrong] = {
         with_library("tiny/musl.so", library("musl.so", f"libc.musl-{MACHINE}.so.1")),
     ),
     "a wheel for Windows": Wrong("platform-tag", with_files(tag="py3-none-win_amd64")),
+    "a wheel for macOS, with its library": Wrong(
+        "platform-tag",
+        with_files(
+            files={"tiny/mac.so": b"\xca\xfe\xba\xbe" + bytes(60)},
+            tag="py3-none-macosx_11_0_universal2",
+        ),
+    ),
 }
 if MACHINE == "x86_64":
     WRONG["code for newer processors"] = Wrong("isa-level", for_level(3))
@@ -952,6 +962,14 @@ def test_each_file_that_is_no_library_is_told_what_to_do(
     remedies = {one["file"]: one["remedy"] for one in found if one["id"] == "library-is-no-elf"}
     assert "git lfs pull" in remedies["tiny/a.so"]
     assert "put the library itself" in remedies["tiny/b.so"]
+
+
+def test_what_pip_passes_over_is_said_once(tmp_path: Path, quick: Callable[[str], None]) -> None:
+    quick("")
+    found = faults(wheel(tmp_path, {**GOOD, "tiny-1.0.data/data/lib/share.txt": b""}))
+    (lost,) = (one for one in found if one["id"] == "lost-in-layout")
+    assert lost["found"] == "1 files, left out by pip --target, pip --target --upgrade"
+    assert "lib" in lost["expected"].split()
 
 
 def test_what_is_found_twice_is_said_once(tmp_path: Path, quick: Callable[[str], None]) -> None:

@@ -24,12 +24,16 @@ LFS = b"version https://git-lfs"
 
 def faults(wheel: Wheel) -> Iterator[Fault]:
     """Find files that the loader or Python would take for a library, and refuse."""
+    tags = {tag.platform for tag in wheel.identity.tags}
+    other_systems = not wheel.identity.platforms and "any" not in tags
     for member in wheel.archive.members:
         if not _LIBRARY.fullmatch(posixpath.basename(member)):
             continue
         with wheel.archive.file(member).open("rb") as stream:
             head = stream.read(4096)
         if head.startswith(MAGIC) or _LINKER_SCRIPT.search(head):
+            continue
+        if other_systems and head.startswith(FOREIGN):
             continue
         severity = WARNING if head.startswith(FOREIGN) else FAULT
         remedy = "put the library itself into the wheel, or give the file another name"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from wheelkit.checks import layouts
 from wheelkit.target.report import Fault
+from wheelkit.wheel.layouts import PASSED_OVER, Installation, scheme_path
 from wheelkit.wheel.reading import Wheel
 from wheelkit.wheel.settings import Settings
 
@@ -15,11 +16,21 @@ IDS = ("lost-in-layout",)
 
 def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     """Every installer installs every file."""
+    layouts_of: dict[tuple[str, ...], list[Installation]] = {}
     for installation in layouts.distinct(wheel, settings):
         places = wheel.places(installation)
-        gone = [member for member in wheel.archive.members if member not in places]
+        gone = tuple(member for member in wheel.archive.members if member not in places)
         if gone:
-            found = f"{len(gone)} files that {installation.layout.name} leaves out"
+            layouts_of.setdefault(gone, []).append(installation)
+    for gone, installations in layouts_of.items():
+        found = f"{len(gone)} files, left out by {layouts.names_of(installations)}"
+        where = [scheme_path(member) for member in gone]
+        if all(path.scheme == "data" and path.top == PASSED_OVER for path in where):
+            expected = f"no directory {PASSED_OVER} in the data scheme: pip --target passes it over"
+            remedy = "put the files into the package, or into a data directory of another name"
+        else:
             expected = "no directory that packages and the data scheme share"
-            remedy = f"give it a name of its own in one of the two; {installation.layout.source}"
-            yield Fault("lost-in-layout", gone[0], found, expected, remedy)
+            remedy = (
+                f"give it a name of its own in one of the two; {installations[0].layout.source}"
+            )
+        yield Fault("lost-in-layout", gone[0], found, expected, remedy)

@@ -87,7 +87,12 @@ def repair(options: RepairOptions, steps: Sequence[Step] = STEPS) -> Result:
             step(repaired)
         date = archive.build_date(given.archive.latest)
         found = loader.failures(repaired.wheel, options.settings.preloaded)
-        loads = {where: not failed for where, failed in found.items()}
+        # A library that an installer leaves out does not load, whatever it needs.
+        elves = repaired.wheel.elves.keys()
+        loads = {
+            where: not failed and elves <= repaired.wheel.places(where).keys()
+            for where, failed in found.items()
+        }
         findings = tuple(_faults_after(given, repaired.wheel, options))
         refuse(findings)
         result = folder / repaired.wheel.archive.path.name

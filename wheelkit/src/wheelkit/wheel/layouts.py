@@ -102,6 +102,10 @@ class Layout:
         return {scheme: text.format(python=full, name=name) for scheme, text in templates.items()}
 
 
+# pip installs the packages of a --target into lib/python of a temporary folder. When it moves
+# everything from there, it passes over the directory of this name in the data scheme.
+PASSED_OVER = "lib"
+
 SITE_PACKAGES = "lib/{python}/site-packages"
 MOVES = "pip/_internal/commands/install.py moves one top-level name after another"
 
@@ -258,8 +262,7 @@ class Installation:
             return set()
         data = {m: where.top for m, where in every.items() if where.scheme == "data"}
         packages = {m: where.top for m, where in every.items() if where.scheme.endswith("lib")}
-        # pip passes over the directory of this name: it had installed the packages there.
-        lost = {member for member, top in data.items() if top == "lib"}
+        lost = {member for member, top in data.items() if top == PASSED_OVER}
         losers, winners = data, packages
         if self.layout.clash is Clash.PACKAGE_IS_LOST:
             losers, winners = packages, {m: top for m, top in data.items() if m not in lost}
