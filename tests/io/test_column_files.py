@@ -126,7 +126,8 @@ def test_pieces_grow_again_after_a_line_out_of_the_ordinary(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("count", [1, 4095, 4096, 4097, 10_000])
 def test_every_row_is_written(count: int) -> None:
-    text = "".join(column_blocks("#! FIELDS time a\n", [np.arange(count), np.arange(count) / 8]))
+    times = np.arange(float(count))
+    text = "".join(column_blocks("#! FIELDS time a\n", [times, times / 8]))
     header, *rows = text.splitlines()
     assert header == "#! FIELDS time a"
     assert [float(row.split()[1]) for row in rows] == [n / 8 for n in range(count)]
