@@ -133,3 +133,11 @@ def test_a_mark_for_processors_is_told_from_others(tmp_path: Path, flag: str, le
     found = elf.read(path)
     assert found is not None
     assert found.isa_level == level
+
+
+def test_symbols_of_a_file_without_its_table_of_sections(tmp_path: Path) -> None:
+    path = tmp_path / "cut.so"
+    whole = library("cut.so")
+    # The header names a table of sections that begins behind the end of the file.
+    path.write_bytes(whole[:40] + (len(whole) + 64).to_bytes(8, "little") + whole[48:])
+    assert elf_symbols.read(path) == elf_symbols.Symbols(frozenset(), frozenset())

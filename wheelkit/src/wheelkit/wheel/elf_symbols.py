@@ -27,13 +27,16 @@ def read(path: Path) -> Symbols:
     A damaged table gives the symbols that can be read: another check reports the damage.
     """
     with path.open("rb") as stream:
-        file = ELFFile(stream)
-        section = file.get_section_by_name(".dynsym")
-        if section is None:
+        try:
+            file = ELFFile(stream)
+            section = file.get_section_by_name(".dynsym")
+            if section is None:
+                return Symbols(frozenset(), frozenset())
+            names, data = file.get_section(section["sh_link"]).data(), section.data()
+        except Exception:
+            # A malformed file can make the parser raise any exception.
             return Symbols(frozenset(), frozenset())
-        names = file.get_section(section["sh_link"]).data()
         form = ("<" if file.little_endian else ">") + FORMS[file.elfclass]
-        data = section.data()
         whole = len(data) - len(data) % struct.calcsize(form)
         wanted, offered = set(), set()
         for entry in struct.iter_unpack(form, data[:whole]):
