@@ -15,9 +15,7 @@ from cyfes.cli.common import (
     DEVICES,
     OK,
     UsageError,
-    count,
     device_name,
-    list_of,
     number,
     positive_number,
     print_message,
@@ -73,20 +71,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="write all states of the file: fes_1.dat, fes_2.dat, …",
     )
     option = parser.add_argument_group("grid").add_argument
-    option(
-        "--bin",
-        type=list_of(count),
-        metavar="N[,N2]",
-        help="the number of bins of each CV (default: 100)",
-    )
-    option(
-        "--min",
-        type=list_of(_literal),
-        metavar="X[,X2]",
-        help="the lower ends of the grid (default: the domain of a periodic CV, otherwise the "
-        "lowest centre of a kernel)",
-    )
-    option("--max", type=list_of(_literal), metavar="X[,X2]", help="the upper ends of the grid")
+    lowest = "the domain of a periodic CV, otherwise the lowest centre of a kernel"
+    surface_options.add_grid_options(option, _literal, lowest)
     option = parser.add_argument_group("output").add_argument
     option(
         "--outfile",

@@ -57,19 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     _add_sample_options(parser)
     option = parser.add_argument_group("grid").add_argument
-    option(
-        "--bin",
-        type=list_of(count),
-        metavar="N[,N2]",
-        help="the number of bins of each CV (default: 100)",
-    )
-    option(
-        "--min",
-        type=list_of(str),
-        metavar="X[,X2]",
-        help="the lower ends of the grid (default: as needed)",
-    )
-    option("--max", type=list_of(str), metavar="X[,X2]", help="the upper ends of the grid")
+    surface_options.add_grid_options(option, str, "as needed")
     option = parser.add_argument_group("output").add_argument
     option(
         "--outfile",

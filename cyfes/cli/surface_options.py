@@ -13,6 +13,7 @@ from cyfes.base.units import ENERGY_UNITS, thermal_energy
 from cyfes.cli.common import (
     UsageError,
     add_hills_file_options,
+    count,
     file_format,
     list_of,
     positive_number,
@@ -96,6 +97,28 @@ def add_unit_options(parser: argparse.ArgumentParser) -> None:
         "(rad and deg; nm, Å, pm and bohr); a CV from -pi to pi is in rad. Otherwise this says "
         "which unit the CV has",
     )
+
+
+def add_grid_options(
+    option: Callable[..., object], end: Callable[[str], object], lowest: str
+) -> None:
+    """Add the options that choose a grid.
+
+    `end` reads one end of an axis; `lowest` is the default of the lower ends, in words.
+    """
+    option(
+        "--bin",
+        type=list_of(count),
+        metavar="N[,N2]",
+        help="the number of bins of each CV (default: 100)",
+    )
+    option(
+        "--min",
+        type=list_of(end),
+        metavar="X[,X2]",
+        help=f"the lower ends of the grid (default: {lowest})",
+    )
+    option("--max", type=list_of(end), metavar="X[,X2]", help="the upper ends of the grid")
 
 
 def add_integrate_out_option(option: Callable[..., Any]) -> None:
