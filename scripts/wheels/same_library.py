@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from wheelkit.target.report import MisusedError, Status
-from wheelkit.wheel.device_images import ELF_START, EM_CUDA, PTX_START
+from wheelkit.wheel.device_images import ELF_START, EM_CUDA, PTX_START, places
 
 LIBRARY = "libcufes.so"
 DEVICE_CODE = f"device code in {LIBRARY}"
@@ -38,15 +38,13 @@ def library_in(wheel: Path) -> bytes:
 
 def device_images(library: bytes) -> Iterator[bytes]:
     """Yield each cubin and each PTX text that is embedded in a library."""
-    at = library.find(ELF_START, 1)
-    while at >= 0:
+    for at in places(library, ELF_START):
         (machine,) = struct.unpack_from("<H", library, at + 18)
         if machine == EM_CUDA:
             # The table of sections is at the end of a cubin: where it begins, and how long it is.
             (table,) = struct.unpack_from("<Q", library, at + 40)
             size, count = struct.unpack_from("<HH", library, at + 58)
             yield library[at : at + table + size * count]
-        at = library.find(ELF_START, at + 1)
     at = library.find(PTX_START)
     while at >= 0:
         end = library.index(b"\0", at)

@@ -62,17 +62,17 @@ def read(path: Path) -> Images:
     found = Images()
     with path.open("rb") as stream:
         for offset, block in blocks(stream):
-            for start in _places(block, ELF_START):
+            for start in places(block, ELF_START):
                 found |= _cubin(stream, offset + start)
-            for start in _places(block, FATBIN_START):
+            for start in places(block, FATBIN_START):
                 found |= _fatbin(stream, offset + start)
-            for start in _places(block, PTX_START):
+            for start in places(block, PTX_START):
                 if match := _PTX.match(block, start):
                     found |= Images(ptx=frozenset({int(match[1])}))
     return found
 
 
-def _places(block: bytes, needle: bytes) -> Iterator[int]:
+def places(block: bytes, needle: bytes) -> Iterator[int]:
     """Yield where `needle` occurs; many times as fast as one regular expression for all."""
     place = block.find(needle)
     while place >= 0:
