@@ -68,6 +68,8 @@ SIMPLEST = {
     "Mapping": ("{}",),
     "Iterator": ("iter(())",),
 }
+# The exit status of success is this number.
+SAME_AS_SIMPLEST = {"Status.DONE": "0"}
 # Arguments that only people see, who read a help text or the name of a temporary folder.
 PROSE_KEYWORDS = ("help", "metavar", "description", "epilog", "prefix")
 
@@ -421,7 +423,7 @@ def of_return(source: Source, node: ast.Return) -> Iterator[Mutant]:
         return
     old = source.text(node.value)
     for value in simplest(function.returns):
-        if value and value != old:
+        if value and value not in (old, SAME_AS_SIMPLEST.get(old)):
             yield source.mutant("early return", node, f"return {value}")
 
 

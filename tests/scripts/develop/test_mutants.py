@@ -131,6 +131,13 @@ def test_operators_of_functions() -> None:
     ]
 
 
+def test_a_status_is_not_changed_to_the_number_that_it_is() -> None:
+    source = "def f() -> int:\n    if a:\n        return Status.DONE\n    return Status.FAULTY\n"
+    assert [one for one in changes(source) if ": early return: return" in one] == [
+        "4: early return: return Status.FAULTY → return 0"
+    ]
+
+
 def test_a_changed_source_keeps_its_lines() -> None:
     source = b'def f(a):\n    """Words."""\n    if a:\n        return 1\n    return 2\n'
     for mutant in operators.mutants(source):
