@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import io
 import struct
 import zipfile
@@ -16,6 +18,7 @@ from elftools.elf.elffile import ELFFile
 from tiny_wheels import core_metadata, wheel_metadata
 from wheelkit.checks import (
     build_paths,
+    companions,
     declared_grafts,
     device_code,
     elf_scheme,
@@ -44,7 +47,8 @@ from wheelkit.checks import (
     core_metadata as metadata_check,
 )
 from wheelkit.target.report import Fault
-from wheelkit.wheel import elf_symbols, platforms
+from wheelkit.wheel import device_images, elf_symbols, platforms
+from wheelkit.wheel.companions import Companions
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.elf_symbols import Symbols
 from wheelkit.wheel.reading import Wheel, read_wheel
@@ -80,6 +84,30 @@ def build(tmp_path: Path) -> Build:
         return replace(read_wheel(path, tmp_path / f"{number}-out"), elves=dict(elves or {}))
 
     return made
+
+
+CHECKS = (
+    *(build_paths, metadata_check, declared_grafts, device_code, elf_scheme, excluded),
+    *(executable_stack, extension_names, library_files, machines, member_names, modes),
+    *(names_and_tags, needed_libraries, no_driver, platform_tag, record, requires_python),
+    *(rpath_entries, rpath_targets, single_libraries, size, soname_and_needed, stable_abi),
+    version_needs,
+)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.rpartition(".")[2])
+def test_a_check_declares_the_ids_of_what_it_finds(check: Any) -> None:
+    """Whoever accepts a finding names its id."""
+    calls = [n for n in ast.walk(ast.parse(inspect.getsource(check))) if isinstance(n, ast.Call)]
+    first = [call.args[0] for call in calls if getattr(call.func, "id", None) == "Fault"]
+    ids = {str(one.value) for one in first if isinstance(one, ast.Constant)}
+    for one in first:
+        if isinstance(one, ast.JoinedStr):
+            ids |= {f"{kind}{ast.unparse(one)[8:-1]}" for kind in ("sass", "ptx")}
+    if check is needed_libraries:
+        ids |= set(companions.LIBRARY_IDS)
+    assert ids
+    assert sorted(check.IDS) == sorted(ids)
 
 
 def told(faults: Iterable[Fault]) -> list[tuple[str, str, bool]]:
@@ -572,6 +600,17 @@ def test_the_grafts_are_those_that_are_declared(build: Build) -> None:
     assert fault.found == "no libg among no grafts"
 
 
+def test_device_code_that_cannot_be_read_is_said(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = device_images.Images(sass=frozenset({80}), unknown=frozenset({"b", "a"}))
+    monkeypatch.setattr(device_images, "read", lambda _: images)
+    faults = list(device_code.faults(build({MODULE: elf()}), Settings(sass=(80,))))
+    # Every file but metadata is looked at.
+    assert told(faults)[:2] == [("device-code-unknown", MODULE, True)] * 2
+    assert found(faults) == ["a", "b"]
+
+
 def test_a_folder_of_the_build_machine_is_found_in_machine_code(build: Build) -> None:
     opened = build({MODULE: elf()}, files={MODULE: b"\0/build/a/x.c\0", "tiny/x.txt": b"/build/b"})
     paths = Settings(build_paths=("/build/b", "/build/a", "/build"))
@@ -685,6 +724,19 @@ def test_an_entry_leads_to_a_directory_of_the_wheel(
     assert check("libfar.so.1") == ([(expected, member, not dangling)] if expected else [])
 
 
+def test_what_lies_beside_a_folder_of_target_belongs_to_its_user(build: Build) -> None:
+    # In a virtual environment it is lib/python3.11/x, which the wheel does not have.
+    files = {MODULE: elf("libfar.so.1", rpath=("$ORIGIN/../../x",))}
+    opened = replace(build(files, tag=f"cp311-cp311-{PLATFORM}"), excluded=("libfar.*",))
+
+    def check(*names: str) -> list[tuple[str, str, bool]]:
+        return told(rpath_targets.faults(opened, Settings(layouts=names)))
+
+    assert check("pip --target") == [("rpath-escapes", MODULE, False)]
+    assert check("venv") == [("rpath-dangling", MODULE, False)]
+    assert check("venv", "pip --target") == [("rpath-escapes", MODULE, False)]
+
+
 # ------------------------------------------------------------------------------ needed libraries
 
 
@@ -727,6 +779,16 @@ def test_a_library_of_the_wheel_that_is_not_found_is_told_from_one_that_is_not_t
     assert faults[0].expected == "an rpath that leads to tiny/lib/liba.so.1"
     files["tiny/x.so"] = elf("liba.so.1", rpath=("$ORIGIN/none", "$ORIGIN/lib"))
     assert not list(needed_libraries.faults(build(files), Settings()))
+
+
+def test_what_is_left_to_a_distribution_that_nobody_has_seen_is_said(build: Build) -> None:
+    needed = ("libfar.so.1", "libc.so.6", "libcuda.so.1")
+    opened = build({MODULE: elf(*needed)})
+    unseen = {"far": "not in the folder"}
+    opened = replace(opened, excluded=("lib*.so.1",), companions=Companions(unseen=unseen))
+    faults = list(needed_libraries.faults(opened, Settings(layouts=("venv",))))
+    assert told(faults) == [("companion-not-proven", MODULE, False)]
+    assert found(faults) == ["NEEDED libfar.so.1; far: not in the folder"]
 
 
 @pytest.mark.parametrize(

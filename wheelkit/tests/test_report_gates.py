@@ -227,6 +227,9 @@ def test_no_key_that_is_read_may_be_missing_or_of_another_type(whole: dict[str, 
             reports.parse(json.dumps({**whole, key: 1.5}).encode())
 
 
+TRIAL = ("python", "installer", "layout", "result")
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -242,7 +245,10 @@ def test_no_key_that_is_read_may_be_missing_or_of_another_type(whole: dict[str, 
         json.dumps(smoked(accepted=[{}])).encode(),
         json.dumps(smoked(accepted={})).encode(),
         json.dumps(verified(trials={})).encode(),
-        json.dumps(verified(trials=[{"python": "3.10"}])).encode(),
+        *(
+            json.dumps(verified(trials=[{k: "a" for k in TRIAL if k != key}])).encode()
+            for key in TRIAL
+        ),
         json.dumps(verified(layouts={"how": "install"})).encode(),
         json.dumps(verified(layouts={"names": []})).encode(),
         json.dumps(verified(wheel={"name": WHEEL})).encode(),
@@ -257,6 +263,12 @@ def test_no_key_that_is_read_may_be_missing_or_of_another_type(whole: dict[str, 
 def test_a_report_of_another_form_is_none(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         reports.parse(data)
+
+
+def test_a_report_of_another_tool_is_told_from_ours() -> None:
+    said = "tool is 'other'; expected verify_wheel or smoke_test$"
+    with pytest.raises(ValueError, match=said):
+        reports.parse(json.dumps(verified(tool="other")).encode())
 
 
 def test_a_stage_that_could_not_work_has_nothing_more_to_say() -> None:

@@ -191,6 +191,14 @@ def test_survivors_are_listed(
     assert "0 survived: 100.0% noticed" in output
 
 
+def test_what_is_made_of_a_constant_depends_on_it(project: Path) -> None:
+    text = "A = 1\nB = [A]\nC: int = 2\nD, E = len(B), C\n\ndef f() -> None:\n    F = A\n"
+    (project / MODULE).write_text(text)
+    assert mutants.depending(MODULE, ["A"]) == {"A", "B", "D", "E"}
+    assert mutants.depending(MODULE, ["C"]) == {"C", "D", "E"}
+    assert mutants.depending(MODULE, []) == set()
+
+
 def exemption(**changes: str) -> str:
     entry = {"module": MODULE, "line": "return 7", "mutation": "constant: 7 → (8)", "reason": "r"}
     return "[[equivalent]]\n" + "".join(
