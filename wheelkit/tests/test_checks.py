@@ -151,19 +151,22 @@ def test_a_file_is_for_the_machine_of_the_tag(
 ) -> None:
     files = {f"tiny/{name}.so": elf(machine=machine_of(*of)) for name, of in ABI.items()}
     opened = build(files, tag=f"py3-none-manylinux_2_36_{arch}")
-    offered = {"tiny/i686.so": "PyInit_i686", "tiny/s390x.so": "InitPyInit_"}
+    offered = {"i686.so": {"PyInit_i686", "more"}, "s390x.so": {"InitPyInit_"}}
     monkeypatch.setattr(
         elf_symbols,
         "read",
-        lambda path: Symbols(
-            wanted=frozenset(), offered=frozenset({offered.get(f"tiny/{path.name}", "f")})
-        ),
+        lambda path: Symbols(wanted=frozenset(), offered=frozenset(offered.get(path.name, ()))),
     )
     faults = list(machines.faults(opened))
     # A module cannot be imported; a library may be meant for another machine.
     others = [name for name in files if name != f"tiny/{arch}.so"]
     assert told(faults) == [("other-machine", name, name == "tiny/i686.so") for name in others]
     assert found(faults) == [f"machine code for {Path(name).stem}" for name in others]
+    both = build(files, tag=f"py3-none-manylinux_2_36_{arch}.manylinux_2_36_mips64")
+    assert (
+        f"code for {', '.join(sorted([arch, 'mips64']))}, as"
+        in next(machines.faults(both)).expected
+    )
 
 
 def test_a_machine_without_a_tag_is_told_by_its_number(
@@ -413,12 +416,27 @@ def test_a_module_has_a_name_that_the_interpreter_looks_for(
     assert told(faults) == ([] if counts is None else [expected])
 
 
-def test_each_python_of_several_tags_needs_a_module(build: Build) -> None:
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [
+        (">=3.7", "a module for 3.10, 3.11 alone; 3.9, 3.12 cannot import it"),
+        (">=3.10", "a module for 3.10, 3.11 alone; 3.12 cannot import it"),
+        (">=3.10,<3.12", None),
+        # What is invalid excludes nothing.
+        ("??", "a module for 3.10, 3.11 alone; 3.9, 3.12 cannot import it"),
+    ],
+)
+def test_each_python_that_installs_the_wheel_needs_a_module(
+    build: Build, stated: str, said: str | None
+) -> None:
     names = [f"tiny/_a.cpython-3{n}-x86_64-linux-gnu.so" for n in (10, 11)]
-    tag = f"cp310.cp311.cp312-none-{PLATFORM}"
-    faults = list(extension_names.faults(build(dict.fromkeys(names, elf()), tag=tag)))
-    assert found(faults) == ["a module for 3.10, 3.11 alone; 3.12 cannot import it"]
-    assert faults[0].expected.endswith("cp310-none, cp311-none, cp312-none")
+    tag = f"cp39.cp310.cp311.cp312-none-{PLATFORM}"
+    text = core_metadata(more=f"Requires-Python: {stated}")
+    opened = build(dict.fromkeys(names, elf()), tag=tag, metadata={"METADATA": text})
+    faults = list(extension_names.faults(opened))
+    assert found(faults) == ([said] if said else [])
+    for fault in faults:
+        assert fault.expected.endswith(": cp310-none, cp311-none, cp312-none, cp39-none")
 
 
 # --------------------------------------------------------------------------------- the stable ABI
@@ -509,8 +527,17 @@ def test_a_file_has_the_declared_architectures(
     faults = list(device_code.faults(opened, declared))
     assert [(fault.id, fault.found) for fault in faults] == expected
     assert {fault.file for fault in faults} <= {"tiny/x.so"}
+    names = [f"sm_{one}" for one in sass or ()], [f"compute_{one}" for one in ptx or ()]
+    texts = [
+        ", ".join(some) or f"no {one}*"
+        for some, one in zip(names, ("sm_", "compute_"), strict=True)
+    ]
+    for fault in faults:
+        assert fault.expected == texts[fault.id.startswith("ptx")]
     without = list(device_code.faults(build(files=others), declared))
-    assert [fault.id for fault in without] == ["no-device-code"] * bool(sass or ptx)
+    assert [(fault.id, fault.expected) for fault in without] == (
+        [("no-device-code", "; ".join(texts))] if sass or ptx else []
+    )
 
 
 # --------------------------------------------------------------------------- single ELF files
@@ -557,7 +584,8 @@ def test_machine_code_in_purelib_is_said(build: Build) -> None:
     ]
     text = wheel_metadata(f"py3-none-{PLATFORM}", purelib=True)
     opened = build({MODULE: elf()}, metadata={"WHEEL": text})
-    assert told(elf_scheme.faults(opened)) == [("elf-in-purelib", MODULE, False)]
+    (fault,) = elf_scheme.faults(opened)
+    assert (fault.id, fault.file, fault.expected) == ("elf-in-purelib", MODULE, "platlib")
 
 
 def test_what_must_be_single_is_known_by_file_name_and_soname(build: Build) -> None:
@@ -581,6 +609,8 @@ def test_an_exclusion_excludes_something(build: Build) -> None:
     assert found(faults) == [
         f"exclude {glob} matches no NEEDED of liba.so, libb.so" for glob in ("LIBB.*", "none")
     ]
+    opened = replace(build({MODULE: elf()}), excluded=("liba.*",))
+    assert found(excluded.faults(opened)) == ["exclude liba.* matches no NEEDED of none"]
 
 
 def test_the_grafts_are_those_that_are_declared(build: Build) -> None:
@@ -1007,6 +1037,7 @@ def test_names_fall_together_on_some_file_systems(build: Build) -> None:
     names = ["tiny/x", "tiny-1.0.data/purelib/tiny/x", "tiny-1.0.data/data/x"]
     faults = list(member_names.faults(build(files=dict.fromkeys(names, b""))))
     assert told(faults) == [("place-collision", "tiny-1.0.data/purelib/tiny/x", True)]
+    assert found(faults) == ["tiny-1.0.data/purelib/tiny/x, tiny/x"]
 
 
 @pytest.mark.parametrize(

@@ -206,6 +206,24 @@ def test_a_kernel_computes_in_its_precision(
     assert ids([run, *ENOUGH], required) == expected
 
 
+def test_where_no_machine_is_named_the_remedy_is_said(required: reports.Required) -> None:
+    nowhere = replace(required, places=())
+    (fault,) = reports.faults_of(ENOUGH, HASHES, nowhere)
+    assert (fault.id, fault.file) == ("no-place", "cuda")
+    assert (fault.found, fault.expected) == ("none is named", "a runner on which cuda is tried")
+    assert "without-gpu" not in fault.remedy
+    arm = platforms.required("manylinux_2_17_aarch64")
+    two = replace(nowhere, platforms=(*required.platforms, arm))
+    faults = list(reports.faults_of([], {}, two))
+    assert [fault.file for fault in faults] == ["cuda of x86_64", "cuda of aarch64"]
+    assert faults[1].expected == "a runner of aarch64 on which cuda is tried"
+    assert all("without-gpu" in fault.remedy for fault in faults)
+    # What is declared not to be there, nobody asks for; nor for what one architecture has.
+    without = replace(required.settings, without_gpu=("aarch64",))
+    one = replace(two, settings=without, places=(GpuRunner("gpu-h100", "x86_64"),))
+    assert list(reports.faults_of([], {}, one)) == []
+
+
 def test_a_project_without_kernels_cannot_be_judged(required: reports.Required) -> None:
     nothing = replace(required, settings=replace(required.settings, kernels=()))
     with pytest.raises(MisusedError, match="no kernels are declared"):

@@ -72,6 +72,8 @@ SIMPLEST = {
 SAME_AS_SIMPLEST = {"Status.DONE": "0"}
 # Arguments that only people see, who read a help text or the name of a temporary folder.
 PROSE_KEYWORDS = ("help", "metavar", "description", "epilog", "prefix")
+# That nobody assigns to a field, mypy checks, and no test.
+CHECKED_KEYWORDS = ("frozen",)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -288,7 +290,7 @@ def of_constant(source: Source, node: ast.Constant) -> Iterator[Mutant]:
     parent = source.parents[node]
     if isinstance(parent, ast.Expr | ast.JoinedStr | ast.FormattedValue | ast.MatchValue):
         return
-    if isinstance(parent, ast.keyword) and parent.arg in PROSE_KEYWORDS:
+    if isinstance(parent, ast.keyword) and parent.arg in (*PROSE_KEYWORDS, *CHECKED_KEYWORDS):
         return
     value = node.value
     if isinstance(value, bool):
