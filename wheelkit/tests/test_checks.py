@@ -582,6 +582,12 @@ def test_each_file_is_judged_by_itself(
     assert told(check.faults(opened)) == [(expected, "tiny/wrong.so", counts)]
 
 
+def test_a_part_of_the_driver_is_known_by_its_file_name_too(build: Build) -> None:
+    files = {"tiny.libs/libcuda-01234567.so.1": elf(), MODULE: elf(soname="_tiny.so")}
+    faults = list(no_driver.faults(build(files)))
+    assert told(faults) == [("driver-library-grafted", "tiny.libs/libcuda-01234567.so.1", True)]
+
+
 def test_machine_code_in_purelib_is_said(build: Build) -> None:
     pure = "tiny-1.0.data/purelib/tiny/pure.so"
     assert told(elf_scheme.faults(build({MODULE: elf(), pure: elf()}))) == [
@@ -858,7 +864,7 @@ def of_tag(opened: Wheel, plat: str | None = None) -> list[tuple[str, str, bool]
         ([("libc.so.6", "GLIBC_2.18")], "GLIBC_2.18 of libc.so.6"),
         ([("libc.so.6", "GLIBC_2.9"), ("libc.so.6", "GLIBC_2.30")], "GLIBC_2.30 of libc.so.6"),
         # The largest number, not the last text.
-        ([("libm.so.6", "GLIBC_2.100"), ("libm.so.6", "GLIBC_2.29")], "GLIBC_2.100 of libm.so.6"),
+        ([("libm.so.6", "GLIBC_2.29"), ("libm.so.6", "GLIBC_2.100")], "GLIBC_2.100 of libm.so.6"),
         ([("libstdc++.so.6", "GLIBCXX_3.4.19")], None),
         ([("libstdc++.so.6", "GLIBCXX_3.4.20")], "GLIBCXX_3.4.20 of libstdc++.so.6"),
         # The wheel's own library may have any.
@@ -900,6 +906,7 @@ def test_each_family_of_versions_is_a_finding(build: Build) -> None:
         ("linux_x86_64", None, "repair"),
         ("win_amd64", None, "where it is for"),
         (f"{PLATFORM}.win_amd64", None, "where it is for"),
+        ("any.linux_x86_64", None, "repair"),
         (PLATFORM, None, None),
         (PLATFORM, "manylinux_2_17_x86_64", None),
         (PLATFORM, "manylinux_2_28_x86_64", None),
@@ -916,6 +923,8 @@ def test_machine_code_has_a_tag_for_linux_that_is_old_enough(
     name = opened.archive.path.name
     assert told(faults) == ([("platform-tag", name, True)] if remedy else [])
     assert all(remedy and remedy in fault.remedy for fault in faults)
+    if plat is None and remedy:
+        assert found(faults) == [", ".join(part for part in tag.split(".") if part != PLATFORM)]
 
 
 def test_a_wheel_without_machine_code_is_for_every_system(build: Build) -> None:
@@ -924,6 +933,9 @@ def test_a_wheel_without_machine_code_is_for_every_system(build: Build) -> None:
     assert of_tag(pure, PLATFORM) == [("platform-tag", pure.archive.path.name, True)]
     tagged = build(files={"tiny/__init__.py": b"x"})
     assert of_tag(tagged) == [("platform-tag", tagged.archive.path.name, False)]
+    two = build(files={"tiny/__init__.py": b"x"}, tag=f"py3-none-{PLATFORM}.manylinux2014_x86_64")
+    texts = f"manylinux2014_x86_64, {PLATFORM}, no machine code"
+    assert found(platform_tag.faults(two, None)) == [texts]
     # A static program is machine code too, although the loader has nothing to do with it.
     static = {"tiny/run": b"\x7fELF" + bytes(60)}
     assert of_tag(build(files=static)) == []
