@@ -191,7 +191,7 @@ def test_plain_gaussian_has_no_cut_off() -> None:
         ({"grid": cyfes.Grid([-3, 0], [3, 1], 4)}, r"cv0 is periodic, but axis 0 .* is not"),
         ({"dtype": "float16"}, r"dtype is float16, expected"),
         ({"truncation": "box"}, r"truncation is 'box', expected"),
-        ({"truncation": "none"}, r'truncation is "none", but hills of kernel stretched'),
+        ({"truncation": "none"}, r'truncation is "none", but the kernel stretched'),
         ({"device": "gpu"}, r"device is 'gpu', expected"),
         ({"device": "cuda:x"}, r"device is 'cuda:x', expected"),
     ],
