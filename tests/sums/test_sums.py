@@ -325,8 +325,9 @@ def test_grid_that_no_memory_holds_is_refused_with_what_fits(gradient: bool) -> 
     hills = cyfes.Hills(["x", "y", "z"], [[0.5] * 3], 0.1, 1.0)
     message = (
         r"found a grid of 10000 x 10000 x 10000 = 1000000000000 points\. Its surface"
-        rf"{' with its gradient' if gradient else ''} needs {size}, but only [\d.]+ [MG]iB of memory "
-        r"are free, enough for \d+ points \(about \d+ along each axis\); expected fewer bins or"
+        rf"{' with its gradient' if gradient else ''} needs {size}, but only [\d.]+ [MG]iB of "
+        r"memory are free, enough for \d+ points \(about \d+ along each axis\); expected fewer "
+        r"bins or"
     )
     with pytest.raises(cyfes.InputError, match=message):
         cyfes.sum_hills(hills, grid, "cpu", gradient=gradient)
