@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wheelkit.base.remedies import REPAIR
 from wheelkit.checks import layouts
 from wheelkit.target.report import FAULT, WARNING, Fault
-from wheelkit.wheel import platforms
+from wheelkit.wheel import loaded_before, platforms
 from wheelkit.wheel.companions import Companion, claims
 from wheelkit.wheel.layouts import VENV, Installation
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "companions"
 IDS = ("companion-not-required", "companion-unfit", "companion-not-proven")
-# Of one library that a file needs; `needed_libraries` finds out which are missing.
 # Folders of the prefix where programs of others have their libraries.
 SHARED = ("lib", "lib64")
+# How many files a message lists.
+SHOWN = 3
+# Of libraries that a file needs; `needed_libraries` finds out which are missing.
 LIBRARY_IDS = ("companion-not-reached", "companion-without-library", "companion-not-proven")
 
 
@@ -38,11 +39,15 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         remedy = "correct the requirement, or give the wheel of a version that meets it"
         severity = FAULT if looked_at and name in beside.required else WARNING
         yield Fault("companion-unfit", file, found, "a version that is met", remedy, severity)
-    if unseen := {name: entry for name in beside.unseen for entry in led_to(wheel, name)}:
+    # What the files need of those is said by `needed_libraries`.
+    needed = {library for elf in wheel.elves.values() for library in elf.needed}
+    said = {name for library in needed for name in beside.unproven(library)}
+    led = {name: entry for name in beside.unseen for entry in led_to(wheel, name)}
+    if unseen := {name: entry for name, entry in led.items() if name not in said}:
         found = "; ".join(
-            f"rpath {e} ({name}: {beside.unseen[name]})" for name, e in unseen.items()
+            f"rpath {entry} ({name}: {beside.unseen[name]})" for name, entry in unseen.items()
         )
-        yield _not_proven(wheel, file, found, list(unseen))
+        yield _not_proven(wheel, found, list(unseen))
 
 
 def led_to(wheel: Wheel, name: str) -> Iterator[str]:
@@ -114,59 +119,102 @@ def not_beside(wheel: Wheel, companion: Companion) -> list[Installation]:
     return lacking
 
 
-def of_library(
-    wheel: Wheel, member: str, name: str, where: Sequence[Installation], severity: str
-) -> Fault | None:
-    """Return what is to be said of a library that a file lacks, if companions explain it.
+def not_reached(
+    wheel: Wheel,
+    member: str,
+    names: Sequence[str],
+    where: Sequence[Installation],
+    companion: Companion,
+) -> Fault:
+    """Return what is to be said of libraries in one folder of a companion that a file lacks."""
+    rpath = ":".join(wheel.elves[member].search_path) or "none"
+    needed = ", ".join(names)
+    found = (
+        f"NEEDED {needed} of {companion}, rpath {rpath}, not reached in {layouts.names_of(where)}"
+    )
+    place = posixpath.dirname(companion.libraries[names[0]])
+    severity = WARNING
+    if not any(installation.layout is VENV for installation in where):
+        expected = f"an rpath that leads to {place} wherever the two lie in one prefix"
+        remedy = f"none for an rpath in these layouts: load {needed} before the import there"
+    elif code := loading(wheel, member, names):
+        expected = f"that {code} loads it before: it names the library, or what brings it"
+        remedy = f"declare it in preloaded; or {REPAIR}, which writes an rpath to {place}"
+    else:
+        severity = FAULT
+        expected, remedy = f"an rpath that leads to {place}", REPAIR
+    return Fault(
+        id="companion-not-reached",
+        file=member,
+        found=found,
+        expected=expected,
+        remedy=remedy,
+        severity=severity,
+    )
 
-    `severity` is that of a library that nobody has.
-    """
-    if any(posixpath.basename(other) == name for other in wheel.archive.members):
-        return None
-    companion = wheel.companions.having(name)
-    if companion is not None:
-        fault = _not_reached(wheel, member, name, where, companion)
-        return fault if severity == FAULT else replace(fault, severity=WARNING)
-    for other in wheel.companions.found:
-        stem = platforms.stem(name)
-        if have := sorted(n for n in other.libraries if platforms.stem(n) == stem):
-            found = f"NEEDED {name}; {other} has {', '.join(have)}"
-            expected = "a required distribution with a library of this very name"
-            remedy = "require another version of it, or link with the one that is required"
-            return Fault("companion-without-library", member, found, expected, remedy, severity)
-    if names := wheel.companions.unproven(name):
-        why = "; ".join(f"{each}: {wheel.companions.unseen[each]}" for each in names)
-        return _not_proven(wheel, member, f"NEEDED {name}; {why}", names)
+
+def loading(wheel: Wheel, member: str, names: Sequence[str]) -> str | None:
+    """Return the code of the wheel that loads each of these libraries of companions, if it does."""
+    beside = wheel.companions
+    unseen = [n for n in wheel.elves[member].needed if not beside.having(n) and beside.unproven(n)]
+    files = [loaded_before.by_code(wheel, name, *unseen) for name in names]
+    return files[0] if all(files) else None
+
+
+def of_other_name(wheel: Wheel, name: str) -> Companion | None:
+    """Return the companion that has a library in another version than the one that is needed."""
+    stem = platforms.stem(name)
+    for companion in wheel.companions.found:
+        if any(platforms.stem(other) == stem for other in companion.libraries):
+            return companion
     return None
 
 
-def _not_reached(
-    wheel: Wheel, member: str, name: str, where: Sequence[Installation], companion: Companion
+def without_library(
+    member: str, names: Sequence[str], companion: Companion, severity: str
 ) -> Fault:
-    rpath = ":".join(wheel.elves[member].search_path) or "none"
-    found = f"NEEDED {name} of {companion}, rpath {rpath}, not reached in {layouts.names_of(where)}"
-    place = posixpath.dirname(companion.libraries[name])
-    in_venv = any(installation.layout is VENV for installation in where)
-    if not in_venv:
-        expected = f"an rpath that leads to {place} wherever the two lie in one prefix"
-        remedy = f"none for an rpath in these layouts: load {name} before the import there"
-        return Fault("companion-not-reached", member, found, expected, remedy, WARNING)
-    beside = wheel.companions
-    unseen = [n for n in wheel.elves[member].needed if not beside.having(n) and beside.unproven(n)]
-    if code := wheel.code_naming(name, *unseen):
-        expected = f"that {code} loads it before: it names the library, or what brings it"
-        remedy = f"declare it in preloaded; or {REPAIR}, which writes an rpath to {place}"
-        return Fault("companion-not-reached", member, found, expected, remedy, WARNING)
-    return Fault("companion-not-reached", member, found, f"an rpath that leads to {place}", REPAIR)
+    """Return what is to be said of libraries that a companion has in other versions."""
+    stems = {platforms.stem(name) for name in names}
+    have = sorted(n for n in companion.libraries if platforms.stem(n) in stems)
+    return Fault(
+        id="companion-without-library",
+        file=member,
+        found=f"NEEDED {', '.join(names)}; {companion} has {', '.join(have)}",
+        expected="a required distribution with a library of this very name",
+        remedy="require another version of it, or link with the one that is required",
+        severity=severity,
+    )
 
 
-def _not_proven(wheel: Wheel, file: str, found: str, names: Sequence[str]) -> Fault:
-    expected = "the wheels of the distributions that the wheel requires, to look into"
+def not_proven(wheel: Wheel, files: Mapping[str, Iterable[str]]) -> Fault:
+    """Return what is to be said of libraries that distributions may have which nobody looked at.
+
+    `files` are the files that need each of them.
+    """
+    unseen = wheel.companions.unseen
+    members = {member for some in files.values() for member in some}
+    names = list(dict.fromkeys(n for library in files for n in wheel.companions.unproven(library)))
+    why = "; ".join(f"{name}: {unseen[name]}" for name in names)
+    found = f"NEEDED {', '.join(sorted(files))}, in {listed(sorted(members))}; {why}"
+    return _not_proven(wheel, found, names)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _not_proven(wheel: Wheel, found: str, names: Sequence[str]) -> Fault:
     required = wheel.companions.required
     specifiers = {name: required[name].specifier if name in required else "" for name in names}
     words = " ".join(f"'{name}{specifier}'" for name, specifier in specifiers.items())
-    remedy = (
-        f"pip download --no-deps --dest DIR {words}, then "
-        f"wheelkit verify --companions DIR {wheel.archive.path.name}"
+    return Fault(
+        id="companion-not-proven",
+        file=f"{wheel.archive.dist_info}/METADATA",
+        found=found,
+        expected="the wheels of the distributions that the wheel requires, to look into",
+        remedy=f"pip download --no-deps --dest DIR {words}, then "
+        f"wheelkit verify --companions DIR {wheel.archive.path.name}",
+        severity=WARNING,
     )
-    return Fault("companion-not-proven", file, found, expected, remedy, WARNING)

@@ -137,8 +137,14 @@ class Companions:
         yield from libraries
 
     def unproven(self, library: str) -> list[str]:
-        """Return the requirements that were not looked at and may have a library."""
-        return [name for name in self.unseen if may_have(name, library)]
+        """Return the requirements that were not looked at and may have a library.
+
+        Where the name of one says that it has the library, the others are not meant.
+        """
+        if platforms.is_renamed(library):
+            return []
+        by_name = [name for name in self.unseen if family_has(name, library)]
+        return by_name or [name for name in self.unseen if may_have(name, library)]
 
     def claiming(self, path: str) -> str | None:
         """Return the requirement not looked at that a path below site-packages belongs to."""
