@@ -226,3 +226,28 @@ def test_an_entry_to_a_companion_is_not_said_again(tmp_path: Path) -> None:
         "companion-not-proven"
     ]
     assert list(companions.faults(given)) == []
+
+
+def test_the_graft_of_a_companion_is_no_other_version(tmp_path: Path) -> None:
+    """As in scikit-learn, which LightGBM requires, and which has a libgomp of its own."""
+    far = {"far/far.so": library("far.so"), "far.libs/libomp-0badcafe.so.1": library("libomp.so")}
+    wheel(tmp_path / "beside", far, name="far-1.0")
+    files = {"tiny/_a.so": extension("_a", "libomp.so.1")}
+    (one,) = found(tmp_path, files, "Requires-Dist: far")
+    assert (one.id, one.severity) == ("needed-not-in-wheel", FAULT)
+
+
+def unfit_numbers(tmp_path: Path, needed: str) -> list[str]:
+    """Verify a wheel whose requirement the wheel that lies there does not meet; return the ids."""
+    wheel(tmp_path / "beside", {"numbers.py": b""}, name="numbers-1.0", tag="py3-none-any")
+    files = {"tiny/_a.so": extension("_a", needed), "tiny/libown.so": library("libown.so")}
+    given = made(tmp_path, files, "Requires-Dist: numbers>2")
+    both = (*needed_libraries.faults(given, Settings()), *companions.faults(given))
+    assert {one.severity for one in both if one.id.startswith("companion")} <= {WARNING}
+    return [one.id for one in both]
+
+
+def test_an_unfit_wheel_matters_if_it_may_have_what_lacks(tmp_path: Path) -> None:
+    found_by_id = unfit_numbers(tmp_path / "lacking", "libfar.so.1")
+    assert found_by_id == ["companion-not-proven", "companion-unfit"]
+    assert unfit_numbers(tmp_path / "own", "libown.so") == ["needed-not-found"]

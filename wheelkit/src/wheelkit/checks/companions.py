@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from wheelkit.base.remedies import REPAIR
 from wheelkit.checks import layouts
+from wheelkit.install.companion_wheels import missing
 from wheelkit.target.report import FAULT, WARNING, Fault
 from wheelkit.wheel import loaded_before, platforms
 from wheelkit.wheel.companions import Companion, claims
@@ -31,19 +32,21 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
             expected = f"Requires-Dist: {name}: nobody else installs it with the wheel"
             remedy = f"add {name} to the dependencies; or exclude what users bring themselves"
             yield Fault("companion-not-required", file, f"no {name}", expected, remedy)
+    lacking = [library for library in missing(wheel) if not beside.having(library)]
+    may_help = {name for library in lacking for name in beside.unproven(library)}
     for name, there in beside.unfit.items():
         looked_at = any(companion.name == name for companion in beside.found)
+        if not looked_at and name not in (*beside.named, *may_help):
+            continue
         # What a companion requires in turn is not in the METADATA of the wheel.
         stated = beside.required.get(name, f"{name}, of a companion")
         found = f"Requires-Dist: {stated}; the wheel there is {there}"
         remedy = "correct the requirement, or give the wheel of a version that meets it"
         severity = FAULT if looked_at and name in beside.required else WARNING
         yield Fault("companion-unfit", file, found, "a version that is met", remedy, severity)
-    # What the files need of those is said by `needed_libraries`.
-    needed = {library for elf in wheel.elves.values() for library in elf.needed}
-    said = {name for library in needed for name in beside.unproven(library)}
+    # What the files need of those that may help is said by `needed_libraries`.
     led = {name: entry for name in beside.unseen for entry in led_to(wheel, name)}
-    if unseen := {name: entry for name, entry in led.items() if name not in said}:
+    if unseen := {name: entry for name, entry in led.items() if name not in may_help}:
         found = "; ".join(
             f"rpath {entry} ({name}: {beside.unseen[name]})" for name, entry in unseen.items()
         )
@@ -163,19 +166,21 @@ def loading(wheel: Wheel, member: str, names: Sequence[str]) -> str | None:
 
 def of_other_name(wheel: Wheel, name: str) -> Companion | None:
     """Return the companion that has a library in another version than the one that is needed."""
-    stem = platforms.stem(name)
-    for companion in wheel.companions.found:
-        if any(platforms.stem(other) == stem for other in companion.libraries):
-            return companion
-    return None
+    return next((c for c in wheel.companions.found if _versions(c, platforms.stem(name))), None)
+
+
+def _versions(companion: Companion, stem: str) -> list[str]:
+    """Return the names by which a companion has a library, its grafts aside: those are its own."""
+    names = sorted(name for name in companion.libraries if platforms.stem(name) == stem)
+    return [name for name in names if not platforms.is_renamed(name)]
 
 
 def without_library(
     member: str, names: Sequence[str], companion: Companion, severity: str
 ) -> Fault:
     """Return what is to be said of libraries that a companion has in other versions."""
-    stems = {platforms.stem(name) for name in names}
-    have = sorted(n for n in companion.libraries if platforms.stem(n) in stems)
+    stems = sorted({platforms.stem(name) for name in names})
+    have = [version for stem in stems for version in _versions(companion, stem)]
     return Fault(
         id="companion-without-library",
         file=member,
@@ -191,10 +196,10 @@ def not_proven(wheel: Wheel, files: Mapping[str, Iterable[str]]) -> Fault:
 
     `files` are the files that need each of them.
     """
-    unseen = wheel.companions.unseen
+    reasons = wheel.companions.not_looked_at
     members = {member for some in files.values() for member in some}
     names = list(dict.fromkeys(n for library in files for n in wheel.companions.unproven(library)))
-    why = "; ".join(f"{name}: {unseen[name]}" for name in names)
+    why = "; ".join(f"{name}: {reasons[name]}" for name in names)
     found = f"NEEDED {', '.join(sorted(files))}, in {listed(sorted(members))}; {why}"
     return _not_proven(wheel, found, names)
 

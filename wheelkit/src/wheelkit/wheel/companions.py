@@ -123,6 +123,13 @@ class Companions:
     unseen: Mapping[str, str] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
 
+    @functools.cached_property
+    def not_looked_at(self) -> Mapping[str, str]:
+        """The requirements whose wheels were not looked at, unfit ones too, and why."""
+        seen = {companion.name for companion in self.found}
+        unfit = {name: f"the wheel there is {path}" for name, path in self.unfit.items()}
+        return {name: why for name, why in {**unfit, **self.unseen}.items() if name not in seen}
+
     def having(self, name: str) -> Companion | None:
         """Return the companion that has a library of this file name."""
         return next((c for c in self.found if name in c.libraries), None)
@@ -143,8 +150,8 @@ class Companions:
         """
         if platforms.is_renamed(library):
             return []
-        by_name = [name for name in self.unseen if family_has(name, library)]
-        return by_name or [name for name in self.unseen if may_have(name, library)]
+        by_name = [name for name in self.not_looked_at if family_has(name, library)]
+        return by_name or [name for name in self.not_looked_at if may_have(name, library)]
 
     def claiming(self, path: str) -> str | None:
         """Return the requirement not looked at that a path below site-packages belongs to."""
