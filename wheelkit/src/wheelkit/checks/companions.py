@@ -31,7 +31,9 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if name not in beside.required and name != wheel.identity.name:
             expected = f"Requires-Dist: {name}: nobody else installs it with the wheel"
             remedy = f"add {name} to the dependencies; or exclude what users bring themselves"
-            yield Fault("companion-not-required", file, f"no {name}", expected, remedy)
+            yield Fault(
+                "companion-not-required", file, found=f"no {name}", expected=expected, remedy=remedy
+            )
     lacking = [library for library in missing(wheel) if not beside.having(library)]
     may_help = {name for library in lacking for name in beside.unproven(library)}
     for name, there in beside.unfit.items():
@@ -43,7 +45,14 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         found = f"Requires-Dist: {stated}; the wheel there is {there}"
         remedy = "correct the requirement, or give the wheel of a version that meets it"
         severity = FAULT if looked_at and name in beside.required else WARNING
-        yield Fault("companion-unfit", file, found, "a version that is met", remedy, severity)
+        yield Fault(
+            "companion-unfit",
+            file,
+            found=found,
+            expected="a version that is met",
+            remedy=remedy,
+            severity=severity,
+        )
     # What the files need of those that may help is said by `needed_libraries`.
     led = {name: entry for name in beside.unseen for entry in led_to(wheel, name)}
     if unseen := {name: entry for name, entry in led.items() if name not in may_help}:
@@ -147,8 +156,8 @@ def not_reached(
         severity = FAULT
         expected, remedy = f"an rpath that leads to {place}", REPAIR
     return Fault(
-        id="companion-not-reached",
-        file=member,
+        "companion-not-reached",
+        member,
         found=found,
         expected=expected,
         remedy=remedy,
@@ -182,8 +191,8 @@ def without_library(
     stems = sorted({platforms.stem(name) for name in names})
     have = [version for stem in stems for version in _versions(companion, stem)]
     return Fault(
-        id="companion-without-library",
-        file=member,
+        "companion-without-library",
+        member,
         found=f"NEEDED {', '.join(names)}; {companion} has {', '.join(have)}",
         expected="a required distribution with a library of this very name",
         remedy="require another version of it, or link with the one that is required",
@@ -215,8 +224,8 @@ def _not_proven(wheel: Wheel, found: str, names: Sequence[str]) -> Fault:
     specifiers = {name: required[name].specifier if name in required else "" for name in names}
     words = " ".join(f"'{name}{specifier}'" for name, specifier in specifiers.items())
     return Fault(
-        id="companion-not-proven",
-        file=f"{wheel.archive.dist_info}/METADATA",
+        "companion-not-proven",
+        f"{wheel.archive.dist_info}/METADATA",
         found=found,
         expected="the wheels of the distributions that the wheel requires, to look into",
         remedy=f"pip download --no-deps --dest DIR {words}, then "

@@ -138,8 +138,8 @@ def _not_found(
         expected = f"that {lack.before} {opens} this file, as it seems to do"
         remedy = f"declare it in preloaded; or {REPAIR}, which writes an rpath"
     return Fault(
-        id="needed-not-found",
-        file=member,
+        "needed-not-found",
+        member,
         found=_found(wheel, member, names, lack),
         expected=expected,
         remedy=remedy,
@@ -154,8 +154,8 @@ def _not_in_wheel(
     folders = (companions.below_site_packages(wheel, member, entry) or "" for entry in entries)
     others = [f for f in folders if f.startswith("nvidia/") and not companions.owner(wheel, f)]
     return Fault(
-        id="needed-not-in-wheel",
-        file=member,
+        "needed-not-in-wheel",
+        member,
         found=_found(wheel, member, names, lack),
         expected="a library of the wheel, or one that the platform tag promises",
         remedy=REQUIRE if others else REPAIR,
