@@ -5,6 +5,8 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from packaging.requirements import Requirement
+
 from wheelkit.base.remedies import REPAIR
 from wheelkit.checks import layouts
 from wheelkit.install.companion_wheels import missing
@@ -221,14 +223,21 @@ def listed(names: Sequence[str]) -> str:
 
 def _not_proven(wheel: Wheel, found: str, names: Sequence[str]) -> Fault:
     required = wheel.companions.required
-    specifiers = {name: required[name].specifier if name in required else "" for name in names}
-    words = " ".join(f"'{name}{specifier}'" for name, specifier in specifiers.items())
+    every = [required.get(name, Requirement(name)) for name in names]
+    words = " ".join(f"'{_word(requirement)}'" for requirement in every)
+    # What an extra of the metapackage brings is what it requires.
+    alone = "" if any(requirement.extras for requirement in every) else "--no-deps "
     return Fault(
         "companion-not-proven",
         f"{wheel.archive.dist_info}/METADATA",
         found=found,
         expected="the wheels of the distributions that the wheel requires, to look into",
-        remedy=f"pip download --no-deps --dest DIR {words}, then "
+        remedy=f"pip download {alone}--dest DIR {words}, then "
         f"wheelkit verify --companions DIR {wheel.archive.path.name}",
         severity=WARNING,
     )
+
+
+def _word(requirement: Requirement) -> str:
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return f"{requirement.name}{extras}{requirement.specifier}"

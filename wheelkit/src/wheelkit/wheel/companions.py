@@ -50,6 +50,17 @@ NVIDIA: Mapping[str, tuple[str, ...]] = {
     "nvtx": ("libnvToolsExt", "libnvtx3interop"),
 }
 
+# NVIDIA's metapackage: its extras require those distributions, as cuda-toolkit[cudart,cublas].
+TOOLKIT = "cuda-toolkit"
+# Most extras are called like the distribution: cublas of nvidia-cublas, nvrtc of nvidia-cuda-nvrtc.
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "cudart": ("cuda-runtime",),
+    "all": (
+        *("cublas", "cuda-cupti", "cuda-nvrtc", "cuda-runtime", "cufft", "cufile", "curand"),
+        *("cusolver", "cusparse", "npp", "nvfatbin", "nvjitlink", "nvjpeg", "nvtx"),
+    ),
+}
+
 
 @dataclass(frozen=True)
 class Companion:
@@ -150,8 +161,9 @@ class Companions:
         """
         if platforms.is_renamed(library):
             return []
-        by_name = [name for name in self.not_looked_at if family_has(name, library)]
-        return by_name or [name for name in self.not_looked_at if may_have(name, library)]
+        every = [self.required.get(name, Requirement(name)) for name in self.not_looked_at]
+        by_name = [requirement.name for requirement in every if has(requirement, library)]
+        return by_name or [r.name for r in every if may_have(r, library)]
 
     def claiming(self, path: str) -> str | None:
         """Return the requirement not looked at that a path below site-packages belongs to."""
@@ -166,6 +178,8 @@ def claims(distribution: str, path: str) -> bool:
     top, _, rest = path.partition("/")
     if top != "nvidia":
         return _begins(distribution, top)
+    if distribution == TOOLKIT:
+        return True
     component = rest.partition("/")[0]
     of_family = distribution.startswith("nvidia-") and re.fullmatch(r"cu\d+", component)
     return bool(of_family) or _begins(distribution, f"nvidia-{component}")
@@ -176,9 +190,22 @@ def _begins(distribution: str, package: str) -> bool:
     return bool(plain) and (distribution == plain or distribution.startswith(f"{plain}-"))
 
 
-def may_have(distribution: str, library: str) -> bool:
-    """Whether a distribution may bring a library; of NVIDIA's, the name says what they bring."""
-    return not distribution.startswith("nvidia-") or family_has(distribution, library)
+def may_have(requirement: Requirement, library: str) -> bool:
+    """Whether a requirement may bring a library; of NVIDIA's, the names say what they bring."""
+    named = requirement.name == TOOLKIT or requirement.name.startswith("nvidia-")
+    return not named or has(requirement, library)
+
+
+def has(requirement: Requirement, library: str) -> bool:
+    """Whether a requirement brings a library, judged by names: NVIDIA's, or the metapackage's."""
+    if requirement.name != TOOLKIT:
+        return family_has(requirement.name, library)
+    components = {
+        component
+        for extra in requirement.extras
+        for component in EXTRAS.get(extra, (extra, f"cuda-{extra}"))
+    }
+    return any(family_has(f"nvidia-{component}", library) for component in components)
 
 
 def family_has(distribution: str, library: str) -> bool:
