@@ -42,8 +42,8 @@ def run_job(options: argparse.Namespace) -> list[dict[str, Any]]:
     inputs = _inputs(options)
     if options.stride and not options.merge and len(expanded(options.hills or ())) > 1:
         print_message(
-            "took the hills of one file after the other, as PLUMED does; --merge clock or --merge "
-            "time puts those of walkers in order"
+            "took the hills of one file after the other, as PLUMED does. If the files are those "
+            "of walkers, --merge clock or --merge time puts the hills in the order of time"
         )
     for input_ in inputs:
         check_target(input_.target(0))

@@ -319,10 +319,10 @@ class _HillsReader:
                 table[:, -3] = self._table.bias_factor
             elif path.name.endswith(COLVARS) and not (heights == heights[0]).all():
                 message = (
-                    f"{path}: found heights that differ, as those of a well-tempered run of "
-                    "Colvars, which are those of the bias and not of F; if it was one, give its "
-                    "bias factor, (temperature + biasTemperature) / temperature (bias_factor=, "
-                    "--bias-factor)"
+                    f"{path}: found heights that change, as in a well-tempered run. Colvars writes "
+                    "the heights of the bias, not those of F. If the run was well-tempered, give "
+                    "its bias factor, (temperature + biasTemperature) / temperature, with "
+                    "bias_factor= or --bias-factor"
                 )
                 warnings.warn(CyfesWarning(message), stacklevel=2)
             heights *= factor
@@ -349,8 +349,8 @@ class _HillsReader:
         twin = self._seen.setdefault((rows, checksum), file.path)
         if twin is not file.path:
             message = (
-                f"{file.path}: found the same hills as in {twin}, which count twice; walkers of "
-                "one run may write the same file, and then one of them is enough"
+                f"{file.path}: found the same hills as in {twin}, so they count twice. If several "
+                "walkers wrote into one file, name this file only once"
             )
             warnings.warn(CyfesWarning(message), stacklevel=2)
 
@@ -376,9 +376,9 @@ class _HillsReader:
             return
         self._warned = True
         message = (
-            f"{path}: found no '#! SET kerneltype', took stretched Gaussians as PLUMED 2.8 and "
-            'newer do; PLUMED up to 2.4 laid plain ones, which kernel="gaussian" or --kernel '
-            "gaussian takes"
+            f"{path}: found no '#! SET kerneltype', took stretched Gaussians, as PLUMED 2.8 and "
+            "newer do. If PLUMED 2.4 or older wrote the file, the hills are plain Gaussians: then "
+            'say so with kernel="gaussian" or --kernel gaussian'
         )
         warnings.warn(CyfesWarning(message), stacklevel=2)
 

@@ -87,9 +87,9 @@ def read_states(path: AnyPath) -> list[Kernels]:
     parts = _parts(path)
     if not parts[0][0].is_state:
         raise HillsFileError(
-            f"{path}: found a KERNELS file, which does not hold the norm of its kernels; expected "
-            "a STATE file, which OPES writes with STATE_WFILE, or cyfes.state_of_kernels or "
-            "--kernels, which make a state of it"
+            f"{path}: found a KERNELS file, which does not contain the norm of its kernels; "
+            "expected a STATE file, which OPES writes with STATE_WFILE. cyfes.state_of_kernels and "
+            "--kernels compute a state from a KERNELS file"
         )
     return [header.kernels(table) for header, table in parts]
 

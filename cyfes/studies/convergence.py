@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from cyfes.base.choices import EnergyUnit
     from cyfes.landscape.regions import Region
     from cyfes.model.grid import Grid
     from cyfes.model.hills import Hills
@@ -109,6 +110,28 @@ class Convergence:
         populations = np.array(rows)
         result: Floats = energy * (populations[:, 0] - populations[:, 1])
         return result
+
+    def with_units(
+        self,
+        unit: EnergyUnit | None = None,
+        temperature: float | None = None,
+        *,
+        kT: float | None = None,
+    ) -> Convergence:
+        """Return the same surfaces with the unit of their energies; no number changes.
+
+        Parameters
+        ----------
+        unit, temperature, kT
+            As for `FreeEnergySurface.with_units`.
+
+        Returns
+        -------
+        Convergence
+            The surfaces. Pictures of them show the unit, and `differences` needs no kT.
+        """
+        surfaces = tuple(surface.with_units(unit, temperature, kT=kT) for surface in self.surfaces)
+        return replace(self, surfaces=surfaces)
 
     def plot(self, count: int = 9, **options: Any) -> Figure:
         """Draw some of the surfaces side by side; see `cyfes.plot_frames` for the options.

@@ -367,13 +367,14 @@ def _grid_kernel(kernel: str, interval: tuple[float, float] | None, truncation: 
     if kernel == "gaussian":
         if interval is not None and truncation != "boxes":
             raise InputError(
-                "found plain Gaussians with an INTERVAL, whose cut-off at a box has no meaning "
-                'beyond it; expected stretched ones, or truncation="none" or "boxes"'
+                "found plain Gaussians and an INTERVAL. Their cut-off, a box around the hill, is "
+                "not defined beyond the INTERVAL; expected stretched Gaussians, or "
+                'truncation="none" or "boxes"'
             )
         return BOXED_GAUSSIAN
     if truncation == "none":
         raise InputError(
-            f'truncation is "none", but hills of kernel {kernel} end at d = 6.25 by '
-            'definition; use kernel="gaussian"'
+            f'truncation is "none", but the kernel {kernel} has a cut-off by definition; use '
+            'another truncation, or hills with kernel="gaussian"'
         )
     return STRETCHED_GAUSSIAN
