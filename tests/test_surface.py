@@ -283,6 +283,16 @@ def test_variables_are_integrated_out() -> None:
     np.testing.assert_allclose(other.values, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("constant", [-5000.0, 5000.0])
+def test_a_constant_of_any_size_stays_one_when_variables_are_integrated_out(
+    constant: float,
+) -> None:
+    # exp(5000 / kT) is more than a float64 holds, and exp(-5000 / kT) is less.
+    raised = replace(_wells(), values=_wells().values + constant)
+    found = raised.integrate_out("y").values
+    np.testing.assert_allclose(found, _wells().integrate_out("y").values + constant, rtol=1e-12)
+
+
 @pytest.mark.parametrize("names", ["z", ["x", "y"], []])
 def test_what_cannot_be_integrated_out_is_refused(names: Any) -> None:
     with pytest.raises(InputError, match="to integrate out, expected some, not all, of x, y"):

@@ -130,8 +130,9 @@ def reweight(
         raise InputError("samples: found none, expected at least one")
     sigmas = bandwidth_rows(bandwidth, centers.shape)
     logarithms = _log_weights(bias, sigmas, len(centers), check_positive("kT", kT))
-    # The largest is subtracted, so that the exponents keep their digits in single precision.
-    largest = logarithms.max() if real.char == "f" else 0.0
+    # The largest is subtracted, so that the exponents keep their digits in single precision. It is
+    # rounded before, because what is added to the sums must be what was subtracted.
+    largest = float(real.type(logarithms.max())) if real.char == "f" else 0.0
     devices = device_choice.choose_all(device, Work(len(centers), grid.shape, (), False).seconds)
     values, _ = output_arrays(grid, real, False, out)
     centers, sigmas = centers.astype(real, copy=False), sigmas.astype(real, copy=False)

@@ -166,7 +166,13 @@ def exemptions(path: Path, sources: dict[str, list[Mutant]]) -> set[tuple[str, M
 
 def exemption_fault(path: Path, found: str, expected: str) -> Fault:
     """Return what is wrong with the list of exemptions."""
-    return Fault("exemption", str(path), found, expected, "correct the file, or write a test")
+    return Fault(
+        "exemption",
+        str(path),
+        found=found,
+        expected=expected,
+        remedy="correct the file, or write a test",
+    )
 
 
 def matches(entry: dict[str, str], of_source: list[Mutant]) -> list[Mutant]:
@@ -327,7 +333,9 @@ def survivors(found: list[Trial], folder: Path, jobs: int) -> Iterator[Trial]:
 def not_passing(tests: list[str]) -> Fault:
     """Return the fault that the tests fail without any change."""
     found, expected = "a test that fails on the unchanged sources", "tests that pass"
-    return Fault("tests", f"{len(tests)} tests", found, expected, "run nox -s tests")
+    return Fault(
+        "tests", f"{len(tests)} tests", found=found, expected=expected, remedy="run nox -s tests"
+    )
 
 
 def start_runner(copy: Path) -> Runner:

@@ -55,6 +55,16 @@ def test_the_offset_is_tiwary_and_parrinellos(factor: float, stride: int) -> Non
         assert found == pytest.approx(KT * np.log(upper / lower), rel=1e-9)
 
 
+def test_the_offset_of_a_high_bias_is_finite() -> None:
+    heights = np.array([2000.0, 1000.0])
+    hills = Hills(("d",), [0.0, 1.0], 0.4, heights, times=[1.0, 2.0], bias_factors=1.0)
+    offset = bias_offset(hills, KT, grid=GRID, stride=1, device="cpu")
+    for end, found in zip((1, 2), offset.values):
+        # exp(2000 / kT) is more than a float64 holds.
+        total = np.logaddexp.reduce(_bias(hills[:end], 1.0) / KT)
+        assert found == pytest.approx(KT * (total - np.log(GRID.size)), rel=1e-9)
+
+
 def test_the_balanced_offset_is_the_mean_of_the_bias() -> None:
     hills = _hills(5.0)
     offset = bias_offset(hills, KT, grid=GRID, stride=4, method="balanced", device="cpu")

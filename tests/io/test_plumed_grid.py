@@ -58,6 +58,15 @@ def test_blank_lines_precede_rows_with_index_zero_on_the_last_axis_but_one(
     assert text.split("\n")[1 + 4 * len(shape) :] == [*expected, ""]
 
 
+def test_every_row_of_a_large_grid_is_written_once() -> None:
+    # The text is made in blocks of 32768 rows; the last of these grids' blocks has one row.
+    for points in (32767, 32768, 65537):
+        grid = Grid(0.0, float(points - 1), points - 1)
+        text = b"".join(grid_blocks(grid, ("a",), grid.bounds, {"v": grid.axes[0]}, "%.0f"))
+        rows = text.decode().splitlines()[5:]
+        assert rows == [f" {number} {number}" for number in range(points)]
+
+
 def _grid_text(nbins: int, rows: str) -> str:
     """Return a file over x, -1 to 1, as DUMPGRID writes it for CONVERT_TO_FES."""
     header = "#! FIELDS x fes dfes_x\n#! SET min_x -1.0\n#! SET max_x 1.0\n"

@@ -50,10 +50,10 @@ def install_library(site: Path, *parts: str) -> Path:
     return target / "libcufes.so"
 
 
-def compile_library(target: Path, source: str) -> None:
+def compile_library(target: Path, source: str, *options: str) -> None:
     target.parent.mkdir(parents=True)
     subprocess.run(
-        ["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", str(target)],
+        ["cc", *options, "-shared", "-fPIC", "-x", "c", "-", "-o", str(target)],
         input=source,
         text=True,
         check=True,
@@ -102,6 +102,40 @@ def test_library_of_another_abi_is_refused(site: Path) -> None:
 def test_library_that_is_another_one_is_refused(site: Path) -> None:
     compile_library(site / "cufes" / "libcufes.so", "int unrelated;")
     assert "is no libcufes: it has no cufes_get_api" in run(site)
+
+
+def test_a_device_is_what_the_library_tells_of_it(site: Path) -> None:
+    """This library has the header of the real one, and a device, which few test machines have."""
+    headers = Path(library_path()).parent
+    compile_library(
+        site / "cufes" / "libcufes.so",
+        """
+        #include "cufes.h"
+        static cufes_status count(int32_t *found) { *found = 2; return CUFES_OK; }
+        static cufes_status info(int32_t number, cufes_device *found) {
+          cufes_device made = {"some GPU", 8, 7, 56, (int64_t)6 << 32, "sm_86"};
+          *found = made;
+          found->name[5] += number;
+          return CUFES_OK;
+        }
+        const cufes_api *cufes_get_api(uint32_t version) {
+          static cufes_api api;
+          api.device_count = count;
+          api.device_info = info;
+          return version == CUFES_ABI_VERSION ? &api : 0;
+        }
+        """,
+        f"-I{headers}",
+    )
+    code = "*cyfes.devices()[1:], import_module('cyfes.native.wrapper').device_info(0), sep='\\n'"
+    assert run(site, code).splitlines() == [
+        *(
+            f"Device(id='cuda:{number}', name='some {name}', compute_capability=(8, 7), "
+            "memory=25769803776, image='sm_86', usable=True, reason='')"
+            for number, name in enumerate(("GPU", "HPU"))
+        ),
+        "('some GPU', (8, 7), 56, 25769803776, 'sm_86')",
+    ]
 
 
 def test_library_that_is_no_elf_file_is_refused(site: Path) -> None:

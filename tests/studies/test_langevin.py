@@ -82,6 +82,17 @@ def test_offset_is_that_of_the_hills() -> None:
     np.testing.assert_allclose(run.rbias[0, 0], run.bias[0, 0] - run.offset[0])
 
 
+def test_offset_of_a_high_bias_is_finite() -> None:
+    run = short_run(steps=3, pace=1, stride=1, height=5000.0, step=1e-3)
+    x = np.linspace(-2.0, 2.0, 2001)
+    assert run.offset[0, 0] == 0.0
+    for count in (1, 2):
+        bias = cyfes.bias(x[:, np.newaxis], run.hills[0][:count], device="cpu") / KT
+        # The largest of these numbers is the logarithm of one that no float64 holds.
+        upper, lower = (np.logaddexp.reduce(factor * bias) for factor in (6.0 / 5.0, 1.0 / 5.0))
+        assert run.offset[0, count] == pytest.approx(KT * (upper - lower), rel=2e-3)
+
+
 def test_same_seed_same_run() -> None:
     runs = [short_run(seed=seed, steps=200) for seed in (1, 1, 2)]
     assert (runs[0].samples == runs[1].samples).all()

@@ -132,6 +132,18 @@ def test_huge_bias_gives_no_inf(device: str) -> None:
     np.testing.assert_allclose(surface.values, plain(samples, grid, 0.3, bias), rtol=1e-12)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_large_bias_costs_single_precision_no_more_than_the_last_digit(device: str) -> None:
+    # Numbers from 2^14 to 2^15 are 2^-9 apart. The sums are rounded to them once: the weights,
+    # which have as many digits before they are summed, are not rounded, too.
+    samples = np.linspace(0.0, 63.0, 64)[:, np.newaxis]
+    bias = 17000.0 + np.random.default_rng(3).uniform(0.0, 1.0, 64)
+    grid = cyfes.Grid(-0.25, 63.5, 255)
+    surface = cyfes.reweight(samples, grid, 0.25, kT=1.0, bias=bias, device=device, dtype="float32")
+    apart = np.abs(surface.values - plain(samples, grid, 0.25, bias, kT=1.0))
+    assert apart.max() < 0.55 * 2.0**-9
+
+
 def test_density_of_unbiased_samples_integrates_to_one() -> None:
     samples, _ = run_of(2)
     grid = cyfes.Grid(-8.0, 8.0, [160, 160])

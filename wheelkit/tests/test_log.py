@@ -60,7 +60,7 @@ def test_no_text_is_a_command(text: str) -> None:
 
 @given(TEXTS, TEXTS)
 def test_no_field_of_a_fault_begins_a_line(first: str, second: str) -> None:
-    fault = Fault(first, second, first, second, first)
+    fault = Fault(first, second, found=first, expected=second, remedy=first)
     lines = str(fault).split("\n")
     assert len(lines) == 4
     assert not any(map(is_command, lines))
@@ -74,7 +74,7 @@ HOSTILE = "x\n::add-mask::y\n##[group]z\x1b[2J"
     [
         LackingError(HOSTILE),
         RuntimeError(HOSTILE),
-        FaultyError([Fault(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)]),
+        FaultyError([Fault(HOSTILE, HOSTILE, found=HOSTILE, expected=HOSTILE, remedy=HOSTILE)]),
     ],
 )
 def test_no_error_is_a_command(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,20 @@ from wheelkit.target.report import Fault, LackingError, MisusedError, Outcome, S
 import wheelkit
 from wheelkit import cli
 
-FAULT = Fault("some-id", "a.so", "this", "that", "do it")
+FAULT = Fault("some-id", "a.so", found="this", expected="that", remedy="do it")
+
+
+def test_texts_that_are_easily_swapped_have_names() -> None:
+    with pytest.raises(TypeError, match="positional"):
+        Fault("some-id", "a.so", "this", "that", "do it")  # type: ignore[call-arg]
+    assert FAULT.__dict__ == {
+        "id": "some-id",
+        "file": "a.so",
+        "found": "this",
+        "expected": "that",
+        "remedy": "do it",
+        "severity": "fault",
+    }
 
 
 def raising(error: Exception) -> Callable[[], int]:
@@ -90,7 +103,9 @@ def test_the_report_has_the_agreed_form(tmp_path: Path, capsys: pytest.CaptureFi
 def test_a_warning_is_listed_and_makes_no_verdict(tmp_path: Path) -> None:
     wheel, file = tmp_path / "w.whl", tmp_path / "report.json"
     wheel.write_bytes(b"")
-    mere = Fault("other-id", "a.so", "this", "that", "do it", report.WARNING)
+    mere = Fault(
+        "other-id", "a.so", found="this", expected="that", remedy="do it", severity=report.WARNING
+    )
     assert report.conclude("tool", [Outcome(wheel, (mere,))], file) == Status.DONE
     result = json.loads(file.read_text())
     assert result["ok"]

@@ -15,7 +15,7 @@ from wheelkit.install.trial import Result
 from wheelkit.target.report import Fault
 from wheelkit.wheel.settings import Settings
 
-FAULT = Fault("some-id", "a|b.so", "<this>\nand that", "that", "do it")
+FAULT = Fault("some-id", "a|b.so", found="<this>\nand that", expected="that", remedy="do it")
 MERE = replace(FAULT, id="mere-id", severity="warning")
 BAD = Verdict(
     Path("w.whl"),

@@ -29,7 +29,9 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if name not in beside.required and name != wheel.identity.name:
             expected = f"Requires-Dist: {name}: nobody else installs it with the wheel"
             remedy = f"add {name} to the dependencies; or exclude what users bring themselves"
-            yield Fault("companion-not-required", file, f"no {name}", expected, remedy)
+            yield Fault(
+                "companion-not-required", file, found=f"no {name}", expected=expected, remedy=remedy
+            )
     for name, there in beside.unfit.items():
         looked_at = any(companion.name == name for companion in beside.found)
         # What a companion requires in turn is not in the METADATA of the wheel.
@@ -37,7 +39,14 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         found = f"Requires-Dist: {stated}; the wheel there is {there}"
         remedy = "correct the requirement, or give the wheel of a version that meets it"
         severity = FAULT if looked_at and name in beside.required else WARNING
-        yield Fault("companion-unfit", file, found, "a version that is met", remedy, severity)
+        yield Fault(
+            "companion-unfit",
+            file,
+            found=found,
+            expected="a version that is met",
+            remedy=remedy,
+            severity=severity,
+        )
     if unseen := {name: entry for name in beside.unseen for entry in led_to(wheel, name)}:
         found = "; ".join(
             f"rpath {e} ({name}: {beside.unseen[name]})" for name, e in unseen.items()
@@ -133,7 +142,14 @@ def of_library(
             found = f"NEEDED {name}; {other} has {', '.join(have)}"
             expected = "a required distribution with a library of this very name"
             remedy = "require another version of it, or link with the one that is required"
-            return Fault("companion-without-library", member, found, expected, remedy, severity)
+            return Fault(
+                "companion-without-library",
+                member,
+                found=found,
+                expected=expected,
+                remedy=remedy,
+                severity=severity,
+            )
     if names := wheel.companions.unproven(name):
         why = "; ".join(f"{each}: {wheel.companions.unseen[each]}" for each in names)
         return _not_proven(wheel, member, f"NEEDED {name}; {why}", names)
@@ -150,14 +166,34 @@ def _not_reached(
     if not in_venv:
         expected = f"an rpath that leads to {place} wherever the two lie in one prefix"
         remedy = f"none for an rpath in these layouts: load {name} before the import there"
-        return Fault("companion-not-reached", member, found, expected, remedy, WARNING)
+        return Fault(
+            "companion-not-reached",
+            member,
+            found=found,
+            expected=expected,
+            remedy=remedy,
+            severity=WARNING,
+        )
     beside = wheel.companions
     unseen = [n for n in wheel.elves[member].needed if not beside.having(n) and beside.unproven(n)]
     if code := wheel.code_naming(name, *unseen):
         expected = f"that {code} loads it before: it names the library, or what brings it"
         remedy = f"declare it in preloaded; or {REPAIR}, which writes an rpath to {place}"
-        return Fault("companion-not-reached", member, found, expected, remedy, WARNING)
-    return Fault("companion-not-reached", member, found, f"an rpath that leads to {place}", REPAIR)
+        return Fault(
+            "companion-not-reached",
+            member,
+            found=found,
+            expected=expected,
+            remedy=remedy,
+            severity=WARNING,
+        )
+    return Fault(
+        "companion-not-reached",
+        member,
+        found=found,
+        expected=f"an rpath that leads to {place}",
+        remedy=REPAIR,
+    )
 
 
 def _not_proven(wheel: Wheel, file: str, found: str, names: Sequence[str]) -> Fault:
@@ -169,4 +205,11 @@ def _not_proven(wheel: Wheel, file: str, found: str, names: Sequence[str]) -> Fa
         f"pip download --no-deps --dest DIR {words}, then "
         f"wheelkit verify --companions DIR {wheel.archive.path.name}"
     )
-    return Fault("companion-not-proven", file, found, expected, remedy, WARNING)
+    return Fault(
+        "companion-not-proven",
+        file,
+        found=found,
+        expected=expected,
+        remedy=remedy,
+        severity=WARNING,
+    )

@@ -30,4 +30,11 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
             field = error.field if isinstance(error, InvalidMetadata) else "a field"
             expected = f"a {field} by the core metadata specification"
             severity = FAULT if field in READ_BY_INSTALLERS else WARNING
-            yield Fault("metadata-invalid", file, str(error), expected, REBUILD, severity)
+            yield Fault(
+                "metadata-invalid",
+                file,
+                found=str(error),
+                expected=expected,
+                remedy=REBUILD,
+                severity=severity,
+            )

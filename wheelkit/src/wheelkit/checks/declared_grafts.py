@@ -24,9 +24,21 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     for member, stem in grafts.items():
         if stem not in settings.grafts:
             remedy = "see which library needs it; declare it, exclude it, or link without it"
-            yield Fault("graft-unexpected", member, f"a graft, {stem}", expected, remedy)
+            yield Fault(
+                "graft-unexpected",
+                member,
+                found=f"a graft, {stem}",
+                expected=expected,
+                remedy=remedy,
+            )
     for stem in settings.grafts:
         if stem not in grafts.values():
             found = f"no {stem} among {', '.join(sorted(set(grafts.values()))) or 'no grafts'}"
             remedy = "see whether it was linked statically or excluded; repair or declare anew"
-            yield Fault("graft-missing", wheel.archive.path.name, found, expected, remedy)
+            yield Fault(
+                "graft-missing",
+                wheel.archive.path.name,
+                found=found,
+                expected=expected,
+                remedy=remedy,
+            )

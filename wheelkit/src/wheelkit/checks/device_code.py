@@ -27,12 +27,20 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     carriers = {member: code for member, code in found.items() if code}
     if not carriers and (settings.sass or settings.ptx):
         name = wheel.archive.path.name
-        yield Fault("no-device-code", name, "none in any file", _expected(settings), REMEDY)
+        yield Fault(
+            "no-device-code",
+            name,
+            found="none in any file",
+            expected=_expected(settings),
+            remedy=REMEDY,
+        )
     for member, code in carriers.items():
         for message in sorted(code.unknown):
             expected = "device code whose architecture can be read"
             remedy = "compile it anew; if the compiler is newer than this check, report it"
-            yield Fault("device-code-unknown", member, message, expected, remedy)
+            yield Fault(
+                "device-code-unknown", member, found=message, expected=expected, remedy=remedy
+            )
         yield from _compare(member, "sass", "sm_", code.sass, settings.sass)
         yield from _compare(member, "ptx", "compute_", code.ptx, settings.ptx)
 
@@ -52,9 +60,15 @@ def _compare(
     have, expected = _names(prefix, found), _names(prefix, wanted)
     if missing := wanted - found:
         message = f"no {_names(prefix, missing)}; only {have}"
-        yield Fault(f"{kind}-missing", member, message, expected, REMEDY)
+        yield Fault(f"{kind}-missing", member, found=message, expected=expected, remedy=REMEDY)
     if surplus := found - wanted:
-        yield Fault(f"{kind}-unexpected", member, _names(prefix, surplus), expected, REMEDY)
+        yield Fault(
+            f"{kind}-unexpected",
+            member,
+            found=_names(prefix, surplus),
+            expected=expected,
+            remedy=REMEDY,
+        )
 
 
 def _expected(settings: Settings) -> str:

@@ -20,4 +20,11 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if wheel.scheme_path(member).scheme == "purelib":
             remedy = "build it as a platform wheel: Root-Is-Purelib: false"
             found, expected = "machine code in purelib", "platlib"
-            yield Fault("elf-in-purelib", member, found, expected, remedy, WARNING)
+            yield Fault(
+                "elf-in-purelib",
+                member,
+                found=found,
+                expected=expected,
+                remedy=remedy,
+                severity=WARNING,
+            )

@@ -23,4 +23,11 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
                 "correct --exclude, or the key of [tool.wheelkit]; it may be for another variant"
             )
             file = wheel.archive.path.name
-            yield Fault("exclude-unmatched", file, found, expected, remedy, WARNING)
+            yield Fault(
+                "exclude-unmatched",
+                file,
+                found=found,
+                expected=expected,
+                remedy=remedy,
+                severity=WARNING,
+            )

@@ -18,4 +18,10 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if file.executable_stack and not file.is_program:
             remedy = "link with -z noexecstack; in assembler, add a .note.GNU-stack section"
             expected = "PT_GNU_STACK without PF_X: newer glibc refuses to load it"
-            yield Fault("executable-stack", member, "an executable stack", expected, remedy)
+            yield Fault(
+                "executable-stack",
+                member,
+                found="an executable stack",
+                expected=expected,
+                remedy=remedy,
+            )

@@ -47,7 +47,14 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
                 "stable ABI"
             )
             severity = WARNING if set(without) <= EXPERIMENTAL else FAULT
-            yield Fault("extension-name", file, found, expected, remedy, severity)
+            yield Fault(
+                "extension-name",
+                file,
+                found=found,
+                expected=expected,
+                remedy=remedy,
+                severity=severity,
+            )
 
 
 def _tags(wheel: Wheel) -> str:

@@ -35,7 +35,9 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
             found.append(f"{NAME} says {listed.get(member, 'nothing of a licence')}")
         if found:
             what = "; ".join(found)
-            yield Fault(IDS[0], member, what, expected, remedy, WARNING)
+            yield Fault(
+                IDS[0], member, found=what, expected=expected, remedy=remedy, severity=WARNING
+            )
 
 
 def _missing_texts(wheel: Wheel, graft: str, names: tuple[str, ...]) -> list[str]:

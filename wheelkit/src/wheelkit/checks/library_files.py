@@ -40,7 +40,14 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if head.startswith(LFS):
             remedy = "run `git lfs pull` before the build"
         found = _described(head, wheel.archive.file(member))
-        yield Fault("library-is-no-elf", member, found, "an ELF file", remedy, severity)
+        yield Fault(
+            "library-is-no-elf",
+            member,
+            found=found,
+            expected="an ELF file",
+            remedy=remedy,
+            severity=severity,
+        )
 
 
 def _described(head: bytes, path: Path) -> str:

@@ -33,4 +33,4 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
             remedy = (
                 f"give it a name of its own in one of the two; {installations[0].layout.source}"
             )
-        yield Fault("lost-in-layout", gone[0], found, expected, remedy)
+        yield Fault("lost-in-layout", gone[0], found=found, expected=expected, remedy=remedy)

@@ -38,7 +38,14 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
             severity = FAULT if _is_module(wheel, member) else WARNING
             expected = f"machine code for {', '.join(architectures)}, as the platform tag"
             remedy = "build it for the machine of the tag, or leave it out"
-            yield Fault("other-machine", member, _name(file), expected, remedy, severity)
+            yield Fault(
+                "other-machine",
+                member,
+                found=_name(file),
+                expected=expected,
+                remedy=remedy,
+                severity=severity,
+            )
 
 
 def _is_module(wheel: Wheel, member: str) -> bool:

@@ -19,11 +19,20 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     for group in _groups(wheel.archive.members, _folded):
         expected = "names that differ in more than case and Unicode form"
         # The file systems of Linux tell them apart.
-        yield Fault("name-collision", group[0], ", ".join(group), expected, REBUILD, WARNING)
+        yield Fault(
+            "name-collision",
+            group[0],
+            found=", ".join(group),
+            expected=expected,
+            remedy=REBUILD,
+            severity=WARNING,
+        )
     for group in _groups(wheel.installed, lambda member: wheel.installed[member]):
         place = wheel.installed[group[0]]
         expected = f"one member for {place}"
-        yield Fault("place-collision", group[0], ", ".join(group), expected, REBUILD)
+        yield Fault(
+            "place-collision", group[0], found=", ".join(group), expected=expected, remedy=REBUILD
+        )
 
 
 def _folded(name: str) -> str:

@@ -26,7 +26,13 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         mode = stat.S_IMODE(info.external_attr >> 16)
         if not mode & stat.S_IXUSR and _is_run(wheel, info.filename):
             expected = "an executable program, 0755: installers take the bit from the archive"
-            yield Fault("not-executable", info.filename, f"mode {mode:o}", expected, REBUILD)
+            yield Fault(
+                "not-executable",
+                info.filename,
+                found=f"mode {mode:o}",
+                expected=expected,
+                remedy=REBUILD,
+            )
 
 
 def _is_run(wheel: Wheel, member: str) -> bool:

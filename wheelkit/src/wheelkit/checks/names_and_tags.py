@@ -31,24 +31,30 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     file = f"{archive.dist_info}/WHEEL"
     if str(declared["Wheel-Version"]).partition(".")[0] != "1":
         found = f"Wheel-Version: {declared['Wheel-Version']}"
-        yield Fault("wheel-version", file, found, "1.x", REBUILD)
+        yield Fault("wheel-version", file, found=found, expected="1.x", remedy=REBUILD)
     if (build := str(declared.get("Build", ""))) != identity.build:
         found, expected = f"build tag {build!r}", f"{identity.build!r}, as in the file name"
-        yield Fault("tag-mismatch", file, found, expected, REBUILD, WARNING)
+        yield Fault(
+            "tag-mismatch", file, found=found, expected=expected, remedy=REBUILD, severity=WARNING
+        )
     lines = list(map(str, declared.get_all("Tag", [])))
     try:
         tags = frozenset(tag for line in lines for tag in parse_tag(line))
     except ValueError as error:
         # packaging's InvalidTag is one.
         expected = "lines such as Tag: cp310-cp310-linux_x86_64"
-        yield Fault("tag-mismatch", file, f"Tag: {lines}: {error}", expected, REBUILD)
+        yield Fault(
+            "tag-mismatch", file, found=f"Tag: {lines}: {error}", expected=expected, remedy=REBUILD
+        )
         return
     if tags != identity.tags:
         found, expected = _sorted(tags), f"{_sorted(identity.tags)}, as in the file name"
         remedy = "rename with `wheel tags`, not by hand"
         # Installers go by the file name; `pip check` goes by WHEEL, and a plain Linux tag fits too.
         severity = WARNING if all(_fits(tag, tags) for tag in identity.tags) else FAULT
-        yield Fault("tag-mismatch", file, found, expected, remedy, severity)
+        yield Fault(
+            "tag-mismatch", file, found=found, expected=expected, remedy=remedy, severity=severity
+        )
 
 
 def _fits(tag: Tag, stated: frozenset[Tag]) -> bool:
@@ -78,4 +84,6 @@ def _same(identity: Identity, file: str, name: str, version: str) -> Iterator[Fa
         same = False
     if not same:
         expected = f"{identity.name} {identity.version}, as in the file name"
-        yield Fault("name-mismatch", file, f"{name} {version}", expected, REBUILD)
+        yield Fault(
+            "name-mismatch", file, found=f"{name} {version}", expected=expected, remedy=REBUILD
+        )

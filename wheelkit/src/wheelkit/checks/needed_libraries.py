@@ -75,10 +75,24 @@ def _missing(
     found = f"NEEDED {name}, rpath {rpath}, not found in {layouts.names_of(where)}"
     if have:
         expected = f"an rpath that leads to {' or '.join(have)}"
-        return Fault("needed-not-found", member, found, expected, REPAIR, severity)
+        return Fault(
+            "needed-not-found",
+            member,
+            found=found,
+            expected=expected,
+            remedy=REPAIR,
+            severity=severity,
+        )
     expected = "a library of the wheel, or one that the platform tag promises"
     entries = wheel.elves[member].search_path
     folders = (companions.below_site_packages(wheel, member, entry) or "" for entry in entries)
     others = [f for f in folders if f.startswith("nvidia/") and not companions.owner(wheel, f)]
     remedy = REQUIRE if others else REPAIR
-    return Fault("needed-not-in-wheel", member, found, expected, remedy, severity)
+    return Fault(
+        "needed-not-in-wheel",
+        member,
+        found=found,
+        expected=expected,
+        remedy=remedy,
+        severity=severity,
+    )

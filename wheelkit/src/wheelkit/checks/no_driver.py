@@ -21,7 +21,9 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
             remedy = "repair with --exclude for it; never link a stub by its path"
             expected = "not in a wheel: it is part of the NVIDIA driver"
             found = f"a driver library or its stub, SONAME {file.soname}"
-            yield Fault("driver-library-grafted", member, found, expected, remedy)
+            yield Fault(
+                "driver-library-grafted", member, found=found, expected=expected, remedy=remedy
+            )
 
 
 def _names(member: str, file: Elf) -> set[str]:

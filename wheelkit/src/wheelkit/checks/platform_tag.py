@@ -42,16 +42,20 @@ def faults(wheel: Wheel, plat: Platform | None) -> Iterator[Fault]:
     if foreign:
         remedy = REPAIR if {tag.partition("_")[0] for tag in foreign} <= {"linux", "any"} else OTHER
         expected = "a manylinux or musllinux tag: the package index accepts no other for Linux"
-        yield Fault("platform-tag", name, ", ".join(foreign), expected, remedy)
+        yield Fault(
+            "platform-tag", name, found=", ".join(foreign), expected=expected, remedy=remedy
+        )
         return
     if not machine_code:
         found, expected = f"{', '.join(tags)}, no machine code", "the tag any, or machine code"
         remedy = "build it as a pure wheel, so that it is for every system"
-        yield Fault("platform-tag", name, found, expected, remedy, WARNING)
+        yield Fault(
+            "platform-tag", name, found=found, expected=expected, remedy=remedy, severity=WARNING
+        )
     for platform in wheel.identity.platforms:
         if plat is not None and not platform.covers(plat):
             expected = f"{plat}, or older"
-            yield Fault("platform-tag", name, str(platform), expected, OLDER)
+            yield Fault("platform-tag", name, found=str(platform), expected=expected, remedy=OLDER)
     yield from too_new(wheel)
     yield from _isa_levels(wheel)
 
@@ -72,7 +76,13 @@ def too_new(wheel: Wheel) -> Iterator[Fault]:
             found = f"needs {version} of {library}, which {platform} does not promise, in {files}"
             expected = f"symbols that every {platform} has"
             remedy = f"{OLDER}, or tag the wheel for newer systems with `wheel tags`"
-            yield Fault("platform-tag", needs[library, version][0], found, expected, remedy)
+            yield Fault(
+                "platform-tag",
+                needs[library, version][0],
+                found=found,
+                expected=expected,
+                remedy=remedy,
+            )
         yield from _private_symbols(wheel, platform)
         yield from _other_libc(wheel, platform)
 
@@ -108,7 +118,7 @@ def _private_symbols(wheel: Wheel, platform: Platform) -> Iterator[Fault]:
                 found = f"wants {', '.join(unmet)} of {library}"
                 expected = f"symbols that {library} has on every {platform}"
                 remedy = f"link with a {library} of your own, which the repair grafts"
-                yield Fault("platform-tag", member, found, expected, remedy)
+                yield Fault("platform-tag", member, found=found, expected=expected, remedy=remedy)
 
 
 def _other_libc(wheel: Wheel, platform: Platform) -> Iterator[Fault]:
@@ -118,7 +128,7 @@ def _other_libc(wheel: Wheel, platform: Platform) -> Iterator[Fault]:
         if other := musl if platform.family == "manylinux" else glibc:
             found, expected = f"NEEDED {other[0]}", f"the C library of {platform}"
             remedy = "build it in an image of the platform, or give the wheel the other tag"
-            yield Fault("platform-tag", member, found, expected, remedy)
+            yield Fault("platform-tag", member, found=found, expected=expected, remedy=remedy)
 
 
 def _isa_levels(wheel: Wheel) -> Iterator[Fault]:
@@ -132,7 +142,14 @@ def _isa_levels(wheel: Wheel) -> Iterator[Fault]:
             )
             # Every processor since 2009 has level 2; newer small ones have no level 3.
             severity = FAULT if file.isa_level > 2 else WARNING
-            yield Fault("isa-level", member, found, expected, remedy, severity)
+            yield Fault(
+                "isa-level",
+                member,
+                found=found,
+                expected=expected,
+                remedy=remedy,
+                severity=severity,
+            )
 
 
 def _has_static_code(wheel: Wheel) -> bool:

@@ -34,13 +34,25 @@ def archive_faults(archive: UnpackedArchive) -> Iterator[Fault]:
         text = archive.metadata("RECORD").read_bytes().decode("utf-8")
         rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        yield Fault("record-malformed", record, str(error), "UTF-8 text, comma separated", REBUILD)
+        yield Fault(
+            "record-malformed",
+            record,
+            found=str(error),
+            expected="UTF-8 text, comma separated",
+            remedy=REBUILD,
+        )
         return
     names = Counter(row[0] for row in rows if row)
     yield from _row_name_faults(archive, names)
     for row in rows:
         if len(row) != 3:
-            yield Fault("record-malformed", record, repr(row), "path, hash, size", REBUILD)
+            yield Fault(
+                "record-malformed",
+                record,
+                found=repr(row),
+                expected="path, hash, size",
+                remedy=REBUILD,
+            )
         elif row[0] in archive.members and row[0] != record:
             yield from _row_faults(archive, *row)
 
@@ -50,13 +62,33 @@ def _row_name_faults(archive: UnpackedArchive, names: Counter[str]) -> Iterator[
     for name, count in names.items():
         if not is_safe(name):
             expected = "a path below the root of the archive"
-            yield Fault("record-unsafe-path", name, "a path outside the wheel", expected, REBUILD)
+            yield Fault(
+                "record-unsafe-path",
+                name,
+                found="a path outside the wheel",
+                expected=expected,
+                remedy=REBUILD,
+            )
         elif name not in archive.members:
-            yield Fault("record-extra", name, "a row without a file", "a row per file", REBUILD)
+            yield Fault(
+                "record-extra",
+                name,
+                found="a row without a file",
+                expected="a row per file",
+                remedy=REBUILD,
+            )
         if count > 1:
-            yield Fault("record-duplicate", name, f"{count} rows", "one", REBUILD)
+            yield Fault(
+                "record-duplicate", name, found=f"{count} rows", expected="one", remedy=REBUILD
+            )
     for name in sorted(set(archive.members) - set(names) - unlisted):
-        yield Fault("record-missing", name, "a file without a row", "a row per file", REBUILD)
+        yield Fault(
+            "record-missing",
+            name,
+            found="a file without a row",
+            expected="a row per file",
+            remedy=REBUILD,
+        )
 
 
 def _row_faults(archive: UnpackedArchive, name: str, digest: str, size: str) -> Iterator[Fault]:
@@ -64,9 +96,19 @@ def _row_faults(archive: UnpackedArchive, name: str, digest: str, size: str) -> 
     algorithm = digest.partition("=")[0]
     if algorithm not in HASHES:
         found = digest or "no hash"
-        yield Fault("record-hash", name, found, f"one of {', '.join(HASHES)}", REBUILD)
+        yield Fault(
+            "record-hash", name, found=found, expected=f"one of {', '.join(HASHES)}", remedy=REBUILD
+        )
     elif digest != (actual := file_hash(path, algorithm)):
-        yield Fault("record-hash", name, f"{digest} in RECORD", f"{actual}, as the file", REBUILD)
+        yield Fault(
+            "record-hash",
+            name,
+            found=f"{digest} in RECORD",
+            expected=f"{actual}, as the file",
+            remedy=REBUILD,
+        )
     if size and size != str(path.stat().st_size):
         expected = f"{path.stat().st_size}, as the file"
-        yield Fault("record-size", name, f"{size} in RECORD", expected, REBUILD)
+        yield Fault(
+            "record-size", name, found=f"{size} in RECORD", expected=expected, remedy=REBUILD
+        )

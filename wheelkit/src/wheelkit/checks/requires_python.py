@@ -22,11 +22,18 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     remedy = "state requires-python in pyproject.toml, and build for interpreters within it"
     if stated is None:
         expected = "Requires-Python: installers choose old releases for old interpreters by it"
-        yield Fault("requires-python", file, "none", expected, remedy, WARNING)
+        yield Fault(
+            "requires-python",
+            file,
+            found="none",
+            expected=expected,
+            remedy=remedy,
+            severity=WARNING,
+        )
         return
     wanted = interpreters.requires_python(wheel)
     pythons = wheel.identity.pythons
     # That it is invalid is another finding.
     if wanted is not None and not any(interpreters.within(wanted, python) for python in pythons):
         expected = f"a range that has {', '.join(pythons)}, as the tags"
-        yield Fault("requires-python", file, stated, expected, remedy)
+        yield Fault("requires-python", file, found=stated, expected=expected, remedy=remedy)

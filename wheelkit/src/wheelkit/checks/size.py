@@ -18,4 +18,6 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     if limit is not None and actual > limit:
         remedy = "see what is new in it with `unzip -lv`, or declare another max-size"
         found, expected = f"{actual:,} bytes", f"at most {limit:,} bytes"
-        yield Fault("too-large", wheel.archive.path.name, found, expected, remedy)
+        yield Fault(
+            "too-large", wheel.archive.path.name, found=found, expected=expected, remedy=remedy
+        )

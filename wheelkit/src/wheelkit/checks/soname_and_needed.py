@@ -21,4 +21,11 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
                 remedy = "link with -L and -l, and give the other library a SONAME"
                 expected = "a file name: the loader would look nowhere but at this path"
                 found = f"{kind} {name}"
-                yield Fault("path-as-name", member, found, expected, remedy, severity)
+                yield Fault(
+                    "path-as-name",
+                    member,
+                    found=found,
+                    expected=expected,
+                    remedy=remedy,
+                    severity=severity,
+                )

@@ -56,13 +56,20 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if late:
             found = ", ".join(f"{name} ({_text(since)})" for name, since in sorted(late.items()))
             expected = f"what CPython {_text(oldest)} has, the oldest that installs the wheel"
-            yield Fault("abi3-too-new", member, found, expected, remedy)
+            yield Fault("abi3-too-new", member, found=found, expected=expected, remedy=remedy)
         # A library of another distribution may have those of other names.
         unstable = [] if _needs_others(wheel, member) else sorted(wanted - known.keys())
         if unstable:
             expected = "functions of the stable ABI: a newer CPython may lack others"
             found = ", ".join(unstable)
-            yield Fault("abi3-not-stable", member, found, expected, remedy, WARNING)
+            yield Fault(
+                "abi3-not-stable",
+                member,
+                found=found,
+                expected=expected,
+                remedy=remedy,
+                severity=WARNING,
+            )
 
 
 def _wanted(wheel: Wheel) -> dict[str, set[str]]:

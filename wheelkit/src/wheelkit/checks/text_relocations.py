@@ -21,7 +21,14 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if _has_text_relocations(wheel, member):
             expected = "none: the code is writable while they are applied, and never shared"
             remedy = "compile everything that goes into it with -fPIC"
-            yield Fault("text-relocations", member, "DT_TEXTREL", expected, remedy, WARNING)
+            yield Fault(
+                "text-relocations",
+                member,
+                found="DT_TEXTREL",
+                expected=expected,
+                remedy=remedy,
+                severity=WARNING,
+            )
 
 
 def _has_text_relocations(wheel: Wheel, member: str) -> bool:

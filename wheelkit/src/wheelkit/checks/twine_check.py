@@ -28,4 +28,11 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         raise LackingError(f"twine check failed: {last_words(answer)}")
     file = f"{wheel.archive.dist_info}/METADATA"
     remedy = "correct the readme that pyproject.toml names, or the field"
-    yield Fault("twine-check", file, message, "twine check passes", remedy, WARNING)
+    yield Fault(
+        "twine-check",
+        file,
+        found=message,
+        expected="twine check passes",
+        remedy=remedy,
+        severity=WARNING,
+    )

@@ -33,7 +33,9 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
                 found = f"needs {versions} of {library}, which is not NEEDED"
                 expected = "NEEDED for each library of symbol versions, by the same name"
                 remedy = "rename with `patchelf --replace-needed`, which changes both; or link anew"
-                yield Fault("version-without-needed", member, found, expected, remedy)
+                yield Fault(
+                    "version-without-needed", member, found=found, expected=expected, remedy=remedy
+                )
 
 
 def _own(wheel: Wheel) -> dict[str, Elf]:

@@ -44,7 +44,9 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
         expected = "a wheel as check-wheel-contents knows them"
         remedy = "none is needed if the wheel is meant to be so; installers accept it"
         file = wheel.archive.path.name
-        yield Fault(UNREAD, file, reason.strip(), expected, remedy, WARNING)
+        yield Fault(
+            UNREAD, file, found=reason.strip(), expected=expected, remedy=remedy, severity=WARNING
+        )
         return
     findings = _findings(answer.stdout.splitlines())
     if answer.returncode != (1 if findings else 0):
@@ -58,7 +60,14 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
         remedy = f"see {code} in the documentation of check-wheel-contents"
         where = own[0] if own else wheel.archive.path.name
         expected = f"no {code} of check-wheel-contents"
-        yield Fault(f"wheel-contents-{code}", where, found, expected, remedy, WARNING)
+        yield Fault(
+            f"wheel-contents-{code}",
+            where,
+            found=found,
+            expected=expected,
+            remedy=remedy,
+            severity=WARNING,
+        )
 
 
 def _own(wheel: Wheel, code: str, files: Iterable[str]) -> Iterator[str]:

@@ -125,7 +125,9 @@ def check_reports(release: Release, asked: argparse.Namespace) -> Iterator[Fault
     if release_folder.GATES in found.files:
         remedy = "give that report another name"
         expected = "no report of this name: the gates write one"
-        yield Fault("report-twice", release_folder.GATES, "a report", expected, remedy)
+        yield Fault(
+            "report-twice", release_folder.GATES, found="a report", expected=expected, remedy=remedy
+        )
     release.reports = found.files
     required = reports.Required(asked.device, asked.places, platforms_of(asked.plat), declared)
     yield from reports.faults_of(found.entries, release.hashes, required)

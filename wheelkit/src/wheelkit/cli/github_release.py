@@ -119,15 +119,23 @@ def differences(
     """
     remedy = "see who changed the release; correct it by hand, or give the version another number"
     for name in sorted(published.assets.keys() - files.keys()):
-        yield Fault("asset-extra", name, "attached", "only files of this release", remedy)
+        yield Fault(
+            "asset-extra",
+            name,
+            found="attached",
+            expected="only files of this release",
+            remedy=remedy,
+        )
     for name, path in files.items():
         asset = published.assets.get(name)
         expected = f"{path.stat().st_size} bytes, sha256:{hashes[name]}"
         if asset is None:
-            yield Fault("asset-missing", name, "not attached", expected, remedy)
+            yield Fault(
+                "asset-missing", name, found="not attached", expected=expected, remedy=remedy
+            )
         elif not is_same(asset, path, hashes[name]):
             found = f"{asset.get('size')} bytes, {asset.get('digest')}"
-            yield Fault("asset-differs", name, found, expected, remedy)
+            yield Fault("asset-differs", name, found=found, expected=expected, remedy=remedy)
 
 
 def is_same(asset: Mapping[str, Any], path: Path, sha256: str) -> bool:

@@ -70,7 +70,9 @@ def signed(given: Wheel) -> Iterator[Fault]:
     for name in archive.SIGNATURES:
         if given.archive.metadata(name).is_file():
             remedy = "sign the wheel after this"
-            yield Fault("signed-record", name, "a signature of RECORD", "none", remedy)
+            yield Fault(
+                "signed-record", name, found="a signature of RECORD", expected="none", remedy=remedy
+            )
 
 
 def write(

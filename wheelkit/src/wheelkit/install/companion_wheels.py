@@ -208,7 +208,9 @@ class _Search:
         if companion.name != requirement.name:
             found, expected = companion.name, f"a wheel of {requirement.name}"
             remedy = "give the companion its own wheel"
-            raise FaultyError([Fault("companion-unfit", path.name, found, expected, remedy)])
+            raise FaultyError(
+                [Fault("companion-unfit", path.name, found=found, expected=expected, remedy=remedy)]
+            )
         if not requirement.specifier.contains(companion.version, prereleases=True):
             self.unfit[requirement.name] = path.name
         self.found.append(companion)

@@ -192,7 +192,9 @@ def _try(
         found = f"{_named(site, way)}: {last_words(answer)}"
         expected = f"{way.installer} installs it for {site.python.name}"
         remedy = f"see the message of {way.installer}"
-        yield Fault("install-failed", wheel.archive.path.name, found, expected, remedy)
+        yield Fault(
+            "install-failed", wheel.archive.path.name, found=found, expected=expected, remedy=remedy
+        )
         return
     installed = Installed(wheel, site, way, find(wheel, site.root, before))
     yield from misplaced(installed)
@@ -246,7 +248,13 @@ def misplaced(installed: Installed) -> Iterator[Fault]:
     for member in missing:
         found = f"nothing at its place ({_named(installed.site, installed.way)})"
         remedy = "see whether two schemes of the wheel share a directory"
-        yield Fault("not-installed", member, found, wheel.scheme_path(member).path, remedy)
+        yield Fault(
+            "not-installed",
+            member,
+            found=found,
+            expected=wheel.scheme_path(member).path,
+            remedy=remedy,
+        )
 
 
 def _loading(installed: Installed, options: TrialOptions, omissions: Omissions) -> Iterator[Fault]:
@@ -272,7 +280,9 @@ def _load(
     if answer.returncode != 0:
         found = f"{where}: {last_words(answer)}"
         expected = "loads without crashing"
-        yield Fault("load-crashed", member, found, expected, "debug its constructors")
+        yield Fault(
+            "load-crashed", member, found=found, expected=expected, remedy="debug its constructors"
+        )
         return
     result = json.loads(answer.stdout)
     if result["error"] is None:
@@ -288,7 +298,7 @@ def _load(
             return
         found = f"{where}: {result['error']}"
         expected = f"an rpath that leads to {absent} of {companion}, which is installed too"
-        yield Fault("load-failed", member, found, expected, REPAIR)
+        yield Fault("load-failed", member, found=found, expected=expected, remedy=REPAIR)
         return
     waived = bool(installed.wheel.companions.unproven(absent))
     waived = waived or any(fnmatchcase(absent, pattern) for pattern in installed.wheel.excluded)
@@ -301,7 +311,9 @@ def _load(
         return
     expected = "loads in a fresh process with an empty environment"
     remedy = f"if a library was not found, {REPAIR}; else see the loader's message"
-    yield Fault("load-failed", member, f"{where}: {result['error']}", expected, remedy)
+    yield Fault(
+        "load-failed", member, found=f"{where}: {result['error']}", expected=expected, remedy=remedy
+    )
 
 
 def _loaded_by_package(installed: Installed, name: str) -> Path | None:
@@ -318,14 +330,26 @@ def _mapping(installed: Installed, member: str, mapped: list[str]) -> Iterator[F
     for name in sorted(_own_needs(wheel, member) - inside):
         places = [p for p in mapped if posixpath.basename(p) == name]
         found = f"{where}: {name} mapped from {', '.join(places) or 'nowhere'}"
-        yield Fault("graft-not-mapped", member, found, "from inside the environment", REPAIR)
+        yield Fault(
+            "graft-not-mapped",
+            member,
+            found=found,
+            expected="from inside the environment",
+            remedy=REPAIR,
+        )
     own = {platforms.stem(posixpath.basename(name)) for name in wheel.elves}
     for path in mapped:
         name = posixpath.basename(path)
         foreign = name not in inside and platforms.stem(name) in own
         if foreign and not wheel.is_system(name):
             expected = "the wheel's own copy and no other"
-            yield Fault("mapped-from-outside", member, f"{where}: {path}", expected, REPAIR)
+            yield Fault(
+                "mapped-from-outside",
+                member,
+                found=f"{where}: {path}",
+                expected=expected,
+                remedy=REPAIR,
+            )
 
 
 def _own_needs(wheel: Wheel, member: str) -> set[str]:
@@ -355,7 +379,9 @@ def _uninstall(installed: Installed, before: frozenset[str]) -> Iterator[Fault]:
         found = f"{_named(site, way)}: {', '.join(left) or last_words(answer)}"
         expected = f"{way.installer} uninstall leaves nothing"
         remedy = "list every file in RECORD, and write none at run time"
-        yield Fault("left-behind", wheel.archive.path.name, found, expected, remedy)
+        yield Fault(
+            "left-behind", wheel.archive.path.name, found=found, expected=expected, remedy=remedy
+        )
 
 
 def _directories(companions: Iterable[Companion]) -> tuple[str, ...]:

@@ -83,4 +83,6 @@ def _is_date(text: str | None) -> bool:
 
 
 def _fault(found: str, expected: str) -> FaultyError:
-    return FaultyError([Fault("changelog", "CHANGELOG.md", found, expected, REMEDY)])
+    return FaultyError(
+        [Fault("changelog", "CHANGELOG.md", found=found, expected=expected, remedy=REMEDY)]
+    )

@@ -54,7 +54,9 @@ def _sdist(file: str) -> Distribution:
         project, version = parse_sdist_filename(file)
     except (InvalidSdistFilename, InvalidVersion) as error:
         remedy = "give the file the name that its build backend chose"
-        fault = Fault("sdist-filename", file, str(error), "NAME-VERSION.tar.gz", remedy)
+        fault = Fault(
+            "sdist-filename", file, found=str(error), expected="NAME-VERSION.tar.gz", remedy=remedy
+        )
         raise FaultyError([fault]) from error
     return Distribution(file, project, version, SDIST)
 
@@ -73,17 +75,27 @@ def faults_of(
     """
     for one in found:
         if one.project != canonicalize_name(project):
-            yield Fault("other-project", one.file, one.project, project, "remove the file")
+            yield Fault(
+                "other-project",
+                one.file,
+                found=one.project,
+                expected=project,
+                remedy="remove the file",
+            )
         if f"v{one.version}" != tag:
             remedy = "give the tag the version in the sources, or the sources that of the tag"
             expected = f"the version of the tag {tag}"
-            yield Fault("tag-disagrees", one.file, str(one.version), expected, remedy)
+            yield Fault(
+                "tag-disagrees", one.file, found=str(one.version), expected=expected, remedy=remedy
+            )
         for other in one.platforms:
             parsed = parse(other)
             if parsed is None or not any(parsed.covers(platform) for platform in required):
                 remedy = "build and repair it for the platform"
                 expected = f"{' or '.join(map(str, required))}, or older"
-                yield Fault("other-platform", one.file, other, expected, remedy)
+                yield Fault(
+                    "other-platform", one.file, found=other, expected=expected, remedy=remedy
+                )
     yield from _set_faults(found, pythons, [platform.arch for platform in required])
 
 
@@ -105,12 +117,26 @@ def _set_faults(
             and (one.architecture in (machine, None) or len(architectures) == 1)
         ]
         if not files:
-            yield Fault("distribution-missing", title, "none", "one file", "build it")
+            yield Fault(
+                "distribution-missing", title, found="none", expected="one file", remedy="build it"
+            )
         for file in files[1:]:
             expected = f"only {files[0]} for {title}"
-            yield Fault("distribution-extra", file, "one file more", expected, "remove it")
+            yield Fault(
+                "distribution-extra",
+                file,
+                found="one file more",
+                expected=expected,
+                remedy="remove it",
+            )
     wanted = [SDIST, *pythons]
     for one in found:
         if one.purpose not in wanted:
             expected = ", ".join(wanted)
-            yield Fault("distribution-extra", one.file, one.purpose, expected, "remove it")
+            yield Fault(
+                "distribution-extra",
+                one.file,
+                found=one.purpose,
+                expected=expected,
+                remedy="remove it",
+            )

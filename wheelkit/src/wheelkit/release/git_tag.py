@@ -64,17 +64,35 @@ def faults_of(tag: str, branch: str) -> Iterator[Fault]:
     found = object_of(f"refs/tags/{tag}")
     if found is None:
         expected = "a tag of this repository"
-        yield Fault("tag-missing", tag, "no such tag", expected, "push it, or fetch it with --tags")
+        yield Fault(
+            "tag-missing",
+            tag,
+            found="no such tag",
+            expected=expected,
+            remedy="push it, or fetch it with --tags",
+        )
         return
     kind = answer("cat-file", "-t", found)
     if kind != "tag":
         remedy = "delete it, and tag again with git tag --annotate or --sign"
-        yield Fault("tag-not-annotated", tag, f"a name for a {kind}", "an annotated tag", remedy)
+        yield Fault(
+            "tag-not-annotated",
+            tag,
+            found=f"a name for a {kind}",
+            expected="an annotated tag",
+            remedy=remedy,
+        )
     # Empty for a tag of something else than a commit.
     commit = git("rev-parse", "--verify", "--quiet", f"{found}^{{commit}}").stdout.strip()
     if commit != head:
         expected = f"the commit that is checked out, {head}"
-        yield Fault("tag-elsewhere", tag, commit or "no commit", expected, "check the tag out")
+        yield Fault(
+            "tag-elsewhere",
+            tag,
+            found=commit or "no commit",
+            expected=expected,
+            remedy="check the tag out",
+        )
     if not commit:
         return
     ancestry = git("merge-base", "--is-ancestor", commit, tip)
@@ -83,6 +101,6 @@ def faults_of(tag: str, branch: str) -> Iterator[Fault]:
     if ancestry.returncode == 1:
         expected = f"a commit of {branch}, {tip}"
         remedy = "merge the commit first, then tag it"
-        yield Fault("tag-off-branch", tag, commit, expected, remedy)
+        yield Fault("tag-off-branch", tag, found=commit, expected=expected, remedy=remedy)
     elif ancestry.returncode:
         raise LackingError(f"git merge-base failed: {ancestry.stderr.strip()}")

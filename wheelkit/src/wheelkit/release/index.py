@@ -75,10 +75,18 @@ def conflicts(listed: Mapping[str, str | None], ours: Mapping[str, str]) -> Iter
     for name, sha256 in listed.items():
         if name not in ours:
             expected = "only files of this release"
-            yield Fault("version-published", name, "on the index", expected, remedy)
+            yield Fault(
+                "version-published", name, found="on the index", expected=expected, remedy=remedy
+            )
         elif sha256 is None:
             expected = f"sha256 {ours[name]}"
-            yield Fault("index-without-hash", name, "no sha256 on the index", expected, remedy)
+            yield Fault(
+                "index-without-hash",
+                name,
+                found="no sha256 on the index",
+                expected=expected,
+                remedy=remedy,
+            )
         elif sha256 != ours[name]:
             found, expected = f"sha256 {sha256} on the index", f"sha256 {ours[name]}"
-            yield Fault("version-published", name, found, expected, remedy)
+            yield Fault("version-published", name, found=found, expected=expected, remedy=remedy)

@@ -93,10 +93,16 @@ def _differences(folder: Path, listed: Mapping[str, str]) -> Iterator[Fault]:
     for name in sorted(present | listed.keys() | {NOTES, f"{ATTACH}/{seal.LIST}"}):
         if name not in listed:
             found = "a file that is not listed" if name in present else "not listed"
-            yield Fault("file-extra", name, found, "only listed files", seal.REMEDY)
+            yield Fault(
+                "file-extra", name, found=found, expected="only listed files", remedy=seal.REMEDY
+            )
         elif name not in present or not seal.is_plain_file(folder / name):
             expected = f"sha256 {listed[name]}"
-            yield Fault("file-missing", name, "no such file", expected, seal.REMEDY)
+            yield Fault(
+                "file-missing", name, found="no such file", expected=expected, remedy=seal.REMEDY
+            )
         elif (found := report.sha256(folder / name)) != listed[name]:
             expected = f"sha256 {listed[name]}"
-            yield Fault("hash-differs", name, f"sha256 {found}", expected, seal.REMEDY)
+            yield Fault(
+                "hash-differs", name, found=f"sha256 {found}", expected=expected, remedy=seal.REMEDY
+            )

@@ -99,7 +99,9 @@ def read(folders: Iterable[Sealed]) -> Reports:
             expected = "a folder whose job has handed on its seal"
             remedy = "find out who made it; the reports of a job come with the seal of that job"
             title = sealed.folder.name
-            found.faults.append(Fault("reports-unsealed", title, "no seal", expected, remedy))
+            found.faults.append(
+                Fault("reports-unsealed", title, found="no seal", expected=expected, remedy=remedy)
+            )
         else:
             _read_folder(sealed, found)
     return found
@@ -115,14 +117,20 @@ def _read_folder(sealed: Sealed, found: Reports) -> None:
         if name in found.files:
             expected = "a name of its own for each report"
             remedy = "give each place a name of its own"
-            found.faults.append(Fault("report-twice", name, "two reports", expected, remedy))
+            found.faults.append(
+                Fault("report-twice", name, found="two reports", expected=expected, remedy=remedy)
+            )
         found.files[name] = sealed.folder / name, sha256
         try:
             found.entries += parse((sealed.folder / name).read_bytes())
         except (ValueError, RecursionError) as error:
             # A value that is wrong may be long.
             text = f"{type(error).__name__}: {error}"[:200]
-            found.faults.append(Fault("report-unreadable", name, text, "a whole report", AGAIN))
+            found.faults.append(
+                Fault(
+                    "report-unreadable", name, found=text, expected="a whole report", remedy=AGAIN
+                )
+            )
 
 
 def parse(data: bytes) -> list[Entry]:
@@ -235,7 +243,13 @@ def _place_faults(required: Required) -> Iterator[Fault]:
             if several:
                 remedy += ". Or declare in without-gpu of [tool.wheelkit] that there is none"
             expected = f"a runner{where} on which {required.device} is tried"
-            yield Fault("no-place", f"{required.device}{where}", "none is named", expected, remedy)
+            yield Fault(
+                "no-place",
+                f"{required.device}{where}",
+                found="none is named",
+                expected=expected,
+                remedy=remedy,
+            )
 
 
 def _entry_faults(entry: Entry, hashes: Mapping[str, str], required: Required) -> Iterator[Fault]:
@@ -243,19 +257,33 @@ def _entry_faults(entry: Entry, hashes: Mapping[str, str], required: Required) -
     title = f"{entry['tool']} of {name}"
     if hashes.get(name) != sha256:
         expected = f"sha256 {hashes[name]}" if name in hashes else "a file of this release"
-        yield Fault("report-for-other-bytes", title, f"sha256 {sha256}", expected, AGAIN)
+        yield Fault(
+            "report-for-other-bytes",
+            title,
+            found=f"sha256 {sha256}",
+            expected=expected,
+            remedy=AGAIN,
+        )
     # A warning makes no report red.
     red = [finding for finding in entry["faults"] if finding.get("severity") != WARNING]
     if not entry["ok"] or red or entry.get("lacking") is not None:
         ids = sorted({fault["id"] for fault in red})
         found = ", ".join(ids) or str(entry.get("lacking", "not ok"))
-        yield Fault("report-red", title, found, "no faults", "correct what the report names")
+        yield Fault(
+            "report-red",
+            title,
+            found=found,
+            expected="no faults",
+            remedy="correct what the report names",
+        )
         return
     for finding in entry.get("accepted", []):
         if not any(accepted.covers(_finding(finding)) for accepted in required.settings.accept):
             expected = "only findings that the project accepts, in accept of [tool.wheelkit]"
             remedy = "correct it, or accept it there"
-            yield Fault("fault-not-accepted", title, finding["id"], expected, remedy)
+            yield Fault(
+                "fault-not-accepted", title, found=finding["id"], expected=expected, remedy=remedy
+            )
     if entry["tool"] == VERIFIED:
         yield from _verification_faults(entry, title, required)
     else:
@@ -264,7 +292,7 @@ def _entry_faults(entry: Entry, hashes: Mapping[str, str], required: Required) -
 
 def _finding(content: Mapping[str, Any]) -> Fault:
     """Return what a report says of a finding; only the id and the file are compared."""
-    return Fault(content["id"], str(content.get("file", "")), "", "", "")
+    return Fault(content["id"], str(content.get("file", "")), found="", expected="", remedy="")
 
 
 def _verification_faults(entry: Entry, title: str, required: Required) -> Iterator[Fault]:
@@ -282,13 +310,15 @@ def _verification_faults(entry: Entry, title: str, required: Required) -> Iterat
     for expected, names in absent.items():
         if names:
             found = f"without {some(names)}"
-            yield Fault("verification-incomplete", title, found, expected, AGAIN)
+            yield Fault(
+                "verification-incomplete", title, found=found, expected=expected, remedy=AGAIN
+            )
     if layouts["how"] != "install":
         found, expected = f"--layouts {layouts['how']}", "--layouts install"
-        yield Fault("verification-incomplete", title, found, expected, AGAIN)
+        yield Fault("verification-incomplete", title, found=found, expected=expected, remedy=AGAIN)
     if entry["platform"] != str(platform):
         found, expected = f"--plat {entry['platform']}", f"--plat {platform}"
-        yield Fault("verification-incomplete", title, found, expected, AGAIN)
+        yield Fault("verification-incomplete", title, found=found, expected=expected, remedy=AGAIN)
 
 
 def some(names: Sequence[str], shown: int = 3) -> str:
@@ -304,21 +334,31 @@ def _kernel_faults(run: Entry, title: str, settings: Settings) -> Iterator[Fault
     where = f"{title} on {device_of(run)}, {run['place']}"
     if missing := [name for name in declared if name not in names]:
         found = f"{len(missing)} of {len(declared)} did not run: {some(missing)}"
-        yield Fault("kernels-missing", where, found, "every declared kernel", AGAIN)
+        yield Fault(
+            "kernels-missing", where, found=found, expected="every declared kernel", remedy=AGAIN
+        )
     for name in names:
         if name not in declared or names.count(name) > 1:
             found = f"{name}, {names.count(name)} times"
             remedy = "correct the kernels, or [tool.wheelkit.kernels]"
-            yield Fault("kernel-unexpected", where, found, "each declared kernel once", remedy)
+            yield Fault(
+                "kernel-unexpected",
+                where,
+                found=found,
+                expected="each declared kernel once",
+                remedy=remedy,
+            )
     for kernel in run["kernels"]:
         expected = declared.get(kernel["name"])
         if expected is not None and kernel.get("dtype", expected.dtype) != expected.dtype:
             found = f"{kernel['name']} in {kernel['dtype']}"
-            yield Fault("kernel-dtype", where, found, expected.dtype, AGAIN)
+            yield Fault("kernel-dtype", where, found=found, expected=expected.dtype, remedy=AGAIN)
         if expected is not None and not is_error_within(kernel["max_error"], expected.tolerance):
             found = f"{kernel['name']}: max_error {kernel['max_error']!r}"
             limit = f"a number from 0 to {expected.tolerance:g}"
-            yield Fault("kernel-error", where, found, limit, "find out why it differs")
+            yield Fault(
+                "kernel-error", where, found=found, expected=limit, remedy="find out why it differs"
+            )
 
 
 def is_error_within(error: object, tolerance: float) -> bool:
@@ -330,18 +370,20 @@ def _gaps(name: str, entries: Sequence[Entry], required: Required) -> Iterator[F
     """Find what no green report says of one file."""
     if name.endswith(".whl") and not any(entry["tool"] == VERIFIED for entry in entries):
         expected = f"a green report of {VERIFIED} for its hash"
-        yield Fault("not-verified", name, "none", expected, AGAIN)
+        yield Fault("not-verified", name, found="none", expected=expected, remedy=AGAIN)
     runs = [entry for entry in entries if entry["tool"] == SMOKED]
     if not any(device_of(run) == "cpu" for run in runs):
         expected = "a green report of kernels that ran on a CPU"
-        yield Fault("not-run-on-cpu", name, "none", expected, AGAIN)
+        yield Fault("not-run-on-cpu", name, found="none", expected=expected, remedy=AGAIN)
     if not name.endswith(".whl"):
         return
     ran = {run["place"] for run in runs if device_of(run) == required.device}
     for place in required.places_of(name):
         if place not in ran:
             expected = f"a green report of kernels that ran on {required.device}, from {place}"
-            yield Fault(f"not-run-on-{required.device}", name, "none", expected, AGAIN)
+            yield Fault(
+                f"not-run-on-{required.device}", name, found="none", expected=expected, remedy=AGAIN
+            )
 
 
 def device_of(run: Mapping[str, Any]) -> str:

@@ -92,7 +92,15 @@ def write(folder: Path, kind: Kind = DISTRIBUTIONS) -> tuple[str, Hashes]:
     names = _names(folder)
     faults = list(_strangers(folder, names, kind))
     if not names:
-        faults.append(Fault("file-missing", str(folder), "no files", kind.words, kind.remedy))
+        faults.append(
+            Fault(
+                "file-missing",
+                str(folder),
+                found="no files",
+                expected=kind.words,
+                remedy=kind.remedy,
+            )
+        )
     if faults:
         raise FaultyError(faults)
     hashes = {name: report.sha256(folder / name) for name in names}
@@ -153,7 +161,9 @@ def merge(parts: Sequence[Sealed], target: Path) -> tuple[str, Hashes]:
             if name in origin:
                 found, expected = f"in {origin[name]} and in {part.folder}", "in one part only"
                 remedy = "let one job build it"
-                faults.append(Fault("file-twice", name, found, expected, remedy))
+                faults.append(
+                    Fault("file-twice", name, found=found, expected=expected, remedy=remedy)
+                )
             origin[name], hashes[name] = part.folder, sha256
     if faults:
         raise FaultyError(faults)
@@ -188,7 +198,9 @@ def copy_exactly(source: Path, target: Path, sha256: str) -> None:
     if (found := report.sha256(target)) != sha256:
         remedy = "nothing may write to the folder meanwhile; run it again"
         expected = f"sha256 {sha256}"
-        fault = Fault("hash-differs", target.name, f"sha256 {found}", expected, remedy)
+        fault = Fault(
+            "hash-differs", target.name, found=f"sha256 {found}", expected=expected, remedy=remedy
+        )
         raise FaultyError([fault])
 
 
@@ -196,17 +208,35 @@ def read_list(path: Path, seal: str | None = None) -> Hashes:
     """Read a list, which must be the very one that was sealed if a seal is given."""
     if path.is_symlink() or not path.is_file():
         expected = f"sha256 {seal}" if seal else "the list of the folder"
-        raise FaultyError([Fault("seal-missing", path.name, "no such file", expected, REMEDY)])
+        raise FaultyError(
+            [
+                Fault(
+                    "seal-missing",
+                    path.name,
+                    found="no such file",
+                    expected=expected,
+                    remedy=REMEDY,
+                )
+            ]
+        )
     found = report.sha256(path)
     if seal is not None and found != seal:
-        fault = Fault("seal-broken", path.name, f"sha256 {found}", f"sha256 {seal}", REMEDY)
+        fault = Fault(
+            "seal-broken",
+            path.name,
+            found=f"sha256 {found}",
+            expected=f"sha256 {seal}",
+            remedy=REMEDY,
+        )
         raise FaultyError([fault])
     lines = path.read_bytes().decode("ascii", "replace").removesuffix("\n").split("\n")
     matches = [match for match in map(LINE.fullmatch, lines) if match]
     listed = {match[2]: match[1] for match in matches}
     if len(listed) != len(lines):
         expected = "lines of a sha256 and a file name, each file once"
-        raise FaultyError([Fault("seal-broken", path.name, "other lines", expected, REMEDY)])
+        raise FaultyError(
+            [Fault("seal-broken", path.name, found="other lines", expected=expected, remedy=REMEDY)]
+        )
     return listed
 
 
@@ -224,19 +254,55 @@ def is_plain_file(path: Path) -> bool:
 def _strangers(folder: Path, names: Sequence[str], kind: Kind) -> Iterator[Fault]:
     for name in names:
         if not is_plain_file(folder / name):
-            yield Fault("not-a-file", name, "a folder or a link", "a file", "remove it")
+            yield Fault(
+                "not-a-file",
+                name,
+                found="a folder or a link",
+                expected="a file",
+                remedy="remove it",
+            )
         elif not name.endswith(kind.endings):
-            yield Fault(kind.fault, name, "another file", f"only {kind.words}", "remove it")
+            yield Fault(
+                kind.fault,
+                name,
+                found="another file",
+                expected=f"only {kind.words}",
+                remedy="remove it",
+            )
         elif not NAME.fullmatch(name):
             expected = "letters, digits and . _ + ! @ - of ASCII"
-            yield Fault("unsafe-file-name", name, "other characters", expected, "rename it")
+            yield Fault(
+                "unsafe-file-name",
+                name,
+                found="other characters",
+                expected=expected,
+                remedy="rename it",
+            )
 
 
 def _differences(folder: Path, present: Sequence[str], listed: Hashes) -> Iterator[Fault]:
     for name in sorted(set(present) - set(listed)):
-        yield Fault("file-extra", name, "a file that was not sealed", "no such file", REMEDY)
+        yield Fault(
+            "file-extra",
+            name,
+            found="a file that was not sealed",
+            expected="no such file",
+            remedy=REMEDY,
+        )
     for name, sha256 in listed.items():
         if name not in present:
-            yield Fault("file-missing", name, "no such file", f"sha256 {sha256}", REMEDY)
+            yield Fault(
+                "file-missing",
+                name,
+                found="no such file",
+                expected=f"sha256 {sha256}",
+                remedy=REMEDY,
+            )
         elif is_plain_file(folder / name) and (found := report.sha256(folder / name)) != sha256:
-            yield Fault("hash-differs", name, f"sha256 {found}", f"sha256 {sha256}", REMEDY)
+            yield Fault(
+                "hash-differs",
+                name,
+                found=f"sha256 {found}",
+                expected=f"sha256 {sha256}",
+                remedy=REMEDY,
+            )

@@ -67,13 +67,25 @@ def _add(wheel: Wheel, library: Path, beside: str) -> None:
         found = f"--also {library.name}={beside}: {', '.join(members) or 'no such library'}"
         expected = f"one of {', '.join(wheel.elves)}"
         remedy = "name the archive path of the library that opens it"
-        raise FaultyError([Fault("also-beside", wheel.archive.path.name, found, expected, remedy)])
+        raise FaultyError(
+            [
+                Fault(
+                    "also-beside",
+                    wheel.archive.path.name,
+                    found=found,
+                    expected=expected,
+                    remedy=remedy,
+                )
+            ]
+        )
     (member,) = members
     target = wheel.archive.file(posixpath.join(posixpath.dirname(member), library.name))
     if target.exists():
         found, expected = f"{library.name}, in the wheel already", "a library that it has not got"
         remedy = "leave --also out"
-        raise FaultyError([Fault("also-beside", member, found, expected, remedy)])
+        raise FaultyError(
+            [Fault("also-beside", member, found=found, expected=expected, remedy=remedy)]
+        )
     shutil.copyfile(library, target)
     file = elf.read(wheel.archive.file(member))
     entries = file.search_path if file else ()

@@ -46,7 +46,9 @@ def settle(path: Path, earlier: bytes | None, wheel_name: str) -> None:
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         found = f"{type(error).__name__}: {error}"
         expected = "a CycloneDX document as auditwheel writes it"
-        raise FaultyError([Fault("sbom-malformed", NAME, found, expected, REBUILD)]) from error
+        raise FaultyError(
+            [Fault("sbom-malformed", NAME, found=found, expected=expected, remedy=REBUILD)]
+        ) from error
     if document != json.loads(given):
         path.write_text(json.dumps(document), encoding="utf-8")
 

@@ -71,4 +71,6 @@ class Patcher:
         if answer.returncode != 0:
             remedy = "link the library again with an rpath, so that the string has room"
             found, expected = last_words(answer), "a file that patchelf can patch"
-            raise FaultyError([Fault("patchelf", member, found, expected, remedy)])
+            raise FaultyError(
+                [Fault("patchelf", member, found=found, expected=expected, remedy=remedy)]
+            )

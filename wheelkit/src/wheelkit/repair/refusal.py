@@ -43,7 +43,7 @@ def faults(given: Wheel, options: RepairOptions, words: str) -> Iterator[Fault]:
     for one in found:
         yield replace(one, id=ID, found=f"{one.found}; auditwheel says: {words}")
     if not found:
-        yield Fault(ID, options.wheel.name, words, EXPECTED, _remedy(words))
+        yield Fault(ID, options.wheel.name, found=words, expected=EXPECTED, remedy=_remedy(words))
 
 
 def _remedy(words: str) -> str:
@@ -58,7 +58,13 @@ def foreign(given: Wheel) -> Iterator[Fault]:
     if others:
         tool = {"win": "delvewheel", "mac": "delocate"}.get(others[0][:3], "a tool of that system")
         remedy = f"repair it with {tool}; auditwheel knows Linux alone"
-        yield Fault(ID, given.archive.path.name, ", ".join(others), "a wheel for Linux", remedy)
+        yield Fault(
+            ID,
+            given.archive.path.name,
+            found=", ".join(others),
+            expected="a wheel for Linux",
+            remedy=remedy,
+        )
 
 
 def _causes(given: Wheel, options: RepairOptions, words: str) -> Iterator[Fault]:
@@ -66,7 +72,7 @@ def _causes(given: Wheel, options: RepairOptions, words: str) -> Iterator[Fault]
         for member, file in given.elves.items():
             if file.isa_level > 1:
                 found, remedy = f"marked to need x86-64-v{file.isa_level}", _remedy(words)
-                yield Fault(ID, member, found, "x86-64, the baseline", remedy)
+                yield Fault(ID, member, found=found, expected="x86-64, the baseline", remedy=remedy)
     if options.plat is not None and ("too-recent" in words or "black-listed" in words):
         tags = frozenset({Tag("py3", "none", str(options.plat))})
         asked = replace(given, identity=replace(given.identity, tags=tags))
@@ -95,7 +101,7 @@ def _outside(given: Wheel, options: RepairOptions, plat: Platform) -> Iterator[F
                 found = f"needs {version} of {library}, which {plat} does not promise"
                 expected = f"symbols that every {plat} has"
                 remedy = f"take {name} from an older system; or ask for a newer one with --plat"
-                yield Fault(ID, str(path), found, expected, remedy)
+                yield Fault(ID, str(path), found=found, expected=expected, remedy=remedy)
                 break
 
 

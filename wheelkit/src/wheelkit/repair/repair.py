@@ -121,13 +121,19 @@ def _faults_before(given: Wheel, options: RepairOptions) -> Iterator[Fault]:
         member = f"{given.archive.dist_info}/{name}"
         if member in given.archive.members:
             found, expected = "a signature of RECORD", "none: a repair changes RECORD"
-            yield Fault("signed-record", member, found, expected, "sign after the repair")
+            yield Fault(
+                "signed-record",
+                member,
+                found=found,
+                expected=expected,
+                remedy="sign after the repair",
+            )
     beside = colocate.colocated(given)
     if options.strategy == "rpath" and beside:
         found = "a graft beside the library that needs it: the wheel was repaired by co-location"
         expected = "grafts in site-packages alone, or none yet"
         remedy = "repair the wheel as it was built; or keep this one, it loads in more layouts"
-        yield Fault("already-colocated", beside[0], found, expected, remedy)
+        yield Fault("already-colocated", beside[0], found=found, expected=expected, remedy=remedy)
 
 
 def _faults_after(given: Wheel, repaired: Wheel, options: RepairOptions) -> Iterator[Fault]:
@@ -163,7 +169,15 @@ def _publish(result: Path, options: RepairOptions) -> Path:
         found, expected = "the input itself", "another folder: the input is never written to"
         remedy = "name another destination folder"
         raise FaultyError(
-            [Fault("destination-is-input", str(destination), found, expected, remedy)]
+            [
+                Fault(
+                    "destination-is-input",
+                    str(destination),
+                    found=found,
+                    expected=expected,
+                    remedy=remedy,
+                )
+            ]
         )
     archive.publish(result, destination)
     return destination

@@ -85,7 +85,7 @@ class Status(enum.IntEnum):
 FAULT, WARNING = "fault", "warning"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Fault:
     """One finding about a wheel; `id` never changes its meaning.
 
@@ -98,6 +98,22 @@ class Fault:
     expected: str
     remedy: str
     severity: str = FAULT
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002
+        file: str,
+        *,
+        found: str,
+        expected: str,
+        remedy: str,
+        severity: str = FAULT,
+    ) -> None:
+        # Three texts in a row are easily swapped, so each has its name; the dataclass of CPython
+        # 3.7 cannot ask for that.
+        vars(self).update(
+            id=id, file=file, found=found, expected=expected, remedy=remedy, severity=severity
+        )
 
     @property
     def counts(self) -> bool:

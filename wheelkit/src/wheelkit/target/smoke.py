@@ -121,7 +121,13 @@ def read_wheel(path: Path) -> Wheel:
             rows = list(csv.reader(archive.read(record).decode("utf-8").splitlines()))
     except (zipfile.BadZipFile, StopIteration):
         expected = "a zip archive with a RECORD"
-        fault = Fault("not-a-wheel", str(path), "something else", expected, "pass a wheel")
+        fault = Fault(
+            "not-a-wheel",
+            str(path),
+            found="something else",
+            expected=expected,
+            remedy="pass a wheel",
+        )
         raise FaultyError([fault]) from None
     return Wheel(record.split("/")[0], [Member(row[0], to_hex(row[1])) for row in rows if row[1]])
 
@@ -174,10 +180,20 @@ def check_files(wheel: Wheel, site: Path) -> tuple[dict[Path, str], list[Fault]]
     for member in wheel.members:
         path = installed_path(member.name, site, recorded)
         if not path.is_file():
-            faults.append(Fault("file-missing", member.name, "no file", str(path), REINSTALL))
+            faults.append(
+                Fault(
+                    "file-missing",
+                    member.name,
+                    found="no file",
+                    expected=str(path),
+                    remedy=REINSTALL,
+                )
+            )
         elif sha256(path) != member.sha256:
             found, expected = f"sha256 {sha256(path)}", f"sha256 {member.sha256}"
-            faults.append(Fault("file-differs", str(path), found, expected, REINSTALL))
+            faults.append(
+                Fault("file-differs", str(path), found=found, expected=expected, remedy=REINSTALL)
+            )
         else:
             good[path.resolve()] = member.sha256
     return good, faults
@@ -192,7 +208,11 @@ def check_origin(package: str, site: Path) -> list[Fault]:
     if found in expected:
         return []
     remedy = "leave that folder, and take it off PYTHONPATH"
-    return [Fault("package-shadowed", package, str(found), str(expected[0]), remedy)]
+    return [
+        Fault(
+            "package-shadowed", package, found=str(found), expected=str(expected[0]), remedy=remedy
+        )
+    ]
 
 
 # ------------------------------------------------------------------------------- the kernels
@@ -204,7 +224,15 @@ def import_package(package: str) -> tuple[Any, list[Fault]]:
         return importlib.import_module(package), []
     except Exception as error:
         found = f"{type(error).__name__}: {error}"
-        return None, [Fault("import-fails", package, found, "import succeeds", "rebuild the wheel")]
+        return None, [
+            Fault(
+                "import-fails",
+                package,
+                found=found,
+                expected="import succeeds",
+                remedy="rebuild the wheel",
+            )
+        ]
 
 
 def check_result(project: Project, result: Result) -> None:
@@ -238,7 +266,9 @@ def check_kernels(project: Project, result: Result) -> Iterator[Fault]:
     if not result["kernels"]:
         expected = "at least one kernel that ran"
         remedy = f"have run_kernels of {project.file.name} run some"
-        yield Fault("no-kernels-run", project.package, "none", expected, remedy)
+        yield Fault(
+            "no-kernels-run", project.package, found="none", expected=expected, remedy=remedy
+        )
     for kernel in result["kernels"]:
         error, limit = kernel["max_error"], kernel["limit"]
         # A nan is neither more nor less than anything, and an error is no less than nothing.
@@ -247,7 +277,9 @@ def check_kernels(project: Project, result: Result) -> Iterator[Fault]:
             found = kernel.get("found") or told
             expected = f"at most {limit:g} from the reference, on {device}"
             remedy = "report it with this output"
-            yield Fault("kernel-wrong", kernel["name"], found, expected, remedy)
+            yield Fault(
+                "kernel-wrong", kernel["name"], found=found, expected=expected, remedy=remedy
+            )
 
 
 def as_reported(result: Result) -> Result:
@@ -296,14 +328,32 @@ def check_mapped(
     for name, paths in mapped.items():
         expected = f"one {name}, from the wheel"
         if not paths:
-            yield Fault("library-not-mapped", name, "none", expected, "repair the wheel")
+            yield Fault(
+                "library-not-mapped",
+                name,
+                found="none",
+                expected=expected,
+                remedy="repair the wheel",
+            )
         for path in paths:
             if name not in from_elsewhere and path.resolve() not in good:
                 remedy = "repair the wheel; see LD_LIBRARY_PATH and LD_PRELOAD"
-                yield Fault("library-not-from-wheel", name, str(path), expected, remedy)
+                yield Fault(
+                    "library-not-from-wheel",
+                    name,
+                    found=str(path),
+                    expected=expected,
+                    remedy=remedy,
+                )
         if len(paths) > 1:
             found = ", ".join(map(str, paths))
-            yield Fault("library-twice", name, found, expected, "one SONAME, one file: repair it")
+            yield Fault(
+                "library-twice",
+                name,
+                found=found,
+                expected=expected,
+                remedy="one SONAME, one file: repair it",
+            )
 
 
 # -------------------------------------------------------------------------------- the command
@@ -317,7 +367,11 @@ def examine(
     if site is None:
         expected = f"{wheel.dist_info} on the import path of {sys.executable}"
         found = ", ".join(other_versions(project.package)) or "none"
-        return [Fault("not-installed", project.package, found, expected, REINSTALL)], {}
+        return [
+            Fault(
+                "not-installed", project.package, found=found, expected=expected, remedy=REINSTALL
+            )
+        ], {}
     good, faults = check_files(wheel, site)
     faults += check_origin(project.package, site)
     package, failures = import_package(project.package) if not faults else (None, [])

@@ -74,7 +74,9 @@ def unpack(path: Path, folder: Path) -> UnpackedArchive:
             _refuse(_member_faults(infos))
             _refuse(_extract(archive, infos, folder))
     except (zipfile.BadZipFile, EOFError) as error:
-        fault = Fault("not-a-zip", path.name, str(error), "a zip archive", REBUILD)
+        fault = Fault(
+            "not-a-zip", path.name, found=str(error), expected="a zip archive", remedy=REBUILD
+        )
         raise FaultyError([fault]) from error
     members = tuple(sorted(info.filename for info in infos if not _is_folder(info)))
     _refuse(_structure_faults(path, members))
@@ -98,7 +100,13 @@ def _surplus_bytes(path: Path, archive: zipfile.ZipFile) -> Iterator[Fault]:
         tail = stream.read(4)
     if head != b"PK\x03\x04" or tail != b"PK\x05\x06":
         where = "after" if head == b"PK\x03\x04" else "before"
-        yield Fault("surplus-bytes", path.name, f"bytes {where} the zip archive", "none", REBUILD)
+        yield Fault(
+            "surplus-bytes",
+            path.name,
+            found=f"bytes {where} the zip archive",
+            expected="none",
+            remedy=REBUILD,
+        )
 
 
 def _member_faults(infos: list[zipfile.ZipInfo]) -> Iterator[Fault]:
@@ -107,14 +115,28 @@ def _member_faults(infos: list[zipfile.ZipInfo]) -> Iterator[Fault]:
     for name in counts:
         if not is_safe(name):
             expected = "a relative path below the root of the archive, without . and .."
-            yield Fault("unsafe-name", name, "a path that may leave the archive", expected, REBUILD)
+            yield Fault(
+                "unsafe-name",
+                name,
+                found="a path that may leave the archive",
+                expected=expected,
+                remedy=REBUILD,
+            )
     for name, count in counts.items():
         if count > 1:
-            yield Fault("duplicate-name", name, f"{count} members", "one", REBUILD)
+            yield Fault(
+                "duplicate-name", name, found=f"{count} members", expected="one", remedy=REBUILD
+            )
     for name in counts:
         for parent in _parents(name):
             if parent in files:
-                yield Fault("duplicate-name", parent, "a file and a directory", "one", REBUILD)
+                yield Fault(
+                    "duplicate-name",
+                    parent,
+                    found="a file and a directory",
+                    expected="one",
+                    remedy=REBUILD,
+                )
     for info in infos:
         yield from _mode_fault(info)
 
@@ -134,7 +156,13 @@ def _mode_fault(info: zipfile.ZipInfo) -> Iterator[Fault]:
     plain = stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR)
     if not plain or mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX):
         expected = "a regular file without special bits: installers keep nothing else"
-        yield Fault("special-member", info.filename, f"mode {mode:o}", expected, REBUILD)
+        yield Fault(
+            "special-member",
+            info.filename,
+            found=f"mode {mode:o}",
+            expected=expected,
+            remedy=REBUILD,
+        )
 
 
 def is_safe(name: str) -> bool:
@@ -161,7 +189,13 @@ def _extract(
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
             expected = "readable data with the right checksum"
-            yield Fault("unreadable-member", info.filename, str(error), expected, REBUILD)
+            yield Fault(
+                "unreadable-member",
+                info.filename,
+                found=str(error),
+                expected=expected,
+                remedy=REBUILD,
+            )
         else:
             target.chmod(0o755 if info.external_attr >> 16 & stat.S_IXUSR else 0o644)
 
@@ -176,16 +210,30 @@ def _structure_faults(path: Path, members: tuple[str, ...]) -> Iterator[Fault]:
     infos = [top for top in tops if top.endswith(".dist-info")]
     if len(infos) != 1:
         found = ", ".join(infos) or "none"
-        yield Fault("dist-info", path.name, found, "one .dist-info directory", REBUILD)
+        yield Fault(
+            "dist-info", path.name, found=found, expected="one .dist-info directory", remedy=REBUILD
+        )
     for info in infos:
         for name in ("METADATA", "WHEEL", "RECORD"):
             if f"{info}/{name}" not in members:
-                yield Fault("dist-info", f"{info}/{name}", "no such file", "the file", REBUILD)
+                yield Fault(
+                    "dist-info",
+                    f"{info}/{name}",
+                    found="no such file",
+                    expected="the file",
+                    remedy=REBUILD,
+                )
     for member in members:
         top, *rest = member.split("/")
         if top.endswith(".data") and (len(rest) < 2 or rest[0] not in SCHEMES):
             expected = f"a file in one of {', '.join(SCHEMES)}"
-            yield Fault("unknown-scheme", member, "no install scheme", expected, REBUILD)
+            yield Fault(
+                "unknown-scheme",
+                member,
+                found="no install scheme",
+                expected=expected,
+                remedy=REBUILD,
+            )
 
 
 def _date(date_time: DateTime) -> DateTime:
@@ -274,7 +322,9 @@ def publish(archive: Path, destination: Path) -> None:
         if file_hash(destination) != file_hash(archive):
             remedy = "delete it, or name another destination folder"
             found = "a file with other content"
-            fault = Fault("destination-exists", str(destination), found, "none", remedy)
+            fault = Fault(
+                "destination-exists", str(destination), found=found, expected="none", remedy=remedy
+            )
             raise FaultyError([fault]) from None
     except BaseException:
         for folder in made:

@@ -209,7 +209,9 @@ def read(path: Path) -> Companion:
     except (zipfile.BadZipFile, zlib.error, EOFError, StopIteration, KeyError) as error:
         expected = "the wheel of a companion"
         found = f"{type(error).__name__}: {error}"
-        raise FaultyError([Fault("not-a-zip", path.name, found, expected, REBUILD)]) from error
+        raise FaultyError(
+            [Fault("not-a-zip", path.name, found=found, expected=expected, remedy=REBUILD)]
+        ) from error
     pure = str(wheel.get("Root-Is-Purelib", "false")).lower() == "true"
     return Companion(
         path=path,

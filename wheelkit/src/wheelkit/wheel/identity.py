@@ -106,7 +106,9 @@ def identify(file_name: str) -> Identity:
     except (InvalidWheelFilename, InvalidVersion) as error:
         expected = "NAME-VERSION(-BUILD)-PYTHON-ABI-PLATFORM.whl"
         remedy = "give the file the name that its build backend chose"
-        fault = Fault("wheel-filename", file_name, str(error), expected, remedy)
+        fault = Fault(
+            "wheel-filename", file_name, found=str(error), expected=expected, remedy=remedy
+        )
         raise FaultyError([fault]) from error
     number = "".join(map(str, build))
     return Identity(file_name.partition("-")[0], name, version, number, tags)

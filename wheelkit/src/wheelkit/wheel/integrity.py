@@ -83,11 +83,13 @@ def damage(before: Path, after: Path, member: str) -> Iterator[Fault]:
         now = was if after == before else _read(after)
     except UnreadableElfError as error:
         remedy = "link the library again; its sections are damaged"
-        yield Fault("elf-unreadable", member, str(error), "an ELF file", remedy)
+        yield Fault(
+            "elf-unreadable", member, found=str(error), expected="an ELF file", remedy=remedy
+        )
         return
     for found, expected in (*_placing(was, now), *_substance(was, now)):
         remedy = "link the library with an rpath that is as long, so that nothing must move"
-        yield Fault("patch-damage", member, found, expected, remedy)
+        yield Fault("patch-damage", member, found=found, expected=expected, remedy=remedy)
 
 
 def _placing(was: Shape, now: Shape) -> Iterator[tuple[str, str]]:

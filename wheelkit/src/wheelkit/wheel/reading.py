@@ -145,7 +145,15 @@ def _read_elves(archive: UnpackedArchive) -> tuple[dict[str, Elf], tuple[Fault, 
             found = elf.read(archive.file(member))
         except elf.UnreadableElfError as error:
             remedy = "link the library again; the file is truncated or damaged"
-            faults.append(Fault("elf-unreadable", member, str(error), "an ELF file", remedy))
+            faults.append(
+                Fault(
+                    "elf-unreadable",
+                    member,
+                    found=str(error),
+                    expected="an ELF file",
+                    remedy=remedy,
+                )
+            )
         else:
             if found is not None:
                 elves[member] = found
