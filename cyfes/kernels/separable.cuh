@@ -204,15 +204,13 @@ class SplitBarrier {
       : at_(static_cast<unsigned>(__cvta_generic_to_shared(state))) {
 #if __CUDA_ARCH__ >= 800
     if (threadIdx.x == 0)
-      asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(at_), "n"(block_size / 32));
+      asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(at_), "n"(block_size));
 #endif
   }
   __device__ void arrive() {
 #if __CUDA_ARCH__ >= 800
-    __syncwarp();
-    if (threadIdx.x % 32 == 0)
-      asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(at_)
-                   : "memory");
+    asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(at_)
+                 : "memory");
 #endif
   }
   // Waits for the arrivals of the `phase`-th time.
