@@ -150,7 +150,7 @@ __device__ inline void make_factors(const FactorArgs<Real> &args) {
     const HillsArgs<Real> &hills = args.hills;
     const Real center = hills.centers[n * hills.ndim + args.first_axis];
     const Real inverse = Real(1) / hills.sigmas[n * hills.sigma_stride + args.first_axis];
-#pragma unroll 2
+#pragma unroll 1
     for (long long row = threadIdx.x / octet; row < args.rows; row += step)
       to[row * octet] = scale * factor_of_axis(args, center, inverse, row);
     return;
