@@ -23,7 +23,7 @@ EXPERIMENTAL = frozenset({"3.13t"})
 _NAME = re.compile(
     r"(?P<stem>.*)\.(?P<kind>cpython-|pypy)(?P<major>\d)(?P<minor>\d+)(?P<threads>t?)[a-z]*-[^/.]*\.so"
 )
-_FOR_ALL = re.compile(r"(?P<stem>[^.]*(?:/[^/.]*)*)(\.abi3)?\.so")
+_FOR_ALL = re.compile(r"(?P<stem>(?:.*/)?[^/.]*)(\.abi3)?\.so")
 
 
 def faults(wheel: Wheel) -> Iterator[Fault]:
