@@ -247,7 +247,7 @@ def test_an_older_report_is_gone_if_there_is_no_new_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_the_verdict_stays_when_nobody_reads_on(tmp_path: Path, stream: str) -> None:
+def test_the_verdict_stays_when_nobody_reads_on(stream: str) -> None:
     """As behind `| head -1`: the reader of a pipe has gone."""
     code = (
         "from wheelkit.target.report import Status, run, say\n"
@@ -258,8 +258,8 @@ def test_the_verdict_stays_when_nobody_reads_on(tmp_path: Path, stream: str) -> 
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as pipe:
-        other = {"stdout": "stderr", "stderr": "stdout"}[stream]
-        streams = {stream: pipe, other: subprocess.PIPE}
-        done = subprocess.run([sys.executable, "-c", code], check=False, **streams)
+        out, err = (pipe, subprocess.PIPE) if stream == "stdout" else (subprocess.PIPE, pipe)
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, check=False, stdout=out, stderr=err)
     assert done.returncode == Status.FAULTY
-    assert not (done.stdout or done.stderr)
+    assert {done.stdout, done.stderr} <= {None, b""}
