@@ -214,6 +214,48 @@ def test_a_displaced_library_gets_an_entry_for_each_layout(tmp_path: Path) -> No
     assert {one["severity"] for one in found_by_id.values()} == {"warning"}
 
 
+def test_a_companion_may_have_its_libraries_in_a_folder_of_the_platlib_scheme(
+    tmp_path: Path,
+) -> None:
+    files = {"far-1.0.data/platlib/far/lib/libfar.so.1": library("libfar.so.1")}
+    beside = companion(tmp_path / "beside", files, name="far-1.0")
+    given = tiny(tmp_path / "in", "libfar.so.1", rpath=None, requires="Requires-Dist: far")
+    path, told = repaired(given, tmp_path, "--companion", f"far={beside}")
+    assert rpath(path, "tiny/_tiny.so", tmp_path) == ("$ORIGIN/../far/lib",)
+    assert [(one["id"], one["severity"]) for one in told["faults"]] == [
+        ("companion-not-reached", "warning")
+    ]
+    mapped = loaded(path, beside, tmp_path / "venv")
+    assert f"{tmp_path}/venv/lib/python3.11/site-packages/far/lib/libfar.so.1" in mapped
+
+
+# As Intel's distributions, whose libraries are in <prefix>/lib; and in a folder of its own.
+@pytest.mark.parametrize(
+    ("folder", "entry"), [("lib", "$ORIGIN/../../.."), ("farlib", "$ORIGIN/../../../../farlib")]
+)
+def test_a_companion_in_the_data_scheme_is_reached_in_declared_layouts_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: str, entry: str
+) -> None:
+    files = {f"far-1.0.data/data/{folder}/libfar.so.1": library("libfar.so.1")}
+    beside = companion(tmp_path / "beside", files, name="far-1.0")
+    given = tiny(tmp_path / "in", "libfar.so.1", rpath=None, requires="Requires-Dist: far")
+    words = ["--companion", f"far={beside}"]
+    assert repair(given, tmp_path / "refused", *words) == report.Status.FAULTY
+    said = capsys.readouterr().err
+    assert f"an rpath that leads to {folder} of the data scheme" in said
+    assert "load libfar.so.1 before the import, and declare it in preloaded" in said
+    settings = tmp_path / "policy.toml"
+    settings.write_text('[tool.wheelkit]\nlayouts = ["venv", "prefix"]\n')
+    words += ["--settings", str(settings)]
+    path, told = repaired(given, tmp_path, *words)
+    assert rpath(path, "tiny/_tiny.so", tmp_path) == (entry,)
+    assert told["faults"] == []
+    found = verified(path, tmp_path, *words)
+    assert found == {}
+    mapped = loaded(path, beside, tmp_path / "venv")
+    assert f"{tmp_path}/venv/{folder}/libfar.so.1" in mapped
+
+
 def test_an_entry_for_what_is_opened_by_name_stays(tmp_path: Path) -> None:
     """Nothing is NEEDED, as in jax's plugins: they open the libraries at run time."""
     runtime = "$ORIGIN/../nvidia/cuda_runtime/lib"

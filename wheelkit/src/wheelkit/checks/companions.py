@@ -20,6 +20,11 @@ TITLE = "companions"
 IDS = ("companion-not-required", "companion-unfit", "companion-not-proven")
 # Folders of the prefix where programs of others have their libraries.
 SHARED = ("lib", "lib64")
+# An rpath from site-packages to another scheme leads above the install prefix in some layouts.
+BEFORE = (
+    "load {} before the import, and declare it in preloaded; or repair for the layouts that you "
+    "declare in [tool.wheelkit]: in others, the way there leads above the install prefix"
+)
 # How many files a message lists.
 SHOWN = 3
 # Of libraries that a file needs; `needed_libraries` finds out which are missing.
@@ -92,7 +97,14 @@ def leads_out(wheel: Wheel, member: str, entry: str) -> bool:
     if folder is not None and (owner(wheel, folder) is not None or folder.startswith("nvidia/")):
         return True
     ends = wheel.leads(member, entry)
-    return any(where.layout is VENV and target in SHARED for where, target in ends.items())
+    beside = any(
+        target in companion.folders(where)
+        for companion in wheel.companions.found
+        for where, target in ends.items()
+    )
+    return beside or any(
+        where.layout is VENV and target in SHARED for where, target in ends.items()
+    )
 
 
 def owner(wheel: Wheel, folder: str) -> Companion | str | None:
@@ -100,8 +112,10 @@ def owner(wheel: Wheel, folder: str) -> Companion | str | None:
 
     Of a requirement whose wheel was not looked at, the name alone says so.
     """
+    venv = next(where for where in wheel.installations() if where.layout is VENV)
+    path = posixpath.join(venv.directories["platlib"], folder)
     for companion in wheel.companions.found:
-        if any(posixpath.dirname(member) == folder for member in companion.elves):
+        if path in companion.folders(venv):
             return companion
     return wheel.companions.claiming(folder)
 
@@ -146,7 +160,9 @@ def not_reached(
     found = (
         f"NEEDED {needed} of {companion}, rpath {rpath}, not reached in {layouts.names_of(where)}"
     )
-    place = posixpath.dirname(companion.libraries[names[0]])
+    folder = companion.folder_of(names[0])
+    shared = folder.scheme not in ("platlib", "purelib")
+    place = f"{folder.path} of the {folder.scheme} scheme" if shared else folder.path
     severity = WARNING
     if not any(installation.layout is VENV for installation in where):
         expected = f"an rpath that leads to {place} wherever the two lie in one prefix"
@@ -156,7 +172,8 @@ def not_reached(
         remedy = f"declare it in preloaded; or {REPAIR}, which writes an rpath to {place}"
     else:
         severity = FAULT
-        expected, remedy = f"an rpath that leads to {place}", REPAIR
+        expected = f"an rpath that leads to {place}"
+        remedy = BEFORE.format(needed) if shared else REPAIR
     return Fault(
         "companion-not-reached",
         member,

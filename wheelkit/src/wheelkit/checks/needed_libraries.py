@@ -84,7 +84,7 @@ def _about(wheel: Wheel, name: str) -> str | None:
     if _places(wheel, name):
         return OWN
     if companion := wheel.companions.having(name):
-        return f"{companion}: {posixpath.dirname(companion.libraries[name])}"
+        return f"{companion}: {companion.folder_of(name)}"
     other = companions.of_other_name(wheel, name)
     return None if other is None else str(other)
 

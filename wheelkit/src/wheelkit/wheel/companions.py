@@ -28,7 +28,7 @@ from wheelkit.target.report import Fault, FaultyError, sha256
 from wheelkit.wheel import elf, platforms
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.identity import identify
-from wheelkit.wheel.layouts import Installation
+from wheelkit.wheel.layouts import Installation, SchemePath, scheme_path
 
 # The libraries of NVIDIA's distributions, by the part of the name between nvidia- and -cu12; from
 # the wheels of CUDA 12.9. A component that is not listed has libraries named like itself, as
@@ -91,6 +91,18 @@ class Companion:
         if installation.layout.apart:
             return {}
         return installation.places(self.members, self.root_scheme)
+
+    def folders(self, installation: Installation) -> frozenset[str]:
+        """Return the directories of its libraries, as `places` has them."""
+        if installation.layout.apart:
+            return frozenset()
+        paths = (installation.path(member, self.root_scheme) for member in self.elves)
+        return frozenset(map(posixpath.dirname, paths))
+
+    def folder_of(self, name: str) -> SchemePath:
+        """Return where the directory of a library belongs."""
+        member = posixpath.dirname(self.libraries[name])
+        return scheme_path(member, root_scheme=self.root_scheme)
 
     @functools.cached_property
     def libraries(self) -> Mapping[str, str]:
