@@ -48,8 +48,9 @@ html_theme_options = {
 }
 html_math_renderer = "mathml"
 
-# The button copies the commands without the prompt; what a command prints has no button.
-copybutton_prompt_text = "$ "
+# The button copies commands and statements without the prompt, and not what they print.
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
 copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"
 

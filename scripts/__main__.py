@@ -35,6 +35,7 @@ VERBS = (
         "container.prepare_container",
         "prepare a container for cibuildwheel (its before-all)",
     ),
+    ("cpython", "container.cpython", "build a free-threaded CPython, or one with ThreadSanitizer"),
     ("standin-image", "container.standin_image", "build the stand-in for the manylinux2014 image"),
     ("wheelhouse", "container.build_wheelhouse", "build the release wheels with cibuildwheel"),
     (

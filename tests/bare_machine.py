@@ -107,42 +107,6 @@ def make_root(suite: str, packages: Sequence[str], folder: Path, log: Path) -> P
     return root
 
 
-def mirror_of(root: Path) -> str:
-    """Return the address of the mirror from which mmdebstrap has made a root."""
-    lines = (root / "etc" / "apt" / "sources.list").read_text(encoding="utf-8").splitlines()
-    words = [line.split("]")[-1].split() for line in lines if line.startswith("deb ")]
-    return next(word for line in words for word in line if "://" in word)
-
-
-def fetch_source(mirror: str, suite: str, package: str, folder: Path, log: Path) -> Path:
-    """Download the upstream archive of a Debian source package; return its path.
-
-    apt checks it against Debian's signature. It uses its own settings and lists below `folder`, so
-    that it needs no rights, and no sources of this machine.
-    """
-    keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    state = folder / "apt"
-    for name in ("lists/partial", "cache/archives/partial", "none"):
-        (state / name).mkdir(parents=True)
-    (state / "sources.list").write_text(f"deb-src [signed-by={keys}] {mirror} {suite} main\n")
-    (state / "apt.conf").write_text(
-        apt_settings() + f'Dir::State::Lists "{state}/lists";\nDir::Cache "{state}/cache";\n'
-        f'Dir::Etc::SourceList "{state}/sources.list";\nDir::Etc::SourceParts "{state}/none";\n'
-        'APT::Sandbox::User "";\n'
-    )
-    environment = {**os.environ, "APT_CONFIG": str(state / "apt.conf")}
-    source = ["apt-get", "source", "--quiet", "--download-only", package]
-    with log.open("a", encoding="utf-8") as file:
-        for command in (["apt-get", "update", "--quiet"], source):
-            done = subprocess.run(
-                command, check=False, stdout=file, stderr=file, env=environment, cwd=folder
-            )
-            if done.returncode:
-                raise BareMachineError(f"apt-get could not download {package}; see {log}")
-    (archive,) = folder.glob(f"{package}_*.orig.tar.*z")
-    return archive
-
-
 def complete_root(root: Path) -> None:
     """Add to a root file system what an installer adds: a user, and the settings of the network."""
     with (root / "etc" / "passwd").open("a", encoding="utf-8") as file:

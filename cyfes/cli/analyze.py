@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 SIGNED_OPTIONS = surface_options.SIGNED_OPTIONS
 
+# What a method does with the blocks.
+_METHODS = {"block": "each left out once", "bootstrap": "drawn with replacement"}
+
 # With more minima than this, the barriers of all pairs would fill the screen.
 _MOST_PAIRED = 6
 
@@ -365,7 +368,9 @@ def _difference_facts(
     options: argparse.Namespace,
 ) -> Facts:
     if surface.kT is None:
-        print_message("no difference of free energy without --kt, or --temperature and --unit")
+        print_message(
+            "the difference of free energy needs kT: give --kt, or --temperature and --unit"
+        )
         return {}
     if blocked is None:
         value = surface.difference(*regions, depth=depth)
@@ -447,8 +452,8 @@ def _lines(facts: Facts) -> Iterator[str]:
         yield f"  transition state {_place(path['transition_state'])}"
         yield f"  barrier          {path['barrier']:.4g}{unit}, back {path['back']:.4g}{unit}"
     if "difference" in facts:
-        yield "\nDifference of free energy, the last place less the first"
-        yield f"  {_difference_text(facts['difference'], unit)}"
+        yield "\nDifference of free energy: the second place minus the first place"
+        yield from _difference_lines(facts["difference"], unit)
     if "convergence" in facts:
         yield f"\nConvergence: distance from the last surface, and difference{where}"
         yield from _table([_series_row(row) for row in facts["convergence"]])
@@ -482,16 +487,15 @@ def _series_row(entry: Facts) -> Facts:
     return row
 
 
-def _difference_text(difference: Facts, unit: str) -> str:
+def _difference_lines(difference: Facts, unit: str) -> Iterator[str]:
     if difference["error"] is None:
-        return f"{difference['value']:.4g}{unit}"
-    fewer = ", ".join(
-        f"{error:.2g} with {n}" for n, error in difference["errors_with_fewer_blocks"].items()
-    )
-    return (
-        f"{difference['value']:.4g} ± {difference['error']:.2g}{unit} (standard error, "
-        f"{difference['blocks']} blocks, {difference['method']}{'; ' + fewer if fewer else ''})"
-    )
+        yield f"  difference       {difference['value']:.4g}{unit}"
+        return
+    value, error = difference["value"], difference["error"]
+    yield f"  difference       {value:.4g} ± {error:.2g}{unit} (standard error)"
+    yield f"  blocks           {difference['blocks']}, {_METHODS[difference['method']]}"
+    for blocks, other in difference["errors_with_fewer_blocks"].items():
+        yield f"  longer blocks    standard error {other:.2g}{unit} with {blocks} blocks"
 
 
 def _place(position: dict[str, float]) -> str:

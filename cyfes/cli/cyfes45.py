@@ -109,29 +109,43 @@ def _add_input_options(parser: argparse.ArgumentParser) -> None:
     option("-ib", type=_column, default=3, metavar="COLUMN", help="bias column (3)")
     option("-ir", type=_column, default=4, metavar="COLUMN", help="rbias column (4)")
     option("-s", type=common.count, metavar="N", help="read N samples at most")
-    option("-no_bias", type=_flag, default=False, metavar="BOOL", help="take no bias (false)")
+    option("-no_bias", type=_flag, default=False, metavar="BOOL", help="use no bias (false)")
     option(
         "-no_rbias",
         type=_flag,
         default=True,
         metavar="BOOL",
-        help="if false, take the rbias column in place of the bias (true)",
+        help="if false, use the rbias column, not the bias column (true)",
     )
 
 
 def _add_grid_options(parser: argparse.ArgumentParser) -> None:
     option, numbers = parser.add_argument, _three(common.number)
-    option("-e", type=common.number, default=0.0, metavar="L", help="edge around the CVs (0.0)")
+    option(
+        "-e",
+        type=common.number,
+        default=0.0,
+        metavar="L",
+        help="how far the grid reaches beyond the CVs (0.0)",
+    )
     option(
         "-g",
         type=_three(common.count),
         default=[10, 10, 10],
         metavar="X,Y,Z",
-        help="bins of the grid, which has a point more along each axis (10,10,10)",
+        help="number of bins along each axis; there is one point more than bins (10,10,10)",
     )
-    option("-cmin", type=numbers, metavar="X,Y,Z", help="lower ends; by default the CVs'")
-    option("-cmax", type=numbers, metavar="X,Y,Z", help="upper ends; by default the CVs'")
-    option("-intg", type=_flag, default=False, metavar="BOOL", help="round ends outwards (false)")
+    option("-cmin", type=numbers, metavar="X,Y,Z", help="lower ends (the lowest values of the CVs)")
+    option(
+        "-cmax", type=numbers, metavar="X,Y,Z", help="upper ends (the highest values of the CVs)"
+    )
+    option(
+        "-intg",
+        type=_flag,
+        default=False,
+        metavar="BOOL",
+        help="round the ends outwards to whole numbers (false)",
+    )
     option("-sigma", type=common.positive_number, default=1.0, help="bandwidth (1.0)")
     option("-f32", type=_flag, default=False, metavar="BOOL", help="single precision (false)")
     option(
@@ -139,10 +153,10 @@ def _add_grid_options(parser: argparse.ArgumentParser) -> None:
         type=_device,
         default="auto",
         metavar="ID",
-        help="CUDA device 0, 1, ..., several such as 0,1, or cpu; by default a GPU if one can be "
-        "used, or else the CPU",
+        help="the CUDA device 0, 1, ..., several such as 0,1, or cpu (default: a GPU if one can be "
+        "used, otherwise the CPU)",
     )
-    option("-sink", type=_flag, default=False, metavar="BOOL", help="without effect (false)")
+    option("-sink", type=_flag, default=False, metavar="BOOL", help="has no effect (false)")
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
@@ -151,8 +165,8 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
     option("-odat", metavar="FILE", help="free energy as a table")
     option("-oV", metavar="FILE", help="V = kT sum of Gaussians at the samples, as a table")
     option("-oF", metavar="FILE", help="F = -V - min(-V), as a table")
-    option("-a", type=common.number, default=1.0, help="factor on the free energy (1)")
-    option("-b", type=common.number, default=0.0, help="shift added to it after that (0)")
+    option("-a", type=common.number, default=1.0, help="multiply the free energy by this (1)")
+    option("-b", type=common.number, default=0.0, help="then add this (0)")
 
 
 def _three(convert: Callable[[str], Any]) -> Callable[[str], list[Any]]:

@@ -102,7 +102,7 @@ class HillsFileCheck:
             np.flatnonzero(steps < 0.0),
             lambda row: (
                 f"{line_of(row)}: time {times[row]:g}: found a time that falls, from "
-                f"{before[row]:g}; if a restart laid hills again, they count twice"
+                f"{before[row]:g}; if a restarted run wrote hills again, they count twice"
             ),
         )
         self._note(

@@ -65,8 +65,8 @@ def read_bias(path: Path, grid: Grid) -> NDArray[np.float64]:
     if getattr(array, "shape", None) != expected or array.dtype.kind != "f":
         found = getattr(array, "shape", None)
         raise InputError(
-            f"{path}: found an array of shape {found}, expected {expected}: gridWidth, one more "
-            "than the bins, of each variable, the last one first"
+            f"{path}: found an array of shape {found}, expected {expected}: the gridWidth of each "
+            "variable, which is its number of bins plus one. The last variable comes first"
         )
     whole = np.asarray(array, dtype=np.float64).T
     # On a periodic axis the last point is the first one again.

@@ -293,8 +293,8 @@ def _check_points(
         if off.any():
             found = columns[name][off][0]
             raise InputError(
-                f"found {name} {found:g} where the header's grid has another point, expected the "
-                "first CV to run fastest from min to max"
+                f"found {name} {found:g} in a row where the grid of the header has another point, "
+                "expected the first CV to change fastest, from min to max"
             )
 
 

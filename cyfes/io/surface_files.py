@@ -79,8 +79,8 @@ def read_surface(path: AnyPath, frame: int | None = None) -> SurfaceData:
     if frame is None:
         if len(surfaces) > 1:
             message = (
-                f"{path}: found {len(surfaces)} frames, took the last; frame=N or --frame N names "
-                "another (0 is the first), and cyfes.load_series reads all"
+                f"{path}: found {len(surfaces)} frames, took the last one. For another frame, give "
+                "frame=N or --frame N (0 is the first). cyfes.load_series reads all frames"
             )
             warnings.warn(CyfesWarning(message), stacklevel=3)
         return surfaces[-1]

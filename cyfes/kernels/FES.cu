@@ -3,6 +3,7 @@
 // Only __global__ functions with C names: NVRTC compiles this file, the host finds them by name.
 #ifndef CUFES_REAL
 #define CUFES_REAL double
+#define CUFES_IN_DOUBLE 1
 #endif
 
 #include "FES.cuh"
@@ -45,7 +46,7 @@ CUFES_FAST_POINTS(1)
 CUFES_FAST_POINTS(2)
 CUFES_FAST_POINTS(3)
 
-// The name says how many columns a block makes.
+// The name says how many columns a block makes; the long one has stages of 8 octets, not of 4.
 // In single precision two blocks fit a multiprocessor.
 #define CUFES_PRODUCT(columns, ...)                                                          \
   extern "C" __global__ void __launch_bounds__(cufes::block_size, sizeof(real) == 8 ? 1 : 2) \
@@ -53,8 +54,20 @@ CUFES_FAST_POINTS(3)
     cufes::multiply_factors<real, __VA_ARGS__>(args);                                        \
   }
 
-CUFES_PRODUCT(104, 2, 7, 2, 13)
-CUFES_PRODUCT(56, 2, 7, 1, 7)
+// On tensor cores, a warp makes 16 rows of all columns: each warp has as much to do. Elsewhere it
+// makes 32 rows of one half, which needs fewer loads.
+#if __CUDA_ARCH__ >= 800
+constexpr bool by_tensor_cores = sizeof(real) == 8;
+#else
+constexpr bool by_tensor_cores = false;
+#endif
+constexpr int tall = by_tensor_cores ? 1 : 2, wide = by_tensor_cores ? 13 : 7;
+CUFES_PRODUCT(104, tall, wide, tall, 13, 4)
+// Others have too little shared memory for long stages, and single precision gains nothing.
+#if CUFES_IN_DOUBLE && __CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1200
+CUFES_PRODUCT(104_long, tall, wide, tall, 13, 8)
+#endif
+CUFES_PRODUCT(56, 2, 7, 1, 7, 4)
 CUFES_KERNEL(cufes_factors, cufes::FactorArgs, cufes::make_factors)
 CUFES_KERNEL(cufes_largest, cufes::LargestArgs, cufes::find_largest)
 

@@ -81,10 +81,14 @@ void Progress::ask() {
   throw Failure(CUFES_INTERRUPTED, "the caller stopped the sum");
 }
 
+// The last launch ends soon after the one before it, so that nobody is asked meanwhile: `await`
+// would notice its end up to a pause later.
 void Progress::await_launches() {
-  for (std::int64_t k = std::max<std::int64_t>(0, launches_ - 2); k < launches_; ++k)
-    await(events_[k % 2]);
+  if (launches_ == 0) return;
+  if (launches_ > 1) await(events_[launches_ % 2]);
+  check(cudaEventSynchronize(events_[(launches_ - 1) % 2]), "compute the sum");
   launches_ = 0;
+  ask();
 }
 
 void Progress::finish() {

@@ -9,20 +9,23 @@
 namespace cufes {
 namespace {
 
-// The tiles that kernels are compiled for.
+// The tiles that kernels are compiled for, and the octets of a stage. Of two plans that are as
+// good, the first is taken: long stages are faster, where there is the shared memory for them.
 struct Shape {
-  int rows, columns;
+  int rows, columns, octets;
   const char *kernel;
 };
-constexpr Shape shapes[] = {{128, 104, "cufes_product_104"}, {256, 56, "cufes_product_56"}};
+constexpr Shape shapes[] = {{128, 104, 8, "cufes_product_104_long"},
+                            {128, 104, 4, "cufes_product_104"},
+                            {256, 56, 4, "cufes_product_56"}};
 
 // The tables of a chunk of hills, and the partial sums, at most.
 constexpr double most_table_bytes = 256 << 20;
 constexpr double most_sum_bytes = 512 << 20;
 
 // Bytes of shared memory for so many rows.
-constexpr int stage_bytes(int rows, int element) {
-  return stages * octets_per_stage * rows * octet * element;
+constexpr int stage_bytes(const Shape &shape, int rows, int element) {
+  return stages * shape.octets * rows * octet * element;
 }
 
 // How a grid is cut: axes [0, v) are the first group, [v, w) the second, [w, ndim) the third.
@@ -47,10 +50,18 @@ Cut make_cut(const std::int64_t *points, int ndim, int v, int w) {
   return cut;
 }
 
+// Devices with less have no kernel with long stages; single precision gains nothing from them.
+constexpr int shared_memory_for_long = 200 << 10;
+bool is_usable(const Shape &shape, int shared_memory, int element) {
+  return shape.octets == 4 || (shared_memory >= shared_memory_for_long && element == 8);
+}
+
 // The tile with least padding, for the second group in one piece, two, and so on.
-ProductPlan place_tiles(const Cut &cut, const Shape &shape, std::int64_t most_rows) {
+ProductPlan place_tiles(const Cut &cut, const Shape &shape, int shared_memory, int element) {
   ProductPlan best{};
   std::int64_t fewest = std::numeric_limits<std::int64_t>::max();
+  const std::int64_t most_rows = std::min<std::int64_t>(
+      stage_rows, (shared_memory - barrier_bytes) / stage_bytes(shape, 1, element));
   const std::int64_t room = most_rows - shape.columns;
   for (std::int64_t pieces = 1; pieces <= std::min<std::int64_t>(cut.rows[1], 64); ++pieces) {
     const std::int64_t tile_v = divide_up(cut.rows[1], pieces);
@@ -100,14 +111,13 @@ ProductPlan plan_product(const Model &model, const std::int64_t *points, int ndi
                          std::int64_t hills, double element) {
   ProductPlan best{};
   best.seconds = std::numeric_limits<double>::infinity();
-  const std::int64_t most_rows = std::min<std::int64_t>(
-      stage_rows, model.shared_memory / stage_bytes(1, static_cast<int>(element)));
   for (int v = 1; v <= ndim; ++v)
     for (int w = v; w <= ndim; ++w) {
       const Cut cut = make_cut(points, ndim, v, w);
       if (std::max({cut.rows[0], cut.rows[1], cut.rows[2]}) > 1 << 24) continue;
       for (const Shape &shape : shapes) {
-        ProductPlan plan = place_tiles(cut, shape, most_rows);
+        if (!is_usable(shape, model.shared_memory, static_cast<int>(element))) continue;
+        ProductPlan plan = place_tiles(cut, shape, model.shared_memory, static_cast<int>(element));
         if (!plan.tile_u) continue;
         split_hills(plan, model, hills, element);
         if (plan.seconds < best.seconds) best = plan;
@@ -168,13 +178,14 @@ class Separable {
     return std::max<std::int64_t>(1, tiles) * plan_.tile_u;
   }
 
-  // Hills whose tables are in memory at a time: whole flushes, so that chunks do not change bits.
+  // Hills whose tables are in memory at a time: all of them or, so that chunks do not change bits,
+  // whole flushes.
   std::int64_t fit_chunk() const {
     const double rows =
         static_cast<double>(plan_.cut.rows[0] + plan_.cut.rows[1] + plan_.cut.rows[2]);
-    const std::int64_t unit =
-        std::int64_t{octet} * octets_per_stage * stages_per_flush * plan_.splits;
+    const std::int64_t unit = std::int64_t{octet} * octets_per_flush * plan_.splits;
     const double fit = most_table_bytes / (rows * sizeof(Real));
+    if (call_.given().count <= fit) return call_.given().count;
     return std::max<std::int64_t>(1, static_cast<std::int64_t>(fit / unit)) * unit;
   }
 
@@ -213,8 +224,8 @@ class Separable {
     args.tiles_w = static_cast<int>(plan_.tiles_w);
     args.octets = static_cast<int>(octets_of(count));
     args.octets_per_split =
-        static_cast<int>(divide_up(args.octets / octets_per_stage, plan_.splits)) *
-        octets_per_stage;
+        static_cast<int>(divide_up(args.octets / plan_.shape.octets, plan_.splits)) *
+        plan_.shape.octets;
     args.accumulate = first > 0;
     args.sums = sums;
     args.size = rows * cut.rows[1] * cut.rows[2];
@@ -224,7 +235,8 @@ class Separable {
   void multiply(ProductArgs<Real> &args, std::int64_t tiles, std::int64_t count) {
     const double seconds = static_cast<double>(plan_.shape.rows) * plan_.shape.columns * count /
                            call_.model().matrix_rate;
-    const int shared = stage_bytes(plan_.tile_u + plan_.tile_v + plan_.shape.columns, sizeof(Real));
+    const int rows = plan_.tile_u + plan_.tile_v + plan_.shape.columns;
+    const int shared = barrier_bytes + stage_bytes(plan_.shape, rows, sizeof(Real));
     // Whole waves of blocks.
     const std::int64_t wave = call_.model().multiprocessors;
     const std::int64_t at_once = std::min(
@@ -239,8 +251,8 @@ class Separable {
   }
 
   // Whole stages of the product; what fills them up are zeros.
-  static std::int64_t octets_of(std::int64_t count) {
-    return divide_up(count, octet * octets_per_stage) * octets_per_stage;
+  std::int64_t octets_of(std::int64_t count) const {
+    return divide_up(count, octet * plan_.shape.octets) * plan_.shape.octets;
   }
 
   // The factors of a group of axes. The first group carries the heights.

@@ -58,14 +58,15 @@ struct ProductArgs {
   long long size;
 };
 
-// Shared memory holds a few stages: some are being read, some are on their way.
+// Shared memory holds a few stages of octets: some are being read, some are on their way.
 constexpr int stages = 3;
-constexpr int octets_per_stage = 4;
+// In front of them, it holds a barrier.
+constexpr int barrier_bytes = 16;
 // The most rows of a stage, of all three tables.
 constexpr int stage_rows = 256;
-// Stages of hills that are added up in registers before the sum goes to memory: a sum of sums has
+// Octets of hills that are added up in registers before the sum goes to memory: a sum of sums has
 // a smaller rounding error than one long sum.
-constexpr int stages_per_flush = 128;
+constexpr int octets_per_flush = 512;
 
 // Numbers in 16 bytes.
 template <typename Real>
@@ -121,6 +122,20 @@ __device__ inline Real factor(const FactorArgs<Real> &args, long long n, long lo
   return slope * exponential(Real(-0.5) * squares);
 }
 
+// The same for a group of one axis, of which the hill's part is known: the place of the center and
+// one over the width.
+template <typename Real>
+__device__ inline Real factor_of_axis(const FactorArgs<Real> &args, Real center, Real inverse,
+                                      long long row) {
+  const int i = args.first_axis;
+  const unsigned k = static_cast<unsigned>(args.row + row);
+  const Real x = static_cast<Real>(args.lower[i] + k * args.spacing[i]);
+  const Real scaled =
+      minimum_image(x - center, args.hills.period[i], args.hills.inverse_period[i]) * inverse;
+  const Real slope = i == args.slope_axis ? -scaled * inverse : Real(1);
+  return slope * exponential(Real(-0.5) * (scaled * scaled));
+}
+
 // A block makes the rows of one octet of hills.
 template <typename Real>
 __device__ inline void make_factors(const FactorArgs<Real> &args) {
@@ -130,8 +145,18 @@ __device__ inline void make_factors(const FactorArgs<Real> &args) {
   Real scale = there ? Real(1) : Real(0);
   if (there && args.weighted)
     scale = weight(args.hills.heights[n], args.logarithmic != 0, args.largest);
+  constexpr int step = block_size / octet;
+  if (there && args.end_axis - args.first_axis == 1) {
+    const HillsArgs<Real> &hills = args.hills;
+    const Real center = hills.centers[n * hills.ndim + args.first_axis];
+    const Real inverse = Real(1) / hills.sigmas[n * hills.sigma_stride + args.first_axis];
 #pragma unroll 1
-  for (long long row = threadIdx.x / octet; row < args.rows; row += block_size / octet)
+    for (long long row = threadIdx.x / octet; row < args.rows; row += step)
+      to[row * octet] = scale * factor_of_axis(args, center, inverse, row);
+    return;
+  }
+#pragma unroll 1
+  for (long long row = threadIdx.x / octet; row < args.rows; row += step)
     to[row * octet] = there ? scale * factor(args, n, row) : Real(0);
 }
 
@@ -170,8 +195,44 @@ __device__ inline void await_copies() {
 #endif
 }
 
+// A barrier of the block in two parts. A thread says that it is done with something, goes on with
+// what needs nobody, and waits for the others later: by then they have come, as a rule.
+class SplitBarrier {
+ public:
+  // All threads of the block synchronize between this and the first use.
+  __device__ explicit SplitBarrier(unsigned char *state)
+      : at_(static_cast<unsigned>(__cvta_generic_to_shared(state))) {
+#if __CUDA_ARCH__ >= 800
+    if (threadIdx.x == 0)
+      asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(at_), "n"(block_size));
+#endif
+  }
+  __device__ void arrive() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(at_)
+                 : "memory");
+#endif
+  }
+  // Waits for the arrivals of the `phase`-th time.
+  __device__ void wait(int phase) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile(
+        "{ .reg .pred done;\n"
+        "again%=: mbarrier.test_wait.parity.shared.b64 done, [%0], %1;\n"
+        "@!done bra again%=; }" ::"r"(at_),
+        "r"(phase % 2)
+        : "memory");
+#else
+    __syncthreads();
+#endif
+  }
+
+ private:
+  unsigned at_;
+};
+
 // Copies the rows of a block, stage after stage, from the three tables.
-template <typename Real>
+template <typename Real, int OCTETS>
 class Loader {
  public:
   __device__ Loader(const ProductArgs<Real> &args, long long first, int u, int v, int w,
@@ -201,7 +262,7 @@ class Loader {
       if (step_[s] == 0) continue;
       Real *to = stage + (threadIdx.x + s * block_size) * lanes_of<Real>;
 #pragma unroll
-      for (int o = 0; o < octets_per_stage; ++o) {
+      for (int o = 0; o < OCTETS; ++o) {
         copy_16_bytes(to + o * rows_ * octet, from_[s]);
         from_[s] += step_[s];
       }
@@ -218,12 +279,13 @@ class Loader {
 
 // The part of a tile that a thread sums: of each 16 x 8 block of its warp's, rows `group` and
 // `group` + 8 and two columns. That is the layout of the tensor cores' results.
-template <typename Real, int MT, int NT, int WARPS_W, int TILES_W>
+template <typename Real, int MT, int NT, int WARPS_W, int TILES_W, int OCTETS>
 class Accumulator {
  public:
   static constexpr int columns = 8 * TILES_W;
 
-  __device__ Accumulator(const ProductArgs<Real> &args) {
+  __device__ Accumulator(const ProductArgs<Real> &args)
+      : octet_size_((args.tile_u + args.tile_v + columns) * octet) {
     const int group = threadIdx.x % 32 / 4;
 #pragma unroll
     for (int m = 0; m < 2 * MT; ++m) {
@@ -236,33 +298,41 @@ class Accumulator {
     clear();
   }
 
-  // Fetches what is needed first of an octet, while the one before is being added.
+  // Makes what is needed first of a stage.
   __device__ void prepare(const Real *from) {
 #if __CUDA_ARCH__ >= 800
     if constexpr (sizeof(Real) == 8)
 #pragma unroll
-      for (int m = 0; m < 2 * MT; ++m) make_products(from, m, products_[0]);
+      for (int part = 0; part < 4 * MT; ++part) make_products(from, part, products_[0]);
 #endif
   }
-  // Adds a stage, of which the first octet was prepared, and prepares the first of the next.
-  template <typename Await, typename Load>
-  __device__ void add(const Real *from, const Real *next, int octet_size, Await await_next,
+  // Adds a stage, which was prepared, and prepares the next. `arrive` is called when the stage
+  // before is no longer read, `await_next` before the next is read, `load_another` after that.
+  template <typename Arrive, typename Await, typename Load>
+  __device__ void add(const Real *from, const Real *next, Arrive arrive, Await await_next,
                       Load load_another) {
 #if __CUDA_ARCH__ >= 800
     if constexpr (sizeof(Real) == 8) {
-      static_assert(octets_per_stage == 4, "as many are added here");
-      add_by_tensor_cores<0>(from, from + octet_size, [] {});
-      add_by_tensor_cores<1>(from + octet_size, from + 2 * octet_size, [] {});
-      add_by_tensor_cores<0>(from + 2 * octet_size, from + 3 * octet_size, [] {});
-      await_next();
-      add_by_tensor_cores<1>(from + 3 * octet_size, next, load_another);
+      constexpr int steps = OCTETS / 2;
+#pragma unroll
+      for (int i = 0; i < steps; ++i) {
+        const bool last = i == steps - 1;
+        if (last) await_next();
+        const Real *const two = from + i * 2 * octet_size_;
+        add_by_tensor_cores(two, last ? next : two + 2 * octet_size_, products_[i % 2],
+                            products_[1 - i % 2], [&] {
+                              if (i == steps / 2 - 1) arrive();
+                              if (last) load_another();
+                            });
+      }
       return;
     }
 #endif
+    arrive();
     await_next();
     load_another();
 #pragma unroll 1
-    for (int o = 0; o < octets_per_stage; ++o) add_by_fma(from + o * octet_size);
+    for (int o = 0; o < OCTETS; ++o) add_by_fma(from + o * octet_size_);
   }
 
   // Adds to the sums in memory, or sets them.
@@ -318,56 +388,77 @@ class Accumulator {
   }
 
 #if __CUDA_ARCH__ >= 800
-  // c += a b, of 16 x 8 by 8 x 8 numbers.
-  __device__ static void multiply(double *c, const double *a, double2 b) {
+  // The factors of two octets at one column, as the tensor cores take them.
+  struct Columns {
+    double2 octets[2];
+  };
+  // The products of two octets, for 16 rows.
+  struct Products {
+    double octets[2][4];
+  };
+
+  // c += a b, of 16 x 16 by 16 x 8 numbers.
+  __device__ static void multiply(double *c, const Products &a, const Columns &b) {
 #if __CUDA_ARCH__ >= 900
-    asm("mma.sync.aligned.m16n8k8.row.col.f64.f64.f64.f64 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
-        "{%0,%1,%2,%3};"
+    const double *const first = a.octets[0], *const second = a.octets[1];
+    asm("mma.sync.aligned.m16n8k16.row.col.f64.f64.f64.f64 {%0,%1,%2,%3}, "
+        "{%4,%5,%6,%7,%8,%9,%10,%11}, {%12,%13,%14,%15}, {%0,%1,%2,%3};"
         : "+d"(c[0]), "+d"(c[1]), "+d"(c[2]), "+d"(c[3])
-        : "d"(a[0]), "d"(a[1]), "d"(a[2]), "d"(a[3]), "d"(b.x), "d"(b.y));
+        : "d"(first[0]), "d"(first[1]), "d"(first[2]), "d"(first[3]), "d"(second[0]),
+          "d"(second[1]), "d"(second[2]), "d"(second[3]), "d"(b.octets[0].x), "d"(b.octets[0].y),
+          "d"(b.octets[1].x), "d"(b.octets[1].y));
 #else
 #pragma unroll
-    for (int half = 0; half < 2; ++half)
+    for (int k = 0; k < 4; ++k)
 #pragma unroll
-      for (int k = 0; k < 2; ++k)
+      for (int half = 0; half < 2; ++half)
         asm("mma.sync.aligned.m8n8k4.row.col.f64.f64.f64.f64 {%0,%1}, {%2}, {%3}, {%0,%1};"
             : "+d"(c[2 * half]), "+d"(c[2 * half + 1])
-            : "d"(a[half + 2 * k]), "d"(k == 0 ? b.x : b.y));
+            : "d"(a.octets[k / 2][half + k % 2 * 2]),
+              "d"(k % 2 == 0 ? b.octets[k / 2].x : b.octets[k / 2].y));
 #endif
   }
 
-  // The products of the first two groups' factors, as the tensor cores take them. Which of the
-  // eight hills is which k of the instruction is free, as long as a and b agree: a thread takes two
-  // neighbours, one load.
-  __device__ void make_products(const Real *from, int m, Real (&products)[MT][4]) {
-    const int pair = threadIdx.x % 4 * 2;
-    const double2 u = *reinterpret_cast<const double2 *>(from + at_u_[m] + pair);
-    const double2 v = *reinterpret_cast<const double2 *>(from + at_v_[m] + pair);
-    products[m / 2][m % 2] = u.x * v.x;
-    products[m / 2][m % 2 + 2] = u.y * v.y;
+  // A part of the products of the first two groups' factors: one row and one of two octets. Which
+  // of the sixteen hills is which k of the instruction is free, as long as a and b agree: a thread
+  // takes two neighbours of an octet, one load.
+  __device__ void make_products(const Real *from, int part, Products (&products)[MT]) {
+    const int m = part % (2 * MT), which = part / (2 * MT);
+    const Real *const pair = from + which * octet_size_ + threadIdx.x % 4 * 2;
+    const double2 u = *reinterpret_cast<const double2 *>(pair + at_u_[m]);
+    const double2 v = *reinterpret_cast<const double2 *>(pair + at_v_[m]);
+    products[m / 2].octets[which][m % 2] = u.x * v.x;
+    products[m / 2].octets[which][m % 2 + 2] = u.y * v.y;
+  }
+  __device__ Columns fetch_columns(const Real *from) const {
+    return {{*reinterpret_cast<const double2 *>(from),
+             *reinterpret_cast<const double2 *>(from + octet_size_)}};
   }
 
-  // Adds an octet that was prepared, and prepares the next; `meanwhile` is called when the tensor
-  // cores have something to do.
-  template <int TURN, typename Call>
-  __device__ void add_by_tensor_cores(const Real *from, const Real *next, Call meanwhile) {
-    const Real(&a)[MT][4] = products_[TURN];
-    static_assert(2 * MT <= NT, "else the products are not all made");
+  // Adds two octets that were prepared, and prepares the next two; `meanwhile` is called when the
+  // tensor cores have something to do.
+  template <typename Call>
+  __device__ void add_by_tensor_cores(const Real *from, const Real *next,
+                                      const Products (&products)[MT], Products (&prepared)[MT],
+                                      Call meanwhile) {
+    constexpr int parts = 4 * MT, at_once = (parts + NT - 1) / NT;
     const Real *columns_from = from + at_w_ + threadIdx.x % 32 / 4 * octet + threadIdx.x % 4 * 2;
-    double2 b[2];
-    b[0] = *reinterpret_cast<const double2 *>(columns_from);
+    Columns b[2];
+    b[0] = fetch_columns(columns_from);
 #pragma unroll
     for (int n = 0; n < NT; ++n) {
       // One load ahead of the tensor cores.
       if (n + 1 < NT && is_there(n + 1))
-        b[(n + 1) % 2] = *reinterpret_cast<const double2 *>(columns_from + (n + 1) * 8 * octet);
+        b[(n + 1) % 2] = fetch_columns(columns_from + (n + 1) * 8 * octet);
       if (is_there(n))
 #pragma unroll
-        for (int m = 0; m < MT; ++m) multiply(sum_[m][n], a[m], b[n % 2]);
+        for (int m = 0; m < MT; ++m) multiply(sum_[m][n], products[m], b[n % 2]);
       if (n == 0) meanwhile();
-      // What the next octet needs first is fetched bit by bit: in one go, it would hold up the
-      // loads of this one.
-      if (n < 2 * MT) make_products(next, n, products_[1 - TURN]);
+      // What is needed first of the next octets is made bit by bit: in one go, it would hold up the
+      // loads of these.
+#pragma unroll
+      for (int part = n * at_once; part < (n + 1) * at_once && part < parts; ++part)
+        make_products(next, part, prepared);
     }
   }
 #endif
@@ -404,16 +495,20 @@ class Accumulator {
     }
   }
 
+  int octet_size_;
   int at_u_[2 * MT], at_v_[2 * MT], at_w_;
-  Real products_[2][MT][4];
+#if __CUDA_ARCH__ >= 800
+  Products products_[2][MT];
+#endif
   Real sum_[MT][NT][4];
 };
 
-// MT x NT blocks of 16 x 8 a warp, WARPS_W warps side by side, TILES_W blocks across.
-template <typename Real, int MT, int NT, int WARPS_W, int TILES_W>
+// MT x NT blocks of 16 x 8 a warp, WARPS_W warps side by side, TILES_W blocks across, stages of
+// OCTETS octets.
+template <typename Real, int MT, int NT, int WARPS_W, int TILES_W, int OCTETS>
 __device__ inline void multiply_factors(const ProductArgs<Real> &args) {
   extern __shared__ __align__(16) unsigned char shared[];
-  Real *const buffer = reinterpret_cast<Real *>(shared);
+  Real *const buffer = reinterpret_cast<Real *>(shared + barrier_bytes);
   const int octet_size = (args.tile_u + args.tile_v + 8 * TILES_W) * octet;
   unsigned tile = args.first_tile + blockIdx.x;
   const int w = static_cast<int>(tile % args.tiles_w) * 8 * TILES_W;
@@ -421,12 +516,13 @@ __device__ inline void multiply_factors(const ProductArgs<Real> &args) {
   const int v = static_cast<int>(tile % args.tiles_v) * args.tile_v;
   const int u = static_cast<int>(tile / args.tiles_v) * args.tile_u;
   const int first = blockIdx.y * args.octets_per_split;
-  const int count = (min(args.octets_per_split, args.octets - first)) / octets_per_stage;
+  const int count = (min(args.octets_per_split, args.octets - first)) / OCTETS;
   double *sums = args.sums + blockIdx.y * args.size;
 
-  Loader<Real> loader(args, first, u, v, w, 8 * TILES_W);
-  Accumulator<Real, MT, NT, WARPS_W, TILES_W> accumulator(args);
-  const auto stage = [&](int k) { return buffer + k % stages * octets_per_stage * octet_size; };
+  SplitBarrier barrier(shared);
+  Loader<Real, OCTETS> loader(args, first, u, v, w, 8 * TILES_W);
+  Accumulator<Real, MT, NT, WARPS_W, TILES_W, OCTETS> accumulator(args);
+  const auto stage = [&](int k) { return buffer + k % stages * OCTETS * octet_size; };
   for (int k = 0; k < stages - 1; ++k) {
     if (k < count) loader.load(stage(k));
     commit_copies();
@@ -437,18 +533,19 @@ __device__ inline void multiply_factors(const ProductArgs<Real> &args) {
   bool accumulate = args.accumulate != 0;
   int k = 0;
   do {
-    for (const int end = min(k + stages_per_flush, count); k < end; ++k) {
-      // When all but its last octet are added, the next stage is there, and everybody is done with
-      // the one that is filled next.
-      const auto await_next = [&] {
+    for (const int end = min(k + octets_per_flush / OCTETS, count); k < end; ++k) {
+      // When everybody has arrived, the next stage is there, and nobody reads the one that is
+      // filled next.
+      const auto arrive = [&] {
         await_copies<stages - 3>();
-        __syncthreads();
+        barrier.arrive();
       };
+      const auto await_next = [&] { barrier.wait(k); };
       const auto load_another = [&] {
         if (k + stages - 1 < count) loader.load(stage(k + stages - 1));
         commit_copies();
       };
-      accumulator.add(stage(k), k + 1 < count ? stage(k + 1) : stage(k), octet_size, await_next,
+      accumulator.add(stage(k), k + 1 < count ? stage(k + 1) : stage(k), arrive, await_next,
                       load_another);
     }
     accumulator.flush(args, sums, u, v, w, accumulate);

@@ -79,7 +79,7 @@ class _Fallback:
         with cls._lock:
             is_first, cls.warned = not cls.warned, True
         if is_first:
-            message = 'computing on the CPU: {}; ask for the device "cpu" to hear no warning'
+            message = 'computing on the CPU: {}. The device "cpu" turns this warning off'
             warnings.warn(message.format(reason), CyfesWarning, stacklevel=_users_level())
 
 

@@ -193,7 +193,8 @@ def _check_images(widest: Floats, periods: Floats) -> None:
         if period and width > period:
             raise InputError(
                 f"found a width of {width:g} along axis {axis}, expected at most the period, "
-                f"{period:g}: without a cut-off the other images of a hill would count"
+                f"{period:g}. A plain Gaussian has no cut-off, so the other periodic images of a "
+                "wider hill would not be negligible"
             )
 
 

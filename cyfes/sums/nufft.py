@@ -185,12 +185,13 @@ def _check_served(task: GridSum, options: ComputeOptions) -> None:
             'truncation="none"); use another plan'
         )
     if task.grid.ndim > 3:
-        raise InputError(f"the nufft plan serves up to 3 axes, found {task.grid.ndim}")
+        raise InputError(f"the nufft plan computes up to 3 CVs, found {task.grid.ndim}")
     for axis, (sigma, period) in enumerate(zip(task.sigmas[0], task.periods)):
         if 0.0 < period < 2.0 * _VANISHES * sigma:
             raise InputError(
-                f"the nufft plan sums all images of a hill, which differs from the nearest one for "
-                f"the sigma {sigma:g} of axis {axis} with the period {period:g}; use another plan"
+                f"the nufft plan adds every periodic image of a hill, not only the nearest one. "
+                f"For the sigma {sigma:g} of axis {axis} and the period {period:g}, this gives "
+                "another sum; use another plan"
             )
 
 

@@ -85,10 +85,10 @@ def check_memory(grid: Grid, planes: int, itemsize: int) -> None:
     what = "" if planes == 1 else " with its gradient"
     along = int(fits ** (1 / grid.ndim))
     raise InputError(
-        f"found a grid of {' x '.join(map(str, grid.shape))} = {grid.size} points, whose "
-        f"surface{what} takes {_amount(needed)}, but {_amount(free)} of memory are free, which "
-        f"fits {fits} points (about {along} along each axis); expected fewer bins, or fewer "
-        "CVs: cyfes.reweight, or cyfes reweight, makes a surface over any of them from samples"
+        f"found a grid of {' x '.join(map(str, grid.shape))} = {grid.size} points. Its "
+        f"surface{what} needs {_amount(needed)}, but only {_amount(free)} of memory are free, "
+        f"enough for {fits} points (about {along} along each axis); expected fewer bins or fewer "
+        "CVs. From samples, cyfes.reweight or cyfes reweight computes a surface over fewer CVs"
     )
 
 

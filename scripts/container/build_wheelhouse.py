@@ -33,12 +33,12 @@ from container.run_cibuildwheel import (
     environment,
     run_logged,
 )
-from shared import children
+from shared import children, requirement_uses
 from shared.ledger import BUILD, PROJECT, sha256
 from shared.steps import say
-from wheelkit.base.cpythons import CPYTHONS, python_tag, tag_of
+from wheelkit.base.cpythons import tag_of
 from wheelkit.base.programs import last_words
-from wheelkit.containers import engines, images
+from wheelkit.containers import configuration, engines, images
 from wheelkit.containers.cibuildwheel import BUILDERS, Builder, identifier
 from wheelkit.containers.engines import Engine
 from wheelkit.target.report import LackingError, MisusedError, Status
@@ -134,18 +134,17 @@ def collect(out: Path, versions: Sequence[str], steps: Mapping[str, Steps]) -> l
     """Return the release wheel of each version, found in `out`."""
     products = []
     for version in versions:
-        tag = python_tag(version)
-        found = list(out.glob(f"*-{tag}-*.whl"))
+        found = list(out.glob(f"*-{tag_of(version)}-*.whl"))
         if len(found) != 1 or "manylinux2014_x86_64" not in found[0].name:
             names = ", ".join(path.name for path in found) or "none"
             raise WheelBuildError(
                 f"CPython {version}: expected one manylinux2014 wheel, found {names}"
             )
         made = ReleaseWheel(version, found[0], [], sha256_of_member(found[0], "libcufes.so"))
-        if tag in steps:
-            made.seconds = steps[tag].seconds
-            if steps[tag].tests:
-                made.tests = f"{steps[tag].tests} (manylinux2014)"
+        if said := steps.get(identifier(version)):
+            made.seconds = said.seconds
+            if said.tests:
+                made.tests = f"{said.tests} (manylinux2014)"
         products.append(made)
     return products
 
@@ -228,22 +227,27 @@ def smoke_test(engine: Engine, place: Place, product: ReleaseWheel) -> None:
     product.smoke = done.stdout.strip().splitlines()[-1].removeprefix("smoke test: ")
 
 
-def test_commands(wheel: str, python: str) -> str:
+def test_commands(product: ReleaseWheel, python: str) -> str:
     """Return shell commands that test a wheel as the build's container tests others.
 
-    What they install is that of the whole test suite, because the glibc is newer.
+    What they install is that of the whole test suite, because the glibc is newer. On a
+    free-threaded CPython the lock stays off whatever else is imported, so that the tests run
+    without it to their end.
     """
     commands: list[str] = cibuildwheel_table()["test-command"]
+    wheel = shlex.quote(f"/wheels/{product.wheel.name}")
+    requirements = requirement_uses.of_tests(product.version).relative_to(PROJECT)
     pip = "python -m pip install --quiet"
     lines = [
         "set -e",
+        *(["export PYTHON_GIL=0"] if product.version.endswith("t") else []),
         f"{python} -m venv /tmp/venv",
         'export PATH="/tmp/venv/bin:$PATH"',
-        f"{pip} --require-hashes --only-binary=:all: -r /project/requirements/tests.txt",
-        f"{pip} --no-index --no-deps {shlex.quote(wheel)}",
+        f"{pip} --require-hashes --only-binary=:all: -r /project/{requirements}",
+        f"{pip} --no-index --no-deps {wheel}",
         "mkdir /tmp/empty",
         "cd /tmp/empty",
-        *(line.format(project="/project", wheel=shlex.quote(wheel)) for line in commands),
+        *(line.format(project="/project", wheel=wheel) for line in commands),
     ]
     return "\n".join(lines)
 
@@ -251,7 +255,7 @@ def test_commands(wheel: str, python: str) -> str:
 def test_on_newer_glibc(engine: Engine, place: Place, product: ReleaseWheel) -> None:
     """Run the package's tests in a new container, where pyproject.toml leaves them to this."""
     say(f"CPython {product.version}: tests of {product.wheel.name}, {place.name}")
-    script = test_commands(f"/wheels/{product.wheel.name}", place.python)
+    script = test_commands(product, place.python)
     options = run_options(engine, product)
     command = [engine.name, "run", "--rm", *options, place.image, "sh", "-c", script]
     log = WORK / f"tests-{product.version}.log"
@@ -316,7 +320,7 @@ def why_no_release_run(products: Sequence[ReleaseWheel]) -> Iterator[str]:
     untested = [p.version for p in products if LEFT_OUT in (p.tests, p.smoke)]
     if untested:
         yield f"tests were left out for CPython {', '.join(untested)}"
-    lacking = [version for version in CPYTHONS if version not in {p.version for p in products}]
+    lacking = [version for version in released() if version not in {p.version for p in products}]
     if lacking:
         yield f"there is no wheel for CPython {', '.join(lacking)}"
 
@@ -344,7 +348,8 @@ def parse_arguments() -> argparse.Namespace:
         "--python",
         metavar="X.Y",
         action="append",
-        help=f"build for this CPython (may be repeated; default: {CPYTHONS[0]} to {CPYTHONS[-1]})",
+        help="build for this CPython, such as 3.12 or 3.14t (may be repeated; default: all those "
+        "of a release)",
     )
     add(
         "--out",
@@ -366,10 +371,16 @@ def parse_arguments() -> argparse.Namespace:
 
 def chosen_versions(wanted: Sequence[str] | None) -> list[str]:
     """Return the chosen versions, or all, in ascending order and without repetitions."""
+    every = released()
     for version in wanted or ():
-        if version not in CPYTHONS:
-            raise MisusedError(f"--python {version}: expected one of {', '.join(CPYTHONS)}")
-    return [version for version in CPYTHONS if version in (wanted or CPYTHONS)]
+        if version not in every:
+            raise MisusedError(f"--python {version}: expected one of {', '.join(every)}")
+    return [version for version in every if version in (wanted or every)]
+
+
+def released() -> list[str]:
+    """Return the CPythons of a release, whatever the environment chooses for one run."""
+    return configuration.read(PROJECT, {}).pythons()
 
 
 def table(products: Sequence[ReleaseWheel]) -> str:

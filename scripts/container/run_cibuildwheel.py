@@ -26,7 +26,7 @@ from wheelkit.target.report import LackingError
 # The oldest on which cibuildwheel 4.3 runs.
 OLDEST = (3, 11)
 # What cibuildwheel says of its steps.
-BEGUN = re.compile(r"^Building (cp\d+)-manylinux_x86_64 wheel")
+BEGUN = re.compile(r"^Building (cp\d+t?-manylinux_x86_64) wheel")
 STEP = re.compile(r"^(?:\x1b\[\d+m)*(Building|Repairing|Testing) wheel\.\.\.")
 ENDED = re.compile(r"✓\S* ([\d.]+)s$")
 # The last line of pytest, with or without --quiet, if no test failed.
@@ -106,27 +106,30 @@ def run_logged(command: children.Command, log: Path, **options: Any) -> Iterator
 
 
 def read_steps(lines: Iterable[str]) -> dict[str, Steps]:
-    """Return, by Python tag, what was said of the steps: building, repairing, testing."""
+    """Return, by cibuildwheel's name of each wheel, what was said of its steps.
+
+    They are building, repairing and testing.
+    """
     found: dict[str, Steps] = {}
-    tag, step = "", ""
+    wheel, step = "", ""
     for line in lines:
         if match := BEGUN.match(line):
-            tag = match[1]
-            found[tag] = Steps()
+            wheel = match[1]
+            found[wheel] = Steps()
         elif match := STEP.match(line):
             step = match[1]
-        elif step and tag and (match := ENDED.search(line.rstrip())):
-            found[tag].seconds.append(float(match[1]))
+        elif step and wheel and (match := ENDED.search(line.rstrip())):
+            found[wheel].seconds.append(float(match[1]))
             step = ""
-        elif step == "Testing" and tag and (match := TESTED.match(line)):
-            found[tag].tests = match[1]
+        elif step == "Testing" and wheel and (match := TESTED.match(line)):
+            found[wheel].tests = match[1]
     return found
 
 
 def build_wheels(
     builder: Builder, settings: dict[str, str], out: Path, work: Path, folder: Path
 ) -> dict[str, Steps]:
-    """Run cibuildwheel; return what it said of each wheel's steps, by its Python tag.
+    """Run cibuildwheel; return what it said of each wheel's steps, by its name for the wheel.
 
     Parameters
     ----------

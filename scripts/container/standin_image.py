@@ -2,9 +2,10 @@
 
 The stand-in image is a Debian root file system with CPythons at /opt/python/cp3X-cp3X, where the
 manylinux2014 image has them. They are copied from this machine; those that the machine lacks come
-from Debian's unstable suite. The compiler of the image links for glibc 2.17, and its pips install
-what runs on that. The last line printed is the name of the image. An image that was made from the
-same ingredients, with these CPythons and perhaps others, is not built again.
+from Debian's unstable suite or, if they are free-threaded, are built from their sources. The
+compiler of the image links for glibc 2.17, and its pips install what runs on that. The last line
+printed is the name of the image. An image that was made from the same ingredients, with these
+CPythons and perhaps others, is not built again.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from container import cpython
 from shared import children, requirement_uses
 from shared.ledger import PROJECT
 from shared.requirement_uses import oldest_glibc
 from shared.steps import say
 from wheelkit.base import pinned_tools
-from wheelkit.base.cpythons import parse_version, tag_of
+from wheelkit.base.cpythons import numbers, parse_version, tag_of
 from wheelkit.base.programs import last_words
 from wheelkit.containers.engines import Engine, runnable_engine
 from wheelkit.install import pythons
@@ -109,6 +111,11 @@ def run_command(command: Command, what: str) -> str:
     return done.stdout
 
 
+def built_here(version: str) -> bool:
+    """Tell whether a CPython that this machine lacks is built from its sources."""
+    return version.endswith("t") and version.rstrip("t") in cpython.SOURCES
+
+
 def prefix_of(python: Path) -> Path:
     """Ask an interpreter where it is installed."""
     probe = "import sys; print(sys.base_prefix)"
@@ -122,13 +129,15 @@ def find_interpreter(version: str) -> Interpreter:
     Raises
     ------
     LackingError
-        Neither this machine nor Debian has it.
+        Neither this machine nor Debian has it, and it is not built from its sources.
     """
     for python in pythons.candidates(version):
         if pythons.version_of(python) == version and prefix_of(python) != SYSTEM:
             return Interpreter(version, prefix_of(python))
     if version in UNSTABLE_PYTHONS:
         return Interpreter(version, None)
+    if built_here(version):
+        return Interpreter(version, cpython.Build(version).prefix)
     raise LackingError(
         f"no CPython {version} for the stand-in image: neither on the path nor in pyenv (the "
         f"system's own in {SYSTEM} cannot be copied); install it: pyenv install {version}"
@@ -241,6 +250,8 @@ def build_root(pythons: Sequence[Interpreter], archive: Path) -> None:
         stage = Path(scratch) / "stage"
         fetch_parts(stage)
         for python in pythons:
+            if built_here(python.version) and python.prefix == cpython.Build(python.version).prefix:
+                cpython.build(cpython.Build(python.version), cpython.JOBS)
             if python.prefix is not None:
                 copy_interpreter(python.version, python.prefix, stage)
         lacking = [python.version for python in pythons if python.prefix is None]
@@ -297,7 +308,7 @@ def find_image(engine: Engine, pythons: Sequence[Interpreter]) -> str | None:
 def build(engine: Engine, versions: Sequence[str]) -> str:
     """Build an image with these CPythons if the engine lacks one; return its name."""
     wanted = sorted(
-        {*versions, *CIBUILDWHEEL_PYTHONS}, key=lambda version: int(version.split(".")[1])
+        {*versions, *CIBUILDWHEEL_PYTHONS}, key=lambda version: (numbers(version), version)
     )
     pythons = [find_interpreter(version) for version in wanted]
     present = find_image(engine, pythons)

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from shared import install_wheelkit, ledger, steps
+from shared import install_wheelkit, ledger, requirement_uses, steps
 from shared.ledger import BUILD, PROJECT, LocalWheel
 from wheelkit.base.cpythons import numbers, parse_version, tag_of
 from wheelkit.install.pythons import find_python, make_venv, version_of
@@ -26,8 +26,6 @@ from wheels.make_wheel import SEARCH_VARIABLES, Command
 
 # wheelkit needs these, and so do all scripts except those that run on CPython 3.7 too.
 TOOLS = PROJECT / "requirements" / "rehearse.txt"
-TESTS = PROJECT / "requirements" / "tests.txt"
-WITHOUT_EXTRAS = PROJECT / "requirements" / "free-threaded.txt"
 # The tests of the package and of the scripts; the tests of wheelkit.
 TREES = ("tests", "wheelkit/tests")
 # More processes than these would need more memory than time is gained.
@@ -73,10 +71,8 @@ def finished_wheel(folder: Path, version: str) -> LocalWheel:
 
 def requirements(product: LocalWheel) -> list[Path]:
     """Return the requirements files that list what the tests of a wheel need."""
-    if product.python.endswith("t"):
-        # Some of the optional packages have no wheel for a free-threaded CPython.
-        return [WITHOUT_EXTRAS]
-    return [TESTS, TOOLS] if tests_scripts(product) else [TESTS]
+    own = requirement_uses.of_tests(product.python)
+    return [own, TOOLS] if tests_scripts(product) else [own]
 
 
 def state_of(interpreter: Path, files: list[Path], wheel: Path) -> dict[str, str]:
@@ -119,7 +115,8 @@ def tests_scripts(product: LocalWheel) -> bool:
 
     They need the wheel as it was before the repair, and a CPython on which wheelkit runs.
     """
-    return bool(product.unrepaired) and numbers(product.python) >= TOOLS_SINCE
+    usual = not product.python.endswith("t") and numbers(product.python) >= TOOLS_SINCE
+    return bool(product.unrepaired) and usual
 
 
 def full_path(argument: str) -> str:

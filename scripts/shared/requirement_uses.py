@@ -30,7 +30,16 @@ def read(table: Path = TABLE) -> list[Use]:
     ]
 
 
+def of_tests(version: str) -> Path:
+    """Return the file that lists what the tests of the package need on a CPython.
+
+    Some of the optional packages have no wheel for a free-threaded one.
+    """
+    return TABLE.with_name("free-threaded.txt" if version.endswith("t") else "tests.txt")
+
+
 def oldest_glibc(name: str, version: str) -> str:
     """Return the oldest glibc on which a file of requirements/ is installed with a CPython."""
-    found = [use.glibc for use in read() if use.file.name == name and version in use.pythons]
+    series = version.rstrip("t")
+    found = [use.glibc for use in read() if use.file.name == name and series in use.pythons]
     return min(found, key=lambda glibc: tuple(map(int, glibc.split("."))))

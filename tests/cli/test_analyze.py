@@ -78,13 +78,13 @@ def test_the_table_names_units_and_leaves_out_what_needs_a_temperature(capsys: C
     assert "in the unit of the input" in captured.out
     assert "population" not in captured.out
     assert "Difference" not in captured.out
-    assert "no difference of free energy without --kt" in captured.err
+    assert "the difference of free energy needs kT: give --kt" in captured.err
     options = ["--unit", "kJ/mol", "--temperature", "300", "--convert", "kcal/mol"]
     assert main(["analyze", "mb.dat", *options, "--from", "1", "--to", "2"]) == 0
     text = capsys.readouterr().out
     assert "kT 0.596161 kcal/mol" in text
     assert "100.00 %" in text
-    assert "the last place less the first\n  9.1" in text
+    assert "the second place minus the first place\n  difference       9.1" in text
 
 
 def test_a_frame_of_a_file_is_named(folder: Path, capsys: CAPTURE) -> None:
@@ -168,8 +168,12 @@ def test_samples_give_error_bars(run: Any, capsys: CAPTURE) -> None:
     other = _facts(capsys, *arguments, *convert)["difference"]
     assert other["value"] == pytest.approx(found["value"] / 4.184)
     assert other["error"] == pytest.approx(found["error"] / 4.184)
-    assert main(["analyze", *arguments]) == 0
-    assert "standard error, 10 blocks, block" in capsys.readouterr().out
+    for method, words in (("block", "each left out once"), ("bootstrap", "drawn with replacement")):
+        assert main(["analyze", *arguments, "--error", method]) == 0
+        text = capsys.readouterr().out
+        assert f" (standard error)\n  blocks           10, {words}\n" in text
+        assert "\n  longer blocks    standard error " in text
+        assert text.count(" with 5 blocks\n") == 1
 
 
 def test_a_temperature_beside_samples_is_that_of_plumeds_unit(run: Any, capsys: CAPTURE) -> None:

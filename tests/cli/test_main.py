@@ -457,6 +457,8 @@ def test_a_grid_over_ten_cvs_is_refused_with_what_one_can_do(
     write_hills(tmp_path / "HILLS", f"{head}1 {'0 ' * 10}{'0.1 ' * 10}1\n")
     assert main(["sum-hills", "--hills", "HILLS", "--bin", ",".join(["40"] * 10)]) == 1
     told = capsys.readouterr().err
-    assert "expected fewer bins, or fewer CVs: cyfes.reweight, or cyfes reweight, makes" in told
+    assert (
+        "expected fewer bins or fewer CVs. From samples, cyfes.reweight or cyfes reweight" in told
+    )
     assert "memmap" not in told
     assert [path.name for path in tmp_path.iterdir()] == ["HILLS"]

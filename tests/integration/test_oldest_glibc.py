@@ -2,7 +2,7 @@
 
 An image of manylinux2014 has 2.17, but what stands for it where no image can be pulled has a newer
 one; so this is the oldest on which the wheels are always really executed. One is for Debian's own
-CPython, the other for a newer CPython, which is built there from Debian's sources.
+CPython, the other for a newer CPython, which is built there from its sources.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import bare_machine
 import c_api
 import pytest
 from bare_machine import BareMachine
+from container import cpython
 from shared.ledger import PROJECT
 
 pytestmark = pytest.mark.container
@@ -30,7 +31,6 @@ PACKAGES = (
 )
 # The CPython of the suite, and a newer one: the last with a NumPy for its glibc and manylinux2014.
 OWN, NEWER = "3.9", "3.13"
-NEWER_SUITE = "trixie"
 # What a machine needs of the project to try a wheel.
 PARTS = ("scripts", "wheelkit/src", "requirements", "tests/integration/c_api.c")
 HERE = bare_machine.SOURCES
@@ -134,9 +134,7 @@ def test_wheel_computes_under_the_cpython_of_the_oldest_debian(old: OldMachine) 
 def test_wheel_computes_under_a_newer_cpython_that_is_built_there(
     old: OldMachine, tmp_path: Path
 ) -> None:
-    mirror = bare_machine.mirror_of(old.machine.root)
-    log = old.logs / f"{SUITE}-source.log"
-    archive = bare_machine.fetch_source(mirror, NEWER_SUITE, f"python{NEWER}", tmp_path, log)
+    archive = cpython.fetch(NEWER, tmp_path)
     shutil.copy(archive, old.machine.sources / "python.tar.xz")
     build = [
         "mkdir python-source",

@@ -91,8 +91,11 @@ PROGRAMS = {
     "zizmor": pinned("zizmor", "lint"),
     "aarch64-linux-gnu-g++": Origin("made"),
     "apt-config": BARE_MACHINE,
-    "apt-get": BARE_MACHINE,
+    "apt-get": optional("scripts/container/cpython.py", 'not shutil.which("apt-get")'),
     "bwrap": BARE_MACHINE,
+    # A part of the sources of CPython.
+    "configure": Origin("made"),
+    "make": optional("scripts/container/cpython.py", "install make and gcc"),
     "arch-test": EMULATED,
     "qemu-aarch64-static": EMULATED,
     "docker": optional(f"{WHEELKIT}/containers/engines.py", "is not installed"),
@@ -146,6 +149,10 @@ EXPRESSIONS = {
     ("scripts/container/standin_image.py", "command[0]"): "the error says how to install it",
     ("scripts/container/standin_linker.py", "command[0]"): "within the stand-in image",
     ("scripts/container/standin_linker.py", "driver"): "within the stand-in image",
+    (
+        "scripts/container/cpython.py",
+        "os.environ.get('CC', 'cc').split()[0]",
+    ): "CC; the error names the program that is missing",
     (
         "scripts/container/emulated_aarch64.py",
         "program",

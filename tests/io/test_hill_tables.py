@@ -35,7 +35,7 @@ _CP2K = _cp2k_line(25.0, 1.5, 0.1, 0.002) + _cp2k_line(50.0, 1.75, 0.1, 0.0015)
 def test_hills_of_colvars_are_known_by_the_name_of_their_file(tmp_path: Path) -> None:
     path = tmp_path / "run.colvars.metadynamics1.hills.traj"
     path.write_text("# step hills\n" + _COLVARS + "# DELETED this hill: 5 1 2 3 4 5\n")
-    with pytest.warns(CyfesWarning, match="heights that differ, as those of a well-tempered run"):
+    with pytest.warns(CyfesWarning, match="heights that change, as in a well-tempered run"):
         hills = read_hills(path)
     assert hills.names == ("cv0", "cv1")
     assert hills.kernel == "gaussian"

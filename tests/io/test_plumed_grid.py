@@ -126,7 +126,10 @@ def test_frames_are_read_as_a_series_or_by_number(tmp_path: Path) -> None:
     assert [fes.values[1] for fes in series] == [1.0, 2.0, 3.0]
     assert series[0].kT == pytest.approx(2.494339, abs=1e-6)
     assert [cyfes.load(path, frame=n).values[1] for n in (0, 1, -1)] == [1.0, 2.0, 3.0]
-    with pytest.warns(cyfes.CyfesWarning, match="found 3 frames, took the last; frame=N"):
+    with pytest.warns(
+        cyfes.CyfesWarning,
+        match="found 3 frames, took the last one. For another frame, give frame=N",
+    ):
         assert cyfes.load(path).values[1] == 3.0
     for frame in (3, -4):
         with pytest.raises(cyfes.InputError, match=f"expected one numbered {frame}"):

@@ -313,7 +313,7 @@ def test_a_missing_file_is_an_os_error(suffix: str, tmp_path: Path) -> None:
         ("nbins_phi  4", "nbins_phi  5", "found 28 rows of 5 numbers, expected 35 of 5"),
         ("min_phi -pi", "min_phi pi", "expected the upper end to be larger"),
         ("min_phi -pi", "min_phi abc", "found 'abc'"),
-        ("phi d.x file.free", "d.x phi file.free", "expected the first CV to run fastest"),
+        ("phi d.x file.free", "d.x phi file.free", "expected the first CV to change fastest"),
         ("phi d.x file.free", "phi phi file.free", "expected different ones"),
         ("phi d.x file.free", "a b c", "expected min_, max_, nbins_ and periodic_"),
         ("0.500000000", "0.5q0000000", "a row that is damaged"),

@@ -45,6 +45,23 @@ def test_each_surface_is_the_sum_of_the_hills_so_far(
     assert f"{len(counts)} portions" in repr(series)
 
 
+def test_units_are_those_of_every_surface() -> None:
+    plain = convergence(_hills(), GRID, portions=5, device="cpu")
+    named = plain.with_units("kJ/mol", temperature=300)
+    assert {(surface.unit, surface.kT) for surface in named.surfaces} == {
+        ("kJ/mol", 2.494338785445972)
+    }
+    assert all(a.values is b.values for a, b in zip(plain.surfaces, named.surfaces))
+    assert named.times is plain.times
+    assert named.counts is plain.counts
+    left, right = (cyfes.box(GRID, [ends]) for ends in ((-2.0, 0.0), (0.0, 2.0)))
+    expected = plain.differences(left, right, kT=2.494338785445972)
+    assert named.differences(left, right).tolist() == expected.tolist()
+    assert plain.with_units(kT=2.5).surfaces[0].kT == 2.5
+    with pytest.raises(InputError, match="unit"):
+        plain.with_units("J")  # type: ignore[arg-type]
+
+
 def test_distances_ignore_constants_and_end_at_zero() -> None:
     series = convergence(_hills(), GRID, portions=9, device="cpu")
     changes = series.changes()

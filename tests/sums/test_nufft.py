@@ -178,7 +178,7 @@ def test_portions_of_hills_are_added() -> None:
     [
         (0.3, {}, "the nufft plan sums plain Gaussians that all have the same widths"),
         (np.linspace(0.2, 0.3, 60).reshape(30, 2), {"truncation": "none"}, "the same widths"),
-        (0.5, {"truncation": "none"}, "differs from the nearest one for the sigma 0.5 of axis 0"),
+        (0.5, {"truncation": "none"}, "For the sigma 0.5 of axis 0 and the period"),
     ],
 )
 def test_what_a_transform_cannot_sum_is_refused(
@@ -195,7 +195,7 @@ def test_what_a_transform_cannot_sum_is_refused(
 @pytest.mark.usefixtures("finufft")
 def test_four_axes_and_tails_are_refused() -> None:
     hills = cyfes.Hills(list("abcd"), [[0.0] * 4], 0.3, 1.0, kernel="gaussian")
-    with pytest.raises(cyfes.InputError, match="serves up to 3 axes, found 4"):
+    with pytest.raises(cyfes.InputError, match="computes up to 3 CVs, found 4"):
         cyfes.sum_hills(hills, cyfes.Grid([0] * 4, [1] * 4, 2), plan="nufft", truncation="none")
     with pytest.raises(cyfes.InputError, match="loses the tails"):
         cyfes.reweight([0.0], cyfes.Grid(0.0, 1.0, 4), 0.1, kT=1.0, plan="nufft")

@@ -17,6 +17,7 @@ ANSWER = (
     '"path": "/p", "debian": false, "pip": null}}\'\n'
 )
 WORKS = ANSWER.format("CPython", VERSION)
+THREADED = WORKS.replace('"threaded": false', '"threaded": true')
 REFUSES = "#!/bin/sh\necho 'command not found' >&2\nexit 127\n"
 OTHER_VERSION = ANSWER.format("CPython", "3.97")
 OTHER_IMPLEMENTATION = ANSWER.format("PyPy", VERSION)
@@ -64,6 +65,17 @@ def test_version_of_pyenv_is_found_behind_its_shim(
     place(path_folders[0], REFUSES)
     python = place(tmp_path / "pyenv" / "versions" / f"{VERSION}.4" / "bin", WORKS)
     assert pythons.find_python(VERSION) == python
+
+
+@pytest.mark.usefixtures("path_folders")
+def test_free_threaded_version_of_pyenv_is_found(tmp_path: Path) -> None:
+    """Its name ends with t, and it is another interpreter than the one without."""
+    versions = tmp_path / "pyenv" / "versions"
+    threaded = place(versions / f"{VERSION}.4t" / "bin", THREADED)
+    threaded = threaded.rename(f"{threaded}t")
+    with pytest.raises(LackingError, match=f"no CPython {VERSION} runs here"):
+        pythons.find_python(VERSION)
+    assert pythons.find_python(f"{VERSION}t") == threaded
 
 
 @pytest.mark.usefixtures("path_folders")

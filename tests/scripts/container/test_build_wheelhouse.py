@@ -28,8 +28,10 @@ SCRIPTS = Path(build_wheelhouse.__file__).parents[1]
 TAGS = "manylinux2014_x86_64.manylinux_2_17_x86_64"
 
 
-def write_wheel(folder: Path, tag: str, libcufes: bytes = b"", platform: str = TAGS) -> Path:
-    path = folder / f"cyfes-5.0-{tag}-{tag}-{platform}.whl"
+def write_wheel(
+    folder: Path, tag: str, libcufes: bytes = b"", platform: str = TAGS, abi: str = ""
+) -> Path:
+    path = folder / f"cyfes-5.0-{tag}-{abi or tag}-{platform}.whl"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("cyfes-5.0.data/data/cufes/libcufes.so", libcufes)
     return path
@@ -107,7 +109,34 @@ def test_unsupported_version_is_wrong_usage(version: str) -> None:
 
 def test_versions_are_sorted_without_repetitions() -> None:
     assert build_wheelhouse.chosen_versions(["3.10", "3.7", "3.10"]) == ["3.7", "3.10"]
-    assert build_wheelhouse.chosen_versions(None) == list(CPYTHONS)
+    assert build_wheelhouse.chosen_versions(["3.15", "3.14t", "3.14"]) == ["3.14", "3.14t", "3.15"]
+    released = build_wheelhouse.chosen_versions(None)
+    assert [v for v in released if not v.endswith("t")] == list(CPYTHONS)
+    assert [v for v in released if v.endswith("t")] == ["3.14t", "3.15t"]
+
+
+def test_wheel_of_a_free_threaded_cpython_is_told_from_the_other(tmp_path: Path) -> None:
+    write_wheel(tmp_path, "cp314")
+    with pytest.raises(WheelBuildError, match=r"CPython 3\.14t: expected one .* found none"):
+        build_wheelhouse.collect(tmp_path, ["3.14t"], {})
+    threaded = write_wheel(tmp_path, "cp314", abi="cp314t")
+    steps = {"cp314-manylinux_x86_64": Steps([1.0]), "cp314t-manylinux_x86_64": Steps([2.0])}
+    made = build_wheelhouse.collect(tmp_path, ["3.14", "3.14t"], steps)
+    assert [one.seconds for one in made] == [[1.0], [2.0]]
+    assert made[1].wheel == threaded
+
+
+@pytest.mark.parametrize(
+    ("version", "requirements", "lock"),
+    [("3.14", "tests", False), ("3.14t", "free-threaded", True)],
+)
+def test_a_free_threaded_cpython_is_tested_without_the_lock(
+    tmp_path: Path, version: str, requirements: str, lock: bool
+) -> None:
+    made = product(write_wheel(tmp_path, "cp314"), version)
+    script = build_wheelhouse.test_commands(made, "python").splitlines()
+    assert ("export PYTHON_GIL=0" in script) is lock
+    assert any(line.endswith(f" -r /project/requirements/{requirements}.txt") for line in script)
 
 
 def test_image_without_the_wanted_python_is_refused(tmp_path: Path) -> None:
@@ -156,10 +185,11 @@ def test_pinned_image_is_used_where_it_can_be_pulled(tmp_path: Path) -> None:
 
 def test_one_manylinux2014_wheel_is_expected_for_each_version(tmp_path: Path) -> None:
     write_wheel(tmp_path, "cp310")
-    steps = {"cp310": Steps([1.0, 2.0, 3.0], "5 passed")}
+    steps = {"cp310-manylinux_x86_64": Steps([1.0, 2.0, 3.0], "5 passed")}
     (made,) = build_wheelhouse.collect(tmp_path, ["3.10"], steps)
     assert (made.seconds, made.tests) == ([1.0, 2.0, 3.0], "5 passed (manylinux2014)")
-    (made,) = build_wheelhouse.collect(tmp_path, ["3.10"], {"cp310": Steps([1.0, 2.0])})
+    steps = {"cp310-manylinux_x86_64": Steps([1.0, 2.0])}
+    (made,) = build_wheelhouse.collect(tmp_path, ["3.10"], steps)
     assert made.tests == LEFT_OUT
     with pytest.raises(WheelBuildError, match=r"CPython 3\.11: expected one .* found none"):
         build_wheelhouse.collect(tmp_path, ["3.10", "3.11"], {})
@@ -236,13 +266,13 @@ def test_a_run_that_left_tests_out_is_no_release_run(
 ) -> None:
     wheel = write_wheel(tmp_path, "cp310")
     shown = {"tests": "7 passed (manylinux2014)", "smoke": "ok"}
-    every = [product(wheel, version, **shown) for version in CPYTHONS]
+    every = [product(wheel, version, **shown) for version in build_wheelhouse.released()]
     for name in build_wheelhouse.changed_settings():
         monkeypatch.delenv(name)
     assert list(build_wheelhouse.why_no_release_run(every)) == []
-    untested = [*every[:-1], product(wheel, "3.15", smoke="ok")]
+    untested = [*every[:-1], product(wheel, "3.15t", smoke="ok")]
     assert list(build_wheelhouse.why_no_release_run(untested)) == [
-        "tests were left out for CPython 3.15"
+        "tests were left out for CPython 3.15t"
     ]
     assert list(build_wheelhouse.why_no_release_run(every[1:])) == [
         "there is no wheel for CPython 3.7"

@@ -30,7 +30,7 @@ Testing wheel...
                                                                      ✓ 205.48s
 
 ✓ cp37-manylinux_x86_64 finished in 4 minutes
-Building cp38-manylinux_x86_64 wheel
+Building cp314t-manylinux_x86_64 wheel
 Building wheel...
                                                                       ✓ 1.00s
 """
@@ -40,7 +40,10 @@ def test_seconds_and_tests_are_read_from_the_log() -> None:
     # A line of the build itself may look like the end of a step, or of tests.
     steps = run_cibuildwheel.read_steps(LOG.splitlines(keepends=True))
     tests = "1234 passed, 56 skipped, 7 deselected"
-    assert steps == {"cp37": Steps([41.23, 21.12, 205.48], tests), "cp38": Steps([1.0], "")}
+    assert steps == {
+        "cp37-manylinux_x86_64": Steps([41.23, 21.12, 205.48], tests),
+        "cp314t-manylinux_x86_64": Steps([1.0], ""),
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from container import standin_image
+from container import cpython, standin_image
 from container.standin_image import Interpreter
 from shared.ledger import PROJECT
 from wheelkit.containers.engines import Engine
@@ -46,6 +46,16 @@ def test_interpreter_that_only_debian_has_is_taken_from_debian(
     assert standin_image.find_interpreter("3.15") == Interpreter("3.15", None)
     with pytest.raises(LackingError, match=r"no CPython 3\.7 for the stand-in image"):
         standin_image.find_interpreter("3.7")
+
+
+def test_free_threaded_interpreter_is_built_if_neither_this_machine_nor_debian_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pythons, "candidates", lambda _: [])
+    found = standin_image.find_interpreter("3.14t")
+    assert found == Interpreter("3.14t", cpython.Build("3.14t").prefix)
+    with pytest.raises(LackingError, match=r"no CPython 3\.12t for the stand-in image"):
+        standin_image.find_interpreter("3.12t")
 
 
 def test_name_changes_with_the_ingredients(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -154,7 +164,9 @@ print(version.major, version.minor)
 """
 
 
-@pytest.mark.parametrize(("version", "glibc"), [("3.7", "2.17"), ("3.14", "2.28")])
+@pytest.mark.parametrize(
+    ("version", "glibc"), [("3.7", "2.17"), ("3.14", "2.28"), ("3.14t", "2.28")]
+)
 def test_programs_of_the_image_see_the_glibc_that_it_stands_for(
     version: str, glibc: str, tmp_path: Path
 ) -> None:
@@ -176,7 +188,11 @@ def test_programs_of_the_image_see_the_glibc_that_it_stands_for(
 
 
 def test_setup_gives_each_interpreter_pip_and_its_path_in_the_real_image() -> None:
-    script = standin_image.setup_script([interpreter("/a", "3.7"), Interpreter("3.15", None)])
+    unstable = Interpreter("3.15", None)
+    script = standin_image.setup_script(
+        [interpreter("/a", "3.7"), unstable, interpreter("/b", "3.15t")]
+    )
+    assert "ln -s /b /opt/python/cp315-cp315t\n" in script
     assert "ln -s /a /opt/python/cp37-cp37m\n" in script
     assert "/a/bin/python3.7 -m ensurepip --default-pip\n" in script
     assert "/opt/unstable/usr/bin/python3.15 -m venv /opt/python/cp315-cp315\n" in script

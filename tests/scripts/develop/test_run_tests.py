@@ -118,7 +118,15 @@ def test_a_finished_wheel_runs_the_tests_of_the_package(tmp_path: Path) -> None:
     chosen = [str(PROJECT / "tests")]
     options = run_tests.conftest_options(chosen, product)
     assert options == [f"--wheel={wheel}", "--package-only"]
-    assert run_tests.requirements(product) == [run_tests.TESTS]
+    assert [path.name for path in run_tests.requirements(product)] == ["tests.txt"]
+
+
+def test_on_a_free_threaded_cpython_only_the_package_is_tested() -> None:
+    """Some tools of the scripts, and some optional packages, have no wheels for it."""
+    product = LocalWheel("3.14t", "raw.whl", "fixed.whl")
+    assert not run_tests.tests_scripts(product)
+    assert [path.name for path in run_tests.requirements(product)] == ["free-threaded.txt"]
+    assert run_tests.tests_scripts(LocalWheel("3.14", "raw.whl", "fixed.whl"))
 
 
 @pytest.mark.parametrize("names", [[], ["cyfes-1-cp37-cp37m-a.whl", "cyfes-2-cp37-cp37m-a.whl"]])

@@ -145,7 +145,9 @@ def candidates(version: str) -> list[Path]:
     versions of pyenv are listed after the path.
     """
     folders = [Path(folder) for folder in os.get_exec_path() if folder]
-    folders += sorted(_pyenv().glob(f"versions/{version}.*/bin"))
+    # pyenv calls a free-threaded one 3.14.2t.
+    series, threaded = version.rstrip("t"), "t" if version.endswith("t") else ""
+    folders += sorted(_pyenv().glob(f"versions/{series}.*{threaded}/bin"))
     named = [folder / f"python{version}" for folder in folders]
     return [Path(sys.executable), *(python for python in named if os.access(python, os.X_OK))]
 
