@@ -54,7 +54,7 @@ from wheelkit.wheel.elf_symbols import Symbols
 from wheelkit.wheel.reading import Wheel, read_wheel
 from wheelkit.wheel.settings import Settings
 
-PLATFORM = "manylinux_2_17_x86_64"
+PLATFORM, INFO = "manylinux_2_17_x86_64", "tiny-1.0.dist-info"
 MODULE, GRAFT = "tiny/_tiny.so", "tiny.libs/libg-01234567.so.1"
 DATA = "tiny-1.0.data/data/own"
 X86_64 = ("EM_X86_64", 64, True)
@@ -388,6 +388,13 @@ def test_requires_python_admits_one_of_the_tags(
     file = "tiny-1.0.dist-info/METADATA"
     assert told(faults) == [("requires-python", file, counts) for counts in expected]
     assert found(faults) == [stated or "none" for _ in expected]
+
+
+def test_a_range_without_any_of_the_tags_names_them(build: Build) -> None:
+    text = core_metadata(more="Requires-Python: >=3.11")
+    opened = build(tag=f"cp39.cp310-none-{PLATFORM}", metadata={"METADATA": text})
+    (fault,) = requires_python.faults(opened)
+    assert fault.expected == "a range that has 3.9, 3.10, as the tags"
 
 
 # ----------------------------------------------------------------- names of extension modules
@@ -818,6 +825,10 @@ def test_a_library_of_the_wheel_that_is_not_found_is_told_from_one_that_is_not_t
     assert told(faults) == [("needed-not-found", "tiny/x.so", True)]
     assert found(faults) == ["NEEDED liba.so.1, rpath $ORIGIN/none:/opt, not found in venv, prefix"]
     assert faults[0].expected == "an rpath that leads to tiny/lib/liba.so.1"
+    (fault,) = needed_libraries.faults(
+        build({**files, "tiny/z/liba.so.1": elf()}), Settings(layouts=("venv",))
+    )
+    assert fault.expected == "an rpath that leads to tiny/lib/liba.so.1 or tiny/z/liba.so.1"
     files["tiny/x.so"] = elf("liba.so.1", rpath=("$ORIGIN/none", "$ORIGIN/lib"))
     assert not list(needed_libraries.faults(build(files), Settings()))
 
@@ -828,8 +839,9 @@ def test_what_is_left_to_a_distribution_that_nobody_has_seen_is_said(build: Buil
     unseen = {"far": "not in the folder"}
     opened = replace(opened, excluded=("lib*.so.1",), companions=Companions(unseen=unseen))
     faults = list(needed_libraries.faults(opened, Settings(layouts=("venv",))))
-    assert told(faults) == [("companion-not-proven", MODULE, False)]
-    assert found(faults) == ["NEEDED libfar.so.1; far: not in the folder"]
+    assert told(faults) == [("companion-not-proven", f"{INFO}/METADATA", False)]
+    assert "libfar.so.1" in faults[0].found
+    assert "libcuda" not in faults[0].found
 
 
 @pytest.mark.parametrize(
@@ -978,18 +990,21 @@ def test_symbols_that_a_library_has_lost_are_found(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # auditwheel's policy says so: zlib 1.2.7, of CentOS 7, has it, and newer ones have not.
-    symbols = Symbols(wanted=frozenset({"inflate_fast", "deflate"}), offered=frozenset())
+    wanted = frozenset({"inflate_fast", "_tr_align", "deflate"})
+    symbols = Symbols(wanted=wanted, offered=frozenset())
     monkeypatch.setattr(elf_symbols, "read", lambda _: symbols)
     faults = list(platform_tag.faults(build({MODULE: elf("libz.so.1"), "a.so": elf()}), None))
     assert told(faults) == [("platform-tag", MODULE, True)]
-    assert found(faults) == ["wants inflate_fast of libz.so.1"]
+    assert found(faults) == ["wants _tr_align, inflate_fast of libz.so.1"]
 
 
 # ----------------------------------------------------------------------- RECORD and the archive
 
-INFO = "tiny-1.0.dist-info"
 SHA256 = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"  # of nothing, as coreutils says
 SHA384 = "sha384=OLBgp1GsljhM2TJ-sbHjaiH9txEUvgdDTAzHv2P24donTt6_529l-9Ua0vFImLlb"
+SHA512 = (
+    "sha512=z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg_SpIdNs6c5H0NE8XYXysP-DGNKHfuwvY7kxvUdBeoGlODJ6-SfaPg"
+)
 
 
 @pytest.mark.parametrize(
@@ -998,6 +1013,7 @@ SHA384 = "sha384=OLBgp1GsljhM2TJ-sbHjaiH9txEUvgdDTAzHv2P24donTt6_529l-9Ua0vFImLl
         (f"tiny/x,{SHA256},0", []),
         (f"tiny/x,{SHA256},", []),
         (f"tiny/x,{SHA384},0", []),
+        (f"tiny/x,{SHA512},0", []),
         ("tiny/x,sha512=AAAA,0", ["record-hash"]),
         ("tiny/x,sha1=2jmj7l5rSw0yVb_vlWAYkK_YBwk,0", ["record-hash"]),
         ("tiny/x,md5=1B2M2Y8AsgTpgAmY7PhCfg,0", ["record-hash"]),
@@ -1028,6 +1044,18 @@ def test_record_lists_every_member(build: Build, row: str, expected: list[str]) 
     files = {"record-malformed": f"{INFO}/RECORD", "record-missing": "tiny/x"}
     named = row.partition(",")[0]
     assert [fault.file for fault in faults] == [files.get(one, named) for one in expected]
+    texts = {fault.id: (fault.found, fault.expected) for fault in faults}
+    if row == "tiny/x,,0":
+        assert texts["record-hash"] == ("no hash", "one of sha256, sha384, sha512")
+    if row.startswith("tiny/x,sha1="):
+        assert texts["record-hash"][0] == row.split(",")[1]
+    if "record-duplicate" in texts:
+        assert texts["record-duplicate"] == ("2 rows", "one")
+
+
+def test_record_is_text(build: Build) -> None:
+    opened = build(metadata={"RECORD": b"tiny/\xff,,\n"})
+    assert told(record.faults(opened)) == [("record-malformed", f"{INFO}/RECORD", True)]
 
 
 def test_signatures_of_record_are_not_listed_in_it(build: Build) -> None:
