@@ -613,6 +613,7 @@ def test_what_must_be_single_is_known_by_file_name_and_soname(build: Build) -> N
     faults = list(single_libraries.faults(build(files)))
     assert told(faults) == [("graft-twice", names[0], False)]
     assert found(faults) == ["b.so, libcudart-01234567.so.12"]
+    assert faults[0].expected == "one version of libcudart"
     # The same file in two places, as co-location makes it, is one.
     same = ["tiny.libs/libgomp-01234567.so.1", f"{DATA}/.tiny.libs/libgomp-01234567.so.1"]
     assert not list(single_libraries.faults(build(dict.fromkeys(same, elf()))))
@@ -729,7 +730,10 @@ def test_an_entry_where_others_may_write_is_a_fault_if_the_loader_looks_there(
 ) -> None:
     def check(*needed: str, **paths: tuple[str, ...]) -> list[tuple[str, str, bool]]:
         opened = replace(build({MODULE: elf(*needed, **paths)}), excluded=("libfar.*",))
-        return told(rpath_entries.faults(opened))
+        faults = list(rpath_entries.faults(opened))
+        absolute = [fault for fault in faults if fault.id == "rpath-absolute"]
+        assert all((fault.found, fault.expected) == (entry, "$ORIGIN/…") for fault in absolute)
+        return told(faults)
 
     one = (expected, MODULE)
     assert check("libfar.so.1", rpath=(entry,)) == ([(*one, harmful)] if expected else [])
@@ -770,6 +774,14 @@ def test_an_entry_leads_to_a_directory_of_the_wheel(
     dangling = expected == "rpath-dangling"
     assert check() == ([(expected, member, False)] if expected else [])
     assert check("libfar.so.1") == ([(expected, member, not dangling)] if expected else [])
+
+
+def test_an_entry_may_lead_to_a_distribution_that_the_wheel_requires(build: Build) -> None:
+    opened = build({MODULE: elf(rpath=("$ORIGIN/../far/lib",))})
+    dangling = [("rpath-dangling", MODULE, False)]
+    for unseen, expected in (({"far": "why"}, []), ({"near": "why"}, dangling), ({}, dangling)):
+        known = replace(opened, companions=Companions(unseen=unseen))
+        assert told(rpath_targets.faults(known, Settings())) == expected
 
 
 def test_what_lies_beside_a_folder_of_target_belongs_to_its_user(build: Build) -> None:
