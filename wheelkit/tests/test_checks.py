@@ -493,12 +493,25 @@ def test_functions_of_the_stable_abi_have_a_first_version(
     # What another library may have is not known to be lacking.
     some = [one for one in expected if one[0] == "abi3-too-new"]
     assert ids({"tiny/_a.abi3.so": elf("libother.so.1")}) == some
-    assert (
-        ids({"tiny/_a.abi3.so": elf("libc.so.6", "libown.so"), "tiny/libown.so": elf()})[
-            : len(expected)
+    own = {"tiny/_a.abi3.so": elf("libc.so.6", "libown.so"), "tiny/libown.so": elf()}
+    assert ids(own) == [*expected, *expected]
+
+
+def test_every_function_is_named_with_its_version(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"PyErr_GetRaisedException", "PyLong_AsNativeBytes", "_PyLong_Sign", "_PyLong_Copy"}
+    symbols = Symbols(wanted=frozenset(wanted), offered=frozenset())
+    monkeypatch.setattr(elf_symbols, "read", lambda _: symbols)
+    # One of several tags is for the stable ABI; PyPy has none.
+    for python, abi in (("cp38", "abi3"), ("cp38", "abi3.none"), ("cp38.pp38", "abi3")):
+        opened = build({"tiny/_a.abi3.so": elf()}, tag=f"{python}-{abi}-{PLATFORM}")
+        faults = list(stable_abi.faults(opened))
+        assert found(faults) == [
+            "PyErr_GetRaisedException (3.12), PyLong_AsNativeBytes (3.13)",
+            "_PyLong_Copy, _PyLong_Sign",
         ]
-        == expected
-    )
+        assert faults[0].expected.startswith("what CPython 3.8 has")
 
 
 # ------------------------------------------------------------------------------------ device code
@@ -586,7 +599,11 @@ def test_each_file_is_judged_by_itself(
     build: Build, check: Any, right: Elf, wrong: Elf, expected: str, counts: bool
 ) -> None:
     opened = build({"tiny/right.so": right, "tiny/wrong.so": wrong, "tiny/last.so": right})
-    assert told(check.faults(opened)) == [(expected, "tiny/wrong.so", counts)]
+    faults = list(check.faults(opened))
+    assert told(faults) == [(expected, "tiny/wrong.so", counts)]
+    if check is soname_and_needed:
+        kind = "SONAME" if wrong.soname else "NEEDED"
+        assert found(faults) == [f"{kind} /build/a.so"]
 
 
 def test_a_part_of_the_driver_is_known_by_its_file_name_too(build: Build) -> None:
@@ -614,6 +631,9 @@ def test_what_must_be_single_is_known_by_file_name_and_soname(build: Build) -> N
     assert told(faults) == [("graft-twice", names[0], False)]
     assert found(faults) == ["b.so, libcudart-01234567.so.12"]
     assert faults[0].expected == "one version of libcudart"
+    two = {f"tiny/{number}/libgomp-{number}1234567.so.1": elf() for number in (0, 1)}
+    (fault,) = single_libraries.faults(build(two))
+    assert (fault.file, fault.expected) == (next(iter(two)), "one version of libgomp")
     # The same file in two places, as co-location makes it, is one.
     same = ["tiny.libs/libgomp-01234567.so.1", f"{DATA}/.tiny.libs/libgomp-01234567.so.1"]
     assert not list(single_libraries.faults(build(dict.fromkeys(same, elf()))))
@@ -684,6 +704,7 @@ def test_a_wheel_may_be_as_large_as_declared(build: Build) -> None:
         ("liba.so.1", (), False),
         ("liba.so.1", ("liba.so.1",), True),
         ("liba.so.1", ("libown.so",), True),
+        ("liba.so.1", ("libplain.so",), True),
         ("libm.so.6", ("libstdc++.so.6",), True),
         ("libgcc_s.so.1", ("libstdc++.so.6",), True),
         ("libgcc_s.so.1", ("libm.so.6",), False),
@@ -700,7 +721,10 @@ def test_a_library_of_which_versions_are_wanted_is_loaded(
     build: Build, library: str, needed: tuple[str, ...], right: bool
 ) -> None:
     needs = ((library, "V_1"), (library, "V_2"))
-    own = {"tiny/own-file.so": elf("liba.so.1", soname="libown.so")}
+    own = {
+        "tiny/own-file.so": elf("liba.so.1", soname="libown.so"),
+        "tiny/libplain.so": elf("liba.so.1"),
+    }
     faults = list(version_needs.faults(build({MODULE: elf(*needed, version_needs=needs), **own})))
     assert told(faults) == ([] if right else [("version-without-needed", MODULE, True)])
     if not right:
