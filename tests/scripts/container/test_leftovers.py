@@ -102,8 +102,8 @@ from shared import children
 from wheelkit.containers.engines import Engine
 with leftovers.run_folder(Path({work!r}), Engine({engine!r})) as run:
     (Path({engine!r}).parent / "containers" / "mine").write_text(run.engine.label + "\\n")
-    trap = "trap 'sleep 1; touch {cleaned}; exit' TERM; echo ready; while :; do sleep 0.1; done"
-    with children.started(["bash", "-c", trap]) as process:
+    trap = "trap 'sleep 1; touch cleaned; exit' TERM; echo ready; while :; do sleep 0.1; done"
+    with children.started(["bash", "-c", trap], cwd={cleaned!r}) as process:
         process.wait()
 """
 
@@ -119,7 +119,7 @@ def test_a_signal_ends_children_gently_and_removes_all(
     cleaned = tmp_path / "cleaned"
     paths = [str(SCRIPTS), str(PROJECT / "wheelkit" / "src")]
     terminating = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
-    program = PROGRAM.format(paths=paths, work=str(work), engine=engine.name, cleaned=cleaned)
+    program = PROGRAM.format(paths=paths, work=str(work), engine=engine.name, cleaned=str(tmp_path))
     program = program.replace("import sys\n", "import sys\n" + terminating, 1)
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
