@@ -46,6 +46,7 @@ from wheelkit.checks import (
 from wheelkit.checks import (
     core_metadata as metadata_check,
 )
+from wheelkit.install import trial
 from wheelkit.target.report import Fault
 from wheelkit.wheel import device_images, elf_symbols, platforms
 from wheelkit.wheel.companions import Companions
@@ -91,7 +92,7 @@ CHECKS = (
     *(executable_stack, extension_names, library_files, machines, member_names, modes),
     *(names_and_tags, needed_libraries, no_driver, platform_tag, record, requires_python),
     *(rpath_entries, rpath_targets, single_libraries, size, soname_and_needed, stable_abi),
-    version_needs,
+    *(version_needs, trial),
 )
 
 
