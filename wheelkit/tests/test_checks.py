@@ -822,8 +822,8 @@ def test_what_is_left_to_a_distribution_that_nobody_has_seen_is_said(build: Buil
     unseen = {"far": "not in the folder"}
     opened = replace(opened, excluded=("lib*.so.1",), companions=Companions(unseen=unseen))
     faults = list(needed_libraries.faults(opened, Settings(layouts=("venv",))))
-    assert told(faults) == [("companion-not-proven", MODULE, False)]
-    assert found(faults) == ["NEEDED libfar.so.1; far: not in the folder"]
+    assert told(faults) == [("companion-not-proven", "tiny-1.0.dist-info/METADATA", False)]
+    assert found(faults) == [f"NEEDED libfar.so.1, in {MODULE}; far: not in the folder"]
 
 
 @pytest.mark.parametrize(
