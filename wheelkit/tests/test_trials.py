@@ -192,13 +192,15 @@ def test_uv_is_the_pinned_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     program = tmp_path / "uv"
     program.touch(mode=0o755)
     for said, right in (("uv 1.2.3 (abc)", True), ("uv 1.2.4", False), ("", False)):
-        monkeypatch.setattr("wheelkit.install.installers.subprocess.run", Calls(done(said)))
+        asked = Calls(done(said))
+        monkeypatch.setattr("wheelkit.install.installers.subprocess.run", asked)
         if right:
             assert installers.uv() == str(program)
         else:
             words = " ".join(said.split()) or "no uv"
             with pytest.raises(LackingError, match=rf"^{words} in .*, not 1\.2\.3"):
                 installers.uv()
+        assert asked.commands == [[str(program), "--version"]]
 
 
 # ----------------------------------------------------------------------------- what is tried
@@ -261,6 +263,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.refuses = False
         self.lacks = False
+        self.before: tuple[str, ...] = ("pyvenv.cfg",)
         self.leaves: tuple[str, ...] = ()
         self.places: Callable[[str], str | None] = lambda member: member
         self.error: dict[str, str] = {}
@@ -278,8 +281,13 @@ class Machine:
     def prepare(self, _: Way, site: Site) -> None:
         if self.lacks:
             raise LackingError("no venv here")
+        # What was installed before is gone: a large wheel in every way would fill the disk.
+        others = site.root.parent.iterdir() if site.root.parent.is_dir() else ()
+        assert [path.name for path in others if path != site.scratch] == []
         site.root.mkdir(parents=True)
-        (site.root / "pyvenv.cfg").touch()
+        for name in self.before:
+            (site.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (site.root / name).touch()
 
     def install(self, _: Way, site: Site, *wheels: Path) -> Done:
         if self.refuses:
@@ -384,6 +392,10 @@ def test_what_is_not_at_its_place_is_found(opened: Wheel, machine: Machine) -> N
         ("not-installed", "tiny/__init__.py", place),
     ]
     assert words == ["not-installed"]
+    # One that was there before is not the wheel's.
+    machine.before = ("lib/tiny/__init__.py",)
+    machine.places = lambda name: None if name == "tiny/__init__.py" else name
+    assert [fault[:2] for fault in tried(opened)[0]] == [("not-installed", "tiny/__init__.py")]
     # A file of the name in another folder is another one, and so are other bytes.
     machine.places = lambda name: "else/libtiny.so" if name == "own/libtiny.so" else name
     assert [fault[:2] for fault in tried(opened)[0]] == [("not-installed", OWN)]
@@ -455,6 +467,10 @@ def test_a_library_of_the_system_that_is_absent_is_no_fault_of_the_wheel(
     with pytest.raises(LackingError, match=r"^libcuda\.so\.1, which _tiny\.so needs, is not in"):
         list(trial.faults(opened, choice, results))
     assert results[0].result.startswith("not done: libcuda.so.1")
+    machine.error["libtiny.so"] = "libGL.so.1: cannot open shared object file"
+    said = r"libcuda\.so\.1, which .* installed here; libGL\.so\.1, which libtiny\.so needs, is "
+    with pytest.raises(LackingError, match=said):
+        list(trial.faults(opened, choice, results))
 
 
 def test_a_library_that_crashes_is_told_from_one_that_does_not_load(
