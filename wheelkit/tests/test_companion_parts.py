@@ -212,8 +212,9 @@ def test_what_is_dropped_is_said_with_its_reason(opened: Wheel) -> None:
     before = {
         MODULE: needing(rpath=entries, runpath=("$ORIGIN/run", "/build/lib")),
         "tiny/removed.so": needing(rpath=("/build/lib",)),
+        "tiny/plain.so": needing(),
     }
-    after = {MODULE: needing(rpath=("$ORIGIN/../far/lib",))}
+    after = {MODULE: needing(rpath=("$ORIGIN/../far/lib",)), "tiny/plain.so": needing()}
     way = on_its_way(known(opened, before, FAR), known(opened, after, FAR))
     said = list(outward.dropped(way))
     assert [entry for _, entry, _ in said] == [
@@ -254,7 +255,9 @@ def test_a_wheel_that_does_not_meet_the_requirement(
     opened: Wheel, name: str, *, looked_at: bool, named: tuple[str, ...], severity: str | None
 ) -> None:
     found = [companion({}, name)] if looked_at else []
-    given = known(opened, {MODULE: needing(BLAS)}, *found, unfit={name: "x.whl"}, named=named)
+    # What is named matters, though nothing that it may have is missing.
+    needed = () if named else (BLAS,)
+    given = known(opened, {MODULE: needing(*needed)}, *found, unfit={name: "x.whl"}, named=named)
     faults = [fault for fault in check.faults(given) if fault.id == "companion-unfit"]
     assert [fault.severity for fault in faults] == ([] if severity is None else [severity])
     for fault in faults:

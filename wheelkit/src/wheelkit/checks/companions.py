@@ -13,7 +13,7 @@ from wheelkit.install.companion_wheels import missing
 from wheelkit.target.report import FAULT, WARNING, Fault
 from wheelkit.wheel import loaded_before, platforms
 from wheelkit.wheel.companions import Companion, claims
-from wheelkit.wheel.layouts import VENV, Installation
+from wheelkit.wheel.layouts import VENV, Installation, venv
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "companions"
@@ -80,11 +80,15 @@ def led_to(wheel: Wheel, name: str) -> Iterator[str]:
 
 def below_site_packages(wheel: Wheel, member: str, entry: str) -> str | None:
     """Return the directory that an entry names, seen from site-packages of a venv."""
-    for where, target in wheel.leads(member, entry).items():
-        site = where.directories["platlib"]
-        if where.layout is VENV and target.startswith(f"{site}/"):
-            return posixpath.relpath(target, site)
-    return None
+    where = _venv(wheel)
+    site, target = where.directories["platlib"], wheel.leads(member, entry).get(where)
+    below = target is not None and target.startswith(f"{site}/")
+    return posixpath.relpath(str(target), site) if below else None
+
+
+def _venv(wheel: Wheel) -> Installation:
+    identity = wheel.identity
+    return venv(identity.pythons[0], identity.spelling)
 
 
 def leads_out(wheel: Wheel, member: str, entry: str) -> bool:
@@ -102,9 +106,7 @@ def leads_out(wheel: Wheel, member: str, entry: str) -> bool:
         for companion in wheel.companions.found
         for where, target in ends.items()
     )
-    return beside or any(
-        where.layout is VENV and target in SHARED for where, target in ends.items()
-    )
+    return beside or ends.get(_venv(wheel)) in SHARED
 
 
 def owner(wheel: Wheel, folder: str) -> Companion | str | None:
@@ -112,10 +114,10 @@ def owner(wheel: Wheel, folder: str) -> Companion | str | None:
 
     Of a requirement whose wheel was not looked at, the name alone says so.
     """
-    venv = next(where for where in wheel.installations() if where.layout is VENV)
-    path = posixpath.join(venv.directories["platlib"], folder)
+    where = _venv(wheel)
+    path = posixpath.join(where.directories["platlib"], folder)
     for companion in wheel.companions.found:
-        if path in companion.folders(venv):
+        if path in companion.folders(where):
             return companion
     return wheel.companions.claiming(folder)
 
