@@ -188,8 +188,9 @@ def not_reached(
 
 def loading(wheel: Wheel, member: str, names: Sequence[str]) -> str | None:
     """Return the code of the wheel that loads each of these libraries of companions, if it does."""
-    beside = wheel.companions
-    unseen = [n for n in wheel.elves[member].needed if not beside.having(n) and beside.unproven(n)]
+    beside, needed = wheel.companions, wheel.elves[member].needed
+    lacking = [name for name in missing(wheel) if name in needed and not beside.having(name)]
+    unseen = [name for name in lacking if beside.unproven(name)]
     files = [loaded_before.by_code(wheel, name, *unseen) for name in names]
     return files[0] if all(files) else None
 
