@@ -352,9 +352,12 @@ def test_whose_a_folder_is(opened: Wheel) -> None:
 
 def test_which_companions_a_wheel_counts_on(opened: Wheel) -> None:
     two = companion({"two/lib/libtwo.so": needing()}, "two")
-    unused = companion({"unused/lib/libunused.so": needing()}, "unused")
+    # One has a graft of the same name, from the same image; another the library of the wheel.
+    same = {"unused.libs/libgomp-0badcafe.so.1": needing(), "unused/lib/libown.so": needing()}
+    unused = companion(same, "unused")
     entries = ("$ORIGIN/../near/lib", "$ORIGIN/../two/lib", "/x")
-    elves = {MODULE: needing(BLAS, "libgone.so", rpath=entries), OWN: needing(BLAS)}
+    needed = (BLAS, "libgone.so", "libgomp-0badcafe.so.1", "libown.so")
+    elves = {MODULE: needing(*needed, rpath=entries), OWN: needing(BLAS)}
     given = known(opened, elves, two, FAR, unused, unseen={"near": ""})
     assert check.counted_on(given) == [FAR, "near", two]
 

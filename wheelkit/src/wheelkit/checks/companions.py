@@ -128,10 +128,11 @@ def counted_on(wheel: Wheel) -> list[Companion | str]:
     One whose wheel was not looked at is there by its name.
     """
     used: dict[str, Companion | str] = {}
+    own = set(map(posixpath.basename, wheel.archive.members))
     for member, file in wheel.elves.items():
         folders = (below_site_packages(wheel, member, entry) for entry in file.search_path)
         owners = [owner(wheel, folder) for folder in folders if folder is not None]
-        owners += [wheel.companions.having(name) for name in file.needed]
+        owners += [wheel.companions.having(name) for name in file.needed if name not in own]
         used |= {str(owner): owner for owner in owners if owner is not None}
     return [used[name] for name in sorted(used)]
 
@@ -201,9 +202,8 @@ def of_other_name(wheel: Wheel, name: str) -> Companion | None:
 
 
 def _versions(companion: Companion, stem: str) -> list[str]:
-    """Return the names by which a companion has a library, its grafts aside: those are its own."""
-    names = sorted(name for name in companion.libraries if platforms.stem(name) == stem)
-    return [name for name in names if not platforms.is_renamed(name)]
+    """Return the names by which a companion has a library."""
+    return sorted(name for name in companion.libraries if platforms.stem(name) == stem)
 
 
 def without_library(
