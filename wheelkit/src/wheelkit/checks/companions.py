@@ -27,23 +27,23 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     beside, file = wheel.companions, f"{wheel.archive.dist_info}/METADATA"
     for name in beside.named:
         if name not in beside.required and name != wheel.identity.name:
-            expected = f"Requires-Dist: {name}: nobody else installs it with the wheel"
-            remedy = f"add {name} to the dependencies; or exclude what users bring themselves"
+            expected = f"Requires-Dist: {name}, so that it is installed with the wheel"
+            remedy = f"add {name} to the dependencies, or exclude its libraries if users have them"
             yield Fault(
                 "companion-not-required", file, found=f"no {name}", expected=expected, remedy=remedy
             )
     for name, there in beside.unfit.items():
         looked_at = any(companion.name == name for companion in beside.found)
         # What a companion requires in turn is not in the METADATA of the wheel.
-        stated = beside.required.get(name, f"{name}, of a companion")
+        stated = beside.required.get(name, f"{name} (a companion requires it)")
         found = f"Requires-Dist: {stated}; the wheel there is {there}"
-        remedy = "correct the requirement, or give the wheel of a version that meets it"
+        remedy = "correct the requirement, or verify with a wheel whose version it allows"
         severity = FAULT if looked_at and name in beside.required else WARNING
         yield Fault(
             "companion-unfit",
             file,
             found=found,
-            expected="a version that is met",
+            expected="a version that the requirement allows",
             remedy=remedy,
             severity=severity,
         )
@@ -140,8 +140,10 @@ def of_library(
         stem = platforms.stem(name)
         if have := sorted(n for n in other.libraries if platforms.stem(n) == stem):
             found = f"NEEDED {name}; {other} has {', '.join(have)}"
-            expected = "a required distribution with a library of this very name"
-            remedy = "require another version of it, or link with the one that is required"
+            expected = "a required distribution that has a library of exactly this name"
+            remedy = (
+                "require another version of the distribution, or link with the library that it has"
+            )
             return Fault(
                 "companion-without-library",
                 member,
@@ -160,12 +162,12 @@ def _not_reached(
     wheel: Wheel, member: str, name: str, where: Sequence[Installation], companion: Companion
 ) -> Fault:
     rpath = ":".join(wheel.elves[member].search_path) or "none"
-    found = f"NEEDED {name} of {companion}, rpath {rpath}, not reached in {layouts.names_of(where)}"
+    found = f"NEEDED {name} of {companion}, rpath {rpath}, not found in {layouts.names_of(where)}"
     place = posixpath.dirname(companion.libraries[name])
     in_venv = any(installation.layout is VENV for installation in where)
     if not in_venv:
-        expected = f"an rpath that leads to {place} wherever the two lie in one prefix"
-        remedy = f"none for an rpath in these layouts: load {name} before the import there"
+        expected = f"an rpath that leads to {place} if both are installed in the same prefix"
+        remedy = f"no rpath can lead there in these layouts: have the package load {name} first"
         return Fault(
             "companion-not-reached",
             member,
@@ -177,8 +179,10 @@ def _not_reached(
     beside = wheel.companions
     unseen = [n for n in wheel.elves[member].needed if not beside.having(n) and beside.unproven(n)]
     if code := wheel.code_naming(name, *unseen):
-        expected = f"that {code} loads it before: it names the library, or what brings it"
-        remedy = f"declare it in preloaded; or {REPAIR}, which writes an rpath to {place}"
+        expected = f"{code} loads the library first: the code names it, or its distribution"
+        remedy = (
+            f"if so, declare it in preloaded; otherwise {REPAIR}: it writes an rpath to {place}"
+        )
         return Fault(
             "companion-not-reached",
             member,
@@ -197,7 +201,7 @@ def _not_reached(
 
 
 def _not_proven(wheel: Wheel, file: str, found: str, names: Sequence[str]) -> Fault:
-    expected = "the wheels of the distributions that the wheel requires, to look into"
+    expected = "the wheels of the distributions that the wheel requires, to look for the library"
     required = wheel.companions.required
     specifiers = {name: required[name].specifier if name in required else "" for name in names}
     words = " ".join(f"'{name}{specifier}'" for name, specifier in specifiers.items())

@@ -49,7 +49,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         return
     if tags != identity.tags:
         found, expected = _sorted(tags), f"{_sorted(identity.tags)}, as in the file name"
-        remedy = "rename with `wheel tags`, not by hand"
+        remedy = "rename the wheel with `wheel tags`, not by hand"
         # Installers go by the file name; `pip check` goes by WHEEL, and a plain Linux tag fits too.
         severity = WARNING if all(_fits(tag, tags) for tag in identity.tags) else FAULT
         yield Fault(

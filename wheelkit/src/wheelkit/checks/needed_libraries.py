@@ -18,8 +18,8 @@ TITLE = "needed libraries in every layout"
 IDS = ("needed-not-found", "needed-not-in-wheel", *companions.LIBRARY_IDS)
 
 REQUIRE = (
-    "require the distribution to whose folder the rpath leads, as nvidia-cublas-cu12; or exclude "
-    "the library, if users bring it"
+    "require the distribution to whose folder the rpath leads, such as nvidia-cublas-cu12; or "
+    "exclude the library if users have it themselves"
 )
 
 
@@ -83,7 +83,7 @@ def _missing(
             remedy=REPAIR,
             severity=severity,
         )
-    expected = "a library of the wheel, or one that the platform tag promises"
+    expected = "a library of the wheel, or one that every system of the platform tag has"
     entries = wheel.elves[member].search_path
     folders = (companions.below_site_packages(wheel, member, entry) or "" for entry in entries)
     others = [f for f in folders if f.startswith("nvidia/") and not companions.owner(wheel, f)]
