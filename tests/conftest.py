@@ -35,6 +35,9 @@ NO_CHROMIUM = "no Chromium"
 NO_EXTRAS = "no optional packages for this CPython"
 NO_EXTRAS_FOR_GLIBC = "no optional packages for this glibc"
 
+# CI must not skip for this reason: it has a network.
+NO_TOOLKIT = "no CUDA toolkit"
+
 # The optional packages of requirements/tests.in have no wheels for a prerelease of CPython yet, and
 # their newest versions none for an older glibc (requirements/manylinux2014.in).
 EXTRAS_BEFORE = (3, 14)
@@ -211,6 +214,21 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(NO_SHARED_DATA)
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def cuda_toolkit() -> Path:
+    """The toolkit of CUDA_HOME, or the pinned one in build/cuda, which may be downloaded now."""
+    from kernels.install_cuda import UntrustedError
+    from wheelkit.target.report import LackingError
+    from wheels.build_wheels import cuda_home
+
+    try:
+        return cuda_home()
+    except UntrustedError:
+        raise
+    except LackingError as error:
+        pytest.skip(f"{NO_TOOLKIT}: {error}")
 
 
 @pytest.fixture(scope="session")

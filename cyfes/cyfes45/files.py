@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import operator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from cyfes.io.text_files import write_text
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -72,11 +73,13 @@ def read_out(
     if dlm is not None and not dlm:
         raise InputError("dlm: found an empty string, expected a separator such as ','")
     rows = []
-    for number, text in islice(_rows(Path(file_name), hat_lines), max_size):
-        try:
-            rows.append(_numbers(text.split(dlm), columns))
-        except InputError as error:
-            raise InputError(f"{file_name}:{number}: {error}") from None
+    # Not every interpreter closes the file as soon as the loop ends before the last row.
+    with closing(_rows(Path(file_name), hat_lines)) as lines:
+        for number, text in islice(lines, max_size):
+            try:
+                rows.append(_numbers(text.split(dlm), columns))
+            except InputError as error:
+                raise InputError(f"{file_name}:{number}: {error}") from None
     if not rows:
         raise InputError(f"{file_name}: found no row of numbers, expected at least one")
     table = np.array(rows, dtype=np.float64)
@@ -102,7 +105,7 @@ def _check_count(name: str, value: int, least: int) -> None:
         raise InputError(f"{name}: found {value!r}, expected a whole number from {least}")
 
 
-def _rows(path: Path, skipped: int) -> Iterator[tuple[int, str]]:
+def _rows(path: Path, skipped: int) -> Generator[tuple[int, str], None, None]:
     """Yield the lines that hold something, with their numbers."""
     # Spreadsheets put a byte-order mark before the first number.
     with path.open(encoding="utf-8-sig", errors="replace") as lines:

@@ -8,6 +8,7 @@ changes that no test can notice, each with the reason.
 from __future__ import annotations
 
 import argparse
+import ast
 import datetime
 import json
 import os
@@ -27,7 +28,7 @@ from typing import Any, TextIO, cast
 
 import tomli
 from develop.mutation import contexts
-from develop.mutation.operators import Mutant, mutants
+from develop.mutation.operators import Mutant, assigned_names, mutants
 from shared.ledger import BUILD, PROJECT
 from wheelkit.target.report import Fault, FaultyError, LackingError, MisusedError, Status
 
@@ -233,7 +234,9 @@ def select_tests(source: str, mutant: Mutant, known: contexts.Contexts) -> tuple
     """Return the tests of a mutant, the fastest first, and their seconds."""
     first, last = mutant.lines
     chosen = known.running(source, range(first, last + 1))
-    for name in mutant.names:
+    names = depending(source, mutant.names)
+    chosen |= known.running(source, lines_of_defaults(source, names))
+    for name in names:
         # A statement outside of functions is run when the first test imports the module: what
         # depends on it are the lines with the names that it gives a value to.
         for other in known.lines:
@@ -250,6 +253,27 @@ def select_tests(source: str, mutant: Mutant, known: contexts.Contexts) -> tuple
         tests.append(test)
         seconds += known.seconds[test]
     return tests, seconds
+
+
+def depending(source: str, names: Iterable[str]) -> set[str]:
+    """Return names, and those that statements outside of functions give a value to from them."""
+    found = set(names)
+    statements = ast.parse((PROJECT / source).read_bytes()).body if found else []
+    for statement in statements:
+        # A value is made of what stands above.
+        if found & {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}:
+            found |= set(assigned_names(statement))
+    return found
+
+
+def lines_of_defaults(source: str, names: set[str]) -> Iterator[int]:
+    """Yield the lines of the functions of which a parameter is one of these names by default."""
+    for node in ast.walk(ast.parse((PROJECT / source).read_bytes())) if names else ():
+        if isinstance(node, ast.FunctionDef):
+            defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
+            used = {n.id for d in defaults for n in ast.walk(d) if isinstance(n, ast.Name)}
+            if used & names:
+                yield from range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
 
 
 def lines_with(name: str, source: str) -> list[int]:

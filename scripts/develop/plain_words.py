@@ -79,7 +79,9 @@ def paragraphs_of_python(text: str) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             found = [] if id(node) in parts else _paragraphs(node.value, skip)
             for start, paragraph in found:
-                yield node.lineno + start - 1, paragraph
+                # One or two words are a name or a key.
+                if len(paragraph.split()) > 2:
+                    yield node.lineno + start - 1, paragraph
 
 
 def sentences(paragraph: str) -> Iterator[str]:

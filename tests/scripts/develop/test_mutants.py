@@ -131,6 +131,18 @@ def test_operators_of_functions() -> None:
     ]
 
 
+def test_a_status_is_not_changed_to_the_number_that_it_is() -> None:
+    source = "def f() -> int:\n    if a:\n        return Status.DONE\n    return Status.FAULTY\n"
+    assert [one for one in changes(source) if ": early return: return" in one] == [
+        "4: early return: return Status.FAULTY → return 0"
+    ]
+
+
+def test_what_mypy_checks_is_not_changed() -> None:
+    source = "@dataclass(frozen=True, order=True)\nclass A: ...\n"
+    assert changes(source) == ["1: constant: True → False"]
+
+
 def test_a_changed_source_keeps_its_lines() -> None:
     source = b'def f(a):\n    """Words."""\n    if a:\n        return 1\n    return 2\n'
     for mutant in operators.mutants(source):
@@ -182,6 +194,22 @@ def test_survivors_are_listed(
     output = capsys.readouterr().out
     assert "record which lines" not in output
     assert "0 survived: 100.0% noticed" in output
+
+
+def test_what_is_made_of_a_constant_depends_on_it(project: Path) -> None:
+    text = "A = 1\nB = [A]\nC: int = 2\nD, E = len(B), C\n\ndef f() -> None:\n    F = A\n"
+    (project / MODULE).write_text(text)
+    assert mutants.depending(MODULE, ["A"]) == {"A", "B", "D", "E"}
+    assert mutants.depending(MODULE, ["C"]) == {"C", "D", "E"}
+    assert mutants.depending(MODULE, []) == set()
+
+
+def test_a_default_is_used_where_the_function_runs(project: Path) -> None:
+    first = "def f(\n    b: int = A, *, c: int = 2\n) -> int:\n    return b\n"
+    text = f"{first}def g(A: int = 3):\n    h\n"
+    (project / MODULE).write_text(text)
+    assert list(mutants.lines_of_defaults(MODULE, {"A"})) == [4]
+    assert list(mutants.lines_of_defaults(MODULE, {"B"})) == []
 
 
 def exemption(**changes: str) -> str:

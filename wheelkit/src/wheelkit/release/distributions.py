@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelkit.target.report import Fault, FaultyError
 from wheelkit.wheel.identity import identify
@@ -52,7 +52,7 @@ def _wheel(file: str) -> Distribution:
 def _sdist(file: str) -> Distribution:
     try:
         project, version = parse_sdist_filename(file)
-    except (InvalidSdistFilename, InvalidVersion) as error:
+    except InvalidSdistFilename as error:
         remedy = "give the file the name that its build backend chose"
         fault = Fault(
             "sdist-filename", file, found=str(error), expected="NAME-VERSION.tar.gz", remedy=remedy

@@ -16,7 +16,7 @@ from wheelkit.repair.options import RepairedWheel
 from wheelkit.wheel.companions import Companion
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.layouts import Installation
-from wheelkit.wheel.reading import ORIGIN, Wheel, entry_to, expand
+from wheelkit.wheel.reading import ORIGIN, entry_to, expand
 
 
 def tidy(entry: str) -> str:
@@ -35,12 +35,8 @@ def holds(repaired: RepairedWheel, member: str, entry: str) -> bool:
 def above(repaired: RepairedWheel, member: str, entry: str) -> list[Installation]:
     """Return the layouts that the wheel is for in which an entry leads above the prefix."""
     ends = repaired.wheel.leads(member, entry)
-    known = repaired.options.declared.layouts
-    return [
-        where
-        for where, target in ends.items()
-        if target.partition("/")[0] == ".." and (known is None or where.layout.name in known)
-    ]
+    meant = layouts.chosen(repaired.wheel, repaired.options.declared)
+    return [where for where in meant if ends.get(where, "").partition("/")[0] == ".."]
 
 
 def reaching(
@@ -52,7 +48,7 @@ def reaching(
     count = len(entries)
     for name in after[member].needed:
         companion = None if name in own else wheel.companions.having(name)
-        for where, place in _places(wheel, companion, name):
+        for where, place in _places(repaired, companion, name):
             folder = posixpath.dirname(place)
             if any(wheel.leads(member, entry).get(where) == folder for entry in entries):
                 continue
@@ -64,10 +60,11 @@ def reaching(
 
 
 def _places(
-    wheel: Wheel, companion: Companion | None, name: str
+    repaired: RepairedWheel, companion: Companion | None, name: str
 ) -> Iterator[tuple[Installation, str]]:
     """Yield the path of a companion's library in each layout that puts it beside the wheel."""
-    for where in wheel.installations() if companion else ():
+    meant = layouts.chosen(repaired.wheel, repaired.options.declared)
+    for where in meant if companion else ():
         place = companion and companion.places(where).get(companion.libraries[name])
         if place:
             yield where, place

@@ -129,8 +129,8 @@ def crossing(member: str, name: str, place: str) -> Fault:
         member,
         found=f"NEEDED {name}, which the wheel has as {place}",
         expected="a library in the same install scheme",
-        remedy="repair with --copy-across, which copies it into NAME.libs. Or install both in the "
-        "same scheme. Or open the library by its path at run time. Or declare layouts in "
+        remedy="repair with --copy-across, which copies it to where it is needed. Or install both "
+        "in the same scheme. Or open the library by its path at run time. Or declare layouts in "
         "[tool.wheelkit], and repair with --strategy rpath",
     )
 
