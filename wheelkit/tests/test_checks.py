@@ -1080,13 +1080,13 @@ def test_record_lists_every_member(build: Build, row: str, expected: list[str]) 
     files = {"record-malformed": f"{INFO}/RECORD", "record-missing": "tiny/x"}
     named = row.partition(",")[0]
     assert [fault.file for fault in faults] == [files.get(one, named) for one in expected]
-    texts = {fault.id: (fault.found, fault.expected) for fault in faults}
+    words = {fault.id: (fault.found, fault.expected) for fault in faults}
     if row == "tiny/x,,0":
-        assert texts["record-hash"] == ("no hash", "one of sha256, sha384, sha512")
+        assert words["record-hash"] == ("no hash", "one of sha256, sha384, sha512")
     if row.startswith("tiny/x,sha1="):
-        assert texts["record-hash"][0] == row.split(",")[1]
-    if "record-duplicate" in texts:
-        assert texts["record-duplicate"] == ("2 rows", "one")
+        assert words["record-hash"][0] == row.split(",")[1]
+    if "record-duplicate" in words:
+        assert words["record-duplicate"] == ("2 rows", "one")
 
 
 def test_record_is_text(build: Build) -> None:
