@@ -236,10 +236,12 @@ class FreeEnergySurface(SurfaceData):
     def __repr__(self) -> str:
         """Return a line that says what is known and where it was computed."""
         points = " x ".join(map(str, self.grid.shape))
-        kT = "" if self.kT is None or self.unit == "kT" else f"kT {self.kT:.6g}, "
+        kT = "" if self.kT is None or self.unit == "kT" else f", kT {self.kT:.6g}"
+        # A file does not say which device has computed its surface.
+        device = "" if self.device == "unknown" else f", computed on {self.device}"
         return (
             f"<FreeEnergySurface over {', '.join(self._names_with_units())}: {points} points, "
-            f"{self._range()}, {kT}computed on {self.device}>"
+            f"{self._range()}{kT}{device}>"
         )
 
     def _names_with_units(self) -> list[str]:

@@ -39,6 +39,7 @@ html_theme = "furo"
 html_title = f"cyfes {release}"
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
+html_js_files = ["pages.js"]
 templates_path = ["_templates"]
 html_context = {"repository": SOURCE}
 html_theme_options = {

@@ -1,8 +1,8 @@
 """From a free-energy surface to a standard free energy of binding.
 
-A run sees one pair of molecules in the volume that it lets them reach. The equilibrium constant is
-K_b = C° V_u P_b / P_u, where P_b and P_u are the populations of the bound and of the unbound
-region, V_u is the volume of the unbound region, and C° is the standard concentration of 1 mol/L.
+A run has one pair of molecules in the volume that they can reach. The equilibrium constant is
+K_b = C° V_u P_b / P_u. Here P_b and P_u are the populations of the bound and of the unbound region,
+V_u is the volume of the unbound region, and C° is the standard concentration of 1 mol/L.
 """
 
 from __future__ import annotations

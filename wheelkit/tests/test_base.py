@@ -194,8 +194,8 @@ def test_without_git_there_are_no_sources(
     [
         ("a\nb\n", "", "b"),
         ("a\n", "c\n  d \n\n", "d"),
-        ("", "", "exit status 3, without a word"),
-        ("a\n", "\n", "exit status 3, without a word"),
+        ("", "", "exit status 3, and no message"),
+        ("a\n", "\n", "exit status 3, and no message"),
     ],
 )
 def test_the_last_words_say_why_a_program_failed(stdout: str, stderr: str, said: str) -> None:

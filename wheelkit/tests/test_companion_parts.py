@@ -212,8 +212,9 @@ def test_what_is_dropped_is_said_with_its_reason(opened: Wheel) -> None:
     before = {
         MODULE: needing(rpath=entries, runpath=("$ORIGIN/run", "/build/lib")),
         "tiny/removed.so": needing(rpath=("/build/lib",)),
+        "tiny/plain.so": needing(),
     }
-    after = {MODULE: needing(rpath=("$ORIGIN/../far/lib",))}
+    after = {MODULE: needing(rpath=("$ORIGIN/../far/lib",)), "tiny/plain.so": needing()}
     way = on_its_way(known(opened, before, FAR), known(opened, after, FAR))
     said = list(outward.dropped(way))
     assert [entry for _, entry, _ in said] == [
@@ -254,11 +255,13 @@ def test_a_wheel_that_does_not_meet_the_requirement(
     opened: Wheel, name: str, *, looked_at: bool, named: tuple[str, ...], severity: str | None
 ) -> None:
     found = [companion({}, name)] if looked_at else []
-    given = known(opened, {MODULE: needing(BLAS)}, *found, unfit={name: "x.whl"}, named=named)
+    # What is named matters, though nothing that it may have is missing.
+    needed = () if named else (BLAS,)
+    given = known(opened, {MODULE: needing(*needed)}, *found, unfit={name: "x.whl"}, named=named)
     faults = [fault for fault in check.faults(given) if fault.id == "companion-unfit"]
     assert [fault.severity for fault in faults] == ([] if severity is None else [severity])
     for fault in faults:
-        stated = "far>=1" if name == "far" else "of-far, of a companion"
+        stated = "far>=1" if name == "far" else "of-far (a companion requires it)"
         assert fault.found == f"Requires-Dist: {stated}; the wheel there is x.whl"
         assert fault.file == "tiny-1.0.dist-info/METADATA"
 
@@ -280,6 +283,26 @@ def test_an_entry_that_leads_to_what_nobody_looked_at(opened: Wheel) -> None:
     # What a file needs of them is said by the check of needed libraries.
     given = known(opened, {MODULE: needing(BLAS, rpath=entries)}, unseen=unseen)
     assert list(check.faults(given)) == []
+
+
+@pytest.mark.parametrize("line", ["far", "cuda-toolkit[fft,blas]==13.*"])
+def test_how_to_get_what_nobody_looked_at(tmp_path: Path, line: str) -> None:
+    (tmp_path / "none").mkdir()
+    opened = requiring(tmp_path, ("libblas.so.3", "libx.so"), line, "near>=1")
+    sources = Sources(folder=tmp_path / "none")
+    given = companion_wheels.with_companions(opened, sources)
+    fault = check.not_proven(given, {"libblas.so.3": [MODULE], "libx.so": [MODULE, OWN]})
+    assert fault.id == "companion-not-proven"
+    reason = f"no wheel of it in {tmp_path / 'none'}"
+    # The names of the metapackage's extras say who has libblas; of libx, anybody may be asked.
+    words = "'cuda-toolkit[blas,fft]==13.*' 'near>=1'" if "toolkit" in line else "'far' 'near>=1'"
+    first = "cuda-toolkit" if "toolkit" in line else "far"
+    files = f"{OWN}, {MODULE}"
+    assert fault.found == (
+        f"NEEDED libblas.so.3, libx.so, in {files}; {first}: {reason}; near: {reason}"
+    )
+    alone = "" if "toolkit" in line else "--no-deps "
+    assert fault.remedy.startswith(f"pip download {alone}--dest DIR {words}, then wheelkit verify")
 
 
 @pytest.mark.parametrize(
@@ -329,9 +352,12 @@ def test_whose_a_folder_is(opened: Wheel) -> None:
 
 def test_which_companions_a_wheel_counts_on(opened: Wheel) -> None:
     two = companion({"two/lib/libtwo.so": needing()}, "two")
-    unused = companion({"unused/lib/libunused.so": needing()}, "unused")
+    # One has a graft of the same name, from the same image; another the library of the wheel.
+    same = {"unused.libs/libgomp-0badcafe.so.1": needing(), "unused/lib/libown.so": needing()}
+    unused = companion(same, "unused")
     entries = ("$ORIGIN/../near/lib", "$ORIGIN/../two/lib", "/x")
-    elves = {MODULE: needing(BLAS, "libgone.so", rpath=entries), OWN: needing(BLAS)}
+    needed = (BLAS, "libgone.so", "libgomp-0badcafe.so.1", "libown.so")
+    elves = {MODULE: needing(*needed, rpath=entries), OWN: needing(BLAS)}
     given = known(opened, elves, two, FAR, unused, unseen={"near": ""})
     assert check.counted_on(given) == [FAR, "near", two]
 
@@ -354,9 +380,11 @@ def test_a_companion_that_is_reached_in_some_layouts(opened: Wheel) -> None:
     fault = check.not_reached(given, MODULE, [BLAS], where, FAR)
     assert (fault.id, fault.file, fault.severity) == ("companion-not-reached", MODULE, WARNING)
     rpath = "/x:$ORIGIN/../far/lib"
-    assert fault.found == f"NEEDED {BLAS} of far 1.0, rpath {rpath}, not reached in lib64, Bazel"
-    assert fault.expected == "an rpath that leads to far/lib wherever the two lie in one prefix"
-    assert f"load {BLAS} before the import there" in fault.remedy
+    assert fault.found == f"NEEDED {BLAS} of far 1.0, rpath {rpath}, not found in lib64, Bazel"
+    assert (
+        fault.expected == "an rpath that leads to far/lib if both are installed in the same prefix"
+    )
+    assert f"have the package load {BLAS} first" in fault.remedy
 
 
 def test_a_companion_that_is_reached_nowhere(opened: Wheel) -> None:
@@ -366,6 +394,10 @@ def test_a_companion_that_is_reached_nowhere(opened: Wheel) -> None:
     assert f"NEEDED {BLAS}, libtwo.so of far 1.0, rpath none, not reached in venv" == fault.found
     assert fault.expected == "an rpath that leads to far/lib"
     assert fault.remedy == REPAIR
+    platlib = companion({f"d-1.0.data/platlib/d/{BLAS}": needing()}, "d", pure=False)
+    everywhere = given.installations()
+    fault = check.not_reached(given, MODULE, [BLAS], everywhere, platlib)
+    assert (fault.expected, fault.remedy) == ("an rpath that leads to d", REPAIR)
     data = companion(
         {f"far-1.0.data/data/{BLAS}": needing(), "far-1.0.data/data/b/x.so": needing()}
     )
@@ -383,8 +415,8 @@ def test_a_companion_that_the_code_loads(opened: Wheel) -> None:
     code(opened, "import far\n")
     fault = check.not_reached(given, MODULE, [BLAS], [VENV], FAR)
     assert fault.severity == WARNING
-    assert fault.expected.startswith("that tiny/__init__.py loads it before")
-    assert fault.remedy.endswith("which writes an rpath to far/lib")
+    assert fault.expected.startswith("tiny/__init__.py loads the library first")
+    assert fault.remedy.endswith("it writes an rpath to far/lib")
     # Each of several must be loaded.
     code(opened, "import ctypes\nctypes.CDLL('libblas.so.3')\n")
     both = companion({**FAR.elves, "far/lib/libmore.so": needing()}, "other")
@@ -411,6 +443,10 @@ def test_a_companion_that_the_code_loads(opened: Wheel) -> None:
         ("import unseen\n", False),
         ("import libunseen\n", True),
         ("x = CDLL('libunseen.so.1')\n", True),
+        ("x = CDLL('libc.so.6')\n", False),
+        ("x = CDLL('libnvidia-ml.so.1')\n", False),
+        ("x = CDLL('libother-0badcafe.so.1')\n", False),
+        ("x = CDLL('libidle.so.1')\n", False),
     ],
 )
 def test_what_counts_as_loading_a_library_of_a_companion(
@@ -418,7 +454,8 @@ def test_what_counts_as_loading_a_library_of_a_companion(
 ) -> None:
     bring = companion({"bring/libbring.so": needing("libmid.so")}, "bring")
     middle = companion({"mid/libmid.so": needing(BLAS)}, "mid")
-    elves = {MODULE: needing(BLAS, "libunseen.so.1")}
+    needed = (BLAS, "libunseen.so.1", "libc.so.6", "libnvidia-ml.so.1", "libother-0badcafe.so.1")
+    elves = {MODULE: needing(*needed), OWN: needing("libidle.so.1")}
     given = known(opened, elves, FAR, bring, middle, unseen={"something": ""})
     code(opened, text)
     assert (check.loading(given, MODULE, [BLAS]) is not None) is loads

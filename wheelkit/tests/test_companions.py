@@ -388,7 +388,7 @@ def test_a_package_that_names_its_companion_loads_it_before(tmp_path: Path, code
     path = finished(tmp_path, rpath=None, requires="Requires-Dist: torch", code=code)
     found = verified(path, tmp_path, "--companions", str(beside.parent))
     assert found["companion-not-reached"]["severity"] == "warning"
-    assert "tiny/__init__.py loads it before" in found["companion-not-reached"]["expected"]
+    assert "tiny/__init__.py loads the library first" in found["companion-not-reached"]["expected"]
     silent = finished(tmp_path / "silent", rpath=None, requires="Requires-Dist: torch", code=b"")
     found = verified(silent, tmp_path, "--companions", str(beside.parent))
     assert found["companion-not-reached"]["severity"] == "fault"
@@ -454,7 +454,7 @@ def test_what_a_companion_requires_in_another_version_is_a_warning(tmp_path: Pat
     path = finished(tmp_path, "libnvJitLink.so.12", requires=REQUIRES)
     found = verified(path, tmp_path, "--companions", str(beside.parent))
     assert found["companion-unfit"]["severity"] == "warning"
-    assert "nvidia-nvjitlink-cu12, of a companion" in found["companion-unfit"]["found"]
+    assert "nvidia-nvjitlink-cu12 (a companion requires it)" in found["companion-unfit"]["found"]
 
 
 def test_a_companion_with_another_soname_is_found_out(tmp_path: Path) -> None:

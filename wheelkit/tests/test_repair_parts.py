@@ -76,7 +76,7 @@ def repaired(opened: Wheel, **options: Any) -> RepairedWheel:
         ("no ELF executable or shared library file found", "publish it as it is"),
         ("This is a platform-independent wheel", "publish it as it is"),
         ("because of the presence of TOO-RECENT versioned symbols", "newer platform with --plat"),
-        ("because it depends on black-listed symbol dependencies", "which the repair grafts"),
+        ("because it depends on black-listed symbol dependencies", "the repair grafts it"),
         ("something else", "see the message"),
         ("too-recent symbols, and liba.so could not be located", "LD_LIBRARY_PATH"),
     ],

@@ -389,7 +389,7 @@ def test_what_is_not_at_its_place_is_found(opened: Wheel, machine: Machine) -> N
     lost = ("tiny/__init__.py", "own/libtiny.so")
     machine.places = lambda name: None if name in lost else name
     faults, words = tried(opened)
-    place = "nothing at its place (pip, target, Python 3.11)"
+    place = "no file at its place (pip, target, Python 3.11)"
     assert sorted(faults) == [
         ("not-installed", OWN, place),
         ("not-installed", "tiny/__init__.py", place),

@@ -13,7 +13,7 @@ from wheelkit.install.companion_wheels import missing
 from wheelkit.target.report import FAULT, WARNING, Fault
 from wheelkit.wheel import loaded_before, platforms
 from wheelkit.wheel.companions import Companion, claims
-from wheelkit.wheel.layouts import VENV, Installation
+from wheelkit.wheel.layouts import VENV, Installation, venv
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "companions"
@@ -36,8 +36,8 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     beside, file = wheel.companions, f"{wheel.archive.dist_info}/METADATA"
     for name in beside.named:
         if name not in beside.required and name != wheel.identity.name:
-            expected = f"Requires-Dist: {name}: nobody else installs it with the wheel"
-            remedy = f"add {name} to the dependencies; or exclude what users bring themselves"
+            expected = f"Requires-Dist: {name}, so that it is installed with the wheel"
+            remedy = f"add {name} to the dependencies, or exclude its libraries if users have them"
             yield Fault(
                 "companion-not-required", file, found=f"no {name}", expected=expected, remedy=remedy
             )
@@ -48,15 +48,15 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if not looked_at and name not in (*beside.named, *may_help):
             continue
         # What a companion requires in turn is not in the METADATA of the wheel.
-        stated = beside.required.get(name, f"{name}, of a companion")
+        stated = beside.required.get(name, f"{name} (a companion requires it)")
         found = f"Requires-Dist: {stated}; the wheel there is {there}"
-        remedy = "correct the requirement, or give the wheel of a version that meets it"
+        remedy = "correct the requirement, or verify with a wheel whose version it allows"
         severity = FAULT if looked_at and name in beside.required else WARNING
         yield Fault(
             "companion-unfit",
             file,
             found=found,
-            expected="a version that is met",
+            expected="a version that the requirement allows",
             remedy=remedy,
             severity=severity,
         )
@@ -80,11 +80,15 @@ def led_to(wheel: Wheel, name: str) -> Iterator[str]:
 
 def below_site_packages(wheel: Wheel, member: str, entry: str) -> str | None:
     """Return the directory that an entry names, seen from site-packages of a venv."""
-    for where, target in wheel.leads(member, entry).items():
-        site = where.directories["platlib"]
-        if where.layout is VENV and target.startswith(f"{site}/"):
-            return posixpath.relpath(target, site)
-    return None
+    where = _venv(wheel)
+    site, target = where.directories["platlib"], wheel.leads(member, entry).get(where)
+    below = target is not None and target.startswith(f"{site}/")
+    return posixpath.relpath(str(target), site) if below else None
+
+
+def _venv(wheel: Wheel) -> Installation:
+    identity = wheel.identity
+    return venv(identity.pythons[0], identity.spelling)
 
 
 def leads_out(wheel: Wheel, member: str, entry: str) -> bool:
@@ -102,9 +106,7 @@ def leads_out(wheel: Wheel, member: str, entry: str) -> bool:
         for companion in wheel.companions.found
         for where, target in ends.items()
     )
-    return beside or any(
-        where.layout is VENV and target in SHARED for where, target in ends.items()
-    )
+    return beside or ends.get(_venv(wheel)) in SHARED
 
 
 def owner(wheel: Wheel, folder: str) -> Companion | str | None:
@@ -112,10 +114,10 @@ def owner(wheel: Wheel, folder: str) -> Companion | str | None:
 
     Of a requirement whose wheel was not looked at, the name alone says so.
     """
-    venv = next(where for where in wheel.installations() if where.layout is VENV)
-    path = posixpath.join(venv.directories["platlib"], folder)
+    where = _venv(wheel)
+    path = posixpath.join(where.directories["platlib"], folder)
     for companion in wheel.companions.found:
-        if path in companion.folders(venv):
+        if path in companion.folders(where):
             return companion
     return wheel.companions.claiming(folder)
 
@@ -126,10 +128,11 @@ def counted_on(wheel: Wheel) -> list[Companion | str]:
     One whose wheel was not looked at is there by its name.
     """
     used: dict[str, Companion | str] = {}
+    own = set(map(posixpath.basename, wheel.archive.members))
     for member, file in wheel.elves.items():
         folders = (below_site_packages(wheel, member, entry) for entry in file.search_path)
         owners = [owner(wheel, folder) for folder in folders if folder is not None]
-        owners += [wheel.companions.having(name) for name in file.needed]
+        owners += [wheel.companions.having(name) for name in file.needed if name not in own]
         used |= {str(owner): owner for owner in owners if owner is not None}
     return [used[name] for name in sorted(used)]
 
@@ -157,19 +160,19 @@ def not_reached(
     """Return what is to be said of libraries in one folder of a companion that a file lacks."""
     rpath = ":".join(wheel.elves[member].search_path) or "none"
     needed = ", ".join(names)
-    found = (
-        f"NEEDED {needed} of {companion}, rpath {rpath}, not reached in {layouts.names_of(where)}"
-    )
+    found = f"NEEDED {needed} of {companion}, rpath {rpath}, not found in {layouts.names_of(where)}"
     folder = companion.folder_of(names[0])
     shared = folder.scheme not in ("platlib", "purelib")
     place = f"{folder.path} of the {folder.scheme} scheme" if shared else folder.path
     severity = WARNING
     if not any(installation.layout is VENV for installation in where):
-        expected = f"an rpath that leads to {place} wherever the two lie in one prefix"
-        remedy = f"none for an rpath in these layouts: load {needed} before the import there"
+        expected = f"an rpath that leads to {place} if both are installed in the same prefix"
+        remedy = f"no rpath can lead there in these layouts: have the package load {needed} first"
     elif code := loading(wheel, member, names):
-        expected = f"that {code} loads it before: it names the library, or what brings it"
-        remedy = f"declare it in preloaded; or {REPAIR}, which writes an rpath to {place}"
+        expected = f"{code} loads the library first: the code names it, or its distribution"
+        remedy = (
+            f"if so, declare it in preloaded; otherwise {REPAIR}: it writes an rpath to {place}"
+        )
     else:
         severity = FAULT
         expected = f"an rpath that leads to {place}"
@@ -186,8 +189,9 @@ def not_reached(
 
 def loading(wheel: Wheel, member: str, names: Sequence[str]) -> str | None:
     """Return the code of the wheel that loads each of these libraries of companions, if it does."""
-    beside = wheel.companions
-    unseen = [n for n in wheel.elves[member].needed if not beside.having(n) and beside.unproven(n)]
+    beside, needed = wheel.companions, wheel.elves[member].needed
+    lacking = [name for name in missing(wheel) if name in needed and not beside.having(name)]
+    unseen = [name for name in lacking if beside.unproven(name)]
     files = [loaded_before.by_code(wheel, name, *unseen) for name in names]
     return files[0] if all(files) else None
 
@@ -198,9 +202,8 @@ def of_other_name(wheel: Wheel, name: str) -> Companion | None:
 
 
 def _versions(companion: Companion, stem: str) -> list[str]:
-    """Return the names by which a companion has a library, its grafts aside: those are its own."""
-    names = sorted(name for name in companion.libraries if platforms.stem(name) == stem)
-    return [name for name in names if not platforms.is_renamed(name)]
+    """Return the names by which a companion has a library."""
+    return sorted(name for name in companion.libraries if platforms.stem(name) == stem)
 
 
 def without_library(
@@ -213,8 +216,8 @@ def without_library(
         "companion-without-library",
         member,
         found=f"NEEDED {', '.join(names)}; {companion} has {', '.join(have)}",
-        expected="a required distribution with a library of this very name",
-        remedy="require another version of it, or link with the one that is required",
+        expected="a required distribution that has a library of exactly this name",
+        remedy="require another version of the distribution, or link with the library that it has",
         severity=severity,
     )
 
@@ -248,7 +251,7 @@ def _not_proven(wheel: Wheel, found: str, names: Sequence[str]) -> Fault:
         "companion-not-proven",
         f"{wheel.archive.dist_info}/METADATA",
         found=found,
-        expected="the wheels of the distributions that the wheel requires, to look into",
+        expected="the wheels of the distributions that the wheel requires, to look for the library",
         remedy=f"pip download {alone}--dest DIR {words}, then "
         f"wheelkit verify --companions DIR {wheel.archive.path.name}",
         severity=WARNING,

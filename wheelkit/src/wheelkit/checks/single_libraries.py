@@ -23,7 +23,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         have = {posixpath.basename(m): m for m, f in wheel.elves.items() if _is(stem, m, f)}
         if len(have) > 1:
             found, expected = ", ".join(sorted(have)), f"one version of {stem}"
-            remedy = "link every library of the wheel against the same one"
+            remedy = "link every library of the wheel with the same version"
             yield Fault(
                 "graft-twice",
                 min(have.values()),

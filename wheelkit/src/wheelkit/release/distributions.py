@@ -83,7 +83,7 @@ def faults_of(
                 remedy="remove the file",
             )
         if f"v{one.version}" != tag:
-            remedy = "give the tag the version in the sources, or the sources that of the tag"
+            remedy = "make the version of the sources and that of the tag the same"
             expected = f"the version of the tag {tag}"
             yield Fault(
                 "tag-disagrees", one.file, found=str(one.version), expected=expected, remedy=remedy
@@ -125,7 +125,7 @@ def _set_faults(
             yield Fault(
                 "distribution-extra",
                 file,
-                found="one file more",
+                found="a second file",
                 expected=expected,
                 remedy="remove it",
             )
