@@ -185,7 +185,7 @@ def test_without_git_there_are_no_sources(
     with pytest.raises(LackingError, match=r"git cannot list the sources \(fatal: not a git rep"):
         source_files.listed(tmp_path)
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(LackingError, match="no git here"):
+    with pytest.raises(LackingError, match="git is not installed"):
         source_files.listed(project)
 
 

@@ -728,7 +728,7 @@ def test_a_full_disk_is_the_machines_doing(status: int, words: str, lacking: boo
     if not lacking:
         pinned_tools.refuse_full_disk(answer)
         return
-    with pytest.raises(LackingError, match="make room"):
+    with pytest.raises(LackingError, match="free some space"):
         pinned_tools.refuse_full_disk(answer)
 
 
