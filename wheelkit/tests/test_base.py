@@ -133,7 +133,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for words in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "first")):
         subprocess.run(["git", "-C", root, *words], check=True, env={**os.environ, **dates})
     last = {"GIT_COMMITTER_DATE": "1000000001 +0000"}
-    command = ["git", "-C", root, *identity, "commit", "-qm", "second", "--allow-empty"]
+    command = ["git", "-C", str(root), *identity, "commit", "-qm", "second", "--allow-empty"]
     subprocess.run(command, check=True, env={**os.environ, **last})
     (root / "new").write_text("")
     (root / "sub" / "more").write_text("")
