@@ -135,6 +135,20 @@ def sanitize(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def tsan(session: nox.Session) -> None:
+    """Test what threads share with ThreadSanitizer; arguments after -- go to pytest."""
+    install_wheelkit(session, TOOLS)
+    session.run("python", SCRIPTS, "thread-sanitizer", *session.posargs)
+
+
+@nox.session(default=False)
+def aarch64(session: nox.Session) -> None:
+    """Build wheels for aarch64, and try them under an emulator, as root: -- --python 3.13."""
+    install_wheelkit(session, TOOLS)
+    session.run("python", SCRIPTS, "emulated-aarch64", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Time sums of cyfes and of comparable programs: -- --long --repeats 5."""
     toolkit = ROOT / "build" / "cuda"
@@ -167,6 +181,15 @@ def lint(session: nox.Session) -> None:
     text = ("cyfes/text/*.cpp", "cyfes/text/*.hpp")
     session.run("clang-format", "--dry-run", "-Werror", *sources(*kernels, *text))
     session.run("shellcheck", ROOT / ".ci" / "run")
+    pages = ("*.md", "docs/*.md", "docs/pipeline/*.md", "wheelkit/*.md", "benchmarks/*.md")
+    python = (
+        "cyfes/**/*.py",
+        "wheelkit/src/**/*.py",
+        "scripts/*.py",
+        "scripts/*/*.py",
+        "docs/*.py",
+    )
+    session.run("python", SCRIPTS / "develop" / "plain_words.py", *sources(*pages, *python))
     lint_workflows(session)
 
 

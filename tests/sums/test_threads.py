@@ -156,6 +156,31 @@ def test_array_to_which_another_thread_writes_is_refused(
     )
 
 
+def test_threads_that_want_the_same_array_write_it_one_after_the_other_or_are_refused(
+    hills: cyfes.Hills, grid: cyfes.Grid
+) -> None:
+    out = np.empty(grid.shape)
+    expected = cyfes.sum_hills(hills, grid, device="cpu").values
+
+    def write(_: int) -> list[str]:
+        said = []
+        for _ in range(20):
+            try:
+                cyfes.sum_hills(hills, grid, device="cpu", out=out)
+                said.append("written")
+            except cyfes.InputError as error:
+                said.append(str(error))
+        return said
+
+    found = {said for thread in in_threads(write) for said in thread}
+    assert "written" in found
+    assert all("another sum writes" in said for said in found - {"written"})
+    # It is free again.
+    np.testing.assert_array_equal(
+        cyfes.sum_hills(hills, grid, device="cpu", out=out).values, expected
+    )
+
+
 def failing(hills: cyfes.Hills) -> Iterator[cyfes.Hills]:
     yield hills
     raise ZeroDivisionError

@@ -261,7 +261,7 @@ def test_a_wheel_that_does_not_meet_the_requirement(
     faults = [fault for fault in check.faults(given) if fault.id == "companion-unfit"]
     assert [fault.severity for fault in faults] == ([] if severity is None else [severity])
     for fault in faults:
-        stated = "far>=1" if name == "far" else "of-far, of a companion"
+        stated = "far>=1" if name == "far" else "of-far (a companion requires it)"
         assert fault.found == f"Requires-Dist: {stated}; the wheel there is x.whl"
         assert fault.file == "tiny-1.0.dist-info/METADATA"
 
@@ -380,9 +380,11 @@ def test_a_companion_that_is_reached_in_some_layouts(opened: Wheel) -> None:
     fault = check.not_reached(given, MODULE, [BLAS], where, FAR)
     assert (fault.id, fault.file, fault.severity) == ("companion-not-reached", MODULE, WARNING)
     rpath = "/x:$ORIGIN/../far/lib"
-    assert fault.found == f"NEEDED {BLAS} of far 1.0, rpath {rpath}, not reached in lib64, Bazel"
-    assert fault.expected == "an rpath that leads to far/lib wherever the two lie in one prefix"
-    assert f"load {BLAS} before the import there" in fault.remedy
+    assert fault.found == f"NEEDED {BLAS} of far 1.0, rpath {rpath}, not found in lib64, Bazel"
+    assert (
+        fault.expected == "an rpath that leads to far/lib if both are installed in the same prefix"
+    )
+    assert f"have the package load {BLAS} first" in fault.remedy
 
 
 def test_a_companion_that_is_reached_nowhere(opened: Wheel) -> None:
@@ -413,8 +415,8 @@ def test_a_companion_that_the_code_loads(opened: Wheel) -> None:
     code(opened, "import far\n")
     fault = check.not_reached(given, MODULE, [BLAS], [VENV], FAR)
     assert fault.severity == WARNING
-    assert fault.expected.startswith("that tiny/__init__.py loads it before")
-    assert fault.remedy.endswith("which writes an rpath to far/lib")
+    assert fault.expected.startswith("tiny/__init__.py loads the library first")
+    assert fault.remedy.endswith("it writes an rpath to far/lib")
     # Each of several must be loaded.
     code(opened, "import ctypes\nctypes.CDLL('libblas.so.3')\n")
     both = companion({**FAR.elves, "far/lib/libmore.so": needing()}, "other")

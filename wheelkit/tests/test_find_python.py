@@ -72,10 +72,10 @@ def test_free_threaded_version_of_pyenv_is_found(tmp_path: Path) -> None:
     """Its name ends with t, and it is another interpreter than the one without."""
     versions = tmp_path / "pyenv" / "versions"
     threaded = place(versions / f"{VERSION}.4t" / "bin", THREADED)
-    threaded.rename(f"{threaded}t")
+    threaded = threaded.rename(f"{threaded}t")
     with pytest.raises(LackingError, match=f"no CPython {VERSION} runs here"):
         pythons.find_python(VERSION)
-    assert pythons.find_python(f"{VERSION}t") == Path(f"{threaded}t")
+    assert pythons.find_python(f"{VERSION}t") == threaded
 
 
 @pytest.mark.usefixtures("path_folders")

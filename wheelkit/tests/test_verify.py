@@ -997,7 +997,7 @@ def test_what_pip_passes_over_is_said_once(tmp_path: Path, quick: Callable[[str]
     quick("")
     found = faults(wheel(tmp_path, {**GOOD, "tiny-1.0.data/data/lib/share.txt": b""}))
     (lost,) = (one for one in found if one["id"] == "lost-in-layout")
-    assert lost["found"] == "1 files, left out by pip --target, pip --target --upgrade"
+    assert lost["found"] == "1 files that are left out by pip --target, pip --target --upgrade"
     assert "lib" in lost["expected"].split()
 
 

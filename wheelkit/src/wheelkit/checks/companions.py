@@ -36,8 +36,8 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     beside, file = wheel.companions, f"{wheel.archive.dist_info}/METADATA"
     for name in beside.named:
         if name not in beside.required and name != wheel.identity.name:
-            expected = f"Requires-Dist: {name}: nobody else installs it with the wheel"
-            remedy = f"add {name} to the dependencies; or exclude what users bring themselves"
+            expected = f"Requires-Dist: {name}, so that it is installed with the wheel"
+            remedy = f"add {name} to the dependencies, or exclude its libraries if users have them"
             yield Fault(
                 "companion-not-required", file, found=f"no {name}", expected=expected, remedy=remedy
             )
@@ -48,15 +48,15 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if not looked_at and name not in (*beside.named, *may_help):
             continue
         # What a companion requires in turn is not in the METADATA of the wheel.
-        stated = beside.required.get(name, f"{name}, of a companion")
+        stated = beside.required.get(name, f"{name} (a companion requires it)")
         found = f"Requires-Dist: {stated}; the wheel there is {there}"
-        remedy = "correct the requirement, or give the wheel of a version that meets it"
+        remedy = "correct the requirement, or verify with a wheel whose version it allows"
         severity = FAULT if looked_at and name in beside.required else WARNING
         yield Fault(
             "companion-unfit",
             file,
             found=found,
-            expected="a version that is met",
+            expected="a version that the requirement allows",
             remedy=remedy,
             severity=severity,
         )
@@ -160,19 +160,19 @@ def not_reached(
     """Return what is to be said of libraries in one folder of a companion that a file lacks."""
     rpath = ":".join(wheel.elves[member].search_path) or "none"
     needed = ", ".join(names)
-    found = (
-        f"NEEDED {needed} of {companion}, rpath {rpath}, not reached in {layouts.names_of(where)}"
-    )
+    found = f"NEEDED {needed} of {companion}, rpath {rpath}, not found in {layouts.names_of(where)}"
     folder = companion.folder_of(names[0])
     shared = folder.scheme not in ("platlib", "purelib")
     place = f"{folder.path} of the {folder.scheme} scheme" if shared else folder.path
     severity = WARNING
     if not any(installation.layout is VENV for installation in where):
-        expected = f"an rpath that leads to {place} wherever the two lie in one prefix"
-        remedy = f"none for an rpath in these layouts: load {needed} before the import there"
+        expected = f"an rpath that leads to {place} if both are installed in the same prefix"
+        remedy = f"no rpath can lead there in these layouts: have the package load {needed} first"
     elif code := loading(wheel, member, names):
-        expected = f"that {code} loads it before: it names the library, or what brings it"
-        remedy = f"declare it in preloaded; or {REPAIR}, which writes an rpath to {place}"
+        expected = f"{code} loads the library first: the code names it, or its distribution"
+        remedy = (
+            f"if so, declare it in preloaded; otherwise {REPAIR}: it writes an rpath to {place}"
+        )
     else:
         severity = FAULT
         expected = f"an rpath that leads to {place}"
@@ -216,8 +216,8 @@ def without_library(
         "companion-without-library",
         member,
         found=f"NEEDED {', '.join(names)}; {companion} has {', '.join(have)}",
-        expected="a required distribution with a library of this very name",
-        remedy="require another version of it, or link with the one that is required",
+        expected="a required distribution that has a library of exactly this name",
+        remedy="require another version of the distribution, or link with the library that it has",
         severity=severity,
     )
 
@@ -251,7 +251,7 @@ def _not_proven(wheel: Wheel, found: str, names: Sequence[str]) -> Fault:
         "companion-not-proven",
         f"{wheel.archive.dist_info}/METADATA",
         found=found,
-        expected="the wheels of the distributions that the wheel requires, to look into",
+        expected="the wheels of the distributions that the wheel requires, to look for the library",
         remedy=f"pip download {alone}--dest DIR {words}, then "
         f"wheelkit verify --companions DIR {wheel.archive.path.name}",
         severity=WARNING,

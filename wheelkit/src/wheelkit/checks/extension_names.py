@@ -28,7 +28,7 @@ MACHINES = {
     **{arch: arch for arch in machines.MACHINES},
     **{"i686": "i386", "armv7l": "arm", "ppc64le": "powerpc64le", "ppc64": "powerpc64"},
 }
-_FOR_ALL = re.compile(r"(?P<stem>[^.]*(?:/[^/.]*)*)(\.abi3)?\.so")
+_FOR_ALL = re.compile(r"(?P<stem>(?:.*/)?[^/.]*)(\.abi3)?\.so")
 
 
 def faults(wheel: Wheel) -> Iterator[Fault]:
@@ -48,9 +48,9 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if without and stem not in for_all:
             file = next(iter(files.values()))
             found = f"a module for {', '.join(files)} alone; {', '.join(without)} cannot import it"
-            expected = f"a name that each Python of the tags looks for: {_tags(wheel)}"
+            expected = f"a name that every Python of the tags looks for: {_tags(wheel)}"
             remedy = (
-                "build it with the interpreter of the tag, or name it .abi3.so if it keeps to the "
+                "build it with the interpreter of the tag, or name it .abi3.so if it uses only the "
                 "stable ABI"
             )
             severity = WARNING if set(without) <= EXPERIMENTAL else FAULT

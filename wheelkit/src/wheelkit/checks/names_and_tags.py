@@ -14,7 +14,7 @@ from wheelkit.wheel import platforms
 from wheelkit.wheel.identity import Identity, headers
 from wheelkit.wheel.reading import Wheel
 
-RENAME = "rename with `wheel tags`, not by hand"
+RENAME = "rename the wheel with `wheel tags`, not by hand"
 TITLE = "names and tags"
 IDS = ("name-mismatch", "tag-mismatch", "wheel-version")
 

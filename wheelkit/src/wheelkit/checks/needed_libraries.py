@@ -21,8 +21,8 @@ IDS = ("needed-not-found", "needed-not-in-wheel", *companions.LIBRARY_IDS)
 
 OWN = "the wheel itself"
 REQUIRE = (
-    "require the distribution to whose folder the rpath leads, as nvidia-cublas-cu12; or exclude "
-    "the library, if users bring it"
+    "require the distribution to whose folder the rpath leads, such as nvidia-cublas-cu12; or "
+    "exclude the library if users have it themselves"
 )
 
 
@@ -135,8 +135,8 @@ def _not_found(
     remedy = REPAIR
     if severity == WARNING and lack.before:
         opens = f"loads {names[0]} before" if lack.before.endswith(".py") else "opens"
-        expected = f"that {lack.before} {opens} this file, as it seems to do"
-        remedy = f"declare it in preloaded; or {REPAIR}, which writes an rpath"
+        expected = f"{lack.before} {opens} this file, as it seems to do"
+        remedy = f"if so, declare it in preloaded; otherwise {REPAIR}: it writes an rpath"
     return Fault(
         "needed-not-found",
         member,
@@ -157,7 +157,7 @@ def _not_in_wheel(
         "needed-not-in-wheel",
         member,
         found=_found(wheel, member, names, lack),
-        expected="a library of the wheel, or one that the platform tag promises",
+        expected="a library of the wheel, or one that every system of the platform tag has",
         remedy=REQUIRE if others else REPAIR,
         severity=severity,
     )

@@ -36,7 +36,10 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         used = FAULT if loader.seeks_elsewhere(wheel, member) else WARNING
         for entry in dict.fromkeys((*(file.rpath or ()), *(file.runpath or ()))):
             if not entry:
-                found, expected = "an empty entry", "none: it means the working directory"
+                found, expected = (
+                    "an empty entry",
+                    "no empty entry, which means the working directory",
+                )
                 severity = used if entry in file.search_path else WARNING
                 yield Fault(
                     "rpath-empty-entry",

@@ -246,8 +246,8 @@ def misplaced(installed: Installed) -> Iterator[Fault]:
         if member not in installed.paths and not member.startswith(f"{wheel.archive.dist_info}/")
     ]
     for member in missing:
-        found = f"nothing at its place ({_named(installed.site, installed.way)})"
-        remedy = "see whether two schemes of the wheel share a directory"
+        found = f"no file at its place ({_named(installed.site, installed.way)})"
+        remedy = "find out whether two schemes of the wheel have the same folder"
         yield Fault(
             "not-installed",
             member,
@@ -309,8 +309,8 @@ def _load(
         name = posixpath.basename(member)
         omissions.lacking.append(f"{absent}, which {name} needs, is not installed here")
         return
-    expected = "loads in a fresh process with an empty environment"
-    remedy = f"if a library was not found, {REPAIR}; else see the loader's message"
+    expected = "loads in a new process with an empty environment"
+    remedy = f"if a library was not found, {REPAIR}; otherwise see the message of the loader"
     yield Fault(
         "load-failed", member, found=f"{where}: {result['error']}", expected=expected, remedy=remedy
     )
@@ -383,7 +383,9 @@ def _uninstall(installed: Installed, before: frozenset[str]) -> Iterator[Fault]:
     if answer.returncode != 0 or left:
         found = f"{_named(site, way)}: {', '.join(left) or last_words(answer)}"
         expected = f"{way.installer} uninstall leaves nothing"
-        remedy = "list every file in RECORD, and write none at run time"
+        remedy = (
+            "list every file in RECORD, and do not write files into the environment at run time"
+        )
         yield Fault(
             "left-behind", wheel.archive.path.name, found=found, expected=expected, remedy=remedy
         )

@@ -87,5 +87,7 @@ def _reason(repaired: RepairedWheel, member: str, entry: str) -> str:
         return "it is not relative to $ORIGIN, but a path of the machine that built it"
     if where := above(repaired, member, entry):
         names = layouts.names_of(where)
-        return f"it leads above the install prefix in {names}, where others may plant a library"
-    return "neither another library of the wheel nor one of a companion (--companion) is there"
+        return (
+            f"it leads above the install prefix in {names}, where somebody else may place a library"
+        )
+    return "no library of the wheel or of a companion (--companion) is there"
