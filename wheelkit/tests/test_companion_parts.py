@@ -404,6 +404,9 @@ def test_a_companion_that_is_reached_nowhere(opened: Wheel) -> None:
     fault = check.not_reached(given, MODULE, ["x.so"], [VENV], data)
     assert fault.expected == "an rpath that leads to b of the data scheme"
     assert fault.remedy.startswith("load x.so before the import, and declare it in preloaded")
+    # From the same scheme, a path leads there in every layout.
+    given = known(opened, {OWN: needing("x.so")}, data)
+    assert check.not_reached(given, OWN, ["x.so"], [VENV], data).remedy == REPAIR
 
 
 def code(opened: Wheel, text: str) -> None:
@@ -423,6 +426,29 @@ def test_a_companion_that_the_code_loads(opened: Wheel) -> None:
     given = known(opened, {MODULE: needing(BLAS, "libmore.so")}, both)
     assert check.loading(given, MODULE, [BLAS]) == "tiny/__init__.py"
     assert check.loading(given, MODULE, [BLAS, "libmore.so"]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "loads"),
+    [
+        ("tiny/names.json", "for name in read('names.json'): CDLL(name)\n", True),
+        ("tiny/names.toml", "load_library(name)\n", True),
+        ("tiny/names.json", "# CDLL\n", False),
+        ("tiny/names.txt", "CDLL(name)\n", False),
+        ("other/names.json", "CDLL(name)\n", False),
+    ],
+)
+def test_code_may_load_what_a_list_beside_it_names(
+    opened: Wheel, name: str, text: str, *, loads: bool
+) -> None:
+    given = known(opened, {MODULE: needing(BLAS)}, FAR)
+    code(opened, text)
+    file = given.archive.file(name)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text('{"libraries": ["libblas.so.3"]}')
+    archive = replace(given.archive, members=(*given.archive.members, name))
+    given = replace(given, archive=archive)
+    assert check.loading(given, MODULE, [BLAS]) == ("tiny/__init__.py" if loads else None)
 
 
 @pytest.mark.parametrize(
