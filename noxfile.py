@@ -181,6 +181,15 @@ def lint(session: nox.Session) -> None:
     text = ("cyfes/text/*.cpp", "cyfes/text/*.hpp")
     session.run("clang-format", "--dry-run", "-Werror", *sources(*kernels, *text))
     session.run("shellcheck", ROOT / ".ci" / "run")
+    pages = ("*.md", "docs/*.md", "docs/pipeline/*.md", "wheelkit/*.md", "benchmarks/*.md")
+    python = (
+        "cyfes/**/*.py",
+        "wheelkit/src/**/*.py",
+        "scripts/*.py",
+        "scripts/*/*.py",
+        "docs/*.py",
+    )
+    session.run("python", SCRIPTS / "develop" / "plain_words.py", *sources(*pages, *python))
     lint_workflows(session)
 
 

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 class FreeEnergySurface(SurfaceData):
     """A free energy F, and where known its gradient, on a regular grid over D CVs.
 
-    NumPy takes a surface for the array of its values; ``fes[i, j]`` is a value, and ``fes.shape``
-    their shape. Surfaces on the same grid are added and subtracted, and compared by ``==``.
+    NumPy functions use a surface like the array of its values. ``fes[i, j]`` is a value, and
+    ``fes.shape`` is the shape of the values. Surfaces on the same grid can be added, subtracted
+    and compared with ``==``.
 
     Parameters
     ----------
@@ -219,7 +220,7 @@ class FreeEnergySurface(SurfaceData):
         return getattr(self.values, "__dlpack_device__", lambda: (1, 0))()
 
     def to_host(self) -> FreeEnergySurface:
-        """Return the surface with its values in NumPy arrays, copied from a GPU if need be.
+        """Return the surface with its values in NumPy arrays, copied from a GPU if necessary.
 
         Returns
         -------
@@ -235,10 +236,12 @@ class FreeEnergySurface(SurfaceData):
     def __repr__(self) -> str:
         """Return a line that says what is known and where it was computed."""
         points = " x ".join(map(str, self.grid.shape))
-        kT = "" if self.kT is None or self.unit == "kT" else f"kT {self.kT:.6g}, "
+        kT = "" if self.kT is None or self.unit == "kT" else f", kT {self.kT:.6g}"
+        # A file does not say which device has computed its surface.
+        device = "" if self.device == "unknown" else f", computed on {self.device}"
         return (
             f"<FreeEnergySurface over {', '.join(self._names_with_units())}: {points} points, "
-            f"{self._range()}, {kT}computed on {self.device}>"
+            f"{self._range()}{kT}{device}>"
         )
 
     def _names_with_units(self) -> list[str]:
@@ -294,29 +297,36 @@ class FreeEnergySurface(SurfaceData):
         kT: float | None = None,
         cv_units: Sequence[str] | None = None,
     ) -> FreeEnergySurface:
-        """Return the surface with its units named; no value changes.
+        """Return the surface with the names of its units; no value changes.
 
         Parameters
         ----------
         unit : {"kJ/mol", "kcal/mol", "eV", "kT"}, optional
-            The unit that F is in; by default as it was.
+            The unit of F. By default, it stays as it is.
         temperature : float, optional
-            The temperature in K; needs the unit.
+            The temperature in K. It needs the unit, in which kT is computed.
         kT : float, optional
             kT in the unit of F, instead of the temperature.
         cv_units : sequence of D str, optional
-            The units that the CVs are in; `to` converts them.
+            The units of the CVs. To convert them, use `to`.
 
         Returns
         -------
         FreeEnergySurface
-            A new surface of the same values.
+            A new surface with the same values.
 
         Raises
         ------
         InputError
-            If a unit is unknown, a number is not above zero, lengths disagree, or a CV whose domain
-            ends at multiples of pi is said to be in degrees.
+            If a unit is unknown, a number is not above zero, there is not one unit for each CV, or
+            a CV is said to be in degrees although its domain ends at multiples of pi.
+
+        Examples
+        --------
+        >>> hills = cyfes.Hills(["x"], [[-1.0], [1.0]], 0.3, [9.0, 6.0])
+        >>> fes = cyfes.sum_hills(hills, cyfes.Grid(-2, 2, 80))
+        >>> fes.with_units("kJ/mol", temperature=300).kT
+        2.494338785445972
         """
         unit = self.unit if unit is None else check_energy_unit(unit)  # type: ignore[assignment]
         given = 1.0 if unit == "kT" else resolve_kT(unit, kT, temperature)
@@ -358,16 +368,16 @@ class FreeEnergySurface(SurfaceData):
         Parameters
         ----------
         unit : {"kJ/mol", "kcal/mol", "eV", "kT"}, optional
-            The unit of energy; by default as it was.
+            The unit of energy. By default, it stays as it is.
         temperature : float, optional
-            The temperature in K; needed if one of the two units is "kT" and the surface does not
-            know kT.
+            The temperature in K. It is needed if the old or the new unit is "kT" and the surface
+            does not know kT.
         kT : float, optional
-            kT, in the unit of the two that is not "kT", instead of the temperature.
+            kT, instead of the temperature. If one of the units is "kT", it is in the other unit.
         cv_units : sequence of D str, optional
-            The units of the CVs: angles are converted between "rad" and "deg", lengths between
-            "nm", "Å", "pm" and "bohr". A CV of unknown unit, unless its domain ends at multiples
-            of pi, gets the unit as its name. F does not change.
+            The units of the CVs. Angles are converted between "rad" and "deg", lengths between
+            "nm", "Å", "pm" and "bohr". If the unit of a CV is not known, the CV is not converted
+            and only gets this unit. A CV whose domain ends at multiples of pi is in "rad".
 
         Returns
         -------
@@ -379,6 +389,13 @@ class FreeEnergySurface(SurfaceData):
         InputError
             If the unit of the surface is not known, a temperature is needed and not known, or two
             units cannot be converted into each other.
+
+        Examples
+        --------
+        >>> hills = cyfes.Hills(["x"], [[-1.0], [1.0]], 0.3, [9.0, 6.0])
+        >>> fes = cyfes.sum_hills(hills, cyfes.Grid(-2, 2, 80)).with_units("kJ/mol", 300)
+        >>> print(f"{fes.values.min():.4f} kJ/mol, {fes.to('kcal/mol').values.min():.4f} kcal/mol")
+        -9.0000 kJ/mol, -2.1511 kcal/mol
         """
         converted = self if cv_units is None else self._in_cv_units(cv_units)
         if unit is None:
@@ -439,28 +456,37 @@ class FreeEnergySurface(SurfaceData):
         Returns
         -------
         tuple of Minimum
-            Position, value, depth, and whether a minimum is at a free end of the grid.
+            Each with its position, value and depth, and whether it is at an end of the grid that
+            is not periodic.
 
         Raises
         ------
         InputError
-            If `depth` is below zero, or F is nan or nowhere finite.
+            If `depth` is below zero, or if F is nan at a point or finite at no point.
+
+        Examples
+        --------
+        >>> hills = cyfes.Hills(["x"], [[-1.0], [1.0]], 0.3, [9.0, 6.0])
+        >>> for minimum in cyfes.sum_hills(hills, cyfes.Grid(-2, 2, 80)).minima():
+        ...     print(minimum)
+        <Minimum at (x -1): -9, depth inf>
+        <Minimum at (x 1): -6, depth 5.97091>
         """
         return self.basins(depth).minima
 
     def basins(self, depth: float | None = None) -> Basins:
-        """Return the basin of each minimum: the points that lead downhill to it.
+        """Return the basin of each minimum: the points from which the way down leads to it.
 
         Parameters
         ----------
         depth : float, optional
-            As for `minima`. A shallower minimum's basin counts as part of the one that it
-            overflows into.
+            As for `minima`. The basin of a minimum that is not as deep is added to the neighbouring
+            basin behind its lowest pass.
 
         Returns
         -------
         Basins
-            The minima, and the number of its minimum for each point of the grid.
+            The minima, and for each point of the grid the number of its minimum.
 
         Raises
         ------
@@ -474,9 +500,9 @@ class FreeEnergySurface(SurfaceData):
     def path(self, first: Place, last: Place, *, depth: float | None = None) -> EnergyPath:
         """Return the minimum-energy path between two places, and its barrier.
 
-        The first guess is the way over the lowest passes of the grid. Then the simplified string
-        method refines it on the interpolated surface. One bin of each axis counts as the same
-        length.
+        The path begins as the way over the lowest passes of the grid. Then the simplified string
+        method improves it on the interpolated surface. Lengths along the path are measured in
+        bins: one bin counts as the same length on every axis.
 
         Parameters
         ----------
@@ -489,13 +515,20 @@ class FreeEnergySurface(SurfaceData):
         Returns
         -------
         EnergyPath
-            Points, values and barriers.
+            Its points, the values of F there, and the barriers in both directions.
 
         Raises
         ------
         InputError
-            If an end is outside of the grid, F is infinite there or everywhere between the ends, or
-            no minimum has this number.
+            If an end is outside of the grid, if F is infinite there or on every way between the
+            ends, or if no minimum has this number.
+
+        Examples
+        --------
+        >>> hills = cyfes.Hills(["x"], [[-1.0], [1.0]], 0.3, [9.0, 6.0])
+        >>> path = cyfes.sum_hills(hills, cyfes.Grid(-2, 2, 80)).path(1, 2)
+        >>> print(f"{path.barrier:.2f}, back {path.barrier_back:.2f}")
+        8.97, back 5.97
 
         References
         ----------
@@ -518,18 +551,25 @@ class FreeEnergySurface(SurfaceData):
 
         Parameters
         ----------
-        points : array_like, shape (M, D), or (D,) for a single one
-            Where, in the CVs' units.
+        points : array_like, shape (M, D), or (D,) for one point
+            The points, in the CVs' units.
 
         Returns
         -------
         ndarray of float64, shape (M,)
-            F.
+            F at each point.
 
         Raises
         ------
         InputError
             If a point is outside of the grid.
+
+        Examples
+        --------
+        >>> hills = cyfes.Hills(["x"], [[-1.0], [1.0]], 0.3, [9.0, 6.0])
+        >>> fes = cyfes.sum_hills(hills, cyfes.Grid(-2, 2, 80))
+        >>> fes.at([[-1.0], [0.99]]).round(3)
+        array([-9.   , -5.997])
         """
         from cyfes.landscape.interpolation import Interpolant, places_in_bins
 
@@ -543,14 +583,14 @@ class FreeEnergySurface(SurfaceData):
         kT: float | None = None,
         depth: float | None = None,
     ) -> float:
-        """Return the free energy of one region less that of another.
+        """Return the free energy of the second region minus that of the first one.
 
         ΔF = -kT ln(∫_last exp(-F / kT) / ∫_first exp(-F / kT)).
 
         Parameters
         ----------
         first, last : Minimum, int, array_like, shape (D,), or ndarray of bool, shape grid.shape
-            Two places as for `path`, which stand for the basins around them. Or two regions: see
+            Two places as for `path`: each stands for the basin that it lies in. Or two regions: see
             `cyfes.box`.
         kT : float, optional
             kT in the unit of F. By default, it is that of the surface.
@@ -560,13 +600,22 @@ class FreeEnergySurface(SurfaceData):
         Returns
         -------
         float
-            ΔF, in the unit of F. A surface alone does not tell its error:
-            `cyfes.reweight_blocks` does.
+            ΔF, in the unit of F. Its error cannot be computed from a surface alone; see
+            `cyfes.reweight_blocks`.
 
         Raises
         ------
         InputError
             If kT is not known, or the regions are the same, overlap or are empty.
+
+        Examples
+        --------
+        >>> hills = cyfes.Hills(["x"], [[-1.0], [1.0]], 0.3, [9.0, 6.0])
+        >>> grid = cyfes.Grid(-2, 2, 80)
+        >>> fes = cyfes.sum_hills(hills, grid).with_units("kJ/mol", temperature=300)
+        >>> left, right = cyfes.box(grid, [(-2, 0)]), cyfes.box(grid, [(0, 2)])
+        >>> print(f"{fes.difference(1, 2):.2f} kJ/mol, {fes.difference(left, right):.2f} kJ/mol")
+        2.24 kJ/mol, 2.21 kJ/mol
         """
         from cyfes.landscape.regions import log_population, masks
 
@@ -626,7 +675,7 @@ class FreeEnergySurface(SurfaceData):
         Returns
         -------
         FreeEnergySurface
-            A surface of fewer CVs, without a gradient and without errors.
+            A surface over the remaining CVs, without a gradient and without errors.
 
         Raises
         ------
@@ -645,9 +694,9 @@ class FreeEnergySurface(SurfaceData):
         return projected(self, kept, self.known_kT(kT))
 
     def cut(self, **at: float) -> FreeEnergySurface:
-        """Return the surface over the other CVs where some are held: ``fes.cut(psi=0.5)``.
+        """Return the surface over the other CVs while some are held: ``fes.cut(psi=0.5)``.
 
-        See `cyfes.cut`, which also takes names that are no words of Python.
+        For a CV whose name is not a valid name in Python, such as ``d.x``, use `cyfes.cut`.
         """
         from cyfes.landscape.projection import cut
 
@@ -676,7 +725,8 @@ class FreeEnergySurface(SurfaceData):
         Returns
         -------
         xarray.DataArray
-            Named "F"; the dimensions are the CVs, units and grid are attributes.
+            An array with the name "F". Its dimensions are the CVs, and its attributes have the
+            units and the grid.
 
         Raises
         ------
@@ -689,57 +739,57 @@ class FreeEnergySurface(SurfaceData):
 
     @classmethod
     def from_xarray(cls, array: DataArray) -> FreeEnergySurface:
-        """Return the surface that an xarray.DataArray holds.
+        """Return a surface with the values and coordinates of an xarray.DataArray.
 
         Parameters
         ----------
         array : xarray.DataArray
-            An array of `to_xarray`, or any other array with evenly spaced coordinates along each
-            dimension. In the second case, no CV is periodic.
+            An array that `to_xarray` has made, or any other array with evenly spaced coordinates
+            along each dimension. Of such another array, no CV is periodic.
 
         Returns
         -------
         FreeEnergySurface
-            The surface; it shares the values.
+            The surface. Its values are those of the array, not a copy.
 
         Raises
         ------
         InputError
-            If coordinates are missing or not evenly spaced, or an attribute is not one of cyfes.
+            If coordinates are missing or not evenly spaced, or if an attribute cannot be used.
         """
         from cyfes.io.netcdf_files import surface_of_data_array
 
         return _with_verbs(surface_of_data_array(array))
 
     def save(self, path: str | os.PathLike[str], fmt: str = "%14.9f") -> None:
-        """Write the surface in the format that the file's suffix names; an older file is kept.
+        """Write the surface to a file, whose suffix chooses the format. An older file is kept.
 
         ======================  ==================================================================
-        ``.cube``, ``.cub``     Gaussian's, for molecular viewers: three CVs, no gradient; lengths
-                                are taken to be in Å unless `cv_units` says nm or bohr
+        ``.cube``, ``.cub``     Gaussian cube file, for molecular viewers: three CVs, no gradient;
+                                the lengths are in Å unless `cv_units` says nm or bohr
         ``.vtk``                VTK's structured points, for ParaView: one to three CVs, no gradient
-        ``.npz``                NumPy's, with all that the surface holds
-        ``.nc``                 NetCDF, likewise; needs ``pip install cyfes[netcdf]``
-        ``.dat``, ``.txt``,     PLUMED's grid file, as ``plumed sum_hills`` writes it: the CVs,
-        ``.grid`` or none       ``file.free``, with a gradient ``der_`` of each CV, and where it is
-                                known ``error``; the first CV runs fastest
+        ``.npz``                NumPy's format, with everything that the surface has
+        ``.nc``                 NetCDF, also with everything; needs ``pip install cyfes[netcdf]``
+        ``.dat``, ``.txt``,     PLUMED's grid file, as ``plumed sum_hills`` writes it. The columns
+        ``.grid`` or none       are the CVs, ``file.free``, the gradient (``der_`` and the CV) and
+                                ``error``, the last two if they are known
         ======================  ==================================================================
 
         Parameters
         ----------
         path : path-like
-            The file; it is gzipped if its name goes on with ``.gz``, as ``fes.dat.gz`` and
-            ``fes.cube.gz`` do, but for ``.npz`` and ``.nc``; ``-`` is the standard output. A file
-            of that name is renamed to ``bck.0.NAME``, ``bck.1.NAME`` and so on, and is never lost
-            to an attempt that fails.
+            The file; ``-`` is the standard output. If another ``.gz`` follows the suffix, as in
+            ``fes.cube.gz``, the file is compressed; this does not work for ``.npz`` and ``.nc``. If
+            a file has this name already, it is renamed to ``bck.0.NAME``, ``bck.1.NAME`` and so on.
+            This happens only when the new file has been written completely.
         fmt : str
-            The C format of every number in PLUMED's file.
+            The C format of every number in PLUMED's grid file, such as ``%14.9f``.
 
         Raises
         ------
         InputError
-            If `fmt` is not one floating-point conversion, the suffix names no format, the format
-            cannot hold the surface or be compressed so, or there are too many backups.
+            If `fmt` is not the format of one floating-point number, no format has this suffix, the
+            format cannot store the surface or cannot be compressed, or there are too many backups.
         MissingDependencyError
             If a package that the format needs is not installed.
         OSError
@@ -781,30 +831,30 @@ def load(
     Parameters
     ----------
     path : path-like
-        The file. Its suffix names the format: ``.cube`` or ``.cub``, ``.vtk``, ``.npz``, ``.nc``,
-        and ``.pmf`` of Colvars; any other is PLUMED's grid file, of sum_hills, METAD, DUMPGRID, VES
-        and others. All but ``.npz`` and ``.nc`` may be compressed with gzip, xz or Zstandard, as in
-        ``fes.dat.xz`` and ``fes.cube.gz``.
+        The file. Its suffix says the format: ``.cube`` or ``.cub``, ``.vtk``, ``.npz``, ``.nc``, or
+        ``.pmf`` of Colvars. A file with another suffix must be a grid file of PLUMED, written by
+        sum_hills, METAD, DUMPGRID, VES or others. All files except ``.npz`` and ``.nc`` may be
+        compressed with gzip, xz or Zstandard, as ``fes.dat.xz`` and ``fes.cube.gz`` are.
     unit : str, optional
-        The unit of the values, for files that do not say: "kJ/mol", "kcal/mol", "eV" or "kT".
+        The unit of the values, if the file does not say it: "kJ/mol", "kcal/mol", "eV" or "kT".
     temperature : float, optional
-        The temperature in K, likewise.
+        The temperature in K, if the file does not say it.
     kT : float, optional
         kT in that unit, instead of the temperature.
     frame : int, optional
-        Of a grid file to which PLUMED has added frame after frame, the number of the one to read: 0
-        is the first, -1 the last. By default the last, with a warning if there are others.
+        The number of the frame to read, if PLUMED has written several grids into one file: 0 is the
+        first, -1 is the last. By default, the last one is read, with a warning if there are others.
 
     Returns
     -------
     FreeEnergySurface
-        The surface. A cube file's lengths are in Å. A file that cyfes has written keeps names,
-        periodicity and units in any format but PLUMED's, which keeps no unit.
+        The surface. The lengths of a cube file are converted to Å. Names, periodicity and units of
+        a surface that cyfes has saved are restored, except for units in PLUMED's grid file.
 
     Raises
     ------
     InputError
-        If the file is damaged or of another kind, or says another unit than the one given.
+        If the file is damaged or of another kind, or has another unit than the one given.
     MissingDependencyError
         If a package that the format, or Zstandard, needs is not installed.
     OSError
@@ -813,7 +863,7 @@ def load(
     Warns
     -----
     CyfesWarning
-        If the file has several frames and none is named.
+        If the file has several frames and you have not given `frame`.
     """
     # Imported here, because a sum needs no format.
     from cyfes.io.surface_files import read_surface
@@ -828,12 +878,12 @@ def load_series(
     temperature: float | None = None,
     kT: float | None = None,
 ) -> list[FreeEnergySurface]:
-    """Read all frames of a grid file to which PLUMED has added one at every stride.
+    """Read all frames of a grid file to which PLUMED has added a grid at every stride.
 
     Parameters
     ----------
     path, unit, temperature, kT
-        As for `load`. Files that ``sum_hills --stride`` wrote may be joined to one.
+        As for `load`. You may join the files of ``sum_hills --stride`` to one file and read this.
 
     Returns
     -------

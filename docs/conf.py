@@ -39,6 +39,7 @@ html_theme = "furo"
 html_title = f"cyfes {release}"
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
+html_js_files = ["pages.js"]
 templates_path = ["_templates"]
 html_context = {"repository": SOURCE}
 html_theme_options = {
@@ -48,8 +49,9 @@ html_theme_options = {
 }
 html_math_renderer = "mathml"
 
-# The button copies the commands without the prompt; what a command prints has no button.
-copybutton_prompt_text = "$ "
+# The button copies commands and statements without the prompt, and not what they print.
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
 copybutton_line_continuation_character = "\\"
 copybutton_selector = "div:not(.highlight-text) > div.highlight > pre"
 

@@ -90,7 +90,7 @@ def run_page(
     page : Path
         The page.
     folder : Path
-        Where; made anew.
+        The folder in which the blocks run. It is removed first.
     given : Path, optional
         The folder of the page whose files this one needs.
     say : callable

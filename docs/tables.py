@@ -18,7 +18,9 @@ def layouts() -> str:
         platlib, data = (f"`<prefix>/{places[scheme]}`" for scheme in ("platlib", "data"))
         if layout.unpacked:
             platlib = data = "as in the archive"
-        rows.append(f"| {layout.name} | {layout.source} | {platlib} | {data} |")
+        # Two underscores would begin bold text.
+        source = layout.source.replace("__", r"\_\_")
+        rows.append(f"| {layout.name} | {source} | {platlib} | {data} |")
     return "\n".join(rows) + "\n"
 
 

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,10 @@ NO_FORTRAN = "no gfortran"
 NO_CHROMIUM = "no Chromium"
 NO_EXTRAS = "no optional packages for this CPython"
 NO_EXTRAS_FOR_GLIBC = "no optional packages for this glibc"
+NO_PLAIN_PATH = "no path without spaces"
+
+# CI must not skip for this reason: it has a network.
+NO_TOOLKIT = "no CUDA toolkit"
 
 # The optional packages of requirements/tests.in have no wheels for a prerelease of CPython yet, and
 # their newest versions none for an older glibc (requirements/manylinux2014.in).
@@ -118,6 +123,8 @@ class SkipCheck:
         """Tell whether a test may be skipped on this machine for this reason."""
         if reason.startswith(NO_SHARED_DATA):
             return not SHARED_DATA.is_dir()
+        if reason.startswith(NO_PLAIN_PATH):
+            return " " in tempfile.gettempdir()
         if reason.startswith(NO_EXTRAS_FOR_GLIBC):
             return not has_extras_for_glibc()
         if reason.startswith(NO_EXTRAS):
@@ -211,6 +218,21 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(NO_SHARED_DATA)
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def cuda_toolkit() -> Path:
+    """The toolkit of CUDA_HOME, or the pinned one in build/cuda, which may be downloaded now."""
+    from kernels.install_cuda import UntrustedError
+    from wheelkit.target.report import LackingError
+    from wheels.build_wheels import cuda_home
+
+    try:
+        return cuda_home()
+    except UntrustedError:
+        raise
+    except LackingError as error:
+        pytest.skip(f"{NO_TOOLKIT}: {error}")
 
 
 @pytest.fixture(scope="session")

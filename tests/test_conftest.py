@@ -91,6 +91,45 @@ def test_tests_of_shared_data_are_skipped_only_if_it_is_absent(
     assert done.returncode == status, done.stdout
 
 
+TOOLKIT_THAT_RAISES = """
+import sys
+from types import ModuleType
+
+class LackingError(Exception): pass
+class UntrustedError(LackingError): pass
+
+def cuda_home():
+    raise {error}("pip could not download it")
+
+for name in ("kernels", "kernels.install_cuda", "wheelkit", "wheelkit.target", "wheels",
+             "wheelkit.target.report", "wheels.build_wheels"):
+    sys.modules[name] = module = ModuleType(name)
+    vars(module).update(globals())
+
+def test_it(cuda_toolkit): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "ci", "status", "counted"),
+    [
+        ("LackingError", "", 0, "1 skipped"),
+        # CI has a network, and nobody may serve other files than the pinned ones.
+        ("LackingError", "true", 1, "1 skipped"),
+        ("UntrustedError", "", 1, "1 error"),
+    ],
+)
+def test_a_toolkit_that_cannot_be_downloaded_is_a_skip_that_says_so(
+    project: Path, error: str, ci: str, status: int, counted: str
+) -> None:
+    (project / "tests" / "test_it.py").write_text(TOOLKIT_THAT_RAISES.format(error=error))
+    done = run_pytest(project, "-rs", ci=ci)
+    assert done.returncode == status, done.stdout
+    assert counted in done.stdout
+    skipped = "no CUDA toolkit: pip could not download it" in done.stdout
+    assert skipped == (counted == "1 skipped")
+
+
 def test_shared_data_fixture_skips_only_without_the_folder(project: Path) -> None:
     (project / "tests" / "test_it.py").write_text("def test_it(shared_data):\n    pass\n")
     assert "1 skipped" in run_pytest(project, ci="true").stdout

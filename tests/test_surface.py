@@ -81,6 +81,10 @@ def test_repr_describes_a_surface_in_one_line() -> None:
     assert repr(_surface()) == (
         "<FreeEnergySurface over phi, d: 2 x 2 points, -3 to 4, computed on cpu>"
     )
+    # A file does not say where its surface was computed.
+    assert repr(_surface(device="unknown")) == (
+        "<FreeEnergySurface over phi, d: 2 x 2 points, -3 to 4>"
+    )
 
 
 def test_save_writes_values_and_gradient(tmp_path: Path) -> None:

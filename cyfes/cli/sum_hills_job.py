@@ -210,7 +210,7 @@ class _Input:
         total = RunningSum(self._own_grid(grid), self.options.device, self.options.dtype)
         start = 0.0
         with Progress(self.options.progress, f"summing {self.what}") as progress:
-            for hills in _split(self._portions, self.options.stride or 0):
+            for hills in _split(self._portions.for_the_last_time(), self.options.stride or 0):
                 if hills is None:
                     self._write(total)
                     if self.options.nohistory:
@@ -221,6 +221,8 @@ class _Input:
                     total.add(self._scaled(hills), progress.part(start, end))
                     self._kernels.update(hills.kernels)
                     start = end
+                # Wherever hills pass, they are let go before the next are read.
+                del hills
         self.count = total.count
 
     def _own_grid(self, grid: Grid) -> Grid:
@@ -288,6 +290,7 @@ class _HillsInput(_Input):
             # As PLUMED does: with --histo, an INTERVAL is ignored.
             ignored = self.options.histo and hills.interval is not None
             yield replace(hills, interval=None) if ignored else hills
+            del hills
 
     def _given_name(self) -> str | None:
         name: str | None = self.options.outfile
@@ -398,6 +401,12 @@ class _RepeatablePortions:
         if kept:
             self._kept = kept
 
+    def for_the_last_time(self) -> Iterator[Hills]:
+        """Yield the portions, and keep none of them in memory."""
+        if self._kept is None and self._fresh:
+            return chain([self.first], self._live)
+        return self._read() if self._kept is None else iter(self._kept)
+
 
 def _split(portions: Iterable[Hills], stride: int) -> Iterator[Hills | None]:
     """Yield the hills, and None after every `stride` of them and at the end."""
@@ -409,8 +418,9 @@ def _split(portions: Iterable[Hills], stride: int) -> Iterator[Hills | None]:
             yield None
             rest, missing = rest[missing:], stride
         if len(rest):
-            yield rest
             missing -= len(rest)
+            yield rest
+        del hills, rest
     yield None
 
 

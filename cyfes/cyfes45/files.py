@@ -38,20 +38,20 @@ def read_out(
 ) -> NDArray[np.float64]:
     """Return one or more columns of a text table.
 
-    Blank lines and what follows a ``#`` are skipped, so ``#!`` headers too.
+    Blank lines are skipped, and so is everything after a ``#``, including ``#!`` headers.
 
     Parameters
     ----------
     file_name : path-like
         The file.
     idx : int or sequence of int
-        The column, or columns, counted from 0; negative ones from the last.
+        The number of the column, or of each column. 0 is the first column, -1 is the last.
     hat_lines : int
-        The number of lines to skip at the top, whatever they hold.
+        The number of lines to skip at the top of the file.
     max_size : int, optional
-        The largest number of rows to read; by default all.
+        The largest number of rows to read. By default, all rows are read.
     dlm : str, optional
-        What separates columns; by default blanks.
+        The separator of columns. By default, it is one or several blanks.
 
     Returns
     -------
@@ -61,8 +61,8 @@ def read_out(
     Raises
     ------
     InputError
-        If a row lacks a column or holds anything but a finite number there, with ``file:line``; if
-        there is no row; if an argument is not of its kind.
+        If a row does not have the column or has no finite number there (the message says
+        ``file:line``), if there is no row, or if an argument cannot be used.
     OSError
         If the file cannot be read.
     """
@@ -145,7 +145,7 @@ def save_fes(
     file_name: AnyPath,
     Z: ArrayLike,  # noqa: N803 - CyFES's name
 ) -> None:
-    """Write numbers as text: one a line, or the rows of a matrix with commas between.
+    """Write numbers as text: one number in a line, or a row of a matrix with commas.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def save_dat(
     Z : array_like, shape (M,)
         The free energies.
     unit : str
-        The unit of `Z`, for the header; by default that of `PathFES` with its default kT.
+        The unit of `Z`, for the header. The default is that of `PathFES` with its default kT.
 
     Returns
     -------
@@ -237,8 +237,8 @@ def save_cube(
 ) -> int:
     """Write values on a regular three-dimensional grid as a Gaussian cube file.
 
-    Lengths in the file are in bohr, values as they are given. The format wants an atom: the file
-    has a hydrogen in the middle of the grid.
+    The lengths in the file are in bohr. The values are not converted. The format requires an atom,
+    so the file has a hydrogen atom in the middle of the grid.
 
     Parameters
     ----------
@@ -251,11 +251,11 @@ def save_cube(
     x_shift, y_shift, z_shift : float
         The distances between neighbouring points.
     Z : array_like, shape (x_grids, y_grids, z_grids), or flat
-        The values; z runs fastest.
+        The values. The index of z changes fastest.
     use_bohr : bool
-        Whether to convert lengths from Å to bohr. If false, they are taken to be in bohr already.
+        Whether to convert the lengths from Å to bohr. If false, they are in bohr already.
     comment : str
-        The second line of the file: what the values are; ASCII.
+        The second line of the file, which says what the values are. It must be ASCII.
 
     Returns
     -------

@@ -39,7 +39,7 @@ def PathFES(  # noqa: N802 - CyFES's name
 ) -> NDArray[np.float64]:
     """Return the free energy at M points from N weighted samples, in double precision.
 
-    Arrays on a CUDA device stay there, and so does the result.
+    Arrays on a CUDA device stay there, and the result is on this device, too.
 
     F_m = -kT ln[(1/N) Σ_n h_n exp(-½ |crd_m - cv_n|²)] - min F, with
     h_n = exp(bias_n / kT) / ((2π)^{3/2} bw_0 bw_1 bw_2).
@@ -53,11 +53,12 @@ def PathFES(  # noqa: N802 - CyFES's name
     cv : array_like, shape (N, 3)
         The samples, in the same units.
     bw : array_like, shape (3,)
-        The bandwidths. They scale the density by a constant, which min F takes away again.
+        The bandwidths. They multiply the density by a constant, on which F does not depend because
+        its minimum is subtracted.
     bias : array_like, shape (N,)
         The bias at each sample, in the unit of kT.
     kT : float
-        Boltzmann's constant times the temperature; by default 300 K in kcal/mol.
+        Boltzmann's constant times the temperature. The default is that of 300 K, in kcal/mol.
     device : str
         "auto", "cpu", "cuda", "cuda:N", or several CUDA devices that share the points: "cuda:N,M"
         or "cuda:all".
@@ -65,7 +66,7 @@ def PathFES(  # noqa: N802 - CyFES's name
     Returns
     -------
     ndarray of float64, shape (M,)
-        F in the unit of kT. Far from every sample too it is finite and keeps its digits.
+        F in the unit of kT. It is finite and exact also far from all samples.
 
     Raises
     ------
@@ -118,8 +119,8 @@ def DevicePathFES(  # noqa: N802 - CyFES's name
     crd, cv, bw, bias, kT
         As in `PathFES`.
     device_ids : array_like of int, shape (K,)
-        The numbers of K CUDA devices, such as ``[0, 1]``: those that "cuda:0" and so on stand for.
-        Each computes a K-th of the points.
+        The numbers of K CUDA devices, such as ``[0, 1]`` for "cuda:0" and "cuda:1". Each device
+        computes one part of the points.
 
     Returns
     -------
@@ -131,7 +132,8 @@ def DevicePathFES(  # noqa: N802 - CyFES's name
     InputError
         As `PathFES` does, or if the devices are not one or more whole numbers from 0.
     DeviceError
-        If one of the devices is absent, unsupported or fails. The CPU never stands in for it.
+        If one of the devices is missing, not supported, or fails. Then the CPU does not compute
+        instead.
     LibraryError
         If the compiled part of cyfes is missing.
     """
@@ -165,8 +167,8 @@ def FastBias(  # noqa: N802 - CyFES's name
 ) -> NDArray[np.float64]:
     """Return the sum of N Gaussians of height kT at M points, in double precision.
 
-    V_m = kT Σ_n exp(-½ |crd_m - cv_n|²): the bias of a metadynamics run that laid a hill of height
-    kT at each sample.
+    V_m = kT Σ_n exp(-½ |crd_m - cv_n|²). This is the bias of a metadynamics run that has deposited
+    a hill of height kT at each sample.
 
     Parameters
     ----------
@@ -175,13 +177,13 @@ def FastBias(  # noqa: N802 - CyFES's name
     cv : array_like, shape (N, 3)
         The centres, in the same units.
     bw : array_like, shape (3,)
-        The bandwidths. The sum does not depend on them, as it does not in CyFES 4.5: `crd` and `cv`
-        are in their units.
+        The bandwidths. They have no effect, as in CyFES 4.5, because `crd` and `cv` are in units of
+        the bandwidth.
     bias : array_like, shape (N,)
-        Without effect too, as in CyFES 4.5: all hills have one height. `cyfes.bias` sums hills of
-        any heights and widths.
+        This has no effect either, as in CyFES 4.5: all hills have the same height. To sum hills of
+        different heights and widths, use `cyfes.bias`.
     kT : float
-        The height; by default CyFES's kT, in kcal/mol.
+        The height. The default is the kT of CyFES 4.5, in kcal/mol.
     device : str
         "auto", "cpu", "cuda", "cuda:N", or several CUDA devices that share the points: "cuda:N,M"
         or "cuda:all".

@@ -187,7 +187,11 @@ def iter_hills(
     for rows in _portions(tables, portion):
         if progress is not None:
             progress(reader.part_read())
-        yield reader.hills(rows)
+        hills = reader.hills(rows)
+        # Neither their rows nor, later, the hills are to take memory longer than they are used.
+        rows.clear()
+        yield hills
+        del hills
 
 
 def _open_tables(
@@ -225,14 +229,16 @@ def _reader(
 def _portions(
     tables: Iterator[NDArray[np.float64]], portion: int
 ) -> Iterator[list[NDArray[np.float64]]]:
-    """Yield lists of tables that have `portion` rows together."""
+    """Yield lists of tables that have `portion` rows together; the caller may clear them."""
     waiting: list[NDArray[np.float64]] = []
     missing = portion
     for table in tables:
         rest = table
         while len(rest) >= missing:
-            yield [*waiting, rest[:missing]]
-            rest, waiting, missing = rest[missing:], [], portion
+            waiting.append(rest[:missing])
+            rest, missing = rest[missing:], portion
+            yield waiting
+            waiting = []
         if len(rest):
             waiting.append(rest)
             missing -= len(rest)
@@ -394,19 +400,25 @@ def _hills_of(layout: HillsHeader, tables: Sequence[NDArray[np.float64]]) -> Hil
     end = 1 + ndim + len(layout.shape_columns)
     shape = _joined(tables, slice(1 + ndim, end))
     times = _joined(tables, 0)
-    kernels = np.array(KERNELS)[_joined(tables, -1).astype(np.intp)]
     return Hills.of_checked_arrays(
         names=layout.names,
         centers=_joined(tables, slice(1, 1 + ndim)),
         sigmas=standard_deviations(shape, ndim) if layout.multivariate else shape,
         heights=_joined(tables, end),
-        kernel=one_kernel(kernels),
+        kernel=_kernels_of(_joined(tables, -1)),
         domain=layout.domain,
         times=None if np.isnan(times).any() else times,
         bias_factors=_joined(tables, end + 1),
         cholesky=shape if layout.multivariate else None,
         interval=layout.interval,
     )
+
+
+def _kernels_of(numbers: NDArray[np.float64]) -> str | NDArray[np.str_]:
+    """Return the kernel of all hills, or that of each; an array of names takes much memory."""
+    if (numbers == numbers[:1]).all():
+        return KERNELS[int(numbers[0]) if len(numbers) else 0]
+    return one_kernel(np.array(KERNELS)[numbers.astype(np.intp)])
 
 
 def _joined(tables: Sequence[NDArray[np.float64]], columns: int | slice) -> NDArray[np.float64]:

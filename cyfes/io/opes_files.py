@@ -32,8 +32,9 @@ def read_kernels(path: AnyPath) -> Kernels:
     Parameters
     ----------
     path : path-like
-        The file, plain or compressed with gzip, xz or Zstandard. Of a KERNELS file all kernels are
-        read, also those after a restart; of a STATE file with several states the last one.
+        The file; it may be compressed with gzip, xz or Zstandard. From a KERNELS file, all kernels
+        are read, also those after a restart. From a STATE file with several states, the last state
+        is read.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def read_kernels(path: AnyPath) -> Kernels:
 
 
 def read_states(path: AnyPath) -> list[Kernels]:
-    """Read all states of the STATE file of an OPES run, which `read_kernels` gives the last of.
+    """Read all states of the STATE file of an OPES run; `read_kernels` reads only the last one.
 
     Parameters
     ----------

@@ -164,7 +164,7 @@ def _open_new(path: Path, gzipped: bool) -> IO[bytes]:
 
 
 def next_backup(path: str | os.PathLike[str]) -> Path | None:
-    """Return the name under which a file is to be kept before it is written anew.
+    """Return the name under which a file is to be kept before it is written again.
 
     Parameters
     ----------

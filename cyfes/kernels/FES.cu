@@ -3,6 +3,7 @@
 // Only __global__ functions with C names: NVRTC compiles this file, the host finds them by name.
 #ifndef CUFES_REAL
 #define CUFES_REAL double
+#define CUFES_IN_DOUBLE 1
 #endif
 
 #include "FES.cuh"
@@ -62,8 +63,8 @@ constexpr bool by_tensor_cores = false;
 #endif
 constexpr int tall = by_tensor_cores ? 1 : 2, wide = by_tensor_cores ? 13 : 7;
 CUFES_PRODUCT(104, tall, wide, tall, 13, 4)
-// Others have too little shared memory for long stages.
-#if __CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1200
+// Others have too little shared memory for long stages, and single precision gains nothing.
+#if CUFES_IN_DOUBLE && __CUDA_ARCH__ >= 900 && __CUDA_ARCH__ < 1200
 CUFES_PRODUCT(104_long, tall, wide, tall, 13, 8)
 #endif
 CUFES_PRODUCT(56, 2, 7, 1, 7, 4)

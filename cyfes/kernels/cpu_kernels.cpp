@@ -289,6 +289,17 @@ typedef double Unaligned __attribute__((vector_size(8 * width), aligned(8), may_
 
 inline Vector load(const double *from) { return *reinterpret_cast<const Unaligned *>(from); }
 inline void store(double *to, Vector x) { *reinterpret_cast<Unaligned *>(to) = x; }
+// x where it is positive, else 0.
+inline Vector positive(Vector x) {
+  const Vector none = {};
+#if defined(__AVX512F__)
+  return _mm512_max_pd(x, none);
+#elif defined(__AVX__)
+  return _mm256_max_pd(x, none);
+#else
+  return x > none ? x : none;
+#endif
+}
 
 // Far beyond every cut-off: where a boxed hill ends.
 constexpr double outside = 1e300;
@@ -305,11 +316,16 @@ struct AxisHill {
   double bins;
 };
 
-template <Ending ENDING>
+// Whether a distance is divided by the width. This quotient is PLUMED's, to the last bit: at the
+// very cut-off a hill has a slope or has none. Its value is 0 there, so that a product will do.
+template <Ending ENDING, bool SLOPES>
+constexpr bool by_quotient = ENDING == Ending::distance && SLOPES;
+
+template <Ending ENDING, bool SLOPES>
 inline AxisHill hill_along(const TileBatch &batch, int i, int h) {
   const TileAxis &axis = batch.axes[i];
   const double sigma = batch.sigma[i][h];
-  AxisHill hill{batch.center[i][h], ENDING == Ending::distance ? sigma : 1.0 / sigma, 0, 0};
+  AxisHill hill{batch.center[i][h], by_quotient<ENDING, SLOPES> ? sigma : 1.0 / sigma, 0, 0};
   if (ENDING != Ending::box) return hill;
   hill.bin = __builtin_floor((hill.center - axis.lower) / axis.spacing);
   hill.bins = __builtin_ceil(reach * sigma / axis.spacing);
@@ -322,12 +338,11 @@ struct AxisPoint {
   double slope;
 };
 
-template <Ending ENDING>
+template <Ending ENDING, bool SLOPES>
 inline AxisPoint along_axis(const TileAxis &axis, double x, double index, const AxisHill &hill) {
   const double difference = x - hill.center;
   const double image = difference - axis.period * nearest(difference * axis.inverse_period);
-  // The quotient is PLUMED's, to the last bit: at the very cut-off a hill has a slope or has none.
-  const bool quotient = ENDING == Ending::distance;
+  constexpr bool quotient = by_quotient<ENDING, SLOPES>;
   const double scaled = quotient ? image / hill.width : image * hill.width;
   double d = 0.5 * scaled * scaled;
   if (ENDING == Ending::box) {
@@ -340,8 +355,8 @@ inline AxisPoint along_axis(const TileAxis &axis, double x, double index, const 
 
 inline double smaller(double a, double b) { return a < b ? a : b; }
 
-// The table of a leading axis, [point][hill].
-template <Ending ENDING>
+// The table of a leading axis, [point][hill]. Without a gradient nobody needs the slopes.
+template <Ending ENDING, bool SLOPES>
 void fill_leading(TileBatch &batch, int i) {
   const TileAxis axis = batch.axes[i];
   double *__restrict half_square = batch.tables[i].half_square;
@@ -350,7 +365,7 @@ void fill_leading(TileBatch &batch, int i) {
   AxisHill hills[batch_hills];
   double nearest[batch_hills];
   for (int h = 0; h < batch_hills; ++h) {
-    hills[h] = hill_along<ENDING>(batch, i, h);
+    hills[h] = hill_along<ENDING, SLOPES>(batch, i, h);
     nearest[h] = outside;
   }
   for (int k = 0; k < axis.extent; ++k) {
@@ -358,9 +373,9 @@ void fill_leading(TileBatch &batch, int i) {
     const double x = batch.tables[i].point[k];
 #pragma GCC ivdep
     for (int h = 0; h < batch_hills; ++h) {
-      const AxisPoint point = along_axis<ENDING>(axis, x, index, hills[h]);
+      const AxisPoint point = along_axis<ENDING, SLOPES>(axis, x, index, hills[h]);
       half_square[k * batch_hills + h] = point.half_square;
-      slope[k * batch_hills + h] = point.slope;
+      if (SLOPES) slope[k * batch_hills + h] = point.slope;
       nearest[h] = smaller(point.half_square, nearest[h]);
     }
   }
@@ -374,22 +389,69 @@ void fill_leading(TileBatch &batch, int i) {
 }
 
 // Half squares and slopes of a hill in a group of columns; returns the smallest half square.
-template <Ending ENDING>
+template <Ending ENDING, bool SLOPES>
 inline double fill_group(const TileAxis &axis, const double *points, double index,
                          const AxisHill &hill, double *__restrict half_square,
                          double *__restrict slope) {
   double smallest = outside;
   for (int k = 0; k < group_columns; ++k) {
-    const AxisPoint point = along_axis<ENDING>(axis, points[k], index + k, hill);
+    const AxisPoint point = along_axis<ENDING, SLOPES>(axis, points[k], index + k, hill);
     half_square[k] = point.half_square;
-    slope[k] = point.slope;
+    if (SLOPES) slope[k] = point.slope;
   }
   for (int k = 0; k < group_columns; ++k) smallest = smaller(half_square[k], smallest);
   return smallest;
 }
 
+inline void fill_factors(const double *__restrict half_square, double shift,
+                         double *__restrict factor) {
+#pragma GCC ivdep
+  for (int k = 0; k < group_columns; ++k) factor[k] = exp_minus(half_square[k] - shift);
+}
+
+// Which hills come within the cut-off of a group of columns, or of a row of one, is found with a
+// little more than that: each point decides exactly.
+constexpr double searched_cutoff = 1.0001 * stretch_cutoff;
+
+// How near each hill comes to each group of columns, from the ends of the group.
+void find_nearest(const TileBatch &batch) {
+  const int i = batch.ndim - 1;
+  const TileAxis axis = batch.axes[i];
+  for (int g = 0; g < batch.columns / group_columns; ++g) {
+    const double *points = batch.tables[i].point + g * group_columns;
+    const double middle = 0.5 * (points[0] + points[group_columns - 1]);
+    const double half = 0.5 * (points[group_columns - 1] - points[0]);
+    double *group_nearest = batch.group_nearest + g * batch_hills;
+    for (int h = 0; h < batch_hills; ++h) {
+      const double difference = batch.center[i][h] - middle;
+      const double image = difference - axis.period * nearest(difference * axis.inverse_period);
+      const double gap = (__builtin_fabs(image) - half) / batch.sigma[i][h];
+      group_nearest[h] = gap > 0 ? 0.5 * gap * gap : 0.0;
+    }
+  }
+}
+
+// The table of the last axis of hills that end at a distance: nobody reads it beyond.
+template <bool SLOPES>
+void fill_last_near(TileBatch &batch) {
+  const int i = batch.ndim - 1;
+  const TileAxis axis = batch.axes[i];
+  const AxisTable &table = batch.tables[i];
+  find_nearest(batch);
+  for (int h = 0; h < batch_hills; ++h) {
+    const AxisHill hill = hill_along<Ending::distance, SLOPES>(batch, i, h);
+    for (int g = 0; g < batch.columns / group_columns; ++g) {
+      if (batch.group_nearest[g * batch_hills + h] >= searched_cutoff) continue;
+      const int at = (g * batch_hills + h) * group_columns;
+      fill_group<Ending::distance, SLOPES>(axis, table.point + g * group_columns, 0, hill,
+                                           table.half_square + at, table.slope + at);
+      fill_factors(table.half_square + at, 0, table.factor + at);
+    }
+  }
+}
+
 // The table of the last axis, [group][hill][column].
-template <Ending ENDING>
+template <Ending ENDING, bool SLOPES>
 void fill_last(TileBatch &batch) {
   const int i = batch.ndim - 1;
   const TileAxis axis = batch.axes[i];
@@ -397,33 +459,38 @@ void fill_last(TileBatch &batch) {
   const int groups = batch.columns / group_columns;
   double nearest[batch_hills];
   for (int h = 0; h < batch_hills; ++h) {
-    const AxisHill hill = hill_along<ENDING>(batch, i, h);
+    const AxisHill hill = hill_along<ENDING, SLOPES>(batch, i, h);
     nearest[h] = outside;
     for (int g = 0; g < groups; ++g) {
       const int at = (g * batch_hills + h) * group_columns;
       const double index = static_cast<double>(axis.first + g * group_columns);
-      const double least = fill_group<ENDING>(axis, table.point + g * group_columns, index, hill,
-                                              table.half_square + at, table.slope + at);
+      const double least =
+          fill_group<ENDING, SLOPES>(axis, table.point + g * group_columns, index, hill,
+                                     table.half_square + at, table.slope + at);
       batch.group_nearest[g * batch_hills + h] = least;
       nearest[h] = smaller(least, nearest[h]);
     }
   }
   const double unit = batch.shifted ? 1.0 : 0.0;
-  const double *__restrict half_square = table.half_square;
-  double *__restrict factor = table.factor;
-  for (int row = 0; row < groups * batch_hills; ++row) {
-    const double shift = unit * nearest[row % batch_hills];
-#pragma GCC ivdep
-    for (int k = row * group_columns; k < (row + 1) * group_columns; ++k)
-      factor[k] = exp_minus(half_square[k] - shift);
-  }
+  for (int row = 0; row < groups * batch_hills; ++row)
+    fill_factors(table.half_square + row * group_columns, unit * nearest[row % batch_hills],
+                 table.factor + row * group_columns);
   for (int h = 0; h < batch_hills; ++h) batch.tables[i].nearest[h] = nearest[h];
+}
+
+template <Ending ENDING, bool SLOPES>
+void fill_tables(TileBatch &batch) {
+  for (int i = 0; i + 1 < batch.ndim; ++i) fill_leading<ENDING, SLOPES>(batch, i);
+  if (ENDING == Ending::distance)
+    fill_last_near<SLOPES>(batch);
+  else
+    fill_last<ENDING, SLOPES>(batch);
 }
 
 template <Ending ENDING>
 void fill_tables(TileBatch &batch) {
-  for (int i = 0; i + 1 < batch.ndim; ++i) fill_leading<ENDING>(batch, i);
-  fill_last<ENDING>(batch);
+  if (batch.gradient) return fill_tables<ENDING, true>(batch);
+  fill_tables<ENDING, false>(batch);
 }
 
 void fill_tables(TileBatch &batch) {
@@ -435,12 +502,12 @@ void fill_tables(TileBatch &batch) {
 // What a row of a tile, the points with one index along each leading axis, has of each hill.
 struct Row {
   double half_square[batch_hills];  // of the leading axes
-  double factor[batch_hills];       // the height times the factors of the leading axes
+  double factor[batch_hills];       // of the leading axes, times what for_rows was given
   const double *slope[CUFES_MAX_DIM];
   std::int64_t index;
 };
 
-// Visits the rows of a tile in order.
+// Visits the rows of a tile in order. The factor of a row begins with `factors`.
 template <typename Visit>
 void for_rows(const TileBatch &batch, int i, const Row &row, const Visit &visit) {
   if (i + 1 == batch.ndim) return visit(row);
@@ -460,11 +527,11 @@ void for_rows(const TileBatch &batch, int i, const Row &row, const Visit &visit)
 }
 
 template <typename Visit>
-void for_rows(const TileBatch &batch, const double *heights, const Visit &visit) {
+void for_rows(const TileBatch &batch, const double *factors, const Visit &visit) {
   Row row;
   for (int h = 0; h < batch_hills; ++h) {
     row.half_square[h] = 0;
-    row.factor[h] = heights[h];
+    row.factor[h] = factors[h];
   }
   row.index = 0;
   for_rows(batch, 0, row, visit);
@@ -492,11 +559,29 @@ inline std::uint64_t find_hits(const double *row, const double *group, double li
   return hits;
 }
 
-// How the truncated kernels differ: factor * exp(-d) + offset for d < limit.
+// How the truncated kernels differ: the height times scale * exp(-d) + offset, for d < limit.
 struct Cut {
   double limit;
-  double offset[batch_hills];
+  double scale;
+  double offset;
+  double offsets[batch_hills];  // times the height
 };
+
+// Adds the hills of `hits` to two vectors of a row. The kernel is 0 at the limit, and would be
+// negative beyond it: this needs no comparison.
+inline void add_values(const TileBatch &batch, const Row &row, const Cut &cut, std::uint64_t hits,
+                       std::int64_t table, double *sums) {
+  const double *factor = batch.tables[batch.ndim - 1].factor + table;
+  Vector value[2] = {load(sums), load(sums + width)};
+  for (; hits; hits &= hits - 1) {
+    const int h = __builtin_ctzll(hits);
+    for (int v = 0; v < 2; ++v) {
+      const Vector gaussian = load(factor + h * group_columns + v * width) * row.factor[h];
+      value[v] += positive(gaussian + cut.offset) * batch.height[h];
+    }
+  }
+  for (int v = 0; v < 2; ++v) store(sums + v * width, value[v]);
+}
 
 // Adds the hills of `hits` to two vectors of a row. HEAD: the values, LAST: the derivative along
 // the last axis; LEAD: those along so many leading axes from `lead` on. The sums stay in registers.
@@ -523,7 +608,7 @@ inline void add_hits(const TileBatch &batch, const Row &row, const Cut &cut, std
       const Vector steep = inside ? gaussian : none;
       if (HEAD) {
         value[v] += steep;
-        offset[v] = inside ? offset[v] + cut.offset[h] : offset[v];
+        offset[v] = inside ? offset[v] + cut.offsets[h] : offset[v];
       }
       if (LAST) slope[v] += load(axis.slope + at + v * width) * steep;
       for (int i = 0; i < LEAD; ++i) slopes[i][v] += row.slope[lead + i][h] * steep;
@@ -536,10 +621,9 @@ inline void add_hits(const TileBatch &batch, const Row &row, const Cut &cut, std
   }
 }
 
-// The gradient takes as many planes at once as there are registers for.
-inline void add_hits(const TileBatch &batch, const Row &row, const Cut &cut, std::uint64_t hits,
-                     std::int64_t table, double *sums) {
-  if (!batch.gradient) return add_hits<true, false, 0>(batch, row, cut, hits, table, 0, sums);
+// The values and the gradient, as many planes at once as there are registers for.
+inline void add_gradients(const TileBatch &batch, const Row &row, const Cut &cut,
+                          std::uint64_t hits, std::int64_t table, double *sums) {
   const int leading = batch.ndim - 1;
   if (leading == 0) return add_hits<true, true, 0>(batch, row, cut, hits, table, 0, sums);
   if (leading == 1) return add_hits<true, true, 1>(batch, row, cut, hits, table, 0, sums);
@@ -550,24 +634,31 @@ inline void add_hits(const TileBatch &batch, const Row &row, const Cut &cut, std
 
 void truncated(TileBatch &batch) {
   fill_tables(batch);
-  double heights[batch_hills];
+  double scales[batch_hills];
   Cut cut;
   cut.limit = batch.stretched ? stretch_cutoff : 0.5 * outside;
+  const double searched = batch.stretched ? searched_cutoff : cut.limit;
+  cut.scale = batch.stretched ? stretch_a : 1.0;
+  cut.offset = batch.stretched ? stretch_b : 0.0;
   for (int h = 0; h < batch_hills; ++h) {
-    heights[h] = batch.height[h] * (batch.stretched ? stretch_a : 1.0);
-    cut.offset[h] = batch.height[h] * (batch.stretched ? stretch_b : 0.0);
+    scales[h] = batch.gradient ? batch.height[h] * cut.scale : cut.scale;
+    cut.offsets[h] = batch.height[h] * cut.offset;
   }
   const std::uint64_t present = ~std::uint64_t(0) >> (64 - batch.count);
-  for_rows(batch, heights, [&](const Row &row) {
+  for_rows(batch, scales, [&](const Row &row) {
     for (int column = 0; column < batch.columns; column += group_columns) {
       const int group = column / group_columns;
       const double *nearest = batch.group_nearest + group * batch_hills;
-      const std::uint64_t hits = present & find_hits(row.half_square, nearest, cut.limit);
+      const std::uint64_t hits = present & find_hits(row.half_square, nearest, searched);
       if (!hits) continue;
       double *sums = batch.sums + row.index * batch.columns + column;
       const std::int64_t table = std::int64_t(group) * batch_hills * group_columns;
-      for (int part = 0; part < group_columns; part += 2 * width)
-        add_hits(batch, row, cut, hits, table + part, sums + part);
+      for (int part = 0; part < group_columns; part += 2 * width) {
+        if (batch.gradient)
+          add_gradients(batch, row, cut, hits, table + part, sums + part);
+        else
+          add_values(batch, row, cut, hits, table + part, sums + part);
+      }
     }
   });
 }

@@ -45,7 +45,7 @@ constexpr int block_rows = 8;
 struct AxisTable {
   double *half_square;
   double *factor;
-  double *slope;
+  double *slope;                // where there is a gradient
   double *point;                // where the points of the axis are
   double nearest[batch_hills];  // the smallest half square of each hill
 };
@@ -88,7 +88,7 @@ struct HillsTable {
   std::int64_t sigma_stride;  // 0: one width for all hills
   const double *center[CUFES_MAX_DIM];
   const double *inverse_sigma[CUFES_MAX_DIM];
-  const double *log_height;
+  const double *log_height;  // null where nobody asks for bounds
 };
 
 // A box of points, half a tile to either side of its middle.

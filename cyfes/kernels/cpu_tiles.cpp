@@ -289,7 +289,7 @@ double add_gaussians(Sum<Real> &sum, Tile<Real> &tile, const Range &range) {
     const std::int64_t end = std::min<std::int64_t>(batch_hills, hills.count() - first);
     for (std::int64_t h = 0; h < end; ++h)
       if (bounds.upper[h] >= least)
-        tile.take(first + h, hills.height(first + h) - unit, cpu_kernels().separable);
+        tile.take(first + h, sum.hills.heights[first + h] - unit, cpu_kernels().separable);
     if (!go_on(sum, batch_hills)) return unit;
   }
   tile.flush(cpu_kernels().separable);
@@ -383,7 +383,7 @@ void sum_grid_truncated(const Hills<Real> &hills, const Surface<Real> &surface, 
       std::uint64_t hits = all.within(first, tile.box(), limit);
       for (; hits; hits &= hits - 1) {
         const std::int64_t n = first + __builtin_ctzll(hits);
-        tile.take(n, all.height(n), add);
+        tile.take(n, hills.heights[n], add);
       }
       if (!go_on(sum, batch_hills)) return;
     }
@@ -399,6 +399,7 @@ void sum_grid_separable(const Hills<Real> &hills, const Surface<Real> &surface, 
       division.parts > 1 ? ", hills in " + std::to_string(division.parts) + " parts" : "";
   run.plan(CUFES_PATH_SEPARABLE, describe("separable", *surface.grid, division.tiling, parts));
   Sum<Real> sum(hills, surface, division.tiling, run);
+  sum.transposed.take_logarithms(hills);
   if (division.parts > 1)
     sum_parts(sum, division.parts);
   else

@@ -36,7 +36,7 @@ Tiling lay_enough_tiles(const cufes_grid &grid, std::int64_t rows, std::int64_t 
 std::string describe(const char *path, const cufes_grid &grid, const Tiling &tiling,
                      const std::string &more = "");
 
-// The hills in double precision and by axis, padded to whole batches.
+// Where the hills are, in double precision and by axis, padded to whole batches.
 class TransposedHills {
  public:
   template <typename Hills>
@@ -46,11 +46,9 @@ class TransposedHills {
     const std::int64_t rows = hills.sigma_rows == 1 ? 1 : padded_;
     centers_.resize(padded_ * ndim);
     inverse_sigmas_.resize(rows * ndim);
-    heights_.assign(padded_, 0.0);
-    log_heights_.assign(padded_, -INFINITY);
     table_.ndim = ndim;
     table_.sigma_stride = hills.sigma_rows == 1 ? 0 : 1;
-    table_.log_height = log_heights_.data();
+    table_.log_height = nullptr;
     for (int i = 0; i < ndim; ++i) {
       table_.center[i] = centers_.data() + i * padded_;
       table_.inverse_sigma[i] = inverse_sigmas_.data() + i * rows;
@@ -58,10 +56,22 @@ class TransposedHills {
     copy(hills, rows);
   }
 
+  // Adds what bounds need.
+  template <typename Hills>
+  void take_logarithms(const Hills &hills) {
+    log_heights_.assign(padded_, -INFINITY);
+    const bool logarithmic = hills.kernel == CUFES_LOG_GAUSSIAN;
+#pragma omp parallel for schedule(static)
+    for (std::int64_t n = 0; n < count_; ++n) {
+      const double height = hills.heights[n];
+      log_heights_[n] = logarithmic ? height : std::log(std::fabs(height));
+    }
+    table_.log_height = log_heights_.data();
+  }
+
   const HillsTable &table() const { return table_; }
   std::int64_t count() const { return count_; }
   std::int64_t padded() const { return padded_; }
-  double height(std::int64_t n) const { return heights_[n]; }
   // Which hills of the batch from `first` on come within `limit` of a box, one a bit.
   std::uint64_t within(std::int64_t first, const Box &box, double limit) const {
     const std::uint64_t hits = cpu_kernels().within(table_, first, box, limit);
@@ -76,15 +86,11 @@ class TransposedHills {
  private:
   template <typename Hills>
   void copy(const Hills &hills, std::int64_t rows) {
-    const bool logarithmic = hills.kernel == CUFES_LOG_GAUSSIAN;
 #pragma omp parallel for schedule(static)
     for (std::int64_t n = 0; n < padded_; ++n) {
       const std::int64_t from = std::min(n, count_ - 1);
       for (int i = 0; i < hills.ndim; ++i)
         centers_[i * padded_ + n] = hills.centers[from * hills.ndim + i];
-      if (n >= count_) continue;
-      heights_[n] = hills.heights[n];
-      log_heights_[n] = logarithmic ? heights_[n] : std::log(std::fabs(heights_[n]));
     }
     for (std::int64_t n = 0; n < rows; ++n) {
       const std::int64_t from = std::min(n, hills.sigma_rows - 1);
@@ -95,7 +101,7 @@ class TransposedHills {
   }
 
   std::int64_t count_, padded_;
-  std::vector<double> centers_, inverse_sigmas_, heights_, log_heights_;
+  std::vector<double> centers_, inverse_sigmas_, log_heights_;
   HillsTable table_;
 };
 

@@ -150,7 +150,7 @@ __device__ inline void make_factors(const FactorArgs<Real> &args) {
     const HillsArgs<Real> &hills = args.hills;
     const Real center = hills.centers[n * hills.ndim + args.first_axis];
     const Real inverse = Real(1) / hills.sigmas[n * hills.sigma_stride + args.first_axis];
-#pragma unroll 2
+#pragma unroll 1
     for (long long row = threadIdx.x / octet; row < args.rows; row += step)
       to[row * octet] = scale * factor_of_axis(args, center, inverse, row);
     return;
@@ -204,15 +204,13 @@ class SplitBarrier {
       : at_(static_cast<unsigned>(__cvta_generic_to_shared(state))) {
 #if __CUDA_ARCH__ >= 800
     if (threadIdx.x == 0)
-      asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(at_), "n"(block_size / 32));
+      asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(at_), "n"(block_size));
 #endif
   }
   __device__ void arrive() {
 #if __CUDA_ARCH__ >= 800
-    __syncwarp();
-    if (threadIdx.x % 32 == 0)
-      asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(at_)
-                   : "memory");
+    asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(at_)
+                 : "memory");
 #endif
   }
   // Waits for the arrivals of the `phase`-th time.

@@ -74,7 +74,8 @@ class Basins:
     minima : tuple of Minimum
         The minima, the lowest first.
     labels : ndarray of int64, shape grid.shape
-        The number of the minimum that each point leads down to; -1 where F is infinite.
+        For each point, the number of the minimum to which the way down leads. It is -1 where F is
+        infinite.
     grid : Grid
         The grid.
     """
@@ -93,8 +94,8 @@ class Basins:
         Parameters
         ----------
         place : int, Minimum or array_like, shape (D,)
-            The number of a minimum, 1 being the lowest; a minimum; or the point itself. With one
-            CV, a point is a float such as ``1.0``, because ``1`` is a number of a minimum.
+            The number of a minimum (1 is the lowest one), a minimum, or the point itself. With one
+            CV, a point is a float: ``1.0`` is a point, and ``1`` is a minimum.
 
         Returns
         -------
@@ -104,7 +105,7 @@ class Basins:
         Raises
         ------
         InputError
-            If there is no minimum of that number.
+            If no minimum has this number.
         """
         if isinstance(place, Minimum):
             return place.position

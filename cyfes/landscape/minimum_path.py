@@ -45,8 +45,8 @@ class EnergyPath:
     Attributes
     ----------
     points : ndarray of float64, shape (K, D)
-        The path from the first to the last point, in the CVs' units. It is continuous: where it
-        crosses the end of a periodic domain, it goes on beyond it.
+        The path from the first to the last point, in the CVs' units. It is continuous: if it
+        crosses the end of a periodic domain, the coordinates go on beyond this end.
     values : ndarray of float64, shape (K,)
         F along the path, in the unit of the surface.
     names : tuple of str

@@ -84,24 +84,24 @@ def _integrated(
 
 
 def cut(surface: Surface, at: Mapping[str, float]) -> Surface:
-    """Return the surface over the remaining CVs where others are held at a grid point.
+    """Return the surface over the remaining CVs while others are held at a grid point.
 
     Parameters
     ----------
     surface : SurfaceData
         The surface.
     at : mapping of str to float
-        The value of each CV that is held; the nearest point of the grid counts.
+        The value of each CV that is held. The nearest point of the grid is used.
 
     Returns
     -------
     SurfaceData
-        Of the class of `surface`. A surface of fewer CVs; without a gradient.
+        A surface over the remaining CVs, without a gradient. It has the class of `surface`.
 
     Raises
     ------
     InputError
-        If a CV is unknown, its value is outside of the grid, or none is left.
+        If a CV is unknown, its value is outside of the grid, or no CV remains.
     """
     nearest = _nearest(surface, at)
     kept = [axis for axis, name in enumerate(surface.names) if name not in at]

@@ -42,12 +42,19 @@ def box(grid: Grid, ranges: Sequence[tuple[float, float] | None]) -> Mask:
     Returns
     -------
     ndarray of bool, shape grid.shape
-        The points.
+        True at the points within the ranges.
 
     Raises
     ------
     InputError
-        If the number of ranges is wrong, a range is not one, or no point lies inside.
+        If the number of ranges is wrong, a range does not have two ascending ends, or no point lies
+        inside.
+
+    Examples
+    --------
+    >>> grid = cyfes.Grid([-2.0, 0.0], [2.0, 1.0], [4, 2])
+    >>> cyfes.box(grid, [(-2.0, 0.0), None])[:, 0]
+    array([ True,  True, False, False, False])
     """
     if len(ranges) != grid.ndim:
         raise InputError(f"found {len(ranges)} ranges, expected {grid.ndim}, one for each CV")

@@ -39,14 +39,14 @@ _MAX_BYTES = 2**63
 class Grid:
     """A regular grid of any dimension up to 16; immutable.
 
-    A periodic axis has ``bins`` points, its upper end being the lower one again; any other has
-    ``bins + 1``.
+    A periodic axis has ``bins`` points, because its upper end is the same place as its lower end.
+    Any other axis has ``bins + 1`` points.
 
     Parameters
     ----------
     lower, upper : float, str, or sequence of D of them
-        The ends of each axis. A string is a literal such as ``"-pi"`` and is kept for the header
-        of the file; a single value serves all axes.
+        The ends of each axis. A string such as ``"-pi"`` is a literal: it stays as it is, and
+        files have it in their header. A single value is used for all axes.
     bins : int or sequence of D int
         The number of bins of each axis.
     periodic : bool or sequence of D bool
@@ -66,8 +66,15 @@ class Grid:
     Raises
     ------
     InputError
-        If the lengths disagree, an end is not finite, an upper end does not lie above the lower
-        one, an axis has no bin, or the grid is larger than an address space.
+        If the lengths disagree, an end is not finite, an upper end is not above the lower end, an
+        axis has no bin, or the grid has more points than any memory can hold.
+
+    Examples
+    --------
+    >>> cyfes.Grid("-pi", "pi", [100, 60], periodic=True).shape
+    (100, 60)
+    >>> cyfes.Grid([0.0, -1.0], [3.0, 1.0], [300, 20]).shape
+    (301, 21)
     """
 
     lower: NDArray[np.float64]
@@ -113,20 +120,20 @@ class Grid:
         bins: Sequence[int] | None = None,
         spacing: Sequence[float] | None = None,
     ) -> Grid:
-        """Return the grid that ``plumed sum_hills`` chooses for hills when given no bounds.
+        """Return the grid that ``plumed sum_hills`` chooses for hills if no bounds are given.
 
-        A periodic axis covers the domain, any other the hills out to where the kernel ends,
-        rounded to six digits as PLUMED does; of hills with METAD's INTERVAL, `cyfes.sum_hills`
-        covers that instead.
+        A periodic axis covers the domain. Any other axis covers all hills up to the ends of their
+        kernels; its ends are rounded to six digits, as PLUMED does. For hills with METAD's
+        INTERVAL, `cyfes.sum_hills` uses a grid that covers the INTERVAL instead.
 
         Parameters
         ----------
         hills : Hills or Extent
             The hills, at least one, or how far they reach.
         bins : sequence of D int, optional
-            The number of bins; by default ten to the support of the narrowest hill.
+            The number of bins. By default, the narrowest hill extends over ten bins.
         spacing : sequence of D float, optional
-            The largest spacing wanted, in the CVs' units. With `bins` too, the finer one counts.
+            The largest spacing, in the CVs' units. If `bins` is given too, the finer grid is taken.
 
         Returns
         -------
@@ -152,18 +159,18 @@ class Grid:
         bins: Sequence[int] | None = None,
         spacing: Sequence[float] | None = None,
     ) -> Grid:
-        """Return a grid within given bounds, periodic where the hills are.
+        """Return a grid with the given ends. Its axes are periodic if the CVs of the hills are.
 
         Parameters
         ----------
         hills : Hills
-            The hills of D collective variables, for which of them are periodic.
+            Hills over D collective variables. They say which of these are periodic.
         bounds : sequence of D (float or str, float or str)
             The ends of each axis.
         bins : sequence of D int, optional
             The number of bins.
         spacing : sequence of D float, optional
-            The largest spacing wanted, in the CVs' units. With `bins` too, the finer one counts.
+            The largest spacing, in the CVs' units. If `bins` is given too, the finer grid is taken.
 
         Returns
         -------
@@ -252,7 +259,7 @@ class Grid:
         Returns
         -------
         ndarray of float64, shape (size, D)
-            The points in C order: the last axis runs fastest.
+            The points in C order: the last coordinate changes fastest.
         """
         mesh = np.meshgrid(*self.axes, indexing="ij")
         return np.stack([axis.ravel() for axis in mesh], axis=-1)

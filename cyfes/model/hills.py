@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Hill(NamedTuple):
     """One hill."""
 
-    #: When it was laid; None if that is not known.
+    #: The time at which it was deposited; None if that is not known.
     time: float | None
     #: Its centre along each CV.
     center: tuple[float, ...]
@@ -40,57 +40,60 @@ class Hill(NamedTuple):
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
 class Hills:
-    """The N Gaussian hills that a metadynamics run left along D collective variables; immutable.
+    """The N Gaussian hills of a metadynamics run over D collective variables; immutable.
 
     Parameters
     ----------
     names : sequence of str
         The D collective variables (CVs).
     centers : array_like, shape (N, D)
-        The centres, in the CVs' units. Shape (N,) will do for one CV.
+        The centres, in the CVs' units. For one CV, the shape may be (N,).
     sigmas : array_like, shape (N, D), (D,) or (), optional
-        The widths, in the CVs' units, above zero. Not needed with `cholesky`.
+        The widths, in the CVs' units, above zero. Leave them out if you give `cholesky`.
     heights : array_like, shape (N,) or ()
-        The heights, in the unit that the surface is to have. As in PLUMED's files, those of a
-        well-tempered run are expected to be scaled by gamma/(gamma - 1), so that F = -Σ hills.
+        The heights, in the unit that the surface gets. The heights of a well-tempered run must be
+        scaled by γ / (γ - 1), so that F = -Σ hills. In PLUMED's files, they are.
     kernel : {"stretched-gaussian", "gaussian"}, or sequence of N of them
-        The kernel, see `cyfes.sum_hills`; of all hills, or of each.
+        The kernel of all hills, or of each hill: see `cyfes.sum_hills`.
     domain : sequence of D (None or pair of str or float), optional
-        The ends of each periodic CV's domain, such as ``("-pi", "pi")``; None for any other.
+        The ends of the domain of each periodic CV, such as ``("-pi", "pi")``. For a CV that is not
+        periodic, write None.
     times : array_like, shape (N,), optional
-        When each hill was laid.
+        The time at which each hill was deposited.
     bias_factors : array_like, shape (N,) or (), optional
-        The bias factor gamma of each hill; 1 by default, as PLUMED takes it.
+        The bias factor γ of each hill. The default is 1, as in PLUMED.
     cholesky : array_like, shape (N, D (D + 1) / 2) or (D (D + 1) / 2,), optional
-        For multivariate hills: the rows of the lower triangle of L, with a positive diagonal, where
-        L L^T is the covariance matrix of the hill; PLUMED's columns ``sigma_b_a``.
+        For multivariate hills: the rows of the lower triangle of L, with a positive diagonal. L L^T
+        is the covariance matrix of the hill. PLUMED writes L in the columns ``sigma_b_a``.
     interval : pair of float, optional
-        The ends of METAD's INTERVAL, for one CV: beyond them the bias is what it is at them.
+        For one CV: the ends of METAD's INTERVAL. Beyond an end, the bias has its value at this end.
 
-    Arrays of CuPy, PyTorch and others on a CUDA device are used where they are, without a copy:
-    the centers, and with them sigmas and heights. `cyfes.sum_hills` and `cyfes.bias` take such
-    hills; their numbers are not looked at, and must not be changed afterwards.
+    Notes
+    -----
+    The centres, and with them the widths and heights, may be arrays of CuPy, PyTorch or another
+    library on a CUDA device. They are not copied. Only `cyfes.sum_hills` and `cyfes.bias` accept
+    such hills. The numbers are not checked, and you must not change them afterwards.
 
     Attributes
     ----------
     names : tuple of str
         The collective variables.
     centers : ndarray of float64, shape (N, D), C-contiguous
-        Centres.
+        The centres.
     sigmas : ndarray of float64, shape (N, D)
-        Widths; where those of all hills are equal, memory may hold one row, which N rows stand for.
+        The widths. If they are the same for all hills, the N rows may share the memory of one row.
     heights : ndarray of float64, shape (N,), C-contiguous
-        Heights.
+        The heights.
     bias_factors : ndarray of float64, shape (N,)
-        Bias factors; in memory, as the widths.
+        The bias factors. They may share memory as the widths do.
     times : ndarray of float64, shape (N,), or None
-        When each hill was laid.
+        The time at which each hill was deposited.
     cholesky : ndarray of float64, shape (N, D (D + 1) / 2), or None
-        The Cholesky factors of multivariate hills; `sigmas` are then the roots of the variances.
+        The Cholesky factors of multivariate hills. Then `sigmas` are the roots of the variances.
     interval : pair of float, or None
         The ends of METAD's INTERVAL.
     kernel : str, or ndarray of str, shape (N,)
-        The kernel; an array only if the hills have different ones.
+        The kernel. It is an array only if the hills have different kernels.
     domain : tuple of (None or (str, str))
         The literals of each CV's domain.
 
@@ -98,7 +101,15 @@ class Hills:
     ------
     InputError
         If shapes disagree, a number is not finite, a width is not above zero, or a name, kernel
-        or domain is not usable.
+        or domain cannot be used.
+
+    Examples
+    --------
+    >>> hills = cyfes.Hills(["x"], centers=[-1.0, 1.0], sigmas=0.3, heights=[9.0, 6.0])
+    >>> hills
+    <Hills: 2 of kernel stretched-gaussian over x>
+    >>> hills[0].height
+    9.0
     """
 
     names: tuple[str, ...]

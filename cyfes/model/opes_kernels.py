@@ -33,9 +33,10 @@ class Kernels:
     domain : tuple of (None or (str, str))
         The literals of the ends of each periodic CV's domain.
     log_weights : ndarray of float64, shape (N,), or None
-        V / kT when each kernel was laid; None in a STATE file, whose kernels are merged ones.
+        V / kT at the time when each kernel was deposited. It is None for a STATE file, whose
+        kernels are merged ones.
     times : ndarray of float64, shape (N,)
-        When each was laid, or the state was written.
+        The time at which each kernel was deposited, or the state was written.
     settings : mapping of str to float
         What the header says of ``biasfactor``, ``epsilon``, ``kernel_cutoff``,
         ``compression_threshold``, and in a STATE file of ``zed``, ``sum_weights``, ``sum_weights2``

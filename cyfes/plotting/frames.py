@@ -59,14 +59,15 @@ def plot_frames(
     Parameters
     ----------
     surfaces : sequence of SurfaceData
-        The surfaces, over the same one or two CVs and in one unit; such as the attribute of
-        `cyfes.Convergence`, or some of it.
+        The surfaces, over the same one or two CVs and in the same unit, such as the attribute
+        `surfaces` of `cyfes.Convergence`.
     labels : sequence of str, optional
-        What stands above each map, or in the legend of the curves; by default their numbers.
+        The title of each map, or the name of each curve in the legend. By default, these are
+        numbers.
     columns : int
-        How many maps stand side by side.
+        The number of maps in a row.
     maximum, vmax, step, levels, cmap, aspect, title
-        As for `cyfes.plot`; of curves, cmap is what their colours are taken from.
+        As for `cyfes.plot`. The colours of curves are taken from the colour map `cmap`.
 
     Returns
     -------
@@ -127,14 +128,14 @@ def save_movie(
     path : path-like
         The file: ``.gif`` or ``.webp``. A file of that name is renamed to ``bck.0.NAME``.
     seconds : float
-        How long each surface is shown.
+        The time for which each surface is shown.
     dpi : int
-        The number of pixels to an inch; a frame is 3.4 × 2.8 inches.
+        The number of pixels per inch. A frame is 3.4 × 2.8 inches.
 
     Raises
     ------
     InputError
-        If the suffix names no movie, or as `cyfes.plot_frames` does.
+        If the suffix is not that of a movie, or as `cyfes.plot_frames` does.
     MissingDependencyError
         If matplotlib is not installed: ``pip install cyfes[plot]``.
     OSError

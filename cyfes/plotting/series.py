@@ -81,7 +81,7 @@ def plot_series(
     x : array_like, shape (N,)
         The times.
     curves : mapping of str to ndarray, shape (N,)
-        The values of each, by its name in the legend.
+        The values of each curve. The key is the name of the curve in the legend.
     xlabel, ylabel : str
         The labels of the axes.
     ax : matplotlib.axes.Axes, optional

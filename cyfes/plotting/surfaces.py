@@ -81,28 +81,29 @@ def plot(
         Two names of one option. F is drawn up to this height above zero, or with "none" above the
         lowest value. The default is 30 kT; if kT is not known, all of F is drawn.
     step : float, optional
-        The distance of contour lines, in the unit of F; by default a round multiple of kT where it
-        is known, otherwise a round number.
+        The distance between contour lines, in the unit of F. The default is a round multiple of kT;
+        if kT is not known, it is a round number.
     levels : int or sequence of float, optional
-        Instead: how many contour lines there are at most, or where they are.
+        Instead of `step`: the largest number of contour lines, or their values.
     contour_labels : bool
-        Whether the contour lines are numbered.
+        Whether to write the value on each contour line.
     minima : sequence of Minimum, optional
-        Minima to mark by their numbers. In a picture of fewer CVs than the surface has, they are
-        projected; a broken ring means that a minimum lies outside of the plane that is drawn.
+        Minima, which are marked with their numbers. If the picture shows fewer CVs than the surface
+        has, the minima are projected. A dashed ring then means that the minimum is outside of the
+        plane that is drawn.
     path : EnergyPath, optional
-        A path to draw; dashed where it is a projection.
+        A path to draw. It is dashed if it is projected.
     error : array_like, shape of the values, optional
-        The standard error of each value, for one CV; by default that of the surface.
+        The standard error of each value, for one CV. The default is the error of the surface.
     label : str, optional
         The name of a curve, for a legend.
     cmap : str or matplotlib.colors.Colormap, optional
-        The colour map of maps; by default "viridis".
+        The colour map of maps. The default is "viridis".
     aspect : {"auto", "equal"} or float, optional
-        The aspect of maps, as in matplotlib; by default "equal" where both CVs have the same
+        The aspect of maps, as in matplotlib. The default is "equal" if both CVs have the same
         period, otherwise "auto".
     title : str, optional
-        The title; by default where the surface was cut, if it was.
+        The title. By default, the title of a cut says where the surface was cut.
 
     Returns
     -------
@@ -112,8 +113,8 @@ def plot(
     Raises
     ------
     InputError
-        If an option is unknown or does not fit the number of CVs, a CV of `at` is unknown or its
-        value outside of the grid, or more than two CVs are left for one `ax`.
+        If an option is unknown or cannot be used for this number of CVs, if a CV of `at` is unknown
+        or its value is outside of the grid, or if more than two CVs remain for one `ax`.
     MissingDependencyError
         If matplotlib is not installed: ``pip install cyfes[plot]``.
     """
@@ -176,10 +177,10 @@ def plot_difference(
     aspect: str | float | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draw the first surface less the second: one CV as a curve, two as a map.
+    """Draw the first surface minus the second one: a curve for one CV, a map for two.
 
-    A free energy is known up to a constant, so that the lowest value of each surface counts as
-    zero. Only points are drawn that both surfaces have sampled. Colours are white at zero.
+    A free energy is known only up to a constant. Therefore the lowest value of each surface is set
+    to zero first. Points that only one run has sampled are not drawn. White means no difference.
 
     Parameters
     ----------
@@ -190,12 +191,12 @@ def plot_difference(
     at : mapping of str to float, optional
         CVs to hold at a value.
     zero : {"surface", "picture", "none"}
-        As for `plot`: "none" subtracts the values as they are.
+        As for `plot`. With "none", the values are subtracted as they are.
     vmax : float, optional
-        The size of the largest difference that is shown; by default the largest one where
-        both surfaces are within 30 kT, if kT is known.
+        The largest difference that is shown. By default, it is the largest one at the points where
+        both surfaces are below 30 kT; if kT is not known, all points count.
     cmap : str or matplotlib.colors.Colormap, optional
-        The diverging colour map of a map; by default "RdBu_r".
+        The diverging colour map of a map. The default is "RdBu_r".
     aspect : {"auto", "equal"} or float, optional
         The aspect of a map, as for `plot`.
     title : str, optional
@@ -209,7 +210,7 @@ def plot_difference(
     Raises
     ------
     InputError
-        If the surfaces do not have one grid and unit, or more than two CVs are left.
+        If the surfaces have different grids or units, or more than two CVs remain.
     MissingDependencyError
         If matplotlib is not installed.
     """

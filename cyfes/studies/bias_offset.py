@@ -33,7 +33,7 @@ class BiasOffset(NamedTuple):
     Attributes
     ----------
     times : ndarray of float64, shape (K,)
-        The times of the last hills before each value.
+        For each value, the time of the last hill that it contains.
     values : ndarray of float64, shape (K,)
         The offset, in the unit of the heights.
     """
@@ -42,9 +42,10 @@ class BiasOffset(NamedTuple):
     values: Floats
 
     def at(self, times: ArrayLike) -> Floats:
-        """Return the offset at any times, shape (N,); 0 before the first hills.
+        """Return the offset at N times. It is 0 before the first hill.
 
-        A hill counts after its own time, as in METAD, where the bias comes before the hill.
+        A hill counts only after its own time. METAD also computes the bias of a step before it adds
+        the hill of this step.
         """
         known = np.concatenate([[0.0], self.values])
         return np.asarray(known[np.searchsorted(self.times, times, side="left")])
@@ -91,7 +92,8 @@ def bias_offset(
     Raises
     ------
     InputError
-        If times are absent or fall, the bias factor varies, or an argument is not usable.
+        If the hills have no times or their times fall, if their bias factors are not all the same,
+        or if an argument cannot be used.
     DeviceError, LibraryError
         As `cyfes.sum_hills` does.
 

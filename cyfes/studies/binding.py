@@ -1,8 +1,8 @@
 """From a free-energy surface to a standard free energy of binding.
 
-A run sees one pair of molecules in the volume that it lets them reach. The equilibrium constant is
-K_b = C° V_u P_b / P_u, where P_b and P_u are the populations of the bound and of the unbound
-region, V_u is the volume of the unbound region, and C° is the standard concentration of 1 mol/L.
+A run has one pair of molecules in the volume that they can reach. The equilibrium constant is
+K_b = C° V_u P_b / P_u. Here P_b and P_u are the populations of the bound and of the unbound region,
+V_u is the volume of the unbound region, and C° is the standard concentration of 1 mol/L.
 """
 
 from __future__ import annotations
@@ -35,19 +35,24 @@ def standard_volume(unit: str = "nm") -> float:
     Returns
     -------
     float
-        1 / (C° N_A).
+        V° = 1 / (C° N_A), where C° is 1 mol/L.
 
     Raises
     ------
     InputError
         If the unit is unknown.
+
+    Examples
+    --------
+    >>> print(f"{cyfes.standard_volume('nm'):.4f} nm³")
+    1.6605 nm³
     """
     # A litre is 1e24 nm³.
     return 1e24 / _AVOGADRO * cv_conversion("unit", "nm", unit) ** 3
 
 
 def standard_state_correction(volume: float, kT: float, *, unit: str = "nm") -> float:
-    """Return what makes a free energy of binding a standard one: -kT ln(V_u / V°).
+    """Return the correction to a standard free energy of binding: -kT ln(V_u / V°).
 
     ΔG° = ΔG + correction, where ΔG = F_bound - F_unbound is a difference between two regions of a
     surface, as `cyfes.FreeEnergySurface.difference` returns it, and V_u is the volume in which the
@@ -65,7 +70,7 @@ def standard_state_correction(volume: float, kT: float, *, unit: str = "nm") -> 
     Returns
     -------
     float
-        The correction, in the unit of kT.
+        The correction, in the unit of kT. Add it to ΔG.
 
     Raises
     ------
@@ -93,9 +98,9 @@ def funnel_binding_energy(
 ) -> float:
     """Return the standard free energy of binding of a funnel metadynamics run.
 
-    ΔG° = -kT ln[C° π R² ∫_bound exp(-(F(z) - F_u) / kT) dz], where z is the place along the axis of
-    the funnel, R is the radius of its cylinder, and F_u is the free energy of the unbound state,
-    exp(-F_u / kT) being the mean of exp(-F / kT) over the unbound range, where F is flat.
+    ΔG° = -kT ln[C° π R² ∫_bound exp(-(F(z) - F_u) / kT) dz]. Here z is the place along the axis of
+    the funnel, R is the radius of its cylinder, and F_u is the free energy of the unbound state:
+    exp(-F_u / kT) is the mean of exp(-F / kT) over the unbound range, where F should be flat.
 
     Parameters
     ----------
@@ -109,7 +114,7 @@ def funnel_binding_energy(
     kT : float, optional
         kT in the unit of F. By default, it is that of the surface.
     unit : {"nm", "Å", "pm", "bohr"}, optional
-        The unit of z and of the radius; by default the surface's own.
+        The unit of z and of the radius. By default, it is that of the surface.
 
     Returns
     -------

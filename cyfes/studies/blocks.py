@@ -62,7 +62,7 @@ class BlockedSurface:
     surface : FreeEnergySurface
         F from all samples, as `cyfes.reweight` gives it, with its standard error.
     log_sums : ndarray of float64, shape (B, *grid.shape)
-        The logarithm of the weighted kernels of each block, summed.
+        For each block, the logarithm of the sum of its weighted kernels.
     """
 
     surface: FreeEnergySurface
@@ -79,13 +79,13 @@ class BlockedSurface:
     def error(self) -> Floats:
         """Return the standard error of F at each point.
 
-        F is known up to a constant; the error is that of F with ∫ exp(-F / kT) = 1, for which
-        no single point is special.
+        F is known only up to a constant. The error is that of F with the constant for which
+        ∫ exp(-F / kT) = 1.
 
         Returns
         -------
         ndarray of float64, shape grid.shape
-            The jackknife's standard error, in the unit of F.
+            The standard error in the unit of F, computed by the jackknife.
         """
         kT = self.surface.known_kT()
         grid = self.surface.grid
@@ -105,7 +105,7 @@ class BlockedSurface:
         draws: int = 1000,
         seed: int = 0,
     ) -> Estimate:
-        """Return the free energy of one region less that of another, with its standard error.
+        """Return the free energy of the second region minus that of the first one, with its error.
 
         Parameters
         ----------
@@ -148,12 +148,13 @@ class BlockedSurface:
         return Estimate(float(value), kT * error, len(self), self.surface.unit)
 
     def merged(self, size: int) -> BlockedSurface:
-        """Return the same with every `size` neighbouring blocks put together.
+        """Return the same surface with longer blocks: every `size` blocks become one.
 
         Parameters
         ----------
         size : int
-            How many. Blocks that are left over at the end join the last one.
+            How many neighbouring blocks become one. Blocks that are left over at the end are added
+            to the last one.
 
         Returns
         -------
@@ -194,12 +195,12 @@ def reweight_blocks(
 ) -> BlockedSurface:
     """Return the free energy of weighted samples as `cyfes.reweight` does, with error bars.
 
-    Every sample is summed once, in its block.
+    Each sample is added only once, to the sum of its block.
 
     Parameters
     ----------
     samples : Colvar, or array_like, shape (N, D)
-        The samples, in the order of time. Shape (N,) will do for one variable.
+        The samples, in the order of time. For one variable, the shape may be (N,).
     grid, bandwidth, kT, bias, names, device, dtype
         As for `cyfes.reweight`.
     blocks : int or array_like of int, shape (N,)

@@ -39,9 +39,9 @@ class Convergence:
     counts : ndarray of int64, shape (T,)
         The number of hills so far.
     times : ndarray of float64, shape (T,), or None
-        When the last of them was laid; None if the hills do not say.
+        The time of the last of these hills; None if the hills have no times.
     surfaces : tuple of T FreeEnergySurface
-        The surfaces; the last one is that of all hills.
+        The surface of the hills so far. The last surface is that of all hills.
     """
 
     counts: NDArray[np.int64]
@@ -62,13 +62,14 @@ class Convergence:
         Parameters
         ----------
         limit : float, optional
-            Only points count where the last surface lies within this of its minimum, in the unit
-            of F; by default all.
+            Only points count whose free energy in the last surface is at most this far above its
+            minimum, in the unit of F. By default, all points count.
 
         Returns
         -------
         ndarray of float64, shape (T,)
-            The root of the mean square difference, constants apart.
+            The root mean square of the difference at these points. A constant difference does not
+            count.
         """
         last = np.asarray(self.surfaces[-1].values, dtype=np.float64)
         inside = last <= np.min(last) + (np.inf if limit is None else limit)
@@ -87,13 +88,13 @@ class Convergence:
         Parameters
         ----------
         first, last, kT, depth
-            As for `FreeEnergySurface.difference`; points stand for their basins in the last
-            surface.
+            As for `FreeEnergySurface.difference`. A place stands for its basin in the last surface.
 
         Returns
         -------
         ndarray of float64, shape (T,)
-            ΔF, in the unit of F. Its scatter is no error bar: see `cyfes.reweight_blocks`.
+            ΔF, in the unit of F. How much it varies is not an error bar; for error bars, see
+            `cyfes.reweight_blocks`.
 
         Raises
         ------
@@ -139,9 +140,10 @@ class Convergence:
         Parameters
         ----------
         count : int
-            How many, at even distances; the last one is that of all hills.
+            How many surfaces, with equally many hills between them. The last one is that of all
+            hills.
         **options
-            Those of `cyfes.plot_frames`.
+            The options of `cyfes.plot_frames`.
 
         Returns
         -------
@@ -172,7 +174,7 @@ class Convergence:
         path : path-like
             The file: ``.gif`` or ``.webp``.
         **options
-            Those of `cyfes.save_movie`.
+            The options of `cyfes.save_movie`.
 
         Raises
         ------
@@ -215,12 +217,21 @@ def convergence(
     Returns
     -------
     Convergence
-        All surfaces. They need as much memory as all portions of surfaces together.
+        All surfaces. Each of them needs as much memory as one surface.
 
     Raises
     ------
     InputError
         If there are no hills, or a number is not above zero.
+
+    Examples
+    --------
+    >>> hills = cyfes.Hills(["x"], [[-1.0], [1.0], [-1.0], [1.0]], 0.3, [4.0, 4.0, 2.0, 3.0])
+    >>> series = cyfes.convergence(hills, cyfes.Grid(-2, 2, 80), portions=2)
+    >>> series.with_units("kJ/mol", temperature=300)
+    <Convergence: 2 portions, <FreeEnergySurface over x: ...>>
+    >>> series.differences(-1.0, 1.0, kT=2.494).round(2)
+    array([-0.03, -0.72])
     """
     hills.check_on_host("convergence")
     if not len(hills):

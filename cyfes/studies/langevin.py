@@ -82,14 +82,15 @@ class Run:
         colvar: str | os.PathLike[str] = "COLVAR",
         run: int = 0,
     ) -> None:
-        """Write the files of one run as PLUMED would; older ones are kept.
+        """Write the files of one run in the format of PLUMED. Older files are kept.
 
         Parameters
         ----------
         hills, colvar : path-like
-            The files. Several walkers' samples go to ``COLVAR.0``, ``COLVAR.1`` and so on.
+            The files. The samples of several walkers go to ``COLVAR.0``, ``COLVAR.1`` and so
+            on.
         run : int
-            Which run.
+            The number of the run, from 0.
 
         Raises
         ------
@@ -154,7 +155,8 @@ def metadynamics(
     stride : int
         The number of steps between samples.
     step : float or sequence of D float
-        √(2 D Δt) along each CV: this far diffusion moves the particle in one step.
+        √(2 D Δt) along each CV, with the diffusion constant D and the time step Δt: how far
+        diffusion moves the particle in one step.
     runs : int
         The number of independent runs.
     walkers : int

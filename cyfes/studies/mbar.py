@@ -47,12 +47,19 @@ class HarmonicBias:
     kappa : array_like, shape (D,) or ()
         The force constants, zero or more, in the unit of energy over the square of that of the CV.
     domain : sequence of D (None or pair of str or float), optional
-        The ends of each periodic CV's domain, such as ``("-pi", "pi")``; None for any other.
+        The ends of the domain of each periodic CV, such as ``("-pi", "pi")``. For a CV that is not
+        periodic, write None.
 
     Raises
     ------
     InputError
-        If shapes disagree or a number is not usable.
+        If shapes disagree or a number cannot be used.
+
+    Examples
+    --------
+    >>> window = cyfes.HarmonicBias(1.0, kappa=100.0)
+    >>> window(np.array([[1.0], [1.1]])).round(6)
+    array([0. , 0.5])
     """
 
     def __init__(
@@ -146,7 +153,7 @@ def mbar(
     Raises
     ------
     InputError
-        If shapes or numbers disagree or are not usable, or as `cyfes.reweight` does.
+        If shapes or numbers disagree or cannot be used, or as `cyfes.reweight` does.
     MissingDependencyError
         If pymbar is not installed: ``pip install cyfes[mbar]``.
     DeviceError

@@ -38,8 +38,9 @@ def bias(
 ) -> NDArray[Any]:
     """Return the bias potential V at arbitrary points.
 
-    V = Σ hills (`cyfes.sum_hills` has the kernels; the plain Gaussian is not cut off here). The
-    heights of hills with a bias factor γ > 1 are those of F and are multiplied by (γ - 1) / γ.
+    V is the sum of all hills, with the kernels that `cyfes.sum_hills` describes. The plain Gaussian
+    has no cut-off here. If the bias factor γ of a hill is above 1, its height is that of F, and it
+    is multiplied by (γ - 1) / γ.
 
     Parameters
     ----------
@@ -71,6 +72,12 @@ def bias(
         If the device is missing, not supported, or fails.
     LibraryError
         If the compiled part of cyfes is missing.
+
+    Examples
+    --------
+    >>> hills = cyfes.Hills(["x"], [[-1.0], [1.0]], 0.3, [9.0, 6.0])
+    >>> cyfes.bias([[-1.0], [-0.7], [0.0]], hills).round(3)
+    array([9.   , 5.452, 0.029])
     """
     real = precision(dtype)
     alike = hills.by_kernel()

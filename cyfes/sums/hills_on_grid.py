@@ -64,9 +64,10 @@ def sum_hills(
         them: they are summed one after the other, so that memory holds only one portion. If the
         arrays of the hills are on a CUDA device, the surface stays there; see `to_host`.
     grid : Grid, optional
-        A grid over the same D variables. A periodic axis must cover the domain of the hills once.
-        By default, it is the grid that ``cyfes sum-hills`` and ``plumed sum_hills`` choose; see
-        `Grid.covering`. You must give a grid for portions of hills and for hills on a CUDA device.
+        A grid over the same D variables. A periodic axis must be one period long, as the domain of
+        the hills. By default, it is the grid that ``cyfes sum-hills`` and ``plumed sum_hills``
+        choose: see `Grid.covering`. For portions of hills, and for hills on a CUDA device, you must
+        give a grid.
     device : {"auto", "cpu", "cuda", "cuda:all"} or str
         The device that computes. "auto" is a GPU for large sums, otherwise the CPU. "cuda:1" is one
         GPU, "cuda:0,1" are two, and "cuda:all" are all of them; several GPUs compute one part of
@@ -122,10 +123,21 @@ def sum_hills(
     LibraryError
         If the compiled part of cyfes is missing.
 
+    Notes
+    -----
+    F is -Σ hills also for well-tempered runs, because PLUMED writes rescaled heights.
+
     References
     ----------
     PLUMED 2.10, ``sum_hills``; A. Barducci, G. Bussi, M. Parrinello, Phys. Rev. Lett. 100, 020603
-    (2008). F is -Σ hills also for well-tempered runs, because PLUMED writes rescaled heights.
+    (2008).
+
+    Examples
+    --------
+    >>> hills = cyfes.Hills(["x"], [[-1.0], [1.0]], 0.3, [9.0, 6.0])
+    >>> fes = cyfes.sum_hills(hills, cyfes.Grid(-2, 2, 4))
+    >>> fes.values.round(3) + 0.0
+    array([-0.017, -9.   , -0.029, -6.   , -0.012])
     """
     real = precision(dtype)
     path_number(plan)

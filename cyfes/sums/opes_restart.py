@@ -20,11 +20,11 @@ _NEEDED = ("biasfactor", "epsilon", "kernel_cutoff", "compression_threshold")
 
 
 def state_of_kernels(kernels: Kernels) -> Kernels:
-    """Return the state that OPES has after it has laid all kernels of a KERNELS file.
+    """Return the state that OPES has after it has deposited all kernels of a KERNELS file.
 
-    A new kernel is merged with the nearest one that lies within the compression threshold, and the
-    result with its nearest one, and so on. The norm zed is the mean of the estimate at the kernels
-    that are left.
+    A new kernel is merged with the nearest kernel within the compression threshold. The merged
+    kernel is then merged with its nearest one, and so on. The norm zed is the mean of the estimated
+    probability density at the centres of the remaining kernels.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ def state_of_kernels(kernels: Kernels) -> Kernels:
     Returns
     -------
     Kernels
-        The merged kernels with the settings of a STATE file, for `cyfes.sum_kernels`. The settings
-        that a KERNELS file does not hold, the options NO_ZED and RECURSIVE_MERGE_OFF, are taken to
-        be those that PLUMED has without them.
+        The merged kernels with the settings of a STATE file, for `cyfes.sum_kernels`. A KERNELS
+        file does not say whether the run used the options NO_ZED and RECURSIVE_MERGE_OFF; cyfes
+        assumes that it did not.
 
     Raises
     ------

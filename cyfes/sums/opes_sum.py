@@ -46,16 +46,17 @@ def sum_kernels(
     """Return the free energy that an OPES run has estimated, on a grid.
 
     F(x) = -kT ln[P(x) / Z + ε] with P(x) = Σ_k h_k max(exp(-d_k) - exp(-½ c²), 0) / S and
-    d_k = ½ Σ_i ((x_i - center_ki) / sigma_ki)², minimum images along periodic axes. The cut-off c,
-    Z, ε and S, the sum of the weights, are those of the state. For OPES_METAD_EXPLORE, whose P is
-    that of the broadened distribution, F is γ times as large, and S is the number of kernels laid.
+    d_k = ½ Σ_i ((x_i - center_ki) / sigma_ki)². Along a periodic axis, the nearest image counts.
+    The cut-off c, Z, ε and S, the sum of the weights, are those of the state. In
+    OPES_METAD_EXPLORE, P is the broadened distribution: F is γ times as large, and S is the number
+    of deposited kernels.
 
     Parameters
     ----------
     kernels : Kernels
         N kernels of D variables, those of a STATE file.
     grid : Grid
-        A grid over the same D variables; a periodic axis covers its domain once.
+        A grid over the same D variables. A periodic axis must be one period long.
     kT : float
         Boltzmann's constant times the temperature. F gets the same unit.
     gradient : bool

@@ -97,6 +97,15 @@ def reweight(
         If the device is missing, not supported, or fails.
     LibraryError
         If the compiled part of cyfes is missing.
+
+    Examples
+    --------
+    Ten thousand samples of a harmonic well, F = ½ x² kT:
+
+    >>> samples = np.random.default_rng(0).normal(size=10_000)
+    >>> fes = cyfes.reweight(samples, cyfes.Grid(-2, 2, 40), 0.1, kT=2.494).shift_to_zero()
+    >>> print(f"{fes.at([1.0])[0]:.1f} kJ/mol, expected {0.5 * 2.494:.1f}")
+    1.2 kJ/mol, expected 1.2
     """
     real = precision(dtype)
     path = path_number(plan)

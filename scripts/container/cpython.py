@@ -175,7 +175,7 @@ class Build:
         return {"OPT": f"{OPTIMIZATION} -fwrapv {'-g' if self.sanitized else '-DNDEBUG'}"}
 
     def state(self) -> dict[str, object]:
-        """Return what it is made from; when this changes, it is built anew."""
+        """Return what it is made from; when this changes, it is built again."""
         return {
             "sha256": self.source.sha256,
             "options": self.options(),

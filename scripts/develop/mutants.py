@@ -8,7 +8,9 @@ changes that no test can notice, each with the reason.
 from __future__ import annotations
 
 import argparse
+import ast
 import datetime
+import functools
 import json
 import os
 import random
@@ -27,7 +29,7 @@ from typing import Any, TextIO, cast
 
 import tomli
 from develop.mutation import contexts
-from develop.mutation.operators import Mutant, mutants
+from develop.mutation.operators import Mutant, assigned_names, mutants
 from shared.ledger import BUILD, PROJECT
 from wheelkit.target.report import Fault, FaultyError, LackingError, MisusedError, Status
 
@@ -233,7 +235,7 @@ def select_tests(source: str, mutant: Mutant, known: contexts.Contexts) -> tuple
     """Return the tests of a mutant, the fastest first, and their seconds."""
     first, last = mutant.lines
     chosen = known.running(source, range(first, last + 1))
-    for name in mutant.names:
+    for name in depending(source, mutant.names):
         # A statement outside of functions is run when the first test imports the module: what
         # depends on it are the lines with the names that it gives a value to.
         for other in known.lines:
@@ -252,12 +254,47 @@ def select_tests(source: str, mutant: Mutant, known: contexts.Contexts) -> tuple
     return tests, seconds
 
 
-def lines_with(name: str, source: str) -> list[int]:
-    """Return the lines of a source that contain a name."""
+def depending(source: str, names: Iterable[str]) -> set[str]:
+    """Return names, and those that statements outside of functions give a value to from them."""
+    found = set(names)
+    statements = ast.parse((PROJECT / source).read_bytes()).body if found else []
+    for statement in statements:
+        # A value is made of what stands above.
+        if found & {node.id for node in ast.walk(statement) if isinstance(node, ast.Name)}:
+            found |= set(assigned_names(statement))
+    return found
+
+
+def lines_with(name: str, source: str) -> set[int]:
+    """Return the lines of a source that contain a name.
+
+    Defaults and decorators, with the parameters of a test, are read at the import: they go into
+    the lines of their function.
+    """
     path = PROJECT / source
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    if not path.is_file():
+        return set()
+    text = path.read_text(encoding="utf-8")
     word = re.compile(rf"\b{re.escape(name)}\b")
-    return [number for number, line in enumerate(lines, start=1) if word.search(line)]
+    found = {number for number, line in enumerate(text.splitlines(), start=1) if word.search(line)}
+    for first, body, end in functions(text) if found else ():
+        if not found.isdisjoint(range(first, body)):
+            found.update(range(body, end + 1))
+    return found
+
+
+@functools.cache
+def functions(text: str) -> tuple[tuple[int, int, int], ...]:
+    """Return where each function begins, with its decorators, where its body does, and ends."""
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    return tuple(
+        (
+            min([node.lineno, *(part.lineno for part in node.decorator_list)]),
+            node.body[0].lineno,
+            node.end_lineno or node.lineno,
+        )
+        for node in nodes
+    )
 
 
 def test_files(sources: list[str], asked: list[str]) -> list[str]:

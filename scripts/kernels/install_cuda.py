@@ -192,7 +192,7 @@ def read_stamp(root: Path) -> dict[str, Any]:
 def is_complete(root: Path, pins: Pins, machine: str = platform.machine()) -> bool:
     """Tell whether `root` has the toolkit of these pins and this machine, each file of full size.
 
-    A toolkit that was laid out by other rules may lack a link.
+    A toolkit that an older version of this script has made may lack a link.
     """
     stamp, present = read_stamp(root), list_files(root)
     return (

@@ -59,7 +59,7 @@ def parse() -> argparse.Namespace:
         "--folder",
         type=Path,
         default=BUILD / "rehearsal",
-        help="where it works; made anew (default: %(default)s)",
+        help="the folder in which it works; it is removed first (default: %(default)s)",
     )
     return parser.parse_args()
 

@@ -180,7 +180,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--again",
         action="store_true",
-        help="make the wheels anew, also those that wheelhouse/ has from the present sources",
+        help="make the wheels again, also those that wheelhouse/ has from the present sources",
     )
     parser.add_argument(
         "--out", metavar="DIR", type=Path, help="copy the wheels to this folder too"
@@ -232,7 +232,7 @@ def main() -> int:
     if present:
         print(
             f"already in wheelhouse/, from the same sources: CPython {', '.join(present)}; "
-            "--again makes them anew"
+            "--again makes them again"
         )
     others = sorted(set(kept) - set(versions))
     if others:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from wheels.build_wheels import cuda_home
 
 KERNEL = """
 #include "cufes.h"
@@ -33,8 +32,8 @@ def compile_kernels(
 
 
 @pytest.fixture
-def nvrtc() -> list[str]:
-    return ["--nvrtc", str(cuda_home() / "lib64" / "libnvrtc.so")]
+def nvrtc(cuda_toolkit: Path) -> list[str]:
+    return ["--nvrtc", str(cuda_toolkit / "lib64" / "libnvrtc.so")]
 
 
 def test_each_target_becomes_one_image(

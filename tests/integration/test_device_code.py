@@ -11,19 +11,20 @@ import pytest
 from wheelkit.cli import verify as verify_wheel
 from wheelkit.target.report import Status
 from wheelkit.wheel import device_images, settings
-from wheels.build_wheels import cuda_home
 
 KERNEL = 'extern "C" __global__ void twice(double *x) { x[threadIdx.x] *= 2; }\n'
 
 
-def test_each_declared_architecture_is_found(project_root: Path, tmp_path: Path) -> None:
+def test_each_declared_architecture_is_found(
+    project_root: Path, cuda_toolkit: Path, tmp_path: Path
+) -> None:
     declared = settings.from_file(project_root / "pyproject.toml")
     assert declared.sass is not None
     assert declared.ptx is not None
     kernel, embedded = tmp_path / "kernel.cu", tmp_path / "embedded.cpp"
     kernel.write_text(KERNEL)
     command = [sys.executable, str(project_root / "scripts" / "kernels" / "compile_kernels.py")]
-    command += ["--nvrtc", str(cuda_home() / "lib64" / "libnvrtc.so")]
+    command += ["--nvrtc", str(cuda_toolkit / "lib64" / "libnvrtc.so")]
     command += ["--sass", *map(str, declared.sass), "--ptx", *map(str, declared.ptx)]
     command += ["--out", str(tmp_path), "--embed", str(embedded), str(kernel)]
     subprocess.run(command, check=True)

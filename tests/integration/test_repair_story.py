@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pages
 import pytest
-from wheels.build_wheels import cuda_home
 
 PAGE = Path("docs", "pipeline", "story.md")
 # A line of the page that stands for any number of lines.
@@ -103,14 +102,14 @@ def test_every_command_of_the_story_is_read(project_root: Path) -> None:
 
 @pytest.mark.network
 def test_the_story_prints_what_the_page_shows(
-    project_root: Path, unrepaired_wheel: Path, tmp_path: Path
+    project_root: Path, unrepaired_wheel: Path, cuda_toolkit: Path, tmp_path: Path
 ) -> None:
     """The folder is like a checkout after ``nox -s wheel``, with its virtual environment."""
     for name in ("scripts", "requirements", "wheelkit", "pyproject.toml"):
         (tmp_path / name).symlink_to(project_root / name)
     (tmp_path / "build" / "wheels").mkdir(parents=True)
     (tmp_path / "build" / "wheels" / unrepaired_wheel.name).symlink_to(unrepaired_wheel)
-    (tmp_path / "build" / "cuda").symlink_to(cuda_home())
+    (tmp_path / "build" / "cuda").symlink_to(cuda_toolkit)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     kept = {key: os.environ[key] for key in os.environ if key.startswith(("PIP_", "HOME"))}
     path = f"{tmp_path}/venv/bin:/usr/bin:/bin"

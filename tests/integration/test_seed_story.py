@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from wheelkit.base import pinned_tools
-from wheels.build_wheels import cuda_home
 
 SUM = (
     "import cyfes; print(cyfes.bias([[0.0]], "
@@ -63,12 +62,14 @@ def grafts(wheel: Path) -> set[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def plain_wheel(unrepaired_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plain_wheel(
+    unrepaired_wheel: Path, cuda_toolkit: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The wheel after ``auditwheel repair`` alone."""
     out = tmp_path_factory.mktemp("plain")
     run(
         *(sys.executable, "-m", "auditwheel", "repair", unrepaired_wheel, "-w", out),
-        LD_LIBRARY_PATH=str(cuda_home() / "lib64"),
+        LD_LIBRARY_PATH=str(cuda_toolkit / "lib64"),
         SOURCE_DATE_EPOCH="0",
     )
     return next(out.glob("*.whl"))

@@ -89,7 +89,7 @@ def test_kernel_type_is_read(line: str, kernel: str, tmp_path: Path) -> None:
 def test_a_file_without_a_kernel_is_read_as_stretched_with_one_warning(tmp_path: Path) -> None:
     head, row = "#! FIELDS time d sigma_d height\n", "{} 2 0.5 1.5\n"
     path = write_hills(tmp_path / "HILLS", head + row.format(1) + head + row.format(2))
-    with pytest.warns(CyfesWarning, match="took stretched Gaussians as PLUMED 2.8") as caught:
+    with pytest.warns(CyfesWarning, match="took stretched Gaussians, as PLUMED 2.8") as caught:
         assert read_hills(path).kernel == "stretched-gaussian"
     assert len(caught) == 1
     # A kernel that is chosen counts for all hills, and needs no warning.

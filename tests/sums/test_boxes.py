@@ -128,7 +128,7 @@ def test_with_an_interval_boxes_are_as_wide_as_the_grid(
 
 def test_a_plain_gaussian_with_an_interval_is_refused_without_its_box() -> None:
     hills = hills_of_an_interval("gaussian", tilted=False)
-    with pytest.raises(cyfes.InputError, match="found plain Gaussians with an INTERVAL"):
+    with pytest.raises(cyfes.InputError, match="found plain Gaussians and an INTERVAL"):
         cyfes.sum_hills(hills, cyfes.Grid(-1.0, 1.0, 57), "cpu")
 
 

@@ -358,7 +358,7 @@ def test_hills_that_do_not_fit_are_refused(changes: dict[str, Any], message: str
             lambda hills, grid: cyfes.sum_hills(
                 on_gpu(hills, kernel="gaussian", interval=(0.0, 0.5)), grid
             ),
-            "found plain Gaussians with an INTERVAL",
+            "found plain Gaussians and an INTERVAL",
         ),
         (lambda hills, grid: cyfes.sum_hills(hills, grid, "cpu"), "but the device 'cpu'"),
         (lambda hills, grid: cyfes.sum_hills(hills, grid, plan="nufft"), "arrays on the host only"),

@@ -178,7 +178,7 @@ def test_portions_of_hills_are_added() -> None:
     [
         (0.3, {}, "the nufft plan sums plain Gaussians that all have the same widths"),
         (np.linspace(0.2, 0.3, 60).reshape(30, 2), {"truncation": "none"}, "the same widths"),
-        (0.5, {"truncation": "none"}, "differs from the nearest one for the sigma 0.5 of axis 0"),
+        (0.5, {"truncation": "none"}, "For the sigma 0.5 of axis 0 and the period"),
     ],
 )
 def test_what_a_transform_cannot_sum_is_refused(

@@ -191,7 +191,7 @@ def test_plain_gaussian_has_no_cut_off() -> None:
         ({"grid": cyfes.Grid([-3, 0], [3, 1], 4)}, r"cv0 is periodic, but axis 0 .* is not"),
         ({"dtype": "float16"}, r"dtype is float16, expected"),
         ({"truncation": "box"}, r"truncation is 'box', expected"),
-        ({"truncation": "none"}, r'truncation is "none", but hills of kernel stretched'),
+        ({"truncation": "none"}, r'truncation is "none", but the kernel stretched'),
         ({"device": "gpu"}, r"device is 'gpu', expected"),
         ({"device": "cuda:x"}, r"device is 'cuda:x', expected"),
     ],
@@ -324,9 +324,10 @@ def test_grid_that_no_memory_holds_is_refused_with_what_fits(gradient: bool) -> 
     size = "29.1 TiB" if gradient else "7.28 TiB"
     hills = cyfes.Hills(["x", "y", "z"], [[0.5] * 3], 0.1, 1.0)
     message = (
-        r"found a grid of 10000 x 10000 x 10000 = 1000000000000 points, whose surface"
-        rf"{' with its gradient' if gradient else ''} takes {size}, but [\d.]+ [MG]iB of memory "
-        r"are free, which fits \d+ points \(about \d+ along each axis\); expected fewer bins, or"
+        r"found a grid of 10000 x 10000 x 10000 = 1000000000000 points\. Its surface"
+        rf"{' with its gradient' if gradient else ''} needs {size}, but only [\d.]+ [MG]iB of "
+        r"memory are free, enough for \d+ points \(about \d+ along each axis\); expected fewer "
+        r"bins or"
     )
     with pytest.raises(cyfes.InputError, match=message):
         cyfes.sum_hills(hills, grid, "cpu", gradient=gradient)

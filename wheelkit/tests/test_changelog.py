@@ -22,6 +22,8 @@ HEADING = "## [1.0] - 2026-01-31"
             "- A line\u2028separator.\n\n- All.",
         ),
         (f"{HEADING}\n\n```\n## [0.9] - 2025-01-01\n```\n", "```\n## [0.9] - 2025-01-01\n```"),
+        # An indented line is a block of code.
+        (f"{HEADING}\n\n### Added\n\n    pip install x\n", "### Added\n\n    pip install x"),
         (f"<!--\n{HEADING}\n-->\n\n{HEADING}\n\n- All.\n", "- All."),
         (f"{HEADING}\n\n- All.\n\n[1.0]: https://example.org\n", None),
     ],

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 from tiny_wheels import (
     LINUX,
+    MACHINE,
     MANYLINUX,
     core_metadata,
     extension,
@@ -212,6 +214,48 @@ def test_a_displaced_library_gets_an_entry_for_each_layout(tmp_path: Path) -> No
     assert {one["severity"] for one in found_by_id.values()} == {"warning"}
 
 
+def test_a_companion_may_have_its_libraries_in_a_folder_of_the_platlib_scheme(
+    tmp_path: Path,
+) -> None:
+    files = {"far-1.0.data/platlib/far/lib/libfar.so.1": library("libfar.so.1")}
+    beside = companion(tmp_path / "beside", files, name="far-1.0")
+    given = tiny(tmp_path / "in", "libfar.so.1", rpath=None, requires="Requires-Dist: far")
+    path, told = repaired(given, tmp_path, "--companion", f"far={beside}")
+    assert rpath(path, "tiny/_tiny.so", tmp_path) == ("$ORIGIN/../far/lib",)
+    assert [(one["id"], one["severity"]) for one in told["faults"]] == [
+        ("companion-not-reached", "warning")
+    ]
+    mapped = loaded(path, beside, tmp_path / "venv")
+    assert f"{tmp_path}/venv/lib/python3.11/site-packages/far/lib/libfar.so.1" in mapped
+
+
+# As Intel's distributions, whose libraries are in <prefix>/lib; and in a folder of its own.
+@pytest.mark.parametrize(
+    ("folder", "entry"), [("lib", "$ORIGIN/../../.."), ("farlib", "$ORIGIN/../../../../farlib")]
+)
+def test_a_companion_in_the_data_scheme_is_reached_in_declared_layouts_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: str, entry: str
+) -> None:
+    files = {f"far-1.0.data/data/{folder}/libfar.so.1": library("libfar.so.1")}
+    beside = companion(tmp_path / "beside", files, name="far-1.0")
+    given = tiny(tmp_path / "in", "libfar.so.1", rpath=None, requires="Requires-Dist: far")
+    words = ["--companion", f"far={beside}"]
+    assert repair(given, tmp_path / "refused", *words) == report.Status.FAULTY
+    said = capsys.readouterr().err
+    assert f"an rpath that leads to {folder} of the data scheme" in said
+    assert "load libfar.so.1 before the import, and declare it in preloaded" in said
+    settings = tmp_path / "policy.toml"
+    settings.write_text('[tool.wheelkit]\nlayouts = ["venv", "prefix"]\n')
+    words += ["--settings", str(settings)]
+    path, told = repaired(given, tmp_path, *words)
+    assert rpath(path, "tiny/_tiny.so", tmp_path) == (entry,)
+    assert told["faults"] == []
+    found = verified(path, tmp_path, *words)
+    assert found == {}
+    mapped = loaded(path, beside, tmp_path / "venv")
+    assert f"{tmp_path}/venv/{folder}/libfar.so.1" in mapped
+
+
 def test_an_entry_for_what_is_opened_by_name_stays(tmp_path: Path) -> None:
     """Nothing is NEEDED, as in jax's plugins: they open the libraries at run time."""
     runtime = "$ORIGIN/../nvidia/cuda_runtime/lib"
@@ -344,7 +388,7 @@ def test_a_package_that_names_its_companion_loads_it_before(tmp_path: Path, code
     path = finished(tmp_path, rpath=None, requires="Requires-Dist: torch", code=code)
     found = verified(path, tmp_path, "--companions", str(beside.parent))
     assert found["companion-not-reached"]["severity"] == "warning"
-    assert "tiny/__init__.py loads it before" in found["companion-not-reached"]["expected"]
+    assert "tiny/__init__.py loads the library first" in found["companion-not-reached"]["expected"]
     silent = finished(tmp_path / "silent", rpath=None, requires="Requires-Dist: torch", code=b"")
     found = verified(silent, tmp_path, "--companions", str(beside.parent))
     assert found["companion-not-reached"]["severity"] == "fault"
@@ -410,7 +454,7 @@ def test_what_a_companion_requires_in_another_version_is_a_warning(tmp_path: Pat
     path = finished(tmp_path, "libnvJitLink.so.12", requires=REQUIRES)
     found = verified(path, tmp_path, "--companions", str(beside.parent))
     assert found["companion-unfit"]["severity"] == "warning"
-    assert "nvidia-nvjitlink-cu12, of a companion" in found["companion-unfit"]["found"]
+    assert "nvidia-nvjitlink-cu12 (a companion requires it)" in found["companion-unfit"]["found"]
 
 
 def test_a_companion_with_another_soname_is_found_out(tmp_path: Path) -> None:
@@ -505,7 +549,7 @@ def test_pip_finds_a_companion_and_its_download_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside = companion(tmp_path / "beside")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(beside.parent))
+    monkeypatch.setenv("PIP_FIND_LINKS", beside.parent.as_uri())
     opened = read_wheel(finished(tmp_path), tmp_path / "read")
     (first,) = companion_wheels.find(opened, Sources()).found
     assert first.sha256 == report.sha256(beside)
@@ -518,7 +562,7 @@ def test_pip_finds_a_companion_and_its_download_is_kept(
 def test_downloads_that_nobody_asked_for_in_a_month_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PIP_FIND_LINKS", str(companion(tmp_path / "beside").parent))
+    monkeypatch.setenv("PIP_FIND_LINKS", companion(tmp_path / "beside").parent.as_uri())
     monkeypatch.setattr(progress, "SILENCE", -1.0)
     cache = companion_wheels.cache()
     old, new = (cache / folder / "a-1-py3-none-any.whl" for folder in ("old", "new"))
@@ -543,7 +587,7 @@ def test_downloads_that_nobody_asked_for_in_a_month_are_removed(
 def test_only_what_may_have_a_library_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PIP_FIND_LINKS", str(companion(tmp_path / "beside").parent))
+    monkeypatch.setenv("PIP_FIND_LINKS", companion(tmp_path / "beside").parent.as_uri())
     requires = f"Requires-Dist: nvidia-cudnn-cu12\nRequires-Dist: numpy\n{REQUIRES}"
     opened = read_wheel(finished(tmp_path, requires=requires), tmp_path / "read")
     found = companion_wheels.find(opened, Sources())
@@ -594,6 +638,102 @@ def test_a_project_declares_its_companions(tmp_path: Path) -> None:
     assert rpath(path, "tiny/_tiny.so", tmp_path) == ("$ORIGIN/../blas/lib",)
 
 
+# ------------------------------------------------------------------------ NVIDIA's metapackage
+
+# As cuda-toolkit 13 of the index has it.
+LINUX_ONLY = "(sys_platform == 'linux' and platform_machine == 'x86_64' or sys_platform == 'win32')"
+TOOLKIT = f"""Provides-Extra: cudart
+Requires-Dist: nvidia-cuda-runtime==13.5.37.*; {LINUX_ONLY} and extra == 'cudart'
+Provides-Extra: cublas
+Requires-Dist: nvidia-cublas==13.10.*; {LINUX_ONLY} and extra == 'cublas'
+Requires-Dist: nvidia-cuda-nvrtc==13.5.37.*; {LINUX_ONLY} and extra == 'cublas'"""
+IN_13 = "$ORIGIN/../nvidia/cu13/lib"
+
+
+def toolkit_13(folder: Path) -> Path:
+    """Put the metapackage and two of its distributions into a folder."""
+    companion(folder, {"toolkit.py": b""}, name="cuda_toolkit-13.5.0", more=TOOLKIT)
+    for name in ("cuda_runtime-13.5.37", "cublas-13.10.0"):
+        library_name = f"lib{'cudart' if 'runtime' in name else 'cublas'}.so.13"
+        files = {f"nvidia/cu13/lib/{library_name}": library(library_name)}
+        companion(folder, files, name=f"nvidia_{name}")
+    return folder
+
+
+@pytest.mark.skipif(MACHINE != "x86_64", reason="the markers are those of x86-64")
+@pytest.mark.parametrize(
+    ("requires", "missing"),
+    [
+        ("cuda-toolkit[cudart,cublas]==13.*", set()),
+        ("cuda-toolkit[cudart]==13.*\nRequires-Dist: cuda-toolkit[cublas]", set()),
+        ("cuda_toolkit[cudart]==13.*", {"libcublas.so.13"}),
+        ("cuda-toolkit==13.*", {"libcublas.so.13", "libcudart.so.13"}),
+    ],
+)
+def test_what_the_extras_of_the_metapackage_require_is_there(
+    tmp_path: Path, requires: str, missing: set[str]
+) -> None:
+    folder = toolkit_13(tmp_path / "beside")
+    needed = ("libcublas.so.13", "libcudart.so.13")
+    path = finished(tmp_path, *needed, rpath=IN_13, requires=f"Requires-Dist: {requires}")
+    found = verified(path, tmp_path, "--companions", str(folder))
+    lacking = found.get("needed-not-in-wheel", {"found": ""})["found"]
+    assert {name for name in needed if f"{name}," in lacking} == missing
+    opened = read_wheel(path, tmp_path / "read")
+    names = {one.name for one in companion_wheels.find(opened, Sources(folder=folder)).found}
+    brought = {"libcublas.so.13": "nvidia-cublas", "libcudart.so.13": "nvidia-cuda-runtime"}
+    assert names == {"cuda-toolkit"} | {brought[name] for name in set(needed) - missing}
+
+
+@pytest.mark.skipif(MACHINE != "x86_64", reason="the markers are those of x86-64")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_repair_grafts_nothing_that_the_metapackage_brings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
+    brought = ("libcublas.so.13", "libcudart.so.13", "libnvrtc.so.13")
+    tools = toolkit(tmp_path / "more", {name: library(name) for name in (*brought, GRAFT)})
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tools))
+    folder = toolkit_13(tmp_path / "beside") if there else tmp_path / "nothing"
+    folder.mkdir(exist_ok=True)
+    requires = "Requires-Dist: cuda-toolkit[cudart,cublas]==13.*"
+    given = tiny(tmp_path / "in", *brought[:2], GRAFT, rpath=IN_13, requires=requires)
+    path, told = repaired(given, tmp_path, "--companions", str(folder))
+    grafted = {
+        name.rpartition("/")[2].partition("-")[0] for name in members(path) if ".libs" in name
+    }
+    assert grafted == {"libgraft"}
+    assert rpath(path, "tiny/_tiny.so", tmp_path) == (IN_13, "$ORIGIN/../tiny.libs")
+    proven = {"nvidia-cublas", "nvidia-cuda-runtime"}
+    assert {one["name"] for one in told["companions"]} == (proven if there else {"cuda-toolkit"})
+    remedies = [one["remedy"] for one in told["faults"] if one["id"] == "companion-not-proven"]
+    words = "pip download --dest DIR 'cuda-toolkit[cublas,cudart]==13.*', then"
+    assert [words in remedy for remedy in remedies] == ([] if there else [True])
+
+
+def test_a_requirement_for_the_machine_of_the_wheel_counts(tmp_path: Path) -> None:
+    """Whatever machine this is."""
+    for arch in ("x86_64", "aarch64"):
+        requires = f"{REQUIRES}; platform_machine == '{arch}' and python_full_version > '3.7.3'"
+        tag = f"cp37-cp37m-manylinux_2_17_{arch}"
+        path = tiny(tmp_path / arch, BLAS, requires=requires, tag=tag)
+        opened = read_wheel(path, tmp_path / "read" / arch)
+        required = companion_wheels.find(opened, Sources(folder=tmp_path)).required
+        assert set(required) == {"nvidia-cublas-cu12"}
+        path = tiny(tmp_path / "other", BLAS, requires=requires, tag=tag.replace(arch, "ppc64le"))
+        opened = read_wheel(path, tmp_path / "other" / arch)
+        assert companion_wheels.find(opened, Sources(folder=tmp_path)).required == {}
+
+
+def test_what_is_required_without_an_extra_counts_first(tmp_path: Path) -> None:
+    """As in faiss-gpu-cu12, which has an extra that pins what the wheel requires anyway."""
+    beside = companion(tmp_path / "beside")
+    requires = f"{REQUIRES}\nRequires-Dist: nvidia-cublas-cu12==12.1; extra == 'fix'"
+    path = finished(tmp_path, requires=f"{requires}\nProvides-Extra: fix")
+    found = verified(path, tmp_path, "--companions", str(beside.parent))
+    assert "companion-unfit" not in found
+    assert found["companion-not-reached"]["severity"] == "warning"
+
+
 # ------------------------------------------------------------------------------------- names
 
 
@@ -623,6 +763,28 @@ def test_the_family_is_known_by_its_names(distribution: str, name: str, *, has: 
 
 
 @pytest.mark.parametrize(
+    ("requirement", "name", "brings"),
+    [
+        ("cuda-toolkit[cudart]", "libcudart.so.13", True),
+        ("cuda-toolkit[cudart]", "libcublas.so.13", False),
+        ("cuda-toolkit[nvrtc,cublas]", "libnvrtc-builtins.so.13.0", True),
+        ("cuda-toolkit[cufft]", "libcufft.so.12", True),
+        ("cuda-toolkit[all]", "libcudart.so.13", True),
+        ("cuda-toolkit[all]", "libcudnn.so.9", False),
+        ("cuda-toolkit", "libcudart.so.13", False),
+        ("nvidia-cublas", "libcublas.so.13", True),
+        ("numpy[cudart]", "libcudart.so.13", False),
+    ],
+)
+def test_the_metapackage_is_known_by_its_extras(
+    requirement: str, name: str, *, brings: bool
+) -> None:
+    given = Requirement(requirement)
+    assert companions.has(given, name) is brings
+    assert companions.may_have(given, name) is (brings or given.name == "numpy")
+
+
+@pytest.mark.parametrize(
     ("distribution", "folder", "belongs"),
     [
         ("nvidia-cublas-cu12", "nvidia/cublas/lib", True),
@@ -633,6 +795,8 @@ def test_the_family_is_known_by_its_names(distribution: str, name: str, *, has: 
         ("torch", "torch/lib", True),
         ("torchvision", "torch/lib", False),
         ("numpy", "nvidia/cublas/lib", False),
+        ("cuda-toolkit", "nvidia/cublas/lib", True),
+        ("cuda-toolkit", "toolkit/lib", False),
     ],
 )
 def test_a_folder_is_known_by_its_name(distribution: str, folder: str, *, belongs: bool) -> None:

@@ -18,7 +18,13 @@ def test_each_file_has_a_purpose() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "fault"), [("tiny.tar.gz", "sdist-filename"), ("tiny-1.0.whl", "wheel-filename")]
+    ("file", "fault"),
+    [
+        ("tiny.tar.gz", "sdist-filename"),
+        ("tiny-one.tar.gz", "sdist-filename"),
+        ("tiny-1.0.whl", "wheel-filename"),
+        ("tiny-one-py3-none-any.whl", "wheel-filename"),
+    ],
 )
 def test_another_name_is_a_fault(file: str, fault: str) -> None:
     with pytest.raises(FaultyError, match=fault):

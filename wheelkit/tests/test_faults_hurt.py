@@ -27,6 +27,7 @@ from tiny_wheels import (
     wheel,
     wheel_metadata,
     with_moved_segment,
+    without_dynamic,
 )
 
 # Python itself, and a version that this one is not.
@@ -58,6 +59,20 @@ def imported(folder: Path, module: str) -> str:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr.strip().splitlines()[-1] if done.returncode else ""
+
+
+def test_a_library_without_a_dynamic_section(tmp_path: Path) -> None:
+    plain = library("tiny.so")
+    assert said(put(tmp_path, "plain.so", plain)) == ""
+    assert "no dynamic section" in said(put(tmp_path, "object.so", without_dynamic(plain)))
+
+
+def test_a_module_that_is_named_for_another_system(tmp_path: Path) -> None:
+    module = extension("far")
+    for number, system in enumerate(("powerpc64le-linux-gnu", f"{MACHINE}-linux-musl")):
+        folder = tmp_path / str(number)
+        put(folder, f"far.cpython-{HERE}-{system}.so", module)
+        assert "No module named 'far'" in imported(folder, "import far")
 
 
 def test_a_misaligned_segment(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from releases import GPU, Release
 from wheelkit.release import loopback_index
 from wheelkit.target.report import Status, sha256
 
+import wheelkit
+
 Change = Callable[[Release], object]
 
 
@@ -56,9 +58,18 @@ def test_a_right_release_passes(
     assert release.check(empty_index, "--release", str(out)) == Status.DONE
     assert release.faults() == []
     assert outputs.read_text() == f"seal={sha256(out / 'SHA256SUMS')}\npending=3\n"
-    published = {path.name: sha256(path) for path in (out / "dist").iterdir()}
-    sealed = {path.name: sha256(path) for path in release.dist.iterdir()}
-    assert published == {name: digest for name, digest in sealed.items() if name != "SHA256SUMS"}
+    files = {path.name: sha256(path) for path in release.dist.glob("tiny*")}
+    assert json.loads((release.root / "gates.json").read_text()) == {
+        "tool": "check_release",
+        "version": wheelkit.__version__,
+        "seal": release.seal,
+        "files": files,
+        "reports": {path.name: sha256(path) for path in release.reports.glob("*/*.json")},
+        "pending": sorted(files),
+        "ok": True,
+        "faults": [],
+    }
+    assert {path.name: sha256(path) for path in (out / "dist").iterdir()} == files
     assert (out / "notes.md").read_text() == "### Added\n\n- All.\n"
     assert (out / "attach" / "gates.json").read_bytes() == (
         release.root / "gates.json"
@@ -678,6 +689,24 @@ def test_wrong_usage_is_no_verdict(
 ) -> None:
     status = release.check(empty_index, **{option: value})
     assert status == Status.MISUSED
+
+
+def test_a_changelog_that_is_no_text_is_wrong_usage(
+    release: Release, empty_index: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (release.root / "CHANGELOG.md").write_bytes(b"## [1.0] - 2026-01-31\n\n- \xff\n")
+    assert release.check(empty_index) == Status.MISUSED
+    assert "CHANGELOG.md cannot be read" in capsys.readouterr().err
+
+
+def test_a_project_without_a_gpu_is_tried_on_the_cpu_of_its_places(
+    release: Release, empty_index: str
+) -> None:
+    where = {"device": "cpu", "places": '["debian"]'}
+    assert release.check(empty_index, **where) == Status.DONE
+    assert release.check(empty_index, **{**where, "places": '["alpine"]'}) == Status.FAULTY
+    assert release.faults() == ["not-run-on-cpu"]
+    assert release.check(empty_index, **{**where, "device": "rocm"}) == Status.MISUSED
 
 
 def test_a_project_that_declares_no_kernels_is_wrong_usage(

@@ -27,7 +27,7 @@ def test_the_files_of_a_version_are_listed_with_their_hashes(tmp_path: Path) -> 
 
 
 def test_an_index_that_does_not_answer_lacks() -> None:
-    with pytest.raises(LackingError, match="cannot be asked"):
+    with pytest.raises(LackingError, match="cannot be reached"):
         index.published("http://127.0.0.1:9/simple/", "tiny", "1.0")
 
 
@@ -110,6 +110,6 @@ def test_the_page_of_a_project_is_read(kind: str, body: str, expected: dict[str,
     ],
 )
 def test_another_answer_is_not_taken_for_an_empty_index(kind: str, body: str) -> None:
-    told = r"answers with something else|cannot be asked"
+    told = r"answers with something else|cannot be reached"
     with answering(kind, body) as address, pytest.raises(LackingError, match=told):
         index.published(address, "tiny", "1.0")

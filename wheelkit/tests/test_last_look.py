@@ -251,7 +251,11 @@ def test_a_wheel_that_was_signed_or_colocated_is_told_why_it_is_refused() -> Non
     (fault,) = caught.value.faults
     assert (fault.id, fault.file) == ("signed-record", "tiny-1.0.dist-info/RECORD.jws")
     assert (fault.found, fault.expected, fault.remedy) == (
-        *("a signature of RECORD", "none: a repair changes RECORD", "sign after the repair"),
+        *(
+            "a signature of RECORD",
+            "no signature, because the repair changes RECORD",
+            "sign the wheel after the repair",
+        ),
     )
     graft = "tiny-1.0.data/data/own/.tiny.libs/libg-0123abcd.so.1"
     given = wheel(Path("in2"), {**FILES, graft: library("libg-0123abcd.so.1")})
@@ -261,7 +265,7 @@ def test_a_wheel_that_was_signed_or_colocated_is_told_why_it_is_refused() -> Non
     (fault,) = caught.value.faults
     assert (fault.id, fault.file) == ("already-colocated", graft)
     assert fault.found.startswith("a graft beside the library")
-    assert fault.expected == "grafts in site-packages alone, or none yet"
-    assert fault.remedy.startswith("repair the wheel as it was built")
+    assert fault.expected == "only grafts in site-packages, or no grafts"
+    assert fault.remedy.startswith("repair the wheel that the build has made")
     # The other strategy has left it so.
     assert repair(replace(options, strategy="colocate"), []).path.is_file()

@@ -214,6 +214,27 @@ def test_a_module_that_needs_a_displaced_library_gets_a_copy_on_request(tmp_path
     assert again.read_bytes() == path.read_bytes()
 
 
+def test_a_program_that_needs_a_library_of_the_package_gets_a_copy_on_request(
+    tmp_path: Path,
+) -> None:
+    program, own = "tiny-1.0.data/scripts/prog", "tiny/lib/libown.so.1"
+    marked = 'const char i[] __attribute__((section(".interp"))) = "/lib64/ld.so";'
+    files = {
+        program: library("prog", "libown.so.1", code=marked),
+        own: library("libown.so.1", "libnext.so", "libg.so.1", rpath="$ORIGIN"),
+        "tiny/lib/libnext.so": library("libnext.so"),
+        MODULE: extension("_tiny"),
+    }
+    given = wheel(tmp_path / "in", files, tag=LINUX, executable=[program])
+    assert refused(given, tmp_path)["id"] == "needed-in-other-scheme"
+    path = repaired(given, tmp_path / "out", "--copy-across")
+    beside = "tiny-1.0.data/scripts/.tiny.libs"
+    names = {name.rpartition("/")[2] for name in members(path) if name.startswith(beside)}
+    assert {name.partition("-")[0] for name in names} == {"libown.so.1", "libnext.so", "libg"}
+    assert own in members(path)
+    assert repaired(path, tmp_path / "again", "--copy-across").read_bytes() == path.read_bytes()
+
+
 def test_the_refusal_names_the_ways_out(tmp_path: Path) -> None:
     files = {OWN: library("libtiny.so"), MODULE: extension("_tiny", "libtiny.so")}
     finding = refused(wheel(tmp_path / "in", files, tag=LINUX), tmp_path)

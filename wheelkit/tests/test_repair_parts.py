@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import zipfile
 from dataclasses import replace
@@ -25,12 +26,14 @@ from wheelkit.repair import (
     refusal,
     rpath_list,
 )
+from wheelkit.repair.auditwheel import graft_libraries
 from wheelkit.repair.large_members import Large
 from wheelkit.repair.options import RepairedWheel, RepairOptions
 from wheelkit.repair.patch import Patcher
 from wheelkit.target.report import FaultyError, LackingError, MisusedError
-from wheelkit.wheel import archive, elf, layouts
+from wheelkit.wheel import archive, elf, layouts, platforms
 from wheelkit.wheel.elf import Elf
+from wheelkit.wheel.identity import identify
 from wheelkit.wheel.reading import Wheel, read_wheel
 
 DATA = "tiny-1.0.data/data/own"
@@ -49,6 +52,9 @@ def opened(tmp_path: Path) -> Wheel:
 def with_files(opened: Wheel, elves: dict[str, Elf]) -> Wheel:
     """Return the wheel as if it had these libraries and no others."""
     known = replace(opened.archive, members=(*opened.archive.members, *elves))
+    for path in map(opened.archive.file, elves):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     return replace(opened, archive=known, elves=elves)
 
 
@@ -70,7 +76,7 @@ def repaired(opened: Wheel, **options: Any) -> RepairedWheel:
         ("no ELF executable or shared library file found", "publish it as it is"),
         ("This is a platform-independent wheel", "publish it as it is"),
         ("because of the presence of TOO-RECENT versioned symbols", "newer platform with --plat"),
-        ("because it depends on black-listed symbol dependencies", "which the repair grafts"),
+        ("because it depends on black-listed symbol dependencies", "the repair grafts it"),
         ("something else", "see the message"),
         ("too-recent symbols, and liba.so could not be located", "LD_LIBRARY_PATH"),
     ],
@@ -138,7 +144,247 @@ def test_libraries_are_sought_as_auditwheel_does(
     assert refusal.search_folders(options) == folders[2:]
 
 
+GLIBC = ("libc.so.6", "GLIBC_2.30")
+
+
+def test_a_symbol_that_is_too_new_is_sought_in_what_would_be_grafted(
+    opened: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for place in (first / "liba.so", first / "libc.so.6", second / "liba.so", second / "libb.so"):
+        place.parent.mkdir(exist_ok=True)
+        place.touch()
+    for name in ("libcut.so", "libtext.so"):
+        (second / name).touch()
+    found: dict[str, Elf | None] = {
+        "liba.so": replace(
+            needing("libb.so", "liba.so"), version_needs=(("libc.so.6", "GLIBC_2.4"),)
+        ),
+        "libb.so": replace(needing(), version_needs=(GLIBC, ("libm.so.6", "GLIBC_2.31"))),
+        "libc.so.6": replace(needing(), version_needs=(GLIBC,)),
+        "libtext.so": None,
+    }
+    seen: list[Path] = []
+
+    def read(path: Path) -> Elf | None:
+        seen.append(path)
+        if path.name not in found:
+            raise elf.UnreadableElfError(path)
+        return found[path.name]
+
+    monkeypatch.setattr(elf, "read", read)
+    needed = ("liba.so", "libown.so", "libc.so.6", "libcut.so", "libtext.so", "libnone.so")
+    known = with_files(opened, {"tiny/x.so": needing(*needed), "tiny/libown.so": needing()})
+    (second / "libown.so").touch()
+    plat = platforms.required("manylinux_2_17_x86_64")
+    options = RepairOptions(
+        opened.archive.path, Path("out"), plat=plat, ldpaths=f"{first}:{second}"
+    )
+
+    def said(words: str, asked: RepairOptions = options) -> list[tuple[str, str]]:
+        return [(fault.file, fault.found) for fault in refusal.faults(known, asked, words)]
+
+    words = "too-recent versioned symbols"
+    told = f"needs GLIBC_2.30 of libc.so.6, which {plat} does not promise; auditwheel says: {words}"
+    assert said(words) == [(str(second / "libb.so"), told)]
+    # Neither what the wheel has, nor what the system has, nor a library twice.
+    assert sorted(path.name for path in seen) == ["liba.so", "libb.so", "libcut.so", "libtext.so"]
+    assert first / "liba.so" in seen
+    without = "black-listed symbol dependencies"
+    assert said(without) == [(opened.archive.path.name, without)]
+    assert said(words, replace(options, plat=None)) == [(opened.archive.path.name, words)]
+
+
+def test_a_symbol_of_the_wheel_itself_that_is_too_new_is_named(opened: Wheel) -> None:
+    known = with_files(opened, {"tiny/x.so": replace(needing(), version_needs=(GLIBC,))})
+    options = RepairOptions(opened.archive.path, Path("out"))
+    asked = replace(options, plat=platforms.required("manylinux_2_17_x86_64"))
+    for words in ("too-recent versioned symbols", "black-listed symbol dependencies"):
+        (fault,) = refusal.faults(known, asked, words)
+        assert (fault.id, fault.file) == ("auditwheel-refused", "tiny/x.so")
+        assert fault.found.startswith("needs GLIBC_2.30 of libc.so.6, which manylinux_2_17")
+    newer = replace(options, plat=platforms.required("manylinux_2_31_x86_64"))
+    (fault,) = refusal.faults(known, newer, "too-recent")
+    assert fault.found == "too-recent"
+
+
+# ------------------------------------------------------------------------------- auditwheel itself
+
+
+class Auditwheel:
+    """Stands in for auditwheel: hands on the wheel, under other names if told so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[list[str]] = []
+        self.status = 0
+        self.names: tuple[str, ...] = ("tiny-1.0-py3-none-manylinux_2_17_x86_64.whl",)
+        monkeypatch.setattr(pinned_tools, "auditwheel", self)
+
+    def __call__(self, *words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+        self.calls.append(list(words))
+        output = folder / "auditwheel"
+        assert words[1:3] == ("--wheel-dir", str(output))
+        output.mkdir()
+        for name in self.names:
+            shutil.copy(words[-1], output / name)
+        return subprocess.CompletedProcess([], self.status, "", "first\nit says why\n")
+
+
+@pytest.fixture
+def auditwheel(monkeypatch: pytest.MonkeyPatch) -> Auditwheel:
+    return Auditwheel(monkeypatch)
+
+
+def of_tag(opened: Wheel, tag: str, *names: str) -> Wheel:
+    """Return the wheel as if it had another tag, and a library that needs others."""
+    identity = identify(f"tiny-1.0-{tag}.whl")
+    elves = {"tiny/x.so": needing(*names), "tiny/own.so": needing()}
+    return replace(with_files(opened, elves), identity=identity)
+
+
+PLAT = "manylinux_2_17_x86_64"
+
+
+@pytest.mark.parametrize(
+    ("tag", "needed", "options", "asked_for"),
+    [
+        (f"py3-none-{PLAT}", ("libc.so.6", "own.so"), {}, False),
+        (f"py3-none-{PLAT}", ("libfar.so.1",), {}, True),
+        (f"py3-none-{PLAT}", (), {"strip": True}, True),
+        (f"py3-none-{PLAT}", (), {"plat": platforms.required(PLAT)}, False),
+        (f"py3-none-{PLAT}", (), {"plat": platforms.required("manylinux_2_28_x86_64")}, True),
+        ("py3-none-linux_x86_64", (), {}, True),
+        (f"py3-none-linux_x86_64.{PLAT}", (), {}, True),
+        ("py3-none-any", (), {}, True),
+    ],
+)
+def test_auditwheel_is_not_asked_again(
+    opened: Wheel,
+    auditwheel: Auditwheel,
+    tag: str,
+    needed: tuple[str, ...],
+    options: dict[str, Any],
+    asked_for: bool,
+) -> None:
+    state = repaired(of_tag(opened, tag, *needed), **options)
+    graft_libraries(state)
+    assert len(auditwheel.calls) == asked_for
+    # The given wheel stays; a copy of it is changed.
+    assert state.wheel.archive.root == state.folder / "grafted"
+    assert state.wheel.archive.root != state.given.archive.root
+    assert state.wheel.archive.file("tiny/_tiny.so").is_file()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, []),
+        ({"plat": platforms.required(PLAT)}, ["--plat", PLAT, "--only-plat"]),
+        ({"strip": True}, ["--strip"]),
+        ({"isa_check": False}, ["--disable-isa-ext-check"]),
+        ({"ldpaths": "/a:/b"}, ["--ldpaths=/a:/b"]),
+    ],
+)
+def test_what_auditwheel_is_told(
+    opened: Wheel, auditwheel: Auditwheel, options: dict[str, Any], words: list[str]
+) -> None:
+    given = of_tag(opened, "py3-none-linux_x86_64", "libfar.so.1")
+    elves = {
+        **given.elves,
+        f"{DATA}/lib[1].so": replace(needing(), soname="libone.so"),
+        f"{DATA}/libtwo.so": needing(),
+    }
+    given = replace(with_files(given, elves), excluded=("libout.*",))
+    graft_libraries(repaired(given, **options))
+    ((repair, *told, path),) = auditwheel.calls
+    assert (repair, path) == ("repair", str(opened.archive.path))
+    assert told[2:-20][:1] == ["--zip-compression-level=0"]
+    outside = [word.removeprefix("--exclude=") for word in told if word.startswith("--exclude=")]
+    assert told[3:] == [*words, *(f"--exclude={name}" for name in outside)]
+    # The driver, what the caller leaves out, and the wheel's own libraries by both of their names.
+    assert outside[0] == "libcuda.so*"
+    assert outside[-4:] == ["libout.*", "lib[[]1].so", "libone.so", "libtwo.so"]
+
+
+@pytest.mark.parametrize(
+    ("status", "names"),
+    [(1, (f"tiny-1.0-py3-none-{PLAT}.whl",)), (0, ()), (0, ("a-1-py3-none-any.whl", "b.whl"))],
+)
+def test_auditwheel_makes_one_wheel_or_has_refused(
+    opened: Wheel, auditwheel: Auditwheel, status: int, names: tuple[str, ...]
+) -> None:
+    auditwheel.status, auditwheel.names = status, names
+    with pytest.raises(FaultyError) as caught:
+        graft_libraries(repaired(of_tag(opened, "py3-none-linux_x86_64")))
+    (fault,) = caught.value.faults
+    assert (fault.id, fault.found) == ("auditwheel-refused", "it says why")
+
+
+def test_a_wheel_for_another_system_is_not_given_to_auditwheel(
+    opened: Wheel, auditwheel: Auditwheel
+) -> None:
+    with pytest.raises(FaultyError, match="delvewheel"):
+        graft_libraries(repaired(of_tag(opened, "py3-none-win_amd64")))
+    assert auditwheel.calls == []
+
+
 # ---------------------------------------------------------------------- what is asked for besides
+
+
+def test_a_library_is_put_beside_the_one_that_opens_it(opened: Wheel, tmp_path: Path) -> None:
+    more = tmp_path / "more" / "libmore.so"
+    more.parent.mkdir()
+    more.write_bytes(library("libmore.so"))
+    for words in ({"also": (f"{more}=_tiny.so",)}, {"also": (f"{more}=tiny/_tiny.so",)}):
+        state = repaired(opened, **words)
+        changed = asked.changed(state)
+        shutil.rmtree(state.folder / "asked")
+        assert changed.elves["tiny/libmore.so"].soname == "libmore.so"
+        # It is opened by name, so that the loader looks beside the one that opens it.
+        assert changed.elves["tiny/_tiny.so"].search_path == ("$ORIGIN",)
+        assert changed.elves["tiny/libmore.so"].search_path == ()
+    assert opened.elves["tiny/_tiny.so"].search_path == ()
+    assert "tiny/libmore.so" not in opened.archive.members
+
+
+def test_an_rpath_that_leads_there_already_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = library("_tiny.so", rpath="$ORIGIN/x:$ORIGIN")
+    given = read_wheel(wheel(tmp_path / "in", {"tiny/_tiny.so": module}), tmp_path / "opened")
+    (tmp_path / "libmore.so").write_bytes(library("libmore.so"))
+    monkeypatch.setattr(asked, "Patcher", None)
+    words = ("libmore.so=_tiny.so",)
+    changed = asked.changed(repaired(given, also=words, ldpaths=str(tmp_path)))
+    assert changed.archive.file("tiny/_tiny.so").read_bytes() == module
+
+
+@pytest.mark.parametrize(
+    ("beside", "found"),
+    [
+        ("none.so", "--also libmore.so=none.so: no such library"),
+        ("_tiny.so", "--also libmore.so=_tiny.so: tiny/_tiny.so, tiny/sub/_tiny.so"),
+        ("tiny/_tiny.so", "libmore.so, in the wheel already"),
+        ("tiny/sub/_tiny.so", None),
+    ],
+)
+def test_the_library_beside_which_another_goes_is_one(
+    tmp_path: Path, beside: str, found: str | None
+) -> None:
+    files = {name: library("_tiny.so") for name in ("tiny/_tiny.so", "tiny/sub/_tiny.so")}
+    path = wheel(tmp_path / "in", {**files, "tiny/libmore.so": b""})
+    (tmp_path / "libmore.so").write_bytes(library("libmore.so"))
+    state = repaired(
+        read_wheel(path, tmp_path / "opened"), also=(f"{tmp_path}/libmore.so={beside}",)
+    )
+    if found is None:
+        assert "tiny/sub/libmore.so" in asked.changed(state).archive.members
+        return
+    with pytest.raises(FaultyError) as caught:
+        asked.changed(state)
+    (fault,) = caught.value.faults
+    assert (fault.id, fault.found) == ("also-beside", found)
+    assert fault.file == (path.name if "=" in found else beside)
 
 
 @pytest.mark.parametrize("word", ["liba.so", "=x.so", "liba.so=", "none.so=x.so", "sub/liba.so=x"])

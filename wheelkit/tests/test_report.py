@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -243,3 +244,22 @@ def test_an_older_report_is_gone_if_there_is_no_new_one(tmp_path: Path) -> None:
     older.write_text('{"ok": true}')
     report.prepare_report(older, tmp_path / "absent.whl")
     assert not older.exists()
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_the_verdict_stays_when_nobody_reads_on(stream: str) -> None:
+    """As behind `| head -1`: the reader of a pipe has gone."""
+    code = (
+        "from wheelkit.target.report import Status, run, say\n"
+        f"def main():\n    for n in range(3):\n        say(n, error={stream == 'stderr'})\n"
+        "    return Status.FAULTY\n"
+        "import sys\nsys.exit(run(main))\n"
+    )
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as pipe:
+        out, err = (pipe, subprocess.PIPE) if stream == "stdout" else (subprocess.PIPE, pipe)
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, check=False, stdout=out, stderr=err)
+    assert done.returncode == Status.FAULTY
+    assert {done.stdout, done.stderr} <= {None, b""}

@@ -206,6 +206,24 @@ def test_a_kernel_computes_in_its_precision(
     assert ids([run, *ENOUGH], required) == expected
 
 
+def test_where_no_machine_is_named_the_remedy_is_said(required: reports.Required) -> None:
+    nowhere = replace(required, places=())
+    (fault,) = reports.faults_of(ENOUGH, HASHES, nowhere)
+    assert (fault.id, fault.file) == ("no-place", "cuda")
+    assert (fault.found, fault.expected) == ("none is named", "a runner on which cuda is tried")
+    assert "without-gpu" not in fault.remedy
+    arm = platforms.required("manylinux_2_17_aarch64")
+    two = replace(nowhere, platforms=(*required.platforms, arm))
+    faults = list(reports.faults_of([], {}, two))
+    assert [fault.file for fault in faults] == ["cuda of x86_64", "cuda of aarch64"]
+    assert faults[1].expected == "a runner of aarch64 on which cuda is tried"
+    assert all("without-gpu" in fault.remedy for fault in faults)
+    # What is declared not to be there, nobody asks for; nor for what one architecture has.
+    without = replace(required.settings, without_gpu=("aarch64",))
+    one = replace(two, settings=without, places=(GpuRunner("gpu-h100", "x86_64"),))
+    assert list(reports.faults_of([], {}, one)) == []
+
+
 def test_a_project_without_kernels_cannot_be_judged(required: reports.Required) -> None:
     nothing = replace(required, settings=replace(required.settings, kernels=()))
     with pytest.raises(MisusedError, match="no kernels are declared"):
@@ -227,6 +245,9 @@ def test_no_key_that_is_read_may_be_missing_or_of_another_type(whole: dict[str, 
             reports.parse(json.dumps({**whole, key: 1.5}).encode())
 
 
+TRIAL = ("python", "installer", "layout", "result")
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -242,7 +263,10 @@ def test_no_key_that_is_read_may_be_missing_or_of_another_type(whole: dict[str, 
         json.dumps(smoked(accepted=[{}])).encode(),
         json.dumps(smoked(accepted={})).encode(),
         json.dumps(verified(trials={})).encode(),
-        json.dumps(verified(trials=[{"python": "3.10"}])).encode(),
+        *(
+            json.dumps(verified(trials=[{k: "a" for k in TRIAL if k != key}])).encode()
+            for key in TRIAL
+        ),
         json.dumps(verified(layouts={"how": "install"})).encode(),
         json.dumps(verified(layouts={"names": []})).encode(),
         json.dumps(verified(wheel={"name": WHEEL})).encode(),
@@ -257,6 +281,12 @@ def test_no_key_that_is_read_may_be_missing_or_of_another_type(whole: dict[str, 
 def test_a_report_of_another_form_is_none(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         reports.parse(data)
+
+
+def test_a_report_of_another_tool_is_told_from_ours() -> None:
+    said = "tool is 'other'; expected verify_wheel or smoke_test$"
+    with pytest.raises(ValueError, match=said):
+        reports.parse(json.dumps(verified(tool="other")).encode())
 
 
 def test_a_stage_that_could_not_work_has_nothing_more_to_say() -> None:

@@ -35,6 +35,7 @@ from tiny_wheels import (
     with_moved_segment,
     with_second_rpath,
     with_tag,
+    without_dynamic,
 )
 from wheelkit.base import pinned_tools
 from wheelkit.base.cpythons import CPYTHONS, FREE_THREADED
@@ -297,6 +298,8 @@ def named_for_all(but: str) -> dict[str, bytes]:
 
 
 CP311 = MANYLINUX.replace("py3-none", "cp311-cp311")
+# A machine that this one is not, as the names of modules have it.
+FAR = "powerpc64le"
 ABI3 = MANYLINUX.replace("py3-none", "cp38-abi3")
 # A linker refuses to write a path as a NEEDED; a file name of the same length is replaced by it.
 SLASHED, DASHED = b"/build/lib/libpathy.so", b"_build_lib_libpathy.so"
@@ -487,6 +490,9 @@ WRONG: dict[str, Wrong] = {
         "library-is-no-elf",
         with_library("tiny/large.so", b"version https://git-lfs.github.com/spec/v1\noid 1\n"),
     ),
+    "an object file named as a library": Wrong(
+        "library-is-no-elf", with_library("tiny/object.so", without_dynamic(library("object.so")))
+    ),
     "an empty library": Wrong("library-is-no-elf", with_library("tiny/libempty.so.1", b"")),
     "a library of macOS": harmless(
         "library-is-no-elf", with_library("tiny/mac.so", b"\xcf\xfa\xed\xfe" + bytes(60))
@@ -510,6 +516,14 @@ WRONG: dict[str, Wrong] = {
     "a module for another Python": Wrong(
         "extension-name",
         with_files(files={named_for("312"): extension("_named")}, tag=CP311),
+    ),
+    "a module that is named for another machine": Wrong(
+        "extension-name",
+        with_files(files={f"tiny/_n.cpython-311-{FAR}-linux-gnu.so": NAMED}, tag=CP311),
+    ),
+    "a module that is named for musl": Wrong(
+        "extension-name",
+        with_files(files={f"tiny/_n.cpython-311-{MACHINE}-linux-musl.so": NAMED}, tag=CP311),
     ),
     "a module for one Python in a wheel for the stable ABI": Wrong(
         "extension-name",
@@ -964,11 +978,26 @@ def test_each_file_that_is_no_library_is_told_what_to_do(
     assert "put the library itself" in remedies["tiny/b.so"]
 
 
+def test_a_file_for_another_machine_needs_no_dynamic_section(
+    tmp_path: Path, quick: Callable[[str], None]
+) -> None:
+    """Processors of signals and networks have object files of their own."""
+    quick("")
+    data = for_arm(without_dynamic(library("object.so")))
+    assert ids(wheel(tmp_path, {**GOOD, "tiny/skeleton.so": data})) == []
+
+
+def test_a_module_for_each_machine_is_right(tmp_path: Path, quick: Callable[[str], None]) -> None:
+    quick("")
+    files = {named_for("311"): NAMED, f"tiny/_named.cpython-311-{FAR}-linux-gnu.so": NAMED + b"f"}
+    assert ids(wheel(tmp_path, {**GOOD, **files}, tag=CP311)) == []
+
+
 def test_what_pip_passes_over_is_said_once(tmp_path: Path, quick: Callable[[str], None]) -> None:
     quick("")
     found = faults(wheel(tmp_path, {**GOOD, "tiny-1.0.data/data/lib/share.txt": b""}))
     (lost,) = (one for one in found if one["id"] == "lost-in-layout")
-    assert lost["found"] == "1 files, left out by pip --target, pip --target --upgrade"
+    assert lost["found"] == "1 files that are left out by pip --target, pip --target --upgrade"
     assert "lib" in lost["expected"].split()
 
 

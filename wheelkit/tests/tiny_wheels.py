@@ -120,6 +120,14 @@ def with_moved_segment(data: bytes) -> bytes:
     return data[:at] + struct.pack("<Q", address + 8) + data[at + 8 :]
 
 
+def without_dynamic(data: bytes) -> bytes:
+    """Make a library a file that the loader refuses: one without a dynamic section."""
+    file = ELFFile(io.BytesIO(data))
+    kinds = [segment["p_type"] for segment in file.iter_segments()]
+    at = file["e_phoff"] + kinds.index("PT_DYNAMIC") * file["e_phentsize"]
+    return data[:at] + bytes(4) + data[at + 4 :]
+
+
 def for_arm(data: bytes) -> bytes:
     """Mark a library as one for another machine: for 32-bit ARM, whatever this machine is."""
     return data[:18] + b"\x28\x00" + data[20:]

@@ -68,8 +68,12 @@ SIMPLEST = {
     "Mapping": ("{}",),
     "Iterator": ("iter(())",),
 }
+# The exit status of success is this number.
+SAME_AS_SIMPLEST = {"Status.DONE": "0"}
 # Arguments that only people see, who read a help text or the name of a temporary folder.
 PROSE_KEYWORDS = ("help", "metavar", "description", "epilog", "prefix")
+# That nobody assigns to a field, mypy checks, and no test.
+CHECKED_KEYWORDS = ("frozen",)
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -286,7 +290,7 @@ def of_constant(source: Source, node: ast.Constant) -> Iterator[Mutant]:
     parent = source.parents[node]
     if isinstance(parent, ast.Expr | ast.JoinedStr | ast.FormattedValue | ast.MatchValue):
         return
-    if isinstance(parent, ast.keyword) and parent.arg in PROSE_KEYWORDS:
+    if isinstance(parent, ast.keyword) and parent.arg in (*PROSE_KEYWORDS, *CHECKED_KEYWORDS):
         return
     value = node.value
     if isinstance(value, bool):
@@ -421,7 +425,7 @@ def of_return(source: Source, node: ast.Return) -> Iterator[Mutant]:
         return
     old = source.text(node.value)
     for value in simplest(function.returns):
-        if value and value != old:
+        if value and value not in (old, SAME_AS_SIMPLEST.get(old)):
             yield source.mutant("early return", node, f"return {value}")
 
 

@@ -60,17 +60,32 @@ def of_project(project: Path) -> dict[str, types.ModuleType]:
     }
 
 
-def replace_code(path: Path, original: bytes, changed: bytes, project: Path) -> bool:
+def warm_up(project: Path, tests: list[str]) -> tuple[int, list[types.FunctionType]]:
+    """Run tests on the unchanged sources; return their status, and all functions that there are."""
+    status = run_pytest(project, tests)
+    gc.collect()
+    functions = [found for found in gc.get_objects() if isinstance(found, types.FunctionType)]
+    # What is frozen, no fork looks at when it collects garbage: it need not copy that memory.
+    gc.freeze()
+    return status, functions
+
+
+def replace_code(
+    path: Path,
+    original: bytes,
+    changed: bytes,
+    project: Path,
+    functions: list[types.FunctionType],
+) -> bool:
     """Replace the code of the one function that has changed; tell whether that was possible."""
     old, new = (compile(text, str(path), "exec") for text in (original, changed))
     pair = changed_function(old, new)
     if pair is None:
         return False
     (before, after), done = pair, False
-    for found in gc.get_objects():
+    for found in functions:
         # After its import, the code of a function is equal to what was compiled here.
-        is_function = isinstance(found, types.FunctionType) and found.__code__ == before
-        if is_function and found.__code__.co_filename == str(path):
+        if found.__code__ == before and found.__code__.co_filename == str(path):
             found.__code__ = after
             done = True
     for module in of_project(project).values():
@@ -103,7 +118,9 @@ def rest(code: types.CodeType) -> tuple[Any, ...]:
     return code.co_code, repr(constants), code.co_names
 
 
-def in_child(job: dict[str, Any], project: Path, scratch: Path) -> None:
+def in_child(
+    job: dict[str, Any], project: Path, functions: list[types.FunctionType], scratch: Path
+) -> None:
     """Run the tests on the mutant, and end this process."""
     os.setsid()
     silent = os.open(os.devnull, os.O_RDWR)
@@ -114,7 +131,7 @@ def in_child(job: dict[str, Any], project: Path, scratch: Path) -> None:
     changed = path.read_bytes()
     status = 70
     try:
-        if not replace_code(path, job["original"].encode(), changed, project):
+        if not replace_code(path, job["original"].encode(), changed, project, functions):
             for name in of_project(project):
                 del sys.modules[name]
         status = run_pytest(project, job["tests"])
@@ -122,12 +139,12 @@ def in_child(job: dict[str, Any], project: Path, scratch: Path) -> None:
         os._exit(status)
 
 
-def run_job(job: dict[str, Any], project: Path) -> int:
+def run_job(job: dict[str, Any], project: Path, functions: list[types.FunctionType]) -> int:
     """Run the tests on the mutant in a fork; end it, and all that it has started, in time."""
     scratch = Path(tempfile.mkdtemp(prefix="mutant-"))
     pid = os.fork()
     if pid == 0:
-        in_child(job, project, scratch)
+        in_child(job, project, functions, scratch)
     child = os.pidfd_open(pid)
     ready, _, _ = select.select([child], [], [], job["timeout"])
     os.close(child)
@@ -145,9 +162,13 @@ def main() -> None:
     project = Path(sys.argv[1])
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+    functions: list[types.FunctionType] = []
     for line in sys.stdin:
         job = json.loads(line)
-        status = run_pytest(project, job["warm"]) if "warm" in job else run_job(job, project)
+        if "warm" in job:
+            status, functions = warm_up(project, job["warm"])
+        else:
+            status = run_job(job, project, functions)
         answers.write(f"{status}\n")
         answers.flush()
 

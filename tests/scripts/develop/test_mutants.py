@@ -131,6 +131,18 @@ def test_operators_of_functions() -> None:
     ]
 
 
+def test_a_status_is_not_changed_to_the_number_that_it_is() -> None:
+    source = "def f() -> int:\n    if a:\n        return Status.DONE\n    return Status.FAULTY\n"
+    assert [one for one in changes(source) if ": early return: return" in one] == [
+        "4: early return: return Status.FAULTY → return 0"
+    ]
+
+
+def test_what_mypy_checks_is_not_changed() -> None:
+    source = "@dataclass(frozen=True, order=True)\nclass A: ...\n"
+    assert changes(source) == ["1: constant: True → False"]
+
+
 def test_a_changed_source_keeps_its_lines() -> None:
     source = b'def f(a):\n    """Words."""\n    if a:\n        return 1\n    return 2\n'
     for mutant in operators.mutants(source):
@@ -182,6 +194,25 @@ def test_survivors_are_listed(
     output = capsys.readouterr().out
     assert "record which lines" not in output
     assert "0 survived: 100.0% noticed" in output
+
+
+def test_what_is_made_of_a_constant_depends_on_it(project: Path) -> None:
+    text = "A = 1\nB = [A]\nC: int = 2\nD, E = len(B), C\n\ndef f() -> None:\n    F = A\n"
+    (project / MODULE).write_text(text)
+    assert mutants.depending(MODULE, ["A"]) == {"A", "B", "D", "E"}
+    assert mutants.depending(MODULE, ["C"]) == {"C", "D", "E"}
+    assert mutants.depending(MODULE, []) == set()
+
+
+def test_a_default_or_a_parameter_of_a_test_is_used_where_the_function_runs(
+    project: Path,
+) -> None:
+    text = "@mark(A)\n@other\ndef f():\n    one\n    two\n\ndef g(\n    b=A_B, c=A\n):\n    three\n"
+    (project / MODULE).write_text(f"{text}A = 1\n")
+    assert mutants.lines_with("A", MODULE) == {1, 4, 5, 8, 10, 11}
+    assert mutants.lines_with("A_B", MODULE) == {8, 10}
+    assert mutants.lines_with("one", MODULE) == {4}
+    assert mutants.lines_with("A", "absent.py") == set()
 
 
 def exemption(**changes: str) -> str:

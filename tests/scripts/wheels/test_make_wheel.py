@@ -123,7 +123,8 @@ def test_verified_wheel_is_put_into_the_wheelhouse_and_reused(project: Path) -> 
     (project / "notes").unlink()
     second = run(project, "--out", str(project / "dist"))
     said = (
-        f"already in wheelhouse/, from the same sources: CPython {RUNNING}; --again makes them anew"
+        f"already in wheelhouse/, from the same sources: CPython {RUNNING}; --again makes them "
+        "again"
     )
     assert (second.returncode, second.stdout.replace(f"{said}\n", "")) == (0, done.stdout)
     assert said in second.stdout

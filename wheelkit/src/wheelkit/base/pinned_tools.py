@@ -110,5 +110,5 @@ def refuse_full_disk(answer: subprocess.CompletedProcess[str]) -> None:
     """
     if answer.returncode != 0 and os.strerror(errno.ENOSPC) in answer.stderr:
         raise LackingError(
-            f"{last_words(answer)}; make room, or set TMPDIR to a folder that has it"
+            f"{last_words(answer)}; free some space, or set TMPDIR to a folder that has more"
         )

@@ -23,7 +23,7 @@ def listed(project: Path) -> list[str]:
     """
     command = ["git", "-C", str(project), "ls-files", "-z", "-co", "--exclude-standard"]
     if shutil.which("git") is None:
-        raise LackingError("no git here, which lists the sources; install it")
+        raise LackingError("git is not installed; it lists the sources, so install it")
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode:
         raise LackingError(f"git cannot list the sources ({done.stderr.strip()}); build in a clone")

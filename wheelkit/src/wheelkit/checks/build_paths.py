@@ -25,7 +25,7 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
             }
         for path in sorted(found):
             remedy = "compile with -ffile-prefix-map, and strip debugging information"
-            expected = "nothing of the machine that built it: two builds give the same bytes"
+            expected = "no folder of the build machine, so that two builds give the same bytes"
             yield Fault(
                 "build-path", member, found=f"mentions {path}", expected=expected, remedy=remedy
             )

@@ -28,7 +28,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     except ExceptionGroup as group:
         for error in group.exceptions:
             field = error.field if isinstance(error, InvalidMetadata) else "a field"
-            expected = f"a {field} by the core metadata specification"
+            expected = f"a {field} that follows the core metadata specification"
             severity = FAULT if field in READ_BY_INSTALLERS else WARNING
             yield Fault(
                 "metadata-invalid",

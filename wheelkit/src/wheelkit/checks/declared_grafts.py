@@ -23,7 +23,9 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     expected = ", ".join(settings.grafts) or "none"
     for member, stem in grafts.items():
         if stem not in settings.grafts:
-            remedy = "see which library needs it; declare it, exclude it, or link without it"
+            remedy = (
+                "find out which library needs it; then declare it, exclude it, or link without it"
+            )
             yield Fault(
                 "graft-unexpected",
                 member,
@@ -34,7 +36,10 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     for stem in settings.grafts:
         if stem not in grafts.values():
             found = f"no {stem} among {', '.join(sorted(set(grafts.values()))) or 'no grafts'}"
-            remedy = "see whether it was linked statically or excluded; repair or declare anew"
+            remedy = (
+                "find out whether it was linked statically or excluded; repair the wheel again, or "
+                "remove it from grafts"
+            )
             yield Fault(
                 "graft-missing",
                 wheel.archive.path.name,

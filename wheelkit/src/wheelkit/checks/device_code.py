@@ -16,7 +16,7 @@ IDS = (
     *("ptx-missing", "ptx-unexpected"),
 )
 
-REMEDY = "compile for the declared architectures, or declare others"
+REMEDY = "compile for the declared architectures, or change sass and ptx"
 
 
 def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
@@ -37,7 +37,10 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     for member, code in carriers.items():
         for message in sorted(code.unknown):
             expected = "device code whose architecture can be read"
-            remedy = "compile it anew; if the compiler is newer than this check, report it"
+            remedy = (
+                "compile it again; if the compiler is newer than this version of wheelkit, report "
+                "it"
+            )
             yield Fault(
                 "device-code-unknown", member, found=message, expected=expected, remedy=remedy
             )

@@ -18,9 +18,10 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     for pattern in wheel.excluded:
         if not any(fnmatchcase(name, pattern) for name in names):
             found = f"exclude {pattern} matches no NEEDED of {', '.join(sorted(names)) or 'none'}"
-            expected = "a glob of SONAMEs, as in libcudart.so.*"
+            expected = "a pattern that matches a NEEDED library, such as libcudart.so.*"
             remedy = (
-                "correct --exclude, or the key of [tool.wheelkit]; it may be for another variant"
+                "correct --exclude, or exclude in [tool.wheelkit]; accept it if the pattern is for "
+                "another wheel"
             )
             file = wheel.archive.path.name
             yield Fault(

@@ -17,7 +17,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         # A program gets its stack from the kernel, which does not refuse.
         if file.executable_stack and not file.is_program:
             remedy = "link with -z noexecstack; in assembler, add a .note.GNU-stack section"
-            expected = "PT_GNU_STACK without PF_X: newer glibc refuses to load it"
+            expected = "a PT_GNU_STACK without PF_X; glibc 2.41 and newer refuse any other"
             yield Fault(
                 "executable-stack",
                 member,

@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from wheelkit.checks import interpreters
+from wheelkit.checks import interpreters, machines
 from wheelkit.target.report import FAULT, WARNING, Fault
 from wheelkit.wheel.reading import Wheel
 
@@ -21,9 +21,14 @@ IDS = ("extension-name",)
 EXPERIMENTAL = frozenset({"3.13t"})
 
 _NAME = re.compile(
-    r"(?P<stem>.*)\.(?P<kind>cpython-|pypy)(?P<major>\d)(?P<minor>\d+)(?P<threads>t?)[a-z]*-[^/.]*\.so"
+    r"(?P<stem>.*)\.(?P<kind>cpython-|pypy)(?P<major>\d)(?P<minor>\d+)(?P<threads>t?)[a-z]*-(?P<system>[^/.]*)\.so"
 )
-_FOR_ALL = re.compile(r"(?P<stem>[^.]*(?:/[^/.]*)*)(\.abi3)?\.so")
+# The architecture of a platform tag, and what the names of modules call it.
+MACHINES = {
+    **{arch: arch for arch in machines.MACHINES},
+    **{"i686": "i386", "armv7l": "arm", "ppc64le": "powerpc64le", "ppc64": "powerpc64"},
+}
+_FOR_ALL = re.compile(r"(?P<stem>(?:.*/)?[^/.]*)(\.abi3)?\.so")
 
 
 def faults(wheel: Wheel) -> Iterator[Fault]:
@@ -33,6 +38,8 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if match := _NAME.fullmatch(member):
             prefix = "pypy" if match["kind"] == "pypy" else ""
             python = f"{prefix}{match['major']}.{match['minor']}{match['threads']}"
+            if not _is_here(wheel, match["system"]):
+                python = f"{python} on {match['system']}"
             named[match["stem"]][python] = member
     for_all = {m["stem"] for m in map(_FOR_ALL.fullmatch, wheel.elves) if m}
     pythons = interpreters.admitted(wheel)
@@ -41,9 +48,9 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         if without and stem not in for_all:
             file = next(iter(files.values()))
             found = f"a module for {', '.join(files)} alone; {', '.join(without)} cannot import it"
-            expected = f"a name that each Python of the tags looks for: {_tags(wheel)}"
+            expected = f"a name that every Python of the tags looks for: {_tags(wheel)}"
             remedy = (
-                "build it with the interpreter of the tag, or name it .abi3.so if it keeps to the "
+                "build it with the interpreter of the tag, or name it .abi3.so if it uses only the "
                 "stable ABI"
             )
             severity = WARNING if set(without) <= EXPERIMENTAL else FAULT
@@ -55,6 +62,19 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
                 remedy=remedy,
                 severity=severity,
             )
+
+
+def _is_here(wheel: Wheel, system: str) -> bool:
+    """Whether the interpreters of the tags are those of a system such as ``x86_64-linux-gnu``.
+
+    For musl, names had no ``musl`` before CPython 3.11; with glibc they never have.
+    """
+    platforms = wheel.identity.platforms
+    words = set(system.split("-"))
+    named = words.intersection(MACHINES.values())
+    here = {MACHINES.get(platform.arch) for platform in platforms}
+    glibc = {platform.family for platform in platforms} <= {"manylinux", "linux"}
+    return not platforms or ((not named or bool(named & here)) and not (glibc and "musl" in words))
 
 
 def _tags(wheel: Wheel) -> str:

@@ -23,14 +23,17 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
         if gone:
             layouts_of.setdefault(gone, []).append(installation)
     for gone, installations in layouts_of.items():
-        found = f"{len(gone)} files, left out by {layouts.names_of(installations)}"
+        found = f"{len(gone)} files that are left out by {layouts.names_of(installations)}"
         where = [scheme_path(member) for member in gone]
         if all(path.scheme == "data" and path.top == PASSED_OVER for path in where):
-            expected = f"no directory {PASSED_OVER} in the data scheme: pip --target passes it over"
-            remedy = "put the files into the package, or into a data directory of another name"
+            expected = (
+                f"no folder {PASSED_OVER} in the data scheme, because pip --target leaves it out"
+            )
+            remedy = "put the files into the package, or into a data folder of another name"
         else:
-            expected = "no directory that packages and the data scheme share"
+            expected = "no folder name that both the package and the data scheme have"
             remedy = (
-                f"give it a name of its own in one of the two; {installations[0].layout.source}"
+                "rename the folder in the package or in the data scheme; "
+                f"{installations[0].layout.source}"
             )
         yield Fault("lost-in-layout", gone[0], found=found, expected=expected, remedy=remedy)

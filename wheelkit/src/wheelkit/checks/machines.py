@@ -36,8 +36,8 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     for member, file in wheel.elves.items() if wanted else ():
         if file.machine not in wanted:
             severity = FAULT if _is_module(wheel, member) else WARNING
-            expected = f"machine code for {', '.join(architectures)}, as the platform tag"
-            remedy = "build it for the machine of the tag, or leave it out"
+            expected = f"machine code for {', '.join(architectures)}, as the platform tag says"
+            remedy = "build it for the machine that the tag names, or leave it out"
             yield Fault(
                 "other-machine",
                 member,

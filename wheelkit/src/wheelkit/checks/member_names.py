@@ -17,7 +17,7 @@ IDS = ("name-collision", "place-collision")
 def faults(wheel: Wheel) -> Iterator[Fault]:
     """No two members fall together: on no file system, and at no installed place."""
     for group in _groups(wheel.archive.members, _folded):
-        expected = "names that differ in more than case and Unicode form"
+        expected = "names that differ in more than upper and lower case or the Unicode form"
         # The file systems of Linux tell them apart.
         yield Fault(
             "name-collision",

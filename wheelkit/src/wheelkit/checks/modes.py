@@ -25,7 +25,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     for info in infos:
         mode = stat.S_IMODE(info.external_attr >> 16)
         if not mode & stat.S_IXUSR and _is_run(wheel, info.filename):
-            expected = "an executable program, 0755: installers take the bit from the archive"
+            expected = "mode 755, because installers take the execute bit from the archive"
             yield Fault(
                 "not-executable",
                 info.filename,

@@ -14,6 +14,7 @@ from wheelkit.wheel import platforms
 from wheelkit.wheel.identity import Identity, headers
 from wheelkit.wheel.reading import Wheel
 
+RENAME = "rename the wheel with `wheel tags`, not by hand"
 TITLE = "names and tags"
 IDS = ("name-mismatch", "tag-mismatch", "wheel-version")
 
@@ -35,7 +36,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     if (build := str(declared.get("Build", ""))) != identity.build:
         found, expected = f"build tag {build!r}", f"{identity.build!r}, as in the file name"
         yield Fault(
-            "tag-mismatch", file, found=found, expected=expected, remedy=REBUILD, severity=WARNING
+            "tag-mismatch", file, found=found, expected=expected, remedy=RENAME, severity=WARNING
         )
     lines = list(map(str, declared.get_all("Tag", [])))
     try:
@@ -49,11 +50,10 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         return
     if tags != identity.tags:
         found, expected = _sorted(tags), f"{_sorted(identity.tags)}, as in the file name"
-        remedy = "rename with `wheel tags`, not by hand"
         # Installers go by the file name; `pip check` goes by WHEEL, and a plain Linux tag fits too.
         severity = WARNING if all(_fits(tag, tags) for tag in identity.tags) else FAULT
         yield Fault(
-            "tag-mismatch", file, found=found, expected=expected, remedy=remedy, severity=severity
+            "tag-mismatch", file, found=found, expected=expected, remedy=RENAME, severity=severity
         )
 
 

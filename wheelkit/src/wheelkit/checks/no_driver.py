@@ -18,8 +18,11 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     """No part of the driver is in the wheel, nor a stub of one."""
     for member, file in wheel.elves.items():
         if any(map(platforms.is_driver, _names(member, file))):
-            remedy = "repair with --exclude for it; never link a stub by its path"
-            expected = "not in a wheel: it is part of the NVIDIA driver"
+            remedy = (
+                "repair the wheel with --exclude for this library, and do not link a stub by its "
+                "path"
+            )
+            expected = "no part of the NVIDIA driver, which every user has installed"
             found = f"a driver library or its stub, SONAME {file.soname}"
             yield Fault(
                 "driver-library-grafted", member, found=found, expected=expected, remedy=remedy
@@ -27,4 +30,4 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
 
 
 def _names(member: str, file: Elf) -> set[str]:
-    return {posixpath.basename(member), file.soname or ""}
+    return {name for name in (posixpath.basename(member), file.soname) if name}

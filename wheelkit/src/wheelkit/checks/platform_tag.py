@@ -25,8 +25,8 @@ IDS = ("platform-tag", "isa-level")
 # How many files a message lists.
 SHOWN = 3
 
-OTHER = "verify it where it is for; only wheels for Linux are known here"
-OLDER = "build on an older system, as in the manylinux image of that name"
+OTHER = "verify this wheel with another tool: wheelkit knows only wheels for Linux"
+OLDER = "build on an older system, such as the manylinux image of that name"
 
 Need = tuple[str, str]
 
@@ -41,14 +41,14 @@ def faults(wheel: Wheel, plat: Platform | None) -> Iterator[Fault]:
     foreign = [tag for tag in tags if (p := platforms.parse(tag)) is None or p.version is None]
     if foreign:
         remedy = REPAIR if {tag.partition("_")[0] for tag in foreign} <= {"linux", "any"} else OTHER
-        expected = "a manylinux or musllinux tag: the package index accepts no other for Linux"
+        expected = "a manylinux or musllinux tag; the package index accepts no other tag for Linux"
         yield Fault(
             "platform-tag", name, found=", ".join(foreign), expected=expected, remedy=remedy
         )
         return
     if not machine_code:
         found, expected = f"{', '.join(tags)}, no machine code", "the tag any, or machine code"
-        remedy = "build it as a pure wheel, so that it is for every system"
+        remedy = "build it as a pure wheel, which every system can install"
         yield Fault(
             "platform-tag", name, found=found, expected=expected, remedy=remedy, severity=WARNING
         )
@@ -115,9 +115,9 @@ def _private_symbols(wheel: Wheel, platform: Platform) -> Iterator[Fault]:
         wanted = elf_symbols.read(wheel.archive.file(member)).wanted if libraries else frozenset()
         for library in libraries:
             if unmet := sorted(wanted.intersection(private[library])):
-                found = f"wants {', '.join(unmet)} of {library}"
+                found = f"needs {', '.join(unmet)} of {library}"
                 expected = f"symbols that {library} has on every {platform}"
-                remedy = f"link with a {library} of your own, which the repair grafts"
+                remedy = f"link with your own copy of {library}; the repair grafts it"
                 yield Fault("platform-tag", member, found=found, expected=expected, remedy=remedy)
 
 
@@ -127,7 +127,10 @@ def _other_libc(wheel: Wheel, platform: Platform) -> Iterator[Fault]:
         glibc = [name for name in file.needed if name == "libc.so.6"]
         if other := musl if platform.family == "manylinux" else glibc:
             found, expected = f"NEEDED {other[0]}", f"the C library of {platform}"
-            remedy = "build it in an image of the platform, or give the wheel the other tag"
+            remedy = (
+                "build it in an image of this platform, or give the wheel the tag of the other "
+                "platform"
+            )
             yield Fault("platform-tag", member, found=found, expected=expected, remedy=remedy)
 
 
@@ -135,10 +138,12 @@ def _isa_levels(wheel: Wheel) -> Iterator[Fault]:
     for member, file in wheel.elves.items():
         if file.isa_level > 1:
             found = f"marked to need x86-64-v{file.isa_level}"
-            expected = "x86-64, the baseline: the loader refuses the file on older processors"
+            expected = (
+                "plain x86-64; on older processors the loader refuses a file that is marked so"
+            )
             remedy = (
-                "compile without -march, or link without -z x86-64-v… and choose the code at run "
-                "time; accept it if the wheel is for such processors alone"
+                "compile without -march. Or link without -z x86-64-v… and choose the code at run "
+                "time. Accept the finding if the wheel is only for such processors"
             )
             # Every processor since 2009 has level 2; newer small ones have no level 3.
             severity = FAULT if file.isa_level > 2 else WARNING

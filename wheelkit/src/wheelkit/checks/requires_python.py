@@ -19,9 +19,9 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     file = f"{wheel.archive.dist_info}/METADATA"
     raw, _ = parse_email(wheel.archive.metadata("METADATA").read_bytes())
     stated = raw.get("requires_python")
-    remedy = "state requires-python in pyproject.toml, and build for interpreters within it"
+    remedy = "write requires-python in pyproject.toml, and build for interpreters within this range"
     if stated is None:
-        expected = "Requires-Python: installers choose old releases for old interpreters by it"
+        expected = "Requires-Python, which tells installers which release is for which Python"
         yield Fault(
             "requires-python",
             file,
@@ -35,5 +35,5 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     pythons = wheel.identity.pythons
     # That it is invalid is another finding.
     if wanted is not None and not any(interpreters.within(wanted, python) for python in pythons):
-        expected = f"a range that has {', '.join(pythons)}, as the tags"
+        expected = f"a range that contains {', '.join(pythons)}, as the tags say"
         yield Fault("requires-python", file, found=stated, expected=expected, remedy=remedy)

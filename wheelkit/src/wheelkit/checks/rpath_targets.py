@@ -50,7 +50,7 @@ def _target_faults(
         if not any(where.directories["platlib"] for where in above):
             severity = WARNING
         found = f"{entry}, above the prefix in {layouts.names_of(above)}"
-        expected = "a directory below the install prefix: others may plant a library there"
+        expected = "a folder below the install prefix; above it, somebody else may place a library"
         yield Fault(
             "rpath-escapes",
             member,
@@ -61,7 +61,7 @@ def _target_faults(
         )
     # One that leads nowhere here may be meant for another layout.
     elif not any(target in directories[where] for where, target in ends.items()):
-        expected = "a directory that the wheel or a companion installs, in one layout at least"
+        expected = "a folder that the wheel or a companion installs, at least in one layout"
         yield Fault(
             "rpath-dangling",
             member,

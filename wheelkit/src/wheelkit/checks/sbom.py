@@ -22,7 +22,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     path = wheel.archive.metadata(NAME)
     if not path.is_file():
         return
-    remedy = "run `wheelkit sbom` after the last change of the wheel"
+    remedy = "run `wheelkit sbom` again after the last change of the wheel"
     try:
         listed = dict(_listed(json.loads(path.read_text(encoding="utf-8"))))
     except (ValueError, LookupError, TypeError, AttributeError) as error:

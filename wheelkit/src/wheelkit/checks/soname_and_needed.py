@@ -19,7 +19,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
                 # What others are linked with has its SONAME for a NEEDED; by itself it is harmless.
                 kind, severity = ("SONAME", WARNING) if name == file.soname else ("NEEDED", FAULT)
                 remedy = "link with -L and -l, and give the other library a SONAME"
-                expected = "a file name: the loader would look nowhere but at this path"
+                expected = "a file name; with a path, the loader looks only at this path"
                 found = f"{kind} {name}"
                 yield Fault(
                     "path-as-name",

@@ -49,18 +49,20 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     if not pythons or not any(tag.abi == "abi3" for tag in wheel.identity.tags):
         return
     oldest = min(map(numbers, pythons))
-    remedy = "define Py_LIMITED_API as that version, or build for a newer one"
+    remedy = "define Py_LIMITED_API as this version, or build the wheel for newer Pythons only"
     for member, wanted in _wanted(wheel).items():
         known = {name: since for name in wanted if (since := _since(name)) is not None}
         late = {name: since for name, since in known.items() if since > oldest}
         if late:
             found = ", ".join(f"{name} ({_text(since)})" for name, since in sorted(late.items()))
-            expected = f"what CPython {_text(oldest)} has, the oldest that installs the wheel"
+            expected = (
+                f"only functions of CPython {_text(oldest)}, the oldest that installs the wheel"
+            )
             yield Fault("abi3-too-new", member, found=found, expected=expected, remedy=remedy)
         # A library of another distribution may have those of other names.
         unstable = [] if _needs_others(wheel, member) else sorted(wanted - known.keys())
         if unstable:
-            expected = "functions of the stable ABI: a newer CPython may lack others"
+            expected = "only functions of the stable ABI; a newer CPython may not have the others"
             found = ", ".join(unstable)
             yield Fault(
                 "abi3-not-stable",

@@ -19,8 +19,8 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     """No library has its code changed while it is loaded."""
     for member in wheel.elves:
         if _has_text_relocations(wheel, member):
-            expected = "none: the code is writable while they are applied, and never shared"
-            remedy = "compile everything that goes into it with -fPIC"
+            expected = "no text relocations, which make the code writable and use more memory"
+            remedy = "compile everything in it with -fPIC"
             yield Fault(
                 "text-relocations",
                 member,

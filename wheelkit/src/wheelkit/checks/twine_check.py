@@ -27,7 +27,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
     if not error:
         raise LackingError(f"twine check failed: {last_words(answer)}")
     file = f"{wheel.archive.dist_info}/METADATA"
-    remedy = "correct the readme that pyproject.toml names, or the field"
+    remedy = "correct the readme file that pyproject.toml names, or this field"
     yield Fault(
         "twine-check",
         file,

@@ -31,8 +31,13 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
             if library not in loaded and not any(fnmatchcase(library, g) for g in LOADED_FIRST):
                 versions = ", ".join(v for name, v in file.version_needs if name == library)
                 found = f"needs {versions} of {library}, which is not NEEDED"
-                expected = "NEEDED for each library of symbol versions, by the same name"
-                remedy = "rename with `patchelf --replace-needed`, which changes both; or link anew"
+                expected = (
+                    "NEEDED for every library whose symbol versions it needs, by the same name"
+                )
+                remedy = (
+                    "rename the library with `patchelf --replace-needed`, which changes both; or "
+                    "link again"
+                )
                 yield Fault(
                     "version-without-needed", member, found=found, expected=expected, remedy=remedy
                 )

@@ -41,8 +41,8 @@ def faults(wheel: Wheel, settings: Settings) -> Iterator[Fault]:
     answer = other_tools.run("check-wheel-contents", "check_wheel_contents", *options, wheel=wheel)
     _, unread, reason = answer.stderr.partition(".whl: invalid wheel: ")
     if unread:
-        expected = "a wheel as check-wheel-contents knows them"
-        remedy = "none is needed if the wheel is meant to be so; installers accept it"
+        expected = "a wheel that check-wheel-contents can read"
+        remedy = "nothing, if you want the wheel as it is: installers accept it"
         file = wheel.archive.path.name
         yield Fault(
             UNREAD, file, found=reason.strip(), expected=expected, remedy=remedy, severity=WARNING

@@ -12,20 +12,20 @@ from wheelkit.target.report import MisusedError, Status, run, say
 
 # The verb, the module with its `main`, and what it does; in the order of the stages.
 VERBS = (
-    ("setup", "setup", "install what wheelkit needs into its own environment, by hash"),
+    ("setup", "setup", "install everything that wheelkit needs, checked by hash"),
     ("plan", "plan", "print what a release of a project consists of"),
     ("images", "images", "list the container images of a project, or pin newer ones"),
     ("sdist", "sdist", "build the source distribution of a project"),
-    ("repair", "repair", "graft libraries with auditwheel, then make every rpath right"),
-    ("sbom", "sbom", "write what a wheel consists of, and was built with, into it"),
+    ("repair", "repair", "copy libraries into a wheel with auditwheel, then correct every rpath"),
+    ("sbom", "sbom", "write a list of what is in a wheel, and how it was built, into the wheel"),
     ("verify", "verify", "check a finished wheel: archive, ELF files, tags, where it loads"),
     ("smoke", "smoke", "compare an installed wheel with its RECORD, and run its kernels"),
     ("seal", "seal", "print one hash that stands for every byte of a folder of distributions"),
     ("merge", "merge", "merge the sealed folders of several jobs into one, and seal that"),
     ("verify-release", "verify_release", "verify every sealed wheel, in clean containers"),
     ("smoke-release", "smoke_release", "run kernels from every sealed file, in clean containers"),
-    ("summary", "summary", "show what the reports of all stages say of a release"),
-    ("gate", "gate", "check that a release is whole, proven and new, before it is published"),
+    ("summary", "summary", "show what the reports of all stages say about a release"),
+    ("gate", "gate", "check that a release is complete, tested and new before it is published"),
     ("index", "index", "serve a package index on this machine, to rehearse a release"),
     ("github-release", "github_release", "make the release of a tag on GitHub"),
     ("check-jobs", "check_jobs", "fail unless every job of a workflow has succeeded"),
@@ -37,7 +37,7 @@ def usage() -> str:
     width = max(len(verb) for verb, _, _ in VERBS)
     lines = [f"  {verb:{width}}  {what}" for verb, _, what in VERBS]
     head = ["usage: wheelkit VERB [ARGUMENT]…", "       wheelkit --version", "", "verbs:"]
-    return "\n".join([*head, *lines, "", "`wheelkit VERB --help` tells the arguments of a verb."])
+    return "\n".join([*head, *lines, "", "`wheelkit VERB --help` shows the arguments of a verb."])
 
 
 def dispatch(arguments: list[str]) -> int:

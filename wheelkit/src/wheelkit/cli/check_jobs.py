@@ -1,7 +1,7 @@
-"""Fail unless every job that a gate waits for has succeeded: $NEEDS is GitHub's ``toJSON(needs)``.
+"""Fail unless every job in $NEEDS has succeeded; $NEEDS is GitHub's ``toJSON(needs)``.
 
-A job that was skipped or cancelled has not succeeded: what did not run proves nothing. --may-skip
-names a job that is only run for some events.
+A job that was skipped or cancelled has not succeeded. For a job that runs only for some events,
+--may-skip allows that it was skipped.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     optional = parse(arguments).may_skip
     found = results(os.environ.get("NEEDS", ""))
     if not found:
-        raise MisusedError("NEEDS names no job; a gate that waits for none is no gate")
+        raise MisusedError("NEEDS names no job, so there is nothing to check")
     for name in set(optional) - set(found):
         raise MisusedError(f"--may-skip {name}: NEEDS names {', '.join(found)}")
     for name, result in found.items():

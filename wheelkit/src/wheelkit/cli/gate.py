@@ -1,12 +1,16 @@
-"""Check that a release is whole, proven, and new, before anything of it is published.
+"""Check that a release is complete, tested and new before anything of it is published.
 
-Every gate is asked, and every fault listed: the files are the sealed ones, byte for byte; they are
-one source distribution and a wheel for each interpreter, for the platform; their version is the
-tag's, the tag is annotated and on the branch, and the changelog has its section; verification and
-smoke tests are green for these very hashes, in reports that are sealed too; and the package index
-has no other files of the version. What the reports must show is declared in pyproject.toml of the
-current folder, which is also the git repository of the tag. If no gate has a fault, --release
-makes the folder that is published.
+All of these gates are checked, and every fault is listed:
+
+- The files are exactly the sealed files.
+- They are one source distribution and one wheel for each interpreter, for the right platform.
+- Their version is that of the tag. The tag is annotated and on the branch, and the changelog has a
+  section for the version.
+- Sealed reports say that these files were verified and smoke-tested without a fault.
+- The package index has no other files of this version.
+
+pyproject.toml in the current folder declares what the reports must show. The folder must be the
+git repository with the tag. If there is no fault, --release makes the folder that is published.
 """
 
 from __future__ import annotations
@@ -46,10 +50,14 @@ class Release:
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="wheelkit gate", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="wheelkit gate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     add = parser.add_argument
-    add("folder", metavar="DIR", type=Path, help="the sealed distributions")
-    add("--seal", required=True, metavar="SHA256", help="what `wheelkit seal` printed")
+    add("folder", metavar="DIR", type=Path, help="the folder of the sealed distributions")
+    add("--seal", required=True, metavar="SHA256", help="the seal that `wheelkit seal` printed")
     add(
         "--reports",
         required=True,
@@ -62,13 +70,20 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--project", required=True, metavar="NAME", help="the name of the distribution")
     add("--tag", required=True, help="the git tag of the release: v and the version")
     add("--branch", default="origin/main", help="where the tag must be (default: %(default)s)")
-    add("--pythons", required=True, type=words, metavar="JSON", help='as in ["3.10", "3.13t"]')
+    add(
+        "--pythons",
+        required=True,
+        type=words,
+        metavar="JSON",
+        help='the CPythons that need a wheel, such as ["3.10", "3.13t"]',
+    )
     add(
         "--plat",
         required=True,
         action="append",
         metavar="P",
-        help="the platform tag of wheels, or a better one; once for each architecture",
+        help="the platform tag that wheels must have; a tag for older systems is fine, too. Give "
+        "it once for each architecture",
     )
     add("--device", required=True, choices=("cuda", "cpu"), help="where the kernels must have run")
     add(
@@ -76,7 +91,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         required=True,
         type=places,
         metavar="JSON",
-        help='the runners on which they must have run, as in ["gpu-h100", "aarch64:gpu-gh200"]',
+        help="the GPU runners on which they must have run, such as "
+        '["gpu-h100", "aarch64:gpu-gh200"]',
     )
     add("--changelog", default=Path("CHANGELOG.md"), type=Path, metavar="FILE")
     add(
@@ -85,7 +101,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         default=os.environ.get("WHEELKIT_INDEX") or None,
         help="the index to publish on (default: $WHEELKIT_INDEX, or the package index)",
     )
-    add("--release", type=Path, metavar="OUT", help="make the folder to publish; empty or absent")
+    add("--release", type=Path, metavar="OUT", help="the folder to make for the publication")
     add("--report", type=Path, metavar="FILE", help="write a JSON report")
     return parser.parse_args(arguments)
 
@@ -120,11 +136,11 @@ def check_reports(release: Release, asked: argparse.Namespace) -> Iterator[Fault
     declared = settings.of_project(Path.cwd(), asked.project)
     found = reports.read(asked.reports)
     for folder in found.missing:
-        say(f"no reports in {folder}: there is no such folder")
+        say(f"there is no folder {folder} with reports")
     yield from found.faults
     if release_folder.GATES in found.files:
         remedy = "give that report another name"
-        expected = "no report of this name: the gates write one"
+        expected = "no report of this name, because the gates write one"
         yield Fault(
             "report-twice", release_folder.GATES, found="a report", expected=expected, remedy=remedy
         )

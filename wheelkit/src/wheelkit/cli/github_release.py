@@ -1,9 +1,9 @@
-"""Make the release of a tag on GitHub, of the folder that `wheelkit gate --release` has made.
+"""Make the release of a tag on GitHub from the folder that `wheelkit gate --release` has made.
 
-It uses ``gh``, which GitHub's runners have, and nothing but the standard library. The release is a
-draft until every file is attached and was compared; only then it is published. Run again, it
-completes a draft. A release that is published already is compared with the folder, and nothing of
-it is changed.
+It needs only the program ``gh``, which GitHub's runners have. The release is a draft until all
+files are attached and compared with the folder; then it is published. If it was interrupted, run it
+again: it completes the draft. If the release is published already, it is only compared with the
+folder, and nothing changes.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def differences(
     files, hashes
         The path and the sha256 of each file, by its bare name.
     """
-    remedy = "see who changed the release; correct it by hand, or give the version another number"
+    remedy = "find out who changed the release; correct it by hand, or release another version"
     for name in sorted(published.assets.keys() - files.keys()):
         yield Fault(
             "asset-extra",
@@ -209,6 +209,6 @@ def main(arguments: list[str] | None = None) -> int:
     if len(files) != len(attached):
         raise MisusedError(f"two files below {asked.folder} have the same name; rename one")
     if shutil.which("gh") is None:
-        raise LackingError("no gh here; GitHub's runners have it")
+        raise LackingError("gh is not installed; GitHub's runners have it")
     release(asked.folder, asked.tag, files, hashes)
     return Status.DONE

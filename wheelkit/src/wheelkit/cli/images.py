@@ -1,8 +1,8 @@
-"""List the container images that the pyproject.toml of the current folder names, and their pins.
+"""List the container images that the pyproject.toml of the current folder names, and their digests.
 
-With --update, ask a container engine for the digest that each tag has today, and write it into
-pyproject.toml as ``name:tag@sha256:…``. Nothing else in the file changes. A tag such as ``latest``
-leads to newer images; one of a release stays with its own.
+With --update, docker or podman looks up the digest that each tag has today. The digest is written
+into pyproject.toml as ``name:tag@sha256:…``; nothing else in the file changes. Use a tag such as
+``latest`` to follow newer images. The tag of a release keeps naming the same image.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--update",
         action="store_true",
-        help="write the digest that each tag has today, which docker or podman tells",
+        help="pin every image to the digest that its tag has today; docker or podman looks it up",
     )
     return parser.parse_args(arguments)
 

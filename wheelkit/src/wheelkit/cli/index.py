@@ -1,7 +1,7 @@
-"""Serve a package index on this machine alone, until standard input is closed.
+"""Serve a package index that only this machine can reach, until standard input is closed.
 
-Its upload and simple API are those that pip and twine know. It takes each file name once, as the
-real index does, and asks for no password. The address is the first line printed.
+It works with pip and twine. Like the real index, it accepts each file name only once; it asks for
+no password. The first line that it prints is its address.
 """
 
 from __future__ import annotations
@@ -16,8 +16,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="wheelkit index", description=__doc__)
     add = parser.add_argument
-    add("packages", metavar="DIR", type=Path, help="where the files are kept")
-    add("--stall-after", type=int, metavar="N", help="take N uploads and answer no further one")
+    add("packages", metavar="DIR", type=Path, help="the folder that keeps the files")
+    add(
+        "--stall-after",
+        type=int,
+        metavar="N",
+        help="accept N uploads, and do not answer any more (for tests)",
+    )
     return parser.parse_args(arguments)
 
 

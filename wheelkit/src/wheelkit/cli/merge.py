@@ -1,7 +1,7 @@
-"""Merge the sealed folders of several jobs into one, and seal that.
+"""Merge the sealed folders of several jobs into one folder, and seal it.
 
-Each part must be what its job has sealed, and no file may be in two parts. OUT is made whole or
-not at all.
+Each folder must be unchanged since its job has sealed it, and no file may be in two of them. If
+something is wrong, OUT is not made at all.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="wheelkit merge", description=__doc__)
     add = parser.add_argument
-    add("out", metavar="OUT", type=Path, help="the folder to fill: an empty one or a new one")
+    add("out", metavar="OUT", type=Path, help="the folder to make, or an empty folder")
     add(
         "--part",
         dest="parts",

@@ -1,12 +1,15 @@
 """Print what a release of the project in the current folder consists of, as a JSON object.
 
-``pythons`` are the CPythons for which a wheel is built: those that cibuildwheel builds for with
-the project's requires-python and [tool.cibuildwheel] build and skip, or CIBW_BUILD and CIBW_SKIP.
-``cibuildwheel-2`` and ``cibuildwheel-4`` are the CIBW_BUILD of the two cibuildwheels that build
-them together. ``architectures`` are those of the release, each with GitHub's runner that builds its
-wheels; a cibuildwheel builds those for the architecture of its machine. ``gpus`` are the runners
-that smoke-test the wheels on a GPU, each with its architecture and the number of its slot. On
-GitHub each also becomes an output of the step.
+- ``pythons``: the CPythons for which wheels are built. cibuildwheel selects them by the project's
+  requires-python, and by build and skip in [tool.cibuildwheel], or CIBW_BUILD and CIBW_SKIP.
+- ``cibuildwheel-2``, ``cibuildwheel-4``: two versions of cibuildwheel are needed for all CPythons.
+  These are the values of CIBW_BUILD for each of the two.
+- ``architectures``: the architectures of the release. Each has the GitHub runner that builds its
+  wheels.
+- ``gpus``: the runners that smoke-test the wheels on a GPU. Each has its architecture and the
+  number of its slot.
+
+On GitHub, each of these also becomes an output of the step.
 """
 
 from __future__ import annotations
@@ -29,20 +32,24 @@ RUNNERS = {X86_64: "ubuntu-latest", AARCH64: "ubuntu-24.04-arm"}
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="wheelkit plan", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="wheelkit plan",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--since",
         metavar="X.Y",
         type=parse_version,
         default=CPYTHONS[0],
-        help="the oldest CPython of the plan, whatever the project supports",
+        help="the oldest CPython of the plan, even if the project supports older ones",
     )
     parser.add_argument(
         "--gpu-runners",
         metavar="JSON",
         default="",
-        help='the labels of the GPU runners, as in ["gpu-h100", "aarch64:gpu-gh200"], x86_64 being '
-        "the architecture of those without one; none if empty",
+        help='the labels of the GPU runners, such as ["gpu-h100", "aarch64:gpu-gh200"]. Without an '
+        "architecture before a colon, it is x86_64. An empty text means no runner",
     )
     return parser.parse_args(arguments)
 

@@ -87,7 +87,8 @@ def _add_contents(parser: argparse.ArgumentParser) -> None:
         "--copy-across",
         action="store_true",
         help="if a module in site-packages needs a library of the data scheme, copy this library "
-        "into NAME.libs. Without this option, such a wheel is refused",
+        "into NAME.libs; if a program needs a library of site-packages, copy it into .NAME.libs "
+        "beside the program. Without this option, such a wheel is refused",
     )
     add(
         "--platlib",

@@ -1,9 +1,10 @@
-"""Write a wheel's bill of materials into it: its grafts with their hashes and licences, its tools.
+"""Write a list of what a wheel consists of into the wheel (a bill of materials, SBOM).
 
-It names the CUDA toolkit, the container image or operating system, and the compilers that the
-wheel's libraries name themselves. The texts of the licences that [tool.wheelkit] graft-licenses
-declares go into the wheel, too. Run it on a repaired wheel, before anything else sees it: the
-wheel is replaced as a whole or not at all, with a new RECORD, and is the same bytes each time.
+The list has the grafts with their hashes and licences, the CUDA toolkit, the container image or
+operating system, and the compilers that the libraries name. The licence texts that graft-licenses
+in [tool.wheelkit] declares are written into the wheel, too. Run this on a repaired wheel, before
+you verify it. The wheel is replaced by the new one, whose RECORD lists the new files. Two runs give
+the same bytes.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def signed(given: Wheel) -> Iterator[Fault]:
 
     for name in archive.SIGNATURES:
         if given.archive.metadata(name).is_file():
-            remedy = "sign the wheel after this"
+            remedy = "sign the wheel after this command"
             yield Fault(
                 "signed-record", name, found="a signature of RECORD", expected="none", remedy=remedy
             )

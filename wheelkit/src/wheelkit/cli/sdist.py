@@ -1,7 +1,8 @@
-"""Build the source distribution of the project in the current folder, the same bytes each time.
+"""Build the source distribution of the project in the current folder.
 
-With --requirements, what builds it is installed from that file, by hash, into an environment of
-its own. Without, it is what the package index has for [build-system] requires of pyproject.toml.
+Two builds of the same sources give the same bytes. With --requirements, the build requirements are
+installed from this file, checked by hash, into a separate environment. Otherwise they are installed
+from the package index, as [build-system] of pyproject.toml lists them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="wheelkit sdist", description=__doc__)
     add = parser.add_argument
     add("--out", metavar="DIR", type=Path, default=Path("dist"))
-    add("--requirements", metavar="FILE", type=Path, help="what builds it, with hashes")
+    add("--requirements", metavar="FILE", type=Path, help="the pinned build requirements")
     return parser.parse_args(arguments)
 
 

@@ -1,7 +1,7 @@
-"""Seal a folder: list every file's sha256, and print the hash of the list.
+"""Seal a folder: write the sha256 of every file into a list, and print the hash of this list.
 
-Later stages take that hash, the seal, and refuse the folder if a single byte has changed. On
-GitHub it also becomes the output ``seal`` of the step.
+Later stages get this hash (the seal), and refuse the folder if anything in it has changed. On
+GitHub, the seal also becomes the output ``seal`` of the step.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="wheelkit seal", description=__doc__)
     add = parser.add_argument
-    add("folder", metavar="DIR", type=Path, help="wheels and source distribution")
-    add("--reports", action="store_true", help="DIR has reports in JSON, and no distributions")
+    add("folder", metavar="DIR", type=Path, help="the folder with wheels and a source distribution")
+    add("--reports", action="store_true", help="DIR has reports (JSON) instead of distributions")
     return parser.parse_args(arguments)
 
 

@@ -1,7 +1,7 @@
-"""Install everything that wheelkit needs into the environment that it runs in, by hash.
+"""Install everything that wheelkit needs into its own environment, checked by hash.
 
-It is for environments into which wheelkit itself was installed alone, with --no-deps, as from a
-git repository, with which pip can compare no hash.
+Use it after `pip install --no-deps`. pip cannot check hashes of a package that comes from a git
+repository, so wheelkit is installed without its requirements first.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Run the kernels of a project from every sealed distribution, in clean containers or here.
+"""Run the kernels of a project from every file of a sealed folder.
 
-Each wheel is installed in a container of every image that has its interpreter, or, with
---engine none, in an environment of this machine's interpreter. No distribution is left out: where
-nothing can run one, that is an error.
+Each wheel is installed in a new container of every image that has its interpreter. With --engine
+none, it is installed in a new environment of an interpreter of this machine instead. It is an error
+if a distribution can be run nowhere.
 """
 
 from __future__ import annotations
@@ -45,10 +45,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     images.add_options(parser)
     add = parser.add_argument
     add("--device", choices=("cpu", "cuda"), required=True, help="where the kernels must run")
-    add("--place", metavar="NAME", default="", help="the name of this GPU runner")
-    add("--kernels", type=Path, metavar="FILE", required=True, help="what runs the kernels")
-    add("--requirements", type=Path, metavar="FILE", help="what it needs at run time, by hash")
-    add("--reports", type=Path, metavar="DIR", required=True, help="where the reports go")
+    add("--place", metavar="NAME", default="", help="the name of this GPU runner, for the report")
+    add(
+        "--kernels",
+        type=Path,
+        metavar="FILE",
+        required=True,
+        help="the Python file that runs the kernels",
+    )
+    add("--requirements", type=Path, metavar="FILE", help="the pinned requirements of the wheels")
+    add("--reports", type=Path, metavar="DIR", required=True, help="the folder for the reports")
     asked = parser.parse_args(arguments)
     if asked.place and not seal.NAME.fullmatch(asked.place):
         # It becomes a part of the names of reports.

@@ -1,4 +1,7 @@
-"""Show what the reports of all stages say of a release: a table, also in the summary of the job."""
+"""Print a table of what the reports of all jobs say about a release.
+
+On GitHub, the table is also in the summary of the job.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="wheelkit summary", description=__doc__)
     add = parser.add_argument
-    add("folder", metavar="DIR", type=Path, help="the sealed distributions")
-    add("--seal", required=True, metavar="SHA256", help="what `wheelkit seal` printed")
+    add("folder", metavar="DIR", type=Path, help="the folder of the sealed distributions")
+    add("--seal", required=True, metavar="SHA256", help="the seal that `wheelkit seal` printed")
     add(
         "--reports",
         action="append",

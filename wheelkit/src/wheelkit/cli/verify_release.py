@@ -1,6 +1,7 @@
-"""Verify every sealed wheel with `wheelkit verify`, in the container with the oldest glibc or here.
+"""Verify every wheel of a sealed folder with `wheelkit verify`.
 
-They are installed in every way, by their own interpreters. Each container has its report.
+This happens in the container with the oldest glibc, or with --engine none on this machine. Each
+wheel is installed in every way, by its own interpreter. Each container writes a report.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="wheelkit verify-release", description=__doc__)
     images.add_options(parser)
     add = parser.add_argument
-    add("--plat", default="", metavar="P", help="the platform tag that wheels have, or a better")
-    add("--reports", type=Path, metavar="DIR", required=True, help="where the report goes")
+    add("--plat", default="", metavar="P", help="the platform tag that wheels must have")
+    add("--reports", type=Path, metavar="DIR", required=True, help="the folder for the reports")
     return parser.parse_args(arguments)
 
 

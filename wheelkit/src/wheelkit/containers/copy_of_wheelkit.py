@@ -10,7 +10,7 @@ from wheelkit.target.report import LackingError
 
 
 def write(folder: Path) -> Path:
-    """Copy the package and its metadata to `folder`, made anew; return the folder.
+    """Copy the package and its metadata to an empty `folder`; return the folder.
 
     Raises
     ------
@@ -21,7 +21,7 @@ def write(folder: Path) -> Path:
     own = [file for file in files if ".." not in file.parts and file.suffix != ".pyc"]
     if not any(file.as_posix() == "wheelkit/__init__.py" for file in own):
         raise LackingError(
-            "wheelkit is installed for development; install it as others do: "
+            "wheelkit is installed in development mode; install it from its folder: "
             "python -m pip install FOLDER_OF_WHEELKIT"
         )
     for file in own:

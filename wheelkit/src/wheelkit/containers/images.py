@@ -38,8 +38,8 @@ IMAGE_VARIABLE = "WHEELKIT_TEST_IMAGE"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of each verb that tries sealed distributions."""
     add = parser.add_argument
-    add("folder", metavar="DIR", type=Path, help="the sealed distributions")
-    add("--seal", required=True, metavar="SHA256", help="what `wheelkit seal` printed")
+    add("folder", metavar="DIR", type=Path, help="the folder of the sealed distributions")
+    add("--seal", required=True, metavar="SHA256", help="the seal that `wheelkit seal` printed")
     add(
         "--engine",
         choices=ENGINES,
@@ -49,13 +49,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--architecture",
         choices=ARCHITECTURES,
-        help="only the wheels for this one, which must be that of the machine (default: all)",
+        help="try only the wheels for this architecture, which must be that of this machine "
+        "(default: all)",
     )
     add(
         "--image",
         default=os.environ.get(IMAGE_VARIABLE),
-        help="one image laid out as manylinux's are, for those of pyproject.toml (default: "
-        f"${IMAGE_VARIABLE})",
+        help="one image with the folders of manylinux, in place of those of pyproject.toml "
+        f"(default: ${IMAGE_VARIABLE})",
     )
 
 
@@ -156,7 +157,7 @@ def smoking(version: str, project: Path, architecture: str = X86_64) -> list[Tes
 
 
 def of_image(image: str) -> TestImage:
-    """Return another image that is laid out like those of manylinux."""
+    """Return another image whose folders are those of the manylinux images."""
     return TestImage(image)
 
 

@@ -88,13 +88,13 @@ def find(wheel: Wheel, sources: Sources, *, grafting: bool = False) -> Companion
         A companion's wheel cannot be read, or it is another distribution's.
     """
     named = sources.files
-    required = {requirement.name: requirement for requirement in _required(wheel)}
+    required = _by_name(wheel)
     search = _Search(wheel.identity, sources, set(missing(wheel)))
     for name, file in named.items():
         search.look_at(required.get(name, Requirement(name)), file)
     if grafting:
         own = set(missing(wheel))
-        counted = _counted_on(wheel, required)
+        counted = _counted_on(wheel, required.values())
         kept = {name for name in own if _is_left_out(wheel, counted, name)}
         search.wanted = (search.wanted - own) | (search.wanted & kept)
     # What lies in the folder costs nothing, and shows where rpath entries lead.
@@ -117,7 +117,7 @@ def with_companions(wheel: Wheel, sources: Sources, *, grafting: bool = False) -
         glob.escape(name)
         for name in missing(wheel)
         if found.having(name) is None
-        and any(companions.family_has(d, name) for d in _counted_on(wheel, found.required))
+        and any(companions.has(r, name) for r in _counted_on(wheel, found.required.values()))
     ]
     excluded = (*wheel.excluded, *by_name) if grafting else wheel.excluded
     return replace(wheel, companions=found, excluded=tuple(dict.fromkeys(excluded)))
@@ -138,8 +138,17 @@ def _required(wheel: Wheel, *, with_extras: bool = True) -> list[Requirement]:
     return [r for r in every if _applies(r, wheel.identity, extras)]
 
 
-def _counted_on(wheel: Wheel, required: Iterable[str]) -> list[str]:
-    """Return the required distributions whose libraries are not grafted.
+def _by_name(wheel: Wheel) -> dict[str, Requirement]:
+    """Return what the wheel requires; what it requires without an extra counts first."""
+    found: dict[str, Requirement] = {}
+    for requirement in (*_required(wheel, with_extras=False), *_required(wheel)):
+        first = found.setdefault(requirement.name, requirement)
+        first.extras |= requirement.extras
+    return found
+
+
+def _counted_on(wheel: Wheel, required: Iterable[Requirement]) -> list[Requirement]:
+    """Return the requirements whose libraries are not grafted.
 
     Who installs the wheel without an extra does not get what only the extra requires. Such a
     distribution counts if an rpath leads to NVIDIA's folders, as in the plugins of JAX.
@@ -147,17 +156,21 @@ def _counted_on(wheel: Wheel, required: Iterable[str]) -> list[str]:
     always = {requirement.name for requirement in _required(wheel, with_extras=False)}
     entries = [entry for file in wheel.elves.values() for entry in file.search_path]
     leads_there = any("/nvidia/" in entry for entry in entries)
-    return [name for name in required if leads_there or name in always]
+    return [requirement for requirement in required if leads_there or requirement.name in always]
 
 
 def _applies(requirement: Requirement, identity: Identity, extras: Iterable[str]) -> bool:
     """Whether a requirement holds on Linux for the wheel's Python, with one of the extras."""
     if requirement.marker is None:
         return True
+    python = _bare(identity)
     system = {
         "sys_platform": "linux",
         "platform_system": "Linux",
-        "python_version": _bare(identity),
+        "platform_machine": identity.architecture or os.uname().machine,
+        "python_version": python,
+        # Which patch release it will be is not known; that of users is seldom one of the first.
+        "python_full_version": f"{python}.9",
     }
     marker = requirement.marker
     return any(marker.evaluate({**system, "extra": extra}) for extra in extras)
@@ -168,9 +181,9 @@ def _bare(identity: Identity) -> str:
     return identity.python.rstrip("t").removeprefix("pypy")
 
 
-def _is_left_out(wheel: Wheel, required: Iterable[str], name: str) -> bool:
+def _is_left_out(wheel: Wheel, required: Iterable[Requirement], name: str) -> bool:
     excluded = any(fnmatchcase(name, glob) for glob in wheel.excluded)
-    return excluded or any(companions.family_has(distribution, name) for distribution in required)
+    return excluded or any(companions.has(requirement, name) for requirement in required)
 
 
 @dataclass
@@ -183,23 +196,26 @@ class _Search:
     found: list[Companion] = field(default_factory=list)
     unseen: dict[str, str] = field(default_factory=dict)
     unfit: dict[str, str] = field(default_factory=dict)
-    tried: set[str] = field(default_factory=set)
+    # The names that were looked at, and with which extras.
+    tried: dict[str, set[str]] = field(default_factory=dict)
 
     def seek(self, requirements: Iterable[Requirement]) -> None:
         """Look at one requirement after another until every library is found."""
         # First those whose name says that they have one.
         queue = sorted(
             requirements,
-            key=lambda r: not any(companions.family_has(r.name, n) for n in self.wanted),
+            key=lambda r: not any(companions.has(r, n) for n in self.wanted),
         )
         for requirement in queue:
-            may = any(companions.may_have(requirement.name, name) for name in self.wanted)
+            may = any(companions.may_have(requirement, name) for name in self.wanted)
             if may and requirement.name not in self.tried:
                 self.look_at(requirement)
+            elif may and not requirement.extras <= self.tried[requirement.name]:
+                self._follow(requirement)
 
     def look_at(self, requirement: Requirement, file: Path | None = None) -> None:
         """Read the wheel of a requirement, if one can be had, and go on to what it needs."""
-        self.tried.add(requirement.name)
+        self.tried[requirement.name] = set()
         progress.show(f"{self.identity.spelling}: companion {requirement.name}")
         path = file or self._located(requirement)
         if path is None:
@@ -215,7 +231,15 @@ class _Search:
             self.unfit[requirement.name] = path.name
         self.found.append(companion)
         self.wanted = {n for n in self.wanted | self._onward(companion) if not self._has(n)}
-        self.seek(r for r in companion.requires if _applies(r, self.identity, [""]))
+        self._follow(requirement)
+
+    def _follow(self, requirement: Requirement) -> None:
+        """Go on to what a companion requires, with the extras for which it is required."""
+        self.tried[requirement.name] |= requirement.extras
+        for companion in tuple(self.found):
+            if companion.name == requirement.name:
+                extras = ["", *requirement.extras]
+                self.seek([r for r in companion.requires if _applies(r, self.identity, extras)])
 
     def _has(self, name: str) -> bool:
         return any(name in companion.libraries for companion in self.found)

@@ -171,7 +171,7 @@ def find_python(version: str) -> Path:
 
 
 def make_venv(python: Path, folder: Path) -> Path:
-    """Make a virtual environment with pip at `folder`, anew; return its interpreter.
+    """Make a new virtual environment with pip at `folder`; return its interpreter.
 
     Raises
     ------

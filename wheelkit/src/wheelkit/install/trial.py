@@ -22,7 +22,7 @@ from wheelkit.install.installers import Site, Way
 from wheelkit.install.pythons import Python
 from wheelkit.target import load_library
 from wheelkit.target.report import Fault, LackingError, MisusedError
-from wheelkit.wheel import elf, platforms
+from wheelkit.wheel import elf, loaded_before, platforms
 from wheelkit.wheel.companions import Companion
 from wheelkit.wheel.reading import Wheel
 
@@ -246,8 +246,8 @@ def misplaced(installed: Installed) -> Iterator[Fault]:
         if member not in installed.paths and not member.startswith(f"{wheel.archive.dist_info}/")
     ]
     for member in missing:
-        found = f"nothing at its place ({_named(installed.site, installed.way)})"
-        remedy = "see whether two schemes of the wheel share a directory"
+        found = f"no file at its place ({_named(installed.site, installed.way)})"
+        remedy = "find out whether two schemes of the wheel have the same folder"
         yield Fault(
             "not-installed",
             member,
@@ -289,13 +289,13 @@ def _load(
         yield from _mapping(installed, member, result["mapped"])
         return
     absent = result["error"].partition(":")[0]
+    first = None if absent in options.preloaded else _loaded_by_package(installed, member, absent)
+    if first is not None and first not in before:
+        omissions.waived.append(f"{posixpath.basename(member)} loaded after {absent}")
+        yield from _load(installed, member, options, omissions, (*before, first))
+        return
     companion = None if absent in options.preloaded else installed.wheel.companions.having(absent)
     if companion is not None:
-        first = _loaded_by_package(installed, absent)
-        if first is not None and first not in before:
-            omissions.waived.append(f"{posixpath.basename(member)} loaded after {absent}")
-            yield from _load(installed, member, options, omissions, (*before, first))
-            return
         found = f"{where}: {result['error']}"
         expected = f"an rpath that leads to {absent} of {companion}, which is installed too"
         yield Fault("load-failed", member, found=found, expected=expected, remedy=REPAIR)
@@ -309,16 +309,21 @@ def _load(
         name = posixpath.basename(member)
         omissions.lacking.append(f"{absent}, which {name} needs, is not installed here")
         return
-    expected = "loads in a fresh process with an empty environment"
-    remedy = f"if a library was not found, {REPAIR}; else see the loader's message"
+    expected = "loads in a new process with an empty environment"
+    remedy = f"if a library was not found, {REPAIR}; otherwise see the message of the loader"
     yield Fault(
         "load-failed", member, found=f"{where}: {result['error']}", expected=expected, remedy=remedy
     )
 
 
-def _loaded_by_package(installed: Installed, name: str) -> Path | None:
-    """Return a companion's library if the package itself is to load it beforehand."""
-    if installed.wheel.code_naming(name) is None:
+def _loaded_by_package(installed: Installed, member: str, name: str) -> Path | None:
+    """Return a library if the package itself is to load it before a file that needs it."""
+    wheel = installed.wheel
+    own = [other for other in wheel.elves if posixpath.basename(other) == name]
+    if own:
+        before = loaded_before.of_own(wheel, member, name)
+        return installed.paths.get(own[0]) if before else None
+    if wheel.companions.having(name) is None or loaded_before.by_code(wheel, name) is None:
         return None
     return next(iter(sorted(installed.site.root.rglob(name))), None)
 
@@ -378,7 +383,9 @@ def _uninstall(installed: Installed, before: frozenset[str]) -> Iterator[Fault]:
     if answer.returncode != 0 or left:
         found = f"{_named(site, way)}: {', '.join(left) or last_words(answer)}"
         expected = f"{way.installer} uninstall leaves nothing"
-        remedy = "list every file in RECORD, and write none at run time"
+        remedy = (
+            "list every file in RECORD, and do not write files into the environment at run time"
+        )
         yield Fault(
             "left-behind", wheel.archive.path.name, found=found, expected=expected, remedy=remedy
         )

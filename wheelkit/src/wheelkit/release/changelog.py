@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from wheelkit.target.report import Fault, FaultyError
 
 HEADING = re.compile(r"\[(?P<version>[^\]\n]+)\](?: - (?P<date>\S+))?")
-REMEDY = "give the changes of [Unreleased] a heading of their own, with a date"
+REMEDY = "put a heading with the version and the date above the changes of [Unreleased]"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelkit.target.report import Fault, FaultyError
 from wheelkit.wheel.identity import identify
@@ -52,7 +52,7 @@ def _wheel(file: str) -> Distribution:
 def _sdist(file: str) -> Distribution:
     try:
         project, version = parse_sdist_filename(file)
-    except (InvalidSdistFilename, InvalidVersion) as error:
+    except InvalidSdistFilename as error:
         remedy = "give the file the name that its build backend chose"
         fault = Fault(
             "sdist-filename", file, found=str(error), expected="NAME-VERSION.tar.gz", remedy=remedy
@@ -83,7 +83,7 @@ def faults_of(
                 remedy="remove the file",
             )
         if f"v{one.version}" != tag:
-            remedy = "give the tag the version in the sources, or the sources that of the tag"
+            remedy = "make the version of the sources and that of the tag the same"
             expected = f"the version of the tag {tag}"
             yield Fault(
                 "tag-disagrees", one.file, found=str(one.version), expected=expected, remedy=remedy
@@ -125,7 +125,7 @@ def _set_faults(
             yield Fault(
                 "distribution-extra",
                 file,
-                found="one file more",
+                found="a second file",
                 expected=expected,
                 remedy="remove it",
             )

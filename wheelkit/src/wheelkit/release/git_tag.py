@@ -56,7 +56,7 @@ def faults_of(tag: str, branch: str) -> Iterator[Fault]:
         There is no such branch.
     """
     if shutil.which("git") is None:
-        raise LackingError("no git here, which knows the tag of the release; install it")
+        raise LackingError("git is not installed; it knows the tag of the release, so install it")
     head = answer("rev-parse", "--verify", "HEAD^{commit}")
     tip = branch_of(branch)
     if tip is None:
@@ -78,7 +78,7 @@ def faults_of(tag: str, branch: str) -> Iterator[Fault]:
         yield Fault(
             "tag-not-annotated",
             tag,
-            found=f"a name for a {kind}",
+            found=f"a lightweight tag of a {kind}",
             expected="an annotated tag",
             remedy=remedy,
         )
@@ -97,7 +97,7 @@ def faults_of(tag: str, branch: str) -> Iterator[Fault]:
         return
     ancestry = git("merge-base", "--is-ancestor", commit, tip)
     if ancestry.returncode == 1 and answer("rev-parse", "--is-shallow-repository") == "true":
-        raise LackingError(f"the history of {branch} is not here; fetch it (fetch-depth: 0)")
+        raise LackingError(f"the history of {branch} is missing; fetch it (fetch-depth: 0)")
     if ancestry.returncode == 1:
         expected = f"a commit of {branch}, {tip}"
         remedy = "merge the commit first, then tag it"

@@ -31,7 +31,7 @@ def published(url: str, name: str, version: str) -> dict[str, str | None]:
     except pypi_simple.NoSuchProjectError:
         return {}
     except requests.RequestException as error:
-        raise LackingError(f"the index {url} cannot be asked: {error}") from error
+        raise LackingError(f"the index {url} cannot be reached: {error}") from error
     except (ValueError, RecursionError, pypi_simple.UnsupportedRepoVersionError) as error:
         raise LackingError(f"the index {url} answers with something else: {error}") from error
     _refuse_another_page(page, url, canonicalize_name(name))
@@ -71,7 +71,7 @@ def _same(found: str | None, version: str) -> bool:
 
 def conflicts(listed: Mapping[str, str | None], ours: Mapping[str, str]) -> Iterator[Fault]:
     """Find files of the version on the index that are not byte for byte ours."""
-    remedy = "a version is published once: give this release another one"
+    remedy = "a version can be published only once; give this release another version"
     for name, sha256 in listed.items():
         if name not in ours:
             expected = "only files of this release"

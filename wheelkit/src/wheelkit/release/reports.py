@@ -96,8 +96,8 @@ def read(folders: Iterable[Sealed]) -> Reports:
         if not sealed.folder.exists():
             found.missing.append(sealed.folder)
         elif not sealed.seal:
-            expected = "a folder whose job has handed on its seal"
-            remedy = "find out who made it; the reports of a job come with the seal of that job"
+            expected = "a folder with the seal that its job has printed"
+            remedy = "find out who made this folder; every job passes on the seal of its reports"
             title = sealed.folder.name
             found.faults.append(
                 Fault("reports-unsealed", title, found="no seal", expected=expected, remedy=remedy)
@@ -279,8 +279,8 @@ def _entry_faults(entry: Entry, hashes: Mapping[str, str], required: Required) -
         return
     for finding in entry.get("accepted", []):
         if not any(accepted.covers(_finding(finding)) for accepted in required.settings.accept):
-            expected = "only findings that the project accepts, in accept of [tool.wheelkit]"
-            remedy = "correct it, or accept it there"
+            expected = "only findings that the project accepts with accept in [tool.wheelkit]"
+            remedy = "correct it, or accept it"
             yield Fault(
                 "fault-not-accepted", title, found=finding["id"], expected=expected, remedy=remedy
             )
@@ -369,18 +369,20 @@ def is_error_within(error: object, tolerance: float) -> bool:
 def _gaps(name: str, entries: Sequence[Entry], required: Required) -> Iterator[Fault]:
     """Find what no green report says of one file."""
     if name.endswith(".whl") and not any(entry["tool"] == VERIFIED for entry in entries):
-        expected = f"a green report of {VERIFIED} for its hash"
+        expected = f"a report of {VERIFIED} without faults for the hash of this file"
         yield Fault("not-verified", name, found="none", expected=expected, remedy=AGAIN)
     runs = [entry for entry in entries if entry["tool"] == SMOKED]
     if not any(device_of(run) == "cpu" for run in runs):
-        expected = "a green report of kernels that ran on a CPU"
+        expected = "a report without faults of kernels that ran on a CPU"
         yield Fault("not-run-on-cpu", name, found="none", expected=expected, remedy=AGAIN)
     if not name.endswith(".whl"):
         return
     ran = {run["place"] for run in runs if device_of(run) == required.device}
     for place in required.places_of(name):
         if place not in ran:
-            expected = f"a green report of kernels that ran on {required.device}, from {place}"
+            expected = (
+                f"a report without faults of kernels that ran on {required.device}, from {place}"
+            )
             yield Fault(
                 f"not-run-on-{required.device}", name, found="none", expected=expected, remedy=AGAIN
             )

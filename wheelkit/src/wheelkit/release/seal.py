@@ -20,7 +20,7 @@ LIST = "SHA256SUMS"
 # What `sha256sum`, every file system and GitHub's releases take as the name of a file unchanged.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!@-]*")
 LINE = re.compile(rf"([0-9a-f]{{64}})  ((?:{NAME.pattern}/)*{NAME.pattern})")
-REMEDY = "take the artifact of the job that made it; nothing may change on the way"
+REMEDY = "take the artifact of the job that made the folder, and do not change it"
 
 Hashes = Mapping[str, str]
 
@@ -159,8 +159,8 @@ def merge(parts: Sequence[Sealed], target: Path) -> tuple[str, Hashes]:
             continue
         for name, sha256 in listed.items():
             if name in origin:
-                found, expected = f"in {origin[name]} and in {part.folder}", "in one part only"
-                remedy = "let one job build it"
+                found, expected = f"in {origin[name]} and in {part.folder}", "in only one part"
+                remedy = "let only one job build it"
                 faults.append(
                     Fault("file-twice", name, found=found, expected=expected, remedy=remedy)
                 )
@@ -196,7 +196,7 @@ def copy_exactly(source: Path, target: Path, sha256: str) -> None:
     """Copy a file that must have this hash, which may have changed since it was compared."""
     target.write_bytes(source.read_bytes())
     if (found := report.sha256(target)) != sha256:
-        remedy = "nothing may write to the folder meanwhile; run it again"
+        remedy = "run the command again, and let nothing else write to the folder"
         expected = f"sha256 {sha256}"
         fault = Fault(
             "hash-differs", target.name, found=f"sha256 {found}", expected=expected, remedy=remedy

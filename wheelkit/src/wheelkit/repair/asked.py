@@ -54,7 +54,7 @@ def _pairs(options: RepairOptions) -> list[tuple[Path, str]]:
         path = next((place for place in places if place.is_file()), None)
         if not name or not beside or path is None:
             looked = ", ".join(map(str, places)) or "nowhere"
-            raise MisusedError(f"--also {word!r}: expected LIB=BESIDE; LIB was sought at {looked}")
+            raise MisusedError(f"--also {word!r}: expected LIB=BESIDE; looked for LIB at {looked}")
         pairs.append((path, beside))
     return pairs
 
@@ -66,7 +66,7 @@ def _add(wheel: Wheel, library: Path, beside: str) -> None:
     if len(members) != 1:
         found = f"--also {library.name}={beside}: {', '.join(members) or 'no such library'}"
         expected = f"one of {', '.join(wheel.elves)}"
-        remedy = "name the archive path of the library that opens it"
+        remedy = "give the path in the archive of the library that opens it"
         raise FaultyError(
             [
                 Fault(
@@ -81,7 +81,10 @@ def _add(wheel: Wheel, library: Path, beside: str) -> None:
     (member,) = members
     target = wheel.archive.file(posixpath.join(posixpath.dirname(member), library.name))
     if target.exists():
-        found, expected = f"{library.name}, in the wheel already", "a library that it has not got"
+        found, expected = (
+            f"{library.name}, in the wheel already",
+            "a library that the wheel does not have",
+        )
         remedy = "leave --also out"
         raise FaultyError(
             [Fault("also-beside", member, found=found, expected=expected, remedy=remedy)]

@@ -10,6 +10,7 @@ from wheelkit.base import pinned_tools
 from wheelkit.base.programs import last_words
 from wheelkit.repair import asked, auditwheel_sbom, large_members, refusal
 from wheelkit.repair.options import RepairedWheel, RepairOptions
+from wheelkit.repair.plan import far
 from wheelkit.target.report import FaultyError
 from wheelkit.wheel import platforms
 from wheelkit.wheel.reading import Wheel, read_wheel, refuse
@@ -82,7 +83,7 @@ def _of_companions(given: Wheel) -> Iterator[str]:
 
 
 def _own(given: Wheel) -> Iterator[str]:
-    """Return the names of the displaced libraries of the wheel itself, which need no graft.
+    """Return the names of the libraries of the wheel itself that are needed in another scheme.
 
     auditwheel could not find them: their place in the archive is not the installed one.
     """
@@ -90,6 +91,7 @@ def _own(given: Wheel) -> Iterator[str]:
         if given.scheme_path(member).displaced:
             name = posixpath.basename(member)
             yield from sorted({glob.escape(name), glob.escape(file.soname or name)})
+            yield from (glob.escape(needed) for needed, _ in far(given, member, given.elves))
 
 
 def _keep_sbom_true(given: Wheel, grafted: Wheel) -> None:

@@ -1,7 +1,7 @@
 """Correcting auditwheel's bill of materials, which names the file of the wheel and its grafts.
 
-auditwheel writes it anew whenever it grafts something that a package of the system owns: what an
-earlier run had listed is lost then. And it leaves the old file name in it when nothing is new.
+auditwheel writes a new one whenever it grafts something that a package of the system owns. Then
+what an earlier run had listed is lost. And it leaves the old file name in it when nothing is new.
 """
 
 from __future__ import annotations

@@ -43,17 +43,25 @@ def plan(repaired: RepairedWheel) -> Plan:
 
 
 def _across(wheel: Wheel) -> dict[str, str]:
-    """Return copies, in NAME.libs, of the displaced libraries that site-packages needs.
+    """Return copies of the libraries that are needed in another scheme than the one they are in.
 
-    A process loads one library of a SONAME, so that two files of it do no harm.
+    Those that site-packages needs go into NAME.libs, those of a program or of a displaced library
+    beside it. A process loads one library of a SONAME, so that two files of it do no harm.
     """
+    grafted = grafts(wheel)
     copies: dict[str, str] = {}
     elves = dict(wheel.elves)
-    queue = [member for member in elves if not wheel.scheme_path(member).displaced]
+    queue = list(elves)
     while queue:
         member = queue.pop()
         for name, place in far(wheel, member, elves):
-            new = f"{wheel.identity.spelling}{DIRECTORY}/{name}"
+            displaced = wheel.scheme_path(member).displaced
+            # What a displaced library needs of the grafts is copied in any case.
+            if displaced and name in grafted:
+                continue
+            spelling = wheel.identity.spelling
+            folder = beside(member, spelling) if displaced else f"{spelling}{DIRECTORY}"
+            new = posixpath.join(folder, name)
             copies[new] = place
             elves[new] = elves[place]
             queue.append(new)

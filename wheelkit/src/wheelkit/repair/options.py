@@ -29,8 +29,8 @@ class RepairOptions:
     declares what the options do not say.
 
     `also` are words LIB=BESIDE, for libraries that BESIDE opens by name. `platlib` moves machine
-    code out of purelib, and `copy_across` copies a library of the data scheme that a module of
-    site-packages needs. `strip`, `isa_check` and `ldpaths` are auditwheel's options; `compression`
+    code out of purelib, and `copy_across` copies a library that is needed in another scheme than
+    the one it is in. `strip`, `isa_check` and `ldpaths` are auditwheel's options; `compression`
     is the level of the archive.
     """
 

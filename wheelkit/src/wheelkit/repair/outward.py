@@ -16,7 +16,7 @@ from wheelkit.repair.options import RepairedWheel
 from wheelkit.wheel.companions import Companion
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.layouts import Installation
-from wheelkit.wheel.reading import ORIGIN, Wheel, entry_to, expand
+from wheelkit.wheel.reading import ORIGIN, entry_to, is_relative
 
 
 def tidy(entry: str) -> str:
@@ -27,7 +27,7 @@ def tidy(entry: str) -> str:
 
 def holds(repaired: RepairedWheel, member: str, entry: str) -> bool:
     """Whether an entry that leads out of the wheel is right in the installed place."""
-    if expand(entry, "") is None or above(repaired, member, entry):
+    if not is_relative(entry) or above(repaired, member, entry):
         return False
     return leads_out(repaired.wheel, member, entry)
 
@@ -35,12 +35,8 @@ def holds(repaired: RepairedWheel, member: str, entry: str) -> bool:
 def above(repaired: RepairedWheel, member: str, entry: str) -> list[Installation]:
     """Return the layouts that the wheel is for in which an entry leads above the prefix."""
     ends = repaired.wheel.leads(member, entry)
-    known = repaired.options.declared.layouts
-    return [
-        where
-        for where, target in ends.items()
-        if target.partition("/")[0] == ".." and (known is None or where.layout.name in known)
-    ]
+    meant = layouts.chosen(repaired.wheel, repaired.options.declared)
+    return [where for where in meant if where in ends and ends[where].partition("/")[0] == ".."]
 
 
 def reaching(
@@ -52,7 +48,7 @@ def reaching(
     count = len(entries)
     for name in after[member].needed:
         companion = None if name in own else wheel.companions.having(name)
-        for where, place in _places(wheel, companion, name):
+        for where, place in _places(repaired, companion, name):
             folder = posixpath.dirname(place)
             if any(wheel.leads(member, entry).get(where) == folder for entry in entries):
                 continue
@@ -64,10 +60,11 @@ def reaching(
 
 
 def _places(
-    wheel: Wheel, companion: Companion | None, name: str
+    repaired: RepairedWheel, companion: Companion | None, name: str
 ) -> Iterator[tuple[Installation, str]]:
     """Yield the path of a companion's library in each layout that puts it beside the wheel."""
-    for where in wheel.installations() if companion else ():
+    meant = layouts.chosen(repaired.wheel, repaired.options.declared)
+    for where in meant if companion else ():
         place = companion and companion.places(where).get(companion.libraries[name])
         if place:
             yield where, place
@@ -78,7 +75,7 @@ def dropped(repaired: RepairedWheel) -> Iterator[tuple[str, str, str]]:
     for member, file in repaired.given.elves.items():
         now = repaired.wheel.elves.get(member)
         for entry in dict.fromkeys((*(file.rpath or ()), *(file.runpath or ()))):
-            same = entry if expand(entry, "") is None else tidy(entry)
+            same = tidy(entry) if is_relative(entry) else entry
             if now is not None and same not in now.search_path:
                 yield member, entry, _reason(repaired, member, entry)
 
@@ -86,9 +83,11 @@ def dropped(repaired: RepairedWheel) -> Iterator[tuple[str, str, str]]:
 def _reason(repaired: RepairedWheel, member: str, entry: str) -> str:
     if not entry:
         return "it is empty, which means the working directory"
-    if expand(entry, "") is None:
+    if not is_relative(entry):
         return "it is not relative to $ORIGIN, but a path of the machine that built it"
     if where := above(repaired, member, entry):
         names = layouts.names_of(where)
-        return f"it leads above the install prefix in {names}, where others may plant a library"
-    return "neither another library of the wheel nor one of a companion (--companion) is there"
+        return (
+            f"it leads above the install prefix in {names}, where somebody else may place a library"
+        )
+    return "no library of the wheel or of a companion (--companion) is there"

@@ -69,7 +69,7 @@ class Patcher:
         answer = subprocess.run(command, capture_output=True, text=True, check=False)
         pinned_tools.refuse_full_disk(answer)
         if answer.returncode != 0:
-            remedy = "link the library again with an rpath, so that the string has room"
+            remedy = "link the library again with an rpath, so that there is space for the new one"
             found, expected = last_words(answer), "a file that patchelf can patch"
             raise FaultyError(
                 [Fault("patchelf", member, found=found, expected=expected, remedy=remedy)]

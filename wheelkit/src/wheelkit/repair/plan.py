@@ -129,9 +129,9 @@ def crossing(member: str, name: str, place: str) -> Fault:
         member,
         found=f"NEEDED {name}, which the wheel has as {place}",
         expected="a library in the same install scheme",
-        remedy="repair with --copy-across, which copies it into NAME.libs; or install both in one "
-        "scheme; or open the library by path at run time; or, for layouts that you declare in "
-        "[tool.wheelkit], repair with --strategy rpath",
+        remedy="repair with --copy-across, which copies it to where it is needed. Or install both "
+        "in the same scheme. Or open the library by its path at run time. Or declare layouts in "
+        "[tool.wheelkit], and repair with --strategy rpath",
     )
 
 

@@ -24,16 +24,16 @@ EXPECTED = "a wheel that auditwheel can repair"
 REMEDIES = (
     (
         "could not be located",
-        "name its folder in LD_LIBRARY_PATH; or exclude it (--exclude), if users bring it, or name "
-        "the distribution that does (--companion)",
+        "name its folder in LD_LIBRARY_PATH. If users have the library themselves, exclude it "
+        "(--exclude). If another distribution brings it, name this distribution (--companion)",
     ),
-    ("detect libc", "name the platform with --plat; or link the extension with -lc"),
-    ("ISA extension", "compile without -march; or hand on --disable-isa-ext-check"),
+    ("detect libc", "name the platform with --plat, or link the extension with -lc"),
+    ("ISA extension", "compile without -march, or repair with --disable-isa-ext-check"),
     ("purelib", "build it as a platform wheel, or repair it with --platlib"),
     ("no ELF", "a wheel without machine code needs no repair: publish it as it is"),
     ("platform-independent", "a wheel without machine code needs no repair: publish it as it is"),
-    ("too-recent", f"{platform_tag.OLDER}; or ask for a newer platform with --plat"),
-    ("black-listed", "link with a library of your own, which the repair grafts"),
+    ("too-recent", f"{platform_tag.OLDER}, or name a newer platform with --plat"),
+    ("black-listed", "link with your own copy of the library; the repair grafts it"),
 )
 
 
@@ -100,7 +100,7 @@ def _outside(given: Wheel, options: RepairOptions, plat: Platform) -> Iterator[F
             if not platforms.promises(plat, version):
                 found = f"needs {version} of {library}, which {plat} does not promise"
                 expected = f"symbols that every {plat} has"
-                remedy = f"take {name} from an older system; or ask for a newer one with --plat"
+                remedy = f"take {name} from an older system, or name a newer platform with --plat"
                 yield Fault(ID, str(path), found=found, expected=expected, remedy=remedy)
                 break
 

@@ -75,7 +75,7 @@ def repair(options: RepairOptions, steps: Sequence[Step] = STEPS) -> Result:
         This is no Linux system, a pinned tool is missing, or the disk is full.
     """
     if sys.platform != "linux":
-        raise LackingError(f"ELF files are repaired on Linux; this is {sys.platform}")
+        raise LackingError(f"wheelkit repairs wheels on Linux only; this is {sys.platform}")
     # If the process is killed, the name of the folder says what left it behind.
     with tempfile.TemporaryDirectory(prefix="repair_wheel-") as private, progress.line():
         folder = Path(private)
@@ -120,19 +120,27 @@ def _faults_before(given: Wheel, options: RepairOptions) -> Iterator[Fault]:
     for name in SIGNATURES:
         member = f"{given.archive.dist_info}/{name}"
         if member in given.archive.members:
-            found, expected = "a signature of RECORD", "none: a repair changes RECORD"
+            found, expected = (
+                "a signature of RECORD",
+                "no signature, because the repair changes RECORD",
+            )
             yield Fault(
                 "signed-record",
                 member,
                 found=found,
                 expected=expected,
-                remedy="sign after the repair",
+                remedy="sign the wheel after the repair",
             )
     beside = colocate.colocated(given)
     if options.strategy == "rpath" and beside:
-        found = "a graft beside the library that needs it: the wheel was repaired by co-location"
-        expected = "grafts in site-packages alone, or none yet"
-        remedy = "repair the wheel as it was built; or keep this one, it loads in more layouts"
+        found = (
+            "a graft beside the library that needs it, so the wheel was repaired with --strategy "
+            "colocate"
+        )
+        expected = "only grafts in site-packages, or no grafts"
+        remedy = (
+            "repair the wheel that the build has made, or keep this wheel: it loads in more layouts"
+        )
         yield Fault("already-colocated", beside[0], found=found, expected=expected, remedy=remedy)
 
 
@@ -166,7 +174,7 @@ def _damage(given: Wheel, repaired: Wheel) -> Iterator[Fault]:
 def _publish(result: Path, options: RepairOptions) -> Path:
     destination = options.destination.absolute() / result.name
     if destination.exists() and destination.samefile(options.wheel):
-        found, expected = "the input itself", "another folder: the input is never written to"
+        found, expected = "the input itself", "another folder, because the input must stay as it is"
         remedy = "name another destination folder"
         raise FaultyError(
             [
@@ -196,7 +204,7 @@ def summary(result: Result) -> Iterator[str]:
     for companion, where in result.not_beside:
         yield (
             f"no rpath leads to {companion} in: {layouts.names_of(where)}; "
-            "there, load its libraries before the import"
+            "in these layouts, the package must load its libraries before the import"
         )
     members: dict[tuple[str, str], list[str]] = defaultdict(list)
     for member, entry, reason in result.dropped:

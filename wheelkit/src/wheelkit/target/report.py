@@ -66,8 +66,14 @@ def say(message: object, *, error: bool = False) -> None:
     Everything that a verb prints goes through this function, because it may contain text from a
     wheel, from a report, or from the name of a file.
     """
+    stream = sys.stderr if error else sys.stdout
     for line in str(message).split("\n"):
-        print(plain(line), file=sys.stderr if error else sys.stdout, flush=True)
+        try:
+            print(plain(line), file=stream, flush=True)
+        except BrokenPipeError:
+            # Nobody reads on, as behind `| head`. The work goes on, and so does its verdict.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            return
 
 
 class Status(enum.IntEnum):

@@ -35,6 +35,7 @@ from typing import Any, Dict, Iterator, NamedTuple
 from wheelkit.target.report import (
     Fault,
     FaultyError,
+    LackingError,
     MisusedError,
     Outcome,
     Status,
@@ -47,7 +48,7 @@ from wheelkit.target.report import (
 
 OLDEST = (3, 7)
 TOOL = "smoke_test"
-REINSTALL = "install the wheel anew in a clean environment (pip install --force-reinstall WHEEL)"
+REINSTALL = "install the wheel again in a clean environment (pip install --force-reinstall WHEEL)"
 
 Result = Dict[str, Any]
 
@@ -207,7 +208,7 @@ def check_origin(package: str, site: Path) -> list[Fault]:
     expected = [site / package / "__init__.py", site / f"{package}.py"]
     if found in expected:
         return []
-    remedy = "leave that folder, and take it off PYTHONPATH"
+    remedy = "run this in another folder, and remove this folder from PYTHONPATH"
     return [
         Fault(
             "package-shadowed", package, found=str(found), expected=str(expected[0]), remedy=remedy
@@ -276,7 +277,7 @@ def check_kernels(project: Project, result: Result) -> Iterator[Fault]:
             told = "no number" if error is None else f"relative error {error:.2g}"
             found = kernel.get("found") or told
             expected = f"at most {limit:g} from the reference, on {device}"
-            remedy = "report it with this output"
+            remedy = "report it to the project, with this output"
             yield Fault(
                 "kernel-wrong", kernel["name"], found=found, expected=expected, remedy=remedy
             )
@@ -337,7 +338,7 @@ def check_mapped(
             )
         for path in paths:
             if name not in from_elsewhere and path.resolve() not in good:
-                remedy = "repair the wheel; see LD_LIBRARY_PATH and LD_PRELOAD"
+                remedy = "repair the wheel, and look at LD_LIBRARY_PATH and LD_PRELOAD"
                 yield Fault(
                     "library-not-from-wheel",
                     name,
@@ -352,7 +353,7 @@ def check_mapped(
                 name,
                 found=found,
                 expected=expected,
-                remedy="one SONAME, one file: repair it",
+                remedy="repair the wheel, so that one file has this SONAME",
             )
 
 
@@ -379,6 +380,12 @@ def examine(
         return faults + failures, {}
     result = project.run_kernels(package, device)
     check_result(project, result)
+    ran_on = result["device"]["id"]
+    if device not in ("auto", ran_on.partition(":")[0]):
+        raise LackingError(
+            f"the kernels were to run on {device}, and ran on {ran_on}; without such a device, "
+            f"run_kernels of {project.file} must raise wheelkit.target.report.LackingError"
+        )
     mapped = mapped_libraries(project.libraries)
     extra = {
         **as_reported(result),

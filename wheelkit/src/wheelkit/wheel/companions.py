@@ -28,7 +28,7 @@ from wheelkit.target.report import Fault, FaultyError, sha256
 from wheelkit.wheel import elf, platforms
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.identity import identify
-from wheelkit.wheel.layouts import Installation
+from wheelkit.wheel.layouts import Installation, SchemePath, scheme_path
 
 # The libraries of NVIDIA's distributions, by the part of the name between nvidia- and -cu12; from
 # the wheels of CUDA 12.9. A component that is not listed has libraries named like itself, as
@@ -48,6 +48,17 @@ NVIDIA: Mapping[str, tuple[str, ...]] = {
         *("libnppist", "libnppisu", "libnppitc", "libnpps"),
     ),
     "nvtx": ("libnvToolsExt", "libnvtx3interop"),
+}
+
+# NVIDIA's metapackage: its extras require those distributions, as cuda-toolkit[cudart,cublas].
+TOOLKIT = "cuda-toolkit"
+# Most extras are called like the distribution: cublas of nvidia-cublas, nvrtc of nvidia-cuda-nvrtc.
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "cudart": ("cuda-runtime",),
+    "all": (
+        *("cublas", "cuda-cupti", "cuda-nvrtc", "cuda-runtime", "cufft", "cufile", "curand"),
+        *("cusolver", "cusparse", "npp", "nvfatbin", "nvjitlink", "nvjpeg", "nvtx"),
+    ),
 }
 
 
@@ -81,10 +92,26 @@ class Companion:
             return {}
         return installation.places(self.members, self.root_scheme)
 
+    def folders(self, installation: Installation) -> frozenset[str]:
+        """Return the directories of its libraries, as `places` has them."""
+        if installation.layout.apart:
+            return frozenset()
+        paths = (installation.path(member, self.root_scheme) for member in self.elves)
+        return frozenset(map(posixpath.dirname, paths))
+
+    def folder_of(self, name: str) -> SchemePath:
+        """Return where the directory of a library belongs."""
+        member = posixpath.dirname(self.libraries[name])
+        return scheme_path(member, root_scheme=self.root_scheme)
+
     @functools.cached_property
     def libraries(self) -> Mapping[str, str]:
-        """The libraries by file name, which is what the loader looks for."""
-        return {posixpath.basename(member): member for member in sorted(self.elves, reverse=True)}
+        """The libraries by file name, which is what the loader looks for.
+
+        Its grafts are its own: another wheel may have one of the same name, not of this file.
+        """
+        named = {posixpath.basename(member): member for member in sorted(self.elves, reverse=True)}
+        return {name: member for name, member in named.items() if not platforms.is_renamed(name)}
 
     def needing(self, name: str) -> Iterator[str]:
         """Yield the names of the libraries that need one of this name."""
@@ -123,6 +150,13 @@ class Companions:
     unseen: Mapping[str, str] = field(default_factory=dict)
     unfit: Mapping[str, str] = field(default_factory=dict)
 
+    @functools.cached_property
+    def not_looked_at(self) -> Mapping[str, str]:
+        """The requirements whose wheels were not looked at, unfit ones too, and why."""
+        seen = {companion.name for companion in self.found}
+        unfit = {name: f"the wheel there is {path}" for name, path in self.unfit.items()}
+        return {name: why for name, why in {**unfit, **self.unseen}.items() if name not in seen}
+
     def having(self, name: str) -> Companion | None:
         """Return the companion that has a library of this file name."""
         return next((c for c in self.found if name in c.libraries), None)
@@ -137,8 +171,15 @@ class Companions:
         yield from libraries
 
     def unproven(self, library: str) -> list[str]:
-        """Return the requirements that were not looked at and may have a library."""
-        return [name for name in self.unseen if may_have(name, library)]
+        """Return the requirements that were not looked at and may have a library.
+
+        Where the name of one says that it has the library, the others are not meant.
+        """
+        if platforms.is_renamed(library):
+            return []
+        every = [self.required.get(name, Requirement(name)) for name in self.not_looked_at]
+        by_name = [requirement.name for requirement in every if has(requirement, library)]
+        return by_name or [r.name for r in every if may_have(r, library)]
 
     def claiming(self, path: str) -> str | None:
         """Return the requirement not looked at that a path below site-packages belongs to."""
@@ -153,6 +194,8 @@ def claims(distribution: str, path: str) -> bool:
     top, _, rest = path.partition("/")
     if top != "nvidia":
         return _begins(distribution, top)
+    if distribution == TOOLKIT:
+        return True
     component = rest.partition("/")[0]
     of_family = distribution.startswith("nvidia-") and re.fullmatch(r"cu\d+", component)
     return bool(of_family) or _begins(distribution, f"nvidia-{component}")
@@ -163,9 +206,22 @@ def _begins(distribution: str, package: str) -> bool:
     return bool(plain) and (distribution == plain or distribution.startswith(f"{plain}-"))
 
 
-def may_have(distribution: str, library: str) -> bool:
-    """Whether a distribution may bring a library; of NVIDIA's, the name says what they bring."""
-    return not distribution.startswith("nvidia-") or family_has(distribution, library)
+def may_have(requirement: Requirement, library: str) -> bool:
+    """Whether a requirement may bring a library; of NVIDIA's, the names say what they bring."""
+    named = requirement.name == TOOLKIT or requirement.name.startswith("nvidia-")
+    return not named or has(requirement, library)
+
+
+def has(requirement: Requirement, library: str) -> bool:
+    """Whether a requirement brings a library, judged by names: NVIDIA's, or the metapackage's."""
+    if requirement.name != TOOLKIT:
+        return family_has(requirement.name, library)
+    components = {
+        component
+        for extra in requirement.extras
+        for component in EXTRAS.get(extra, (extra, f"cuda-{extra}"))
+    }
+    return any(family_has(f"nvidia-{component}", library) for component in components)
 
 
 def family_has(distribution: str, library: str) -> bool:

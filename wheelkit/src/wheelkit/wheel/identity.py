@@ -12,7 +12,7 @@ from email.parser import BytesParser
 
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from wheelkit.base.cpythons import CPYTHONS, FREE_THREADED
 from wheelkit.target.report import Fault, FaultyError
@@ -103,7 +103,7 @@ def identify(file_name: str) -> Identity:
     """
     try:
         name, version, build, tags = parse_wheel_filename(file_name)
-    except (InvalidWheelFilename, InvalidVersion) as error:
+    except InvalidWheelFilename as error:
         expected = "NAME-VERSION(-BUILD)-PYTHON-ABI-PLATFORM.whl"
         remedy = "give the file the name that its build backend chose"
         fault = Fault(

@@ -88,7 +88,9 @@ def damage(before: Path, after: Path, member: str) -> Iterator[Fault]:
         )
         return
     for found, expected in (*_placing(was, now), *_substance(was, now)):
-        remedy = "link the library with an rpath that is as long, so that nothing must move"
+        remedy = (
+            "link the library with an rpath that is at least as long, so that nothing has to move"
+        )
         yield Fault("patch-damage", member, found=found, expected=expected, remedy=remedy)
 
 

@@ -107,7 +107,7 @@ class Layout:
 PASSED_OVER = "lib"
 
 SITE_PACKAGES = "lib/{python}/site-packages"
-MOVES = "pip/_internal/commands/install.py moves one top-level name after another"
+MOVES = "pip moves one folder after the other (pip/_internal/commands/install.py)"
 
 VENV = Layout(
     "venv",
@@ -161,7 +161,7 @@ LAYOUTS = (
     ),
     Layout(
         "pip --target",
-        f"{MOVES}; one that exists already is left out",
+        f"{MOVES}; a folder whose name exists already is left out",
         platlib="",
         purelib="",
         data="",
@@ -170,7 +170,7 @@ LAYOUTS = (
     ),
     Layout(
         "pip --target --upgrade",
-        f"{MOVES}; one that exists already is replaced",
+        f"{MOVES}; a folder whose name exists already is replaced",
         platlib="",
         purelib="",
         data="",

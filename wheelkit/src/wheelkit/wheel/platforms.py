@@ -185,6 +185,12 @@ def is_driver(name: str) -> bool:
     return any(fnmatchcase(plain, glob) for glob in DRIVER_GLOBS)
 
 
+def is_renamed(name: str) -> bool:
+    """Whether a library has a name that a repair made up for a graft, which no other wheel has."""
+    match = _STEM.match(name)
+    return match is not None and match[2] is not None
+
+
 def stem(name: str) -> str:
     """Return the name of a library without version and graft hash: libcudart, libgomp."""
     match = _STEM.match(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import posixpath
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,26 +56,6 @@ class Wheel:
     def is_system(self, name: str) -> bool:
         """Whether the NEEDED entry `name` is expected outside of the wheel and its companions."""
         return self._is_system(name)
-
-    def code_naming(self, library: str, *others: str) -> str | None:
-        """Return a Python file that imports a companion, or names a library, which loads `library`.
-
-        Packages that load the libraries of others before their own extension modules do so.
-        `others` are libraries that may bring it too; nobody has looked at them.
-        """
-        bringing = tuple(self.companions.bringing(library))
-        packages = {package for companion, _ in bringing for package in companion.packages}
-        words = [rf"\b(?:import|from)\s+{re.escape(package)}\b" for package in sorted(packages)]
-        names = (*others, *(name for _, name in bringing))
-        stems = sorted({platforms.stem(name) for name in names})
-        words += [rf"\b{re.escape(stem)}\b" for stem in stems]
-        pattern = re.compile("|".join(words))
-        for member in self.archive.members if words else ():
-            if member.endswith(".py"):
-                text = self.archive.file(member).read_text(encoding="utf-8", errors="replace")
-                if pattern.search(text):
-                    return member
-        return None
 
     def leads(self, member: str, entry: str) -> dict[layouts.Installation, str]:
         """Return the directory that an rpath entry of a file names in each install layout.
@@ -176,6 +155,11 @@ def expand(entry: str, directory: str) -> str | None:
     if first not in (ORIGIN, "${ORIGIN}") or "$" in rest:
         return None
     return posixpath.join(directory or ".", rest)
+
+
+def is_relative(entry: str) -> bool:
+    """Whether an rpath entry is relative to ``$ORIGIN``, whatever the system."""
+    return expand(entry, ORIGIN) is not None
 
 
 def resolve(entry: str, directory: str) -> str | None:
