@@ -898,8 +898,8 @@ def test_each_family_of_versions_is_a_finding(build: Build) -> None:
     [
         ("any", None, "repair"),
         ("linux_x86_64", None, "repair"),
-        ("win_amd64", None, "where it is for"),
-        (f"{PLATFORM}.win_amd64", None, "where it is for"),
+        ("win_amd64", None, "another tool"),
+        (f"{PLATFORM}.win_amd64", None, "another tool"),
         (PLATFORM, None, None),
         (PLATFORM, "manylinux_2_17_x86_64", None),
         (PLATFORM, "manylinux_2_28_x86_64", None),
