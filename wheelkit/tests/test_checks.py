@@ -970,7 +970,7 @@ def test_symbols_that_a_library_has_lost_are_found(
     monkeypatch.setattr(elf_symbols, "read", lambda _: symbols)
     faults = list(platform_tag.faults(build({MODULE: elf("libz.so.1"), "a.so": elf()}), None))
     assert told(faults) == [("platform-tag", MODULE, True)]
-    assert found(faults) == ["wants inflate_fast of libz.so.1"]
+    assert found(faults) == ["needs inflate_fast of libz.so.1"]
 
 
 # ----------------------------------------------------------------------- RECORD and the archive
