@@ -39,7 +39,7 @@ def test_an_installation_for_development_is_refused(
         files = ()
 
     monkeypatch.setattr("importlib.metadata.distribution", lambda _: Editable())
-    with pytest.raises(LackingError, match="installed for development"):
+    with pytest.raises(LackingError, match="installed in development mode"):
         copy_of_wheelkit.write(tmp_path / "copy")
 
 
