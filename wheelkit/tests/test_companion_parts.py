@@ -226,7 +226,7 @@ def test_what_is_dropped_is_said_with_its_reason(opened: Wheel) -> None:
     assert "of the machine that built it" in reasons["/build/lib"]
     start = "it leads above the install prefix in pip --target, pip --target --upgrade, target"
     assert reasons["$ORIGIN/../.."].startswith(start)
-    assert "neither another library" in reasons["$ORIGIN/gone"]
+    assert "no library of the wheel" in reasons["$ORIGIN/gone"]
 
 
 # --------------------------------------------------------------------------------- the check
@@ -391,7 +391,7 @@ def test_a_companion_that_is_reached_nowhere(opened: Wheel) -> None:
     given = known(opened, {MODULE: needing(BLAS)}, FAR)
     fault = check.not_reached(given, MODULE, [BLAS, "libtwo.so"], [VENV], FAR)
     assert fault.severity == FAULT
-    assert f"NEEDED {BLAS}, libtwo.so of far 1.0, rpath none, not reached in venv" == fault.found
+    assert f"NEEDED {BLAS}, libtwo.so of far 1.0, rpath none, not found in venv" == fault.found
     assert fault.expected == "an rpath that leads to far/lib"
     assert fault.remedy == REPAIR
     platlib = companion({f"d-1.0.data/platlib/d/{BLAS}": needing()}, "d", pure=False)
@@ -404,6 +404,9 @@ def test_a_companion_that_is_reached_nowhere(opened: Wheel) -> None:
     fault = check.not_reached(given, MODULE, ["x.so"], [VENV], data)
     assert fault.expected == "an rpath that leads to b of the data scheme"
     assert fault.remedy.startswith("load x.so before the import, and declare it in preloaded")
+    # From the same scheme, a path leads there in every layout.
+    given = known(opened, {OWN: needing("x.so")}, data)
+    assert check.not_reached(given, OWN, ["x.so"], [VENV], data).remedy == REPAIR
 
 
 def code(opened: Wheel, text: str) -> None:
@@ -423,6 +426,29 @@ def test_a_companion_that_the_code_loads(opened: Wheel) -> None:
     given = known(opened, {MODULE: needing(BLAS, "libmore.so")}, both)
     assert check.loading(given, MODULE, [BLAS]) == "tiny/__init__.py"
     assert check.loading(given, MODULE, [BLAS, "libmore.so"]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "loads"),
+    [
+        ("tiny/names.json", "for name in read('names.json'): CDLL(name)\n", True),
+        ("tiny/names.toml", "load_library(name)\n", True),
+        ("tiny/names.json", "# CDLL\n", False),
+        ("tiny/names.txt", "CDLL(name)\n", False),
+        ("other/names.json", "CDLL(name)\n", False),
+    ],
+)
+def test_code_may_load_what_a_list_beside_it_names(
+    opened: Wheel, name: str, text: str, *, loads: bool
+) -> None:
+    given = known(opened, {MODULE: needing(BLAS)}, FAR)
+    code(opened, text)
+    file = given.archive.file(name)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text('{"libraries": ["libblas.so.3"]}')
+    archive = replace(given.archive, members=(*given.archive.members, name))
+    given = replace(given, archive=archive)
+    assert check.loading(given, MODULE, [BLAS]) == ("tiny/__init__.py" if loads else None)
 
 
 @pytest.mark.parametrize(
@@ -647,6 +673,21 @@ def test_a_search_goes_on_to_what_companions_need(tmp_path: Path) -> None:
     assert set(found.required) == {"far"}
 
 
+def test_a_search_goes_on_with_the_extras_of_each_requirement(tmp_path: Path) -> None:
+    """The wheel requires one extra of the metapackage, and a companion of it another one."""
+    beside = tmp_path / "beside"
+    extras = "Provides-Extra: blas\nProvides-Extra: fft\n"
+    more = "".join(f"Requires-Dist: nvidia-{x}; extra == '{x}'\n" for x in ("blas", "fft"))
+    stored(beside, "cuda_toolkit-13.0", more=f"{extras}{more}")
+    stored(beside, "nvidia_blas-1.0", BLAS)
+    stored(beside, "nvidia_fft-1.0", "libfft.so.1")
+    stored(beside, "far-1.0", "libfar.so", more="Requires-Dist: cuda-toolkit[fft]", x="libfft.so.1")
+    opened = requiring(tmp_path, (BLAS, "libfar.so"), "cuda-toolkit[blas]", "far")
+    found = companion_wheels.find(opened, Sources(folder=beside))
+    assert set(looked_at(found)) == {"cuda-toolkit", "nvidia-blas", "nvidia-fft", "far"}
+    assert looked_at(found).count("cuda-toolkit") == 1
+
+
 def test_the_wheel_that_the_caller_names_counts(tmp_path: Path) -> None:
     path = stored(tmp_path / "named", "far-3.0", BLAS)
     beside = stored(tmp_path / "beside", "far-1.0", BLAS).parent
@@ -831,7 +872,8 @@ def test_no_more_is_downloaded_than_it_takes(tmp_path: Path, pip: list[list[str]
 def test_old_downloads_are_removed(tmp_path: Path) -> None:
     stored(tmp_path / "index", "far-1.0", BLAS)
     now, cache = time.time(), companion_wheels.cache()
-    for name, days in (("old", 30.1), ("young", 29.9)):
+    minute = 1 / (24 * 60)
+    for name, days in (("old", 30 + minute), ("young", 30 - 2 * minute)):
         (cache / name).mkdir(parents=True)
         path = cache / name / "a.whl"
         path.touch()

@@ -162,7 +162,8 @@ def not_reached(
     needed = ", ".join(names)
     found = f"NEEDED {needed} of {companion}, rpath {rpath}, not found in {layouts.names_of(where)}"
     folder = companion.folder_of(names[0])
-    shared = folder.scheme not in ("platlib", "purelib")
+    own_scheme = wheel.scheme_path(member).scheme
+    shared = folder.scheme not in ("platlib", "purelib", own_scheme)
     place = f"{folder.path} of the {folder.scheme} scheme" if shared else folder.path
     severity = WARNING
     if not any(installation.layout is VENV for installation in where):
