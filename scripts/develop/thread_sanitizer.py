@@ -21,6 +21,7 @@ from pathlib import Path
 
 from container import cpython
 from container.cpython import Build
+from develop.run_tests import full_path
 from shared import requirement_uses, steps
 from shared.ledger import BUILD, PROJECT
 from shared.steps import say
@@ -213,7 +214,8 @@ def run_tests(sanitizer: Sanitizer, chosen: Sequence[str]) -> None:
     RaceError
         One fails, or ThreadSanitizer reports something.
     """
-    tests = chosen or [str(PROJECT / "tests" / name) for name in TESTS]
+    # pytest runs in another folder.
+    tests = [full_path(word) for word in chosen or [f"tests/{name}" for name in TESTS]]
     pytest: Command = ["-m", "pytest", "-c", PROJECT / "pyproject.toml", f"--rootdir={PROJECT}"]
     options = ["--package-only", "-p", "no:cacheprovider"]
     with tempfile.TemporaryDirectory(dir=WORK) as folder:

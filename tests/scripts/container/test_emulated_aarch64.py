@@ -12,26 +12,6 @@ from container.emulated_aarch64 import RehearsalError, Target
 from wheelkit.target.report import LackingError
 
 
-def images(folder: Path, **contents: str) -> Path:
-    folder.mkdir()
-    for name, content in contents.items():
-        (folder / f"{name}.sm_90.cubin").write_text(content)
-    return folder
-
-
-def test_images_of_both_compilers_must_be_the_same_bytes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    embedded = images(tmp_path / "embedded", FES="a", FES_f32="b", other="c")
-    emulated_aarch64.check_same_images(images(tmp_path / "same", FES="a", FES_f32="b"), embedded)
-    assert "FES.sm_90.cubin, FES_f32.sm_90.cubin" in capsys.readouterr().err
-    differing = images(tmp_path / "differing", FES="a", FES_f32="B")
-    with pytest.raises(RehearsalError, match=r"other images .*: FES_f32\.sm_90\.cubin$"):
-        emulated_aarch64.check_same_images(differing, embedded)
-    with pytest.raises(RehearsalError, match="has made no images"):
-        emulated_aarch64.check_same_images(images(tmp_path / "none"), embedded)
-
-
 def test_machine_without_the_programs_is_told_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -47,7 +47,7 @@ class Search:
     All paths are relative to the prefix. `needer` is the library that has the entry, `found` the
     real path of the library that the loader takes, None if it is not among the installed files.
     `tried` are the paths that it looked at in vain before, in this order; one that begins with
-    ``..`` lies above the prefix, where others may plant a library.
+    ``..`` lies above the prefix, where somebody else may place a library.
     """
 
     needer: str
