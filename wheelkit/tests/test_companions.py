@@ -756,6 +756,8 @@ def test_what_is_required_without_an_extra_counts_first(tmp_path: Path) -> None:
         ("nvidia-nvjpeg-cu12", "libnvjpeg2k.so.0", False),
         ("nvidia-cufft-cu12", "libcudart.so.12", False),
         ("torch", "libc10.so", False),
+        # A graft that was removed by hand.
+        ("nvidia-cublas-cu12", "libcublas-18a5df54.so.12.8.5.5", False),
     ],
 )
 def test_the_family_is_known_by_its_names(distribution: str, name: str, *, has: bool) -> None:

@@ -227,7 +227,7 @@ def has(requirement: Requirement, library: str) -> bool:
 def family_has(distribution: str, library: str) -> bool:
     """Whether an ``nvidia-*`` distribution brings a library, judged by the two names."""
     match = re.fullmatch(r"nvidia-(.+?)(-cu\d+)?", distribution)
-    if match is None:
+    if match is None or platforms.is_renamed(library):
         return False
     stem, component = platforms.stem(library), match[1]
     if component in NVIDIA:
