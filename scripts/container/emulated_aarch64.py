@@ -42,7 +42,7 @@ PLATFORM = "manylinux2014_aarch64"
 SUITES = {"3.11": "bookworm", "3.13": "trixie"}
 PACKAGES = (
     *("python{version}-venv", "python{version}-dev", "libgomp1", "libstdc++6"),
-    *("base-files", "coreutils", "dash", "libc-bin"),
+    *("base-files", "ca-certificates", "coreutils", "dash", "libc-bin"),
 )
 # Each program, and the package of Debian that has it.
 PROGRAMS = {
@@ -202,8 +202,17 @@ def make_root(target: Target) -> None:
     suite = SUITES[target.version]
     run(f"make a root file system of {suite}", ["mmdebstrap", *options, suite, partial])
     (partial / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n", encoding="utf-8")
+    write_certificates(partial)
     inside(partial, "list the libraries for the loader", ["/sbin/ldconfig"])
     partial.replace(root)
+
+
+def write_certificates(root: Path) -> None:
+    """Write the file of certificates, without which pip does not start, as its package would."""
+    found = sorted((root / "usr" / "share" / "ca-certificates").rglob("*.crt"))
+    bundle = root / "etc" / "ssl" / "certs" / "ca-certificates.crt"
+    bundle.parent.mkdir(parents=True, exist_ok=True)
+    bundle.write_bytes(b"".join(path.read_bytes() for path in found))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,15 @@ from container.emulated_aarch64 import RehearsalError, Target
 from wheelkit.target.report import LackingError
 
 
+def test_root_gets_the_certificates_of_its_package_in_one_file(tmp_path: Path) -> None:
+    source = tmp_path / "usr" / "share" / "ca-certificates" / "mozilla"
+    source.mkdir(parents=True)
+    for name in ("b", "a"):
+        (source / f"{name}.crt").write_text(f"{name}\n")
+    emulated_aarch64.write_certificates(tmp_path)
+    assert (tmp_path / "etc" / "ssl" / "certs" / "ca-certificates.crt").read_text() == "a\nb\n"
+
+
 def test_machine_without_the_programs_is_told_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
