@@ -135,6 +135,20 @@ def sanitize(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def tsan(session: nox.Session) -> None:
+    """Test what threads share with ThreadSanitizer; arguments after -- go to pytest."""
+    install_wheelkit(session, TOOLS)
+    session.run("python", SCRIPTS, "thread-sanitizer", *session.posargs)
+
+
+@nox.session(default=False)
+def aarch64(session: nox.Session) -> None:
+    """Build wheels for aarch64, and try them under an emulator, as root: -- --python 3.13."""
+    install_wheelkit(session, TOOLS)
+    session.run("python", SCRIPTS, "emulated-aarch64", *session.posargs)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Time sums of cyfes and of comparable programs: -- --long --repeats 5."""
     toolkit = ROOT / "build" / "cuda"

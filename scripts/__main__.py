@@ -27,6 +27,11 @@ VERBS = (
     ("wheel", "wheels.make_wheel", "build, repair, verify and smoke-test wheels on this machine"),
     ("same-library", "wheels.same_library", "check that wheels contain the same libcufes"),
     ("tests", "develop.run_tests", "run pytest against the repaired wheel, installed"),
+    (
+        "thread-sanitizer",
+        "develop.thread_sanitizer",
+        "test with ThreadSanitizer what threads share",
+    ),
     ("mutants", "develop.mutants", "show the changes of the sources that no test notices"),
     ("look-at-pages", "develop.look_at_pages", "look at built pages in a browser"),
     ("docs", "develop.build_docs", "run the code of the documentation and build its pages"),

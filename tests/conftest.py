@@ -11,6 +11,7 @@ import importlib.util
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ NO_FORTRAN = "no gfortran"
 NO_CHROMIUM = "no Chromium"
 NO_EXTRAS = "no optional packages for this CPython"
 NO_EXTRAS_FOR_GLIBC = "no optional packages for this glibc"
+NO_PLAIN_PATH = "no path without spaces"
 
 # CI must not skip for this reason: it has a network.
 NO_TOOLKIT = "no CUDA toolkit"
@@ -121,6 +123,8 @@ class SkipCheck:
         """Tell whether a test may be skipped on this machine for this reason."""
         if reason.startswith(NO_SHARED_DATA):
             return not SHARED_DATA.is_dir()
+        if reason.startswith(NO_PLAIN_PATH):
+            return " " in tempfile.gettempdir()
         if reason.startswith(NO_EXTRAS_FOR_GLIBC):
             return not has_extras_for_glibc()
         if reason.startswith(NO_EXTRAS):

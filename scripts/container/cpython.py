@@ -130,10 +130,14 @@ def sha256_of(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Build:
-    """A CPython to build: its version, and whether with ThreadSanitizer."""
+    """A CPython to build: its version, whether with ThreadSanitizer, and its C compiler.
+
+    Without one, the compiler is CC of the environment, or cc.
+    """
 
     version: str
     sanitized: bool = False
+    compiler: str = ""
 
     @property
     def prefix(self) -> Path:
@@ -144,6 +148,11 @@ class Build:
     def python(self) -> Path:
         """The interpreter."""
         return self.prefix / "bin" / f"python{self.version}"
+
+    @property
+    def suppressions(self) -> Path:
+        """What CPython itself tells ThreadSanitizer not to report."""
+        return self.prefix / "suppressions.txt"
 
     @property
     def source(self) -> Source:
@@ -171,8 +180,12 @@ class Build:
             "sha256": self.source.sha256,
             "options": self.options(),
             "variables": self.variables(),
-            "compiler": os.environ.get("CC", ""),
+            "compiler": self.chosen_compiler(),
         }
+
+    def chosen_compiler(self) -> str:
+        """Return the C compiler; nothing if the sources choose it."""
+        return self.compiler or os.environ.get("CC", "")
 
 
 def build(wanted: Build, jobs: int) -> Path:
@@ -189,7 +202,8 @@ def build(wanted: Build, jobs: int) -> Path:
     state = wanted.state()
     if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == state:
         return wanted.python
-    for program in ("make", os.environ.get("CC", "cc").split()[0]):
+    compiler = wanted.chosen_compiler() or "cc"
+    for program in ("make", compiler.split()[0]):
         if not shutil.which(program):
             raise LackingError(f"no {program} here, which builds CPython; install make and gcc")
     archive = fetch(wanted.version.rstrip("t"), FOLDER)
@@ -200,7 +214,14 @@ def build(wanted: Build, jobs: int) -> Path:
         run("configure CPython", ["./configure", "--quiet", *wanted.options()], folder, wanted)
         check_headers(folder / "Makefile")
         run(f"build CPython {wanted.version}", ["make", "--silent", f"-j{jobs}"], folder, wanted)
-        run(f"install CPython {wanted.version}", ["make", "--silent", "install"], folder, wanted)
+        install: Command = ["make", "--silent", "install"]
+        if wanted.sanitized:
+            # The slow interpreter would compile all modules; it shows the help of that instead.
+            install = [*install, "COMPILEALL_OPTS=--help"]
+        run(f"install CPython {wanted.version}", install, folder, wanted)
+        if wanted.sanitized:
+            known = sorted(folder.glob("Tools/tsan/suppressions*.txt"))
+            wanted.suppressions.write_bytes(b"".join(path.read_bytes() for path in known))
     # Written last, so that an interrupted build is not used.
     stamp.write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
     return wanted.python
@@ -210,7 +231,11 @@ def run(
     what: str, command: Command, folder: Path | None = None, wanted: Build | None = None
 ) -> None:
     """Run a step of a build."""
-    environment = {**os.environ, **(wanted.variables() if wanted else {})}
+    environment = dict(os.environ)
+    if wanted:
+        environment.update(wanted.variables())
+    if wanted and wanted.compiler:
+        environment["CC"] = wanted.compiler
     done = steps.run(what, command, shown=False, folder=folder, environment=environment)
     if done.status:
         raise CPythonBuildError(f"{what}: it ended with status {done.status}; see above")

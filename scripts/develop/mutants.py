@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import ast
 import datetime
+import functools
 import json
 import os
 import random
@@ -234,9 +235,7 @@ def select_tests(source: str, mutant: Mutant, known: contexts.Contexts) -> tuple
     """Return the tests of a mutant, the fastest first, and their seconds."""
     first, last = mutant.lines
     chosen = known.running(source, range(first, last + 1))
-    names = depending(source, mutant.names)
-    chosen |= known.running(source, lines_of_defaults(source, names))
-    for name in names:
+    for name in depending(source, mutant.names):
         # A statement outside of functions is run when the first test imports the module: what
         # depends on it are the lines with the names that it gives a value to.
         for other in known.lines:
@@ -266,22 +265,36 @@ def depending(source: str, names: Iterable[str]) -> set[str]:
     return found
 
 
-def lines_of_defaults(source: str, names: set[str]) -> Iterator[int]:
-    """Yield the lines of the functions of which a parameter is one of these names by default."""
-    for node in ast.walk(ast.parse((PROJECT / source).read_bytes())) if names else ():
-        if isinstance(node, ast.FunctionDef):
-            defaults = [*node.args.defaults, *filter(None, node.args.kw_defaults)]
-            used = {n.id for d in defaults for n in ast.walk(d) if isinstance(n, ast.Name)}
-            if used & names:
-                yield from range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1)
+def lines_with(name: str, source: str) -> set[int]:
+    """Return the lines of a source that contain a name.
 
-
-def lines_with(name: str, source: str) -> list[int]:
-    """Return the lines of a source that contain a name."""
+    Defaults and decorators, with the parameters of a test, are read at the import: they go into
+    the lines of their function.
+    """
     path = PROJECT / source
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    if not path.is_file():
+        return set()
+    text = path.read_text(encoding="utf-8")
     word = re.compile(rf"\b{re.escape(name)}\b")
-    return [number for number, line in enumerate(lines, start=1) if word.search(line)]
+    found = {number for number, line in enumerate(text.splitlines(), start=1) if word.search(line)}
+    for first, body, end in functions(text) if found else ():
+        if not found.isdisjoint(range(first, body)):
+            found.update(range(body, end + 1))
+    return found
+
+
+@functools.cache
+def functions(text: str) -> tuple[tuple[int, int, int], ...]:
+    """Return where each function begins, with its decorators, where its body does, and ends."""
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
+    return tuple(
+        (
+            min([node.lineno, *(part.lineno for part in node.decorator_list)]),
+            node.body[0].lineno,
+            node.end_lineno or node.lineno,
+        )
+        for node in nodes
+    )
 
 
 def test_files(sources: list[str], asked: list[str]) -> list[str]:

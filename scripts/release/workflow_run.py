@@ -121,7 +121,17 @@ def act(
         A folder for act's files and its log.
     environment
         The environment of the steps.
+
+    Raises
+    ------
+    LackingError
+        The path of the folder has a space: act runs no step there, and says that all succeeded.
     """
+    if " " in str(folder):
+        raise LackingError(
+            f"act runs no step below {folder}, because the path has a space; "
+            "rehearse in a clone at another place"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "event.json").write_text(json.dumps(event.content), encoding="utf-8")
     lines = [f"{name}={value}" for name, value in environment.items() if "\n" not in value]

@@ -98,6 +98,7 @@ PROGRAMS = {
     "make": optional("scripts/container/cpython.py", "install make and gcc"),
     "arch-test": EMULATED,
     "qemu-aarch64-static": EMULATED,
+    "clang": optional("scripts/develop/thread_sanitizer.py", "no Clang with LLVM's OpenMP"),
     "docker": optional(f"{WHEELKIT}/containers/engines.py", "is not installed"),
     "gfortran": optional("tests/integration/test_c_api.py", "no gfortran on this machine"),
     "gh": optional(f"{WHEELKIT}/cli/github_release.py", 'which("gh") is None'),
@@ -151,8 +152,23 @@ EXPRESSIONS = {
     ("scripts/container/standin_linker.py", "driver"): "within the stand-in image",
     (
         "scripts/container/cpython.py",
-        "os.environ.get('CC', 'cc').split()[0]",
+        "compiler.split()[0]",
     ): "CC; the error names the program that is missing",
+    ("scripts/container/cpython.py", "wanted.python"): "the interpreter that was just built",
+    **{
+        (
+            "scripts/develop/thread_sanitizer.py",
+            compiler,
+        ): "of CLANGS; a message says what to install"
+        for compiler in (
+            *("clang", "f'clang-{number}'", "clang.replace('clang', 'clang++')"),
+            "compilers['CXX']",
+        )
+    },
+    (
+        "scripts/develop/thread_sanitizer.py",
+        "self.python",
+    ): "the interpreter that scripts/container/cpython.py has built",
     (
         "scripts/container/emulated_aarch64.py",
         "program",

@@ -182,7 +182,8 @@ def test_a_patch_that_damages_a_library_is_refused(
     program.write_text(DAMAGING.format(patchelf=pinned_tools.patchelf()))
     fake = tmp_path / "patchelf"
     # Not by the first line of the program: there a path with spaces cannot be written.
-    fake.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {program} "$@"\n')
+    words = shlex.join([sys.executable, str(program)])
+    fake.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     fake.chmod(0o755)
     monkeypatch.setattr("wheelkit.base.pinned_tools.patchelf", lambda: str(fake))
     assert refused(tmp_path, wheel(tmp_path / "in", grafted())) == {"patch-damage"}

@@ -41,6 +41,8 @@ def test_versions_between_two_are_listed() -> None:
     assert cpythons.between("3.9", "3.11") == ("3.9", "3.10", "3.11")
     assert cpythons.between("3.9", "3.9") == ("3.9",)
     assert cpythons.between("3.7") == cpythons.CPYTHONS
+    # None is left out.
+    assert tuple(f"3.{minor}" for minor in range(7, 16)) == cpythons.CPYTHONS
     # The first without the lock is 3.13.
     assert tuple(f"{v}t" for v in cpythons.between("3.13")) == cpythons.FREE_THREADED
 
@@ -117,7 +119,7 @@ def test_no_program_gives_commands_to_the_runner(
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with a commit of 2001-09-09, and with files of every kind."""
+    """A repository with two commits of 2001-09-09, and with files of every kind."""
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
     monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
     monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
@@ -130,12 +132,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     dates = {f"GIT_{who}_DATE": "1000000000 +0000" for who in ("AUTHOR", "COMMITTER")}
     for words in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "first")):
         subprocess.run(["git", "-C", root, *words], check=True, env={**os.environ, **dates})
+    last = {"GIT_COMMITTER_DATE": "1000000001 +0000"}
+    command = ["git", "-C", str(root), *identity, "commit", "-qm", "second", "--allow-empty"]
+    subprocess.run(command, check=True, env={**os.environ, **last})
     (root / "new").write_text("")
+    (root / "sub" / "more").write_text("")
     (root / "gone").unlink()
     return root
 
 
-SOURCES = {".gitignore", "kept", "sub/a b\u00fc", "new"}
+SOURCES = {".gitignore", "kept", "sub/a b\u00fc", "sub/more", "new"}
 
 
 def test_sources_are_what_git_tracks_or_would_add(project: Path) -> None:
@@ -164,11 +170,11 @@ def test_archives_have_the_date_of_the_last_commit(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert source_files.date(project) == "1000000000"
+    assert source_files.date(project) == "1000000001"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "7")
     assert source_files.date(project) == "7"
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
-    assert source_files.date(project) == "1000000000"
+    assert source_files.date(project) == "1000000001"
     assert capsys.readouterr().err == ""
     # The first second of 1980, which is the first that a zip archive can hold.
     subprocess.run(["git", "init", "-q", tmp_path / "empty"], check=True)
@@ -185,7 +191,7 @@ def test_without_git_there_are_no_sources(
     with pytest.raises(LackingError, match=r"git cannot list the sources \(fatal: not a git rep"):
         source_files.listed(tmp_path)
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(LackingError, match="no git here"):
+    with pytest.raises(LackingError, match="git is not installed"):
         source_files.listed(project)
 
 

@@ -46,6 +46,7 @@ from wheelkit.checks import (
 from wheelkit.checks import (
     core_metadata as metadata_check,
 )
+from wheelkit.install import trial
 from wheelkit.target.report import Fault
 from wheelkit.wheel import device_images, elf_symbols, platforms
 from wheelkit.wheel.companions import Companions
@@ -54,7 +55,7 @@ from wheelkit.wheel.elf_symbols import Symbols
 from wheelkit.wheel.reading import Wheel, read_wheel
 from wheelkit.wheel.settings import Settings
 
-PLATFORM = "manylinux_2_17_x86_64"
+PLATFORM, INFO = "manylinux_2_17_x86_64", "tiny-1.0.dist-info"
 MODULE, GRAFT = "tiny/_tiny.so", "tiny.libs/libg-01234567.so.1"
 DATA = "tiny-1.0.data/data/own"
 X86_64 = ("EM_X86_64", 64, True)
@@ -91,7 +92,7 @@ CHECKS = (
     *(executable_stack, extension_names, library_files, machines, member_names, modes),
     *(names_and_tags, needed_libraries, no_driver, platform_tag, record, requires_python),
     *(rpath_entries, rpath_targets, single_libraries, size, soname_and_needed, stable_abi),
-    version_needs,
+    *(version_needs, trial),
 )
 
 
@@ -390,6 +391,13 @@ def test_requires_python_admits_one_of_the_tags(
     assert found(faults) == [stated or "none" for _ in expected]
 
 
+def test_a_range_without_any_of_the_tags_names_them(build: Build) -> None:
+    text = core_metadata(more="Requires-Python: >=3.11")
+    opened = build(tag=f"cp39.cp310-none-{PLATFORM}", metadata={"METADATA": text})
+    (fault,) = requires_python.faults(opened)
+    assert fault.expected == "a range that contains 3.9, 3.10, as the tags say"
+
+
 # ----------------------------------------------------------------- names of extension modules
 
 
@@ -486,12 +494,25 @@ def test_functions_of_the_stable_abi_have_a_first_version(
     # What another library may have is not known to be lacking.
     some = [one for one in expected if one[0] == "abi3-too-new"]
     assert ids({"tiny/_a.abi3.so": elf("libother.so.1")}) == some
-    assert (
-        ids({"tiny/_a.abi3.so": elf("libc.so.6", "libown.so"), "tiny/libown.so": elf()})[
-            : len(expected)
+    own = {"tiny/_a.abi3.so": elf("libc.so.6", "libown.so"), "tiny/libown.so": elf()}
+    assert ids(own) == [*expected, *expected]
+
+
+def test_every_function_is_named_with_its_version(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = {"PyErr_GetRaisedException", "PyLong_AsNativeBytes", "_PyLong_Sign", "_PyLong_Copy"}
+    symbols = Symbols(wanted=frozenset(wanted), offered=frozenset())
+    monkeypatch.setattr(elf_symbols, "read", lambda _: symbols)
+    # One of several tags is for the stable ABI; PyPy has none.
+    for python, abi in (("cp38", "abi3"), ("cp38", "abi3.none"), ("cp38.pp38", "abi3")):
+        opened = build({"tiny/_a.abi3.so": elf()}, tag=f"{python}-{abi}-{PLATFORM}")
+        faults = list(stable_abi.faults(opened))
+        assert found(faults) == [
+            "PyErr_GetRaisedException (3.12), PyLong_AsNativeBytes (3.13)",
+            "_PyLong_Copy, _PyLong_Sign",
         ]
-        == expected
-    )
+        assert faults[0].expected.startswith("only functions of CPython 3.8, ")
 
 
 # ------------------------------------------------------------------------------------ device code
@@ -579,7 +600,17 @@ def test_each_file_is_judged_by_itself(
     build: Build, check: Any, right: Elf, wrong: Elf, expected: str, counts: bool
 ) -> None:
     opened = build({"tiny/right.so": right, "tiny/wrong.so": wrong, "tiny/last.so": right})
-    assert told(check.faults(opened)) == [(expected, "tiny/wrong.so", counts)]
+    faults = list(check.faults(opened))
+    assert told(faults) == [(expected, "tiny/wrong.so", counts)]
+    if check is soname_and_needed:
+        kind = "SONAME" if wrong.soname else "NEEDED"
+        assert found(faults) == [f"{kind} /build/a.so"]
+
+
+def test_a_part_of_the_driver_is_known_by_its_file_name_too(build: Build) -> None:
+    files = {"tiny.libs/libcuda-01234567.so.1": elf(), MODULE: elf(soname="_tiny.so")}
+    faults = list(no_driver.faults(build(files)))
+    assert told(faults) == [("driver-library-grafted", "tiny.libs/libcuda-01234567.so.1", True)]
 
 
 def test_machine_code_in_purelib_is_said(build: Build) -> None:
@@ -600,6 +631,10 @@ def test_what_must_be_single_is_known_by_file_name_and_soname(build: Build) -> N
     faults = list(single_libraries.faults(build(files)))
     assert told(faults) == [("graft-twice", names[0], False)]
     assert found(faults) == ["b.so, libcudart-01234567.so.12"]
+    assert faults[0].expected == "one version of libcudart"
+    two = {f"tiny/{number}/libgomp-{number}1234567.so.1": elf() for number in (0, 1)}
+    (fault,) = single_libraries.faults(build(two))
+    assert (fault.file, fault.expected) == (next(iter(two)), "one version of libgomp")
     # The same file in two places, as co-location makes it, is one.
     same = ["tiny.libs/libgomp-01234567.so.1", f"{DATA}/.tiny.libs/libgomp-01234567.so.1"]
     assert not list(single_libraries.faults(build(dict.fromkeys(same, elf()))))
@@ -670,6 +705,7 @@ def test_a_wheel_may_be_as_large_as_declared(build: Build) -> None:
         ("liba.so.1", (), False),
         ("liba.so.1", ("liba.so.1",), True),
         ("liba.so.1", ("libown.so",), True),
+        ("liba.so.1", ("libplain.so",), True),
         ("libm.so.6", ("libstdc++.so.6",), True),
         ("libgcc_s.so.1", ("libstdc++.so.6",), True),
         ("libgcc_s.so.1", ("libm.so.6",), False),
@@ -686,7 +722,10 @@ def test_a_library_of_which_versions_are_wanted_is_loaded(
     build: Build, library: str, needed: tuple[str, ...], right: bool
 ) -> None:
     needs = ((library, "V_1"), (library, "V_2"))
-    own = {"tiny/own-file.so": elf("liba.so.1", soname="libown.so")}
+    own = {
+        "tiny/own-file.so": elf("liba.so.1", soname="libown.so"),
+        "tiny/libplain.so": elf("liba.so.1"),
+    }
     faults = list(version_needs.faults(build({MODULE: elf(*needed, version_needs=needs), **own})))
     assert told(faults) == ([] if right else [("version-without-needed", MODULE, True)])
     if not right:
@@ -716,7 +755,10 @@ def test_an_entry_where_others_may_write_is_a_fault_if_the_loader_looks_there(
 ) -> None:
     def check(*needed: str, **paths: tuple[str, ...]) -> list[tuple[str, str, bool]]:
         opened = replace(build({MODULE: elf(*needed, **paths)}), excluded=("libfar.*",))
-        return told(rpath_entries.faults(opened))
+        faults = list(rpath_entries.faults(opened))
+        absolute = [fault for fault in faults if fault.id == "rpath-absolute"]
+        assert all((fault.found, fault.expected) == (entry, "$ORIGIN/…") for fault in absolute)
+        return told(faults)
 
     one = (expected, MODULE)
     assert check("libfar.so.1", rpath=(entry,)) == ([(*one, harmful)] if expected else [])
@@ -757,6 +799,14 @@ def test_an_entry_leads_to_a_directory_of_the_wheel(
     dangling = expected == "rpath-dangling"
     assert check() == ([(expected, member, False)] if expected else [])
     assert check("libfar.so.1") == ([(expected, member, not dangling)] if expected else [])
+
+
+def test_an_entry_may_lead_to_a_distribution_that_the_wheel_requires(build: Build) -> None:
+    opened = build({MODULE: elf(rpath=("$ORIGIN/../far/lib",))})
+    dangling = [("rpath-dangling", MODULE, False)]
+    for unseen, expected in (({"far": "why"}, []), ({"near": "why"}, dangling), ({}, dangling)):
+        known = replace(opened, companions=Companions(unseen=unseen))
+        assert told(rpath_targets.faults(known, Settings())) == expected
 
 
 def test_what_lies_beside_a_folder_of_target_belongs_to_its_user(build: Build) -> None:
@@ -812,6 +862,10 @@ def test_a_library_of_the_wheel_that_is_not_found_is_told_from_one_that_is_not_t
     assert told(faults) == [("needed-not-found", "tiny/x.so", True)]
     assert found(faults) == ["NEEDED liba.so.1, rpath $ORIGIN/none:/opt, not found in venv, prefix"]
     assert faults[0].expected == "an rpath that leads to tiny/lib/liba.so.1"
+    (fault,) = needed_libraries.faults(
+        build({**files, "tiny/z/liba.so.1": elf()}), Settings(layouts=("venv",))
+    )
+    assert fault.expected == "an rpath that leads to tiny/lib/liba.so.1 or tiny/z/liba.so.1"
     files["tiny/x.so"] = elf("liba.so.1", rpath=("$ORIGIN/none", "$ORIGIN/lib"))
     assert not list(needed_libraries.faults(build(files), Settings()))
 
@@ -822,7 +876,7 @@ def test_what_is_left_to_a_distribution_that_nobody_has_seen_is_said(build: Buil
     unseen = {"far": "not in the folder"}
     opened = replace(opened, excluded=("lib*.so.1",), companions=Companions(unseen=unseen))
     faults = list(needed_libraries.faults(opened, Settings(layouts=("venv",))))
-    assert told(faults) == [("companion-not-proven", "tiny-1.0.dist-info/METADATA", False)]
+    assert told(faults) == [("companion-not-proven", f"{INFO}/METADATA", False)]
     assert found(faults) == [f"NEEDED libfar.so.1, in {MODULE}; far: not in the folder"]
 
 
@@ -858,7 +912,7 @@ def of_tag(opened: Wheel, plat: str | None = None) -> list[tuple[str, str, bool]
         ([("libc.so.6", "GLIBC_2.18")], "GLIBC_2.18 of libc.so.6"),
         ([("libc.so.6", "GLIBC_2.9"), ("libc.so.6", "GLIBC_2.30")], "GLIBC_2.30 of libc.so.6"),
         # The largest number, not the last text.
-        ([("libm.so.6", "GLIBC_2.100"), ("libm.so.6", "GLIBC_2.29")], "GLIBC_2.100 of libm.so.6"),
+        ([("libm.so.6", "GLIBC_2.29"), ("libm.so.6", "GLIBC_2.100")], "GLIBC_2.100 of libm.so.6"),
         ([("libstdc++.so.6", "GLIBCXX_3.4.19")], None),
         ([("libstdc++.so.6", "GLIBCXX_3.4.20")], "GLIBCXX_3.4.20 of libstdc++.so.6"),
         # The wheel's own library may have any.
@@ -898,8 +952,9 @@ def test_each_family_of_versions_is_a_finding(build: Build) -> None:
     [
         ("any", None, "repair"),
         ("linux_x86_64", None, "repair"),
-        ("win_amd64", None, "another tool"),
-        (f"{PLATFORM}.win_amd64", None, "another tool"),
+        ("win_amd64", None, "verify this wheel with another"),
+        (f"{PLATFORM}.win_amd64", None, "verify this wheel with another"),
+        ("any.linux_x86_64", None, "repair"),
         (PLATFORM, None, None),
         (PLATFORM, "manylinux_2_17_x86_64", None),
         (PLATFORM, "manylinux_2_28_x86_64", None),
@@ -916,6 +971,8 @@ def test_machine_code_has_a_tag_for_linux_that_is_old_enough(
     name = opened.archive.path.name
     assert told(faults) == ([("platform-tag", name, True)] if remedy else [])
     assert all(remedy and remedy in fault.remedy for fault in faults)
+    if plat is None and remedy:
+        assert found(faults) == [", ".join(part for part in tag.split(".") if part != PLATFORM)]
 
 
 def test_a_wheel_without_machine_code_is_for_every_system(build: Build) -> None:
@@ -924,6 +981,9 @@ def test_a_wheel_without_machine_code_is_for_every_system(build: Build) -> None:
     assert of_tag(pure, PLATFORM) == [("platform-tag", pure.archive.path.name, True)]
     tagged = build(files={"tiny/__init__.py": b"x"})
     assert of_tag(tagged) == [("platform-tag", tagged.archive.path.name, False)]
+    two = build(files={"tiny/__init__.py": b"x"}, tag=f"py3-none-{PLATFORM}.manylinux2014_x86_64")
+    texts = f"manylinux2014_x86_64, {PLATFORM}, no machine code"
+    assert found(platform_tag.faults(two, None)) == [texts]
     # A static program is machine code too, although the loader has nothing to do with it.
     static = {"tiny/run": b"\x7fELF" + bytes(60)}
     assert of_tag(build(files=static)) == []
@@ -966,18 +1026,21 @@ def test_symbols_that_a_library_has_lost_are_found(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # auditwheel's policy says so: zlib 1.2.7, of CentOS 7, has it, and newer ones have not.
-    symbols = Symbols(wanted=frozenset({"inflate_fast", "deflate"}), offered=frozenset())
+    wanted = frozenset({"inflate_fast", "_tr_align", "deflate"})
+    symbols = Symbols(wanted=wanted, offered=frozenset())
     monkeypatch.setattr(elf_symbols, "read", lambda _: symbols)
     faults = list(platform_tag.faults(build({MODULE: elf("libz.so.1"), "a.so": elf()}), None))
     assert told(faults) == [("platform-tag", MODULE, True)]
-    assert found(faults) == ["needs inflate_fast of libz.so.1"]
+    assert found(faults) == ["needs _tr_align, inflate_fast of libz.so.1"]
 
 
 # ----------------------------------------------------------------------- RECORD and the archive
 
-INFO = "tiny-1.0.dist-info"
 SHA256 = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"  # of nothing, as coreutils says
 SHA384 = "sha384=OLBgp1GsljhM2TJ-sbHjaiH9txEUvgdDTAzHv2P24donTt6_529l-9Ua0vFImLlb"
+SHA512 = (
+    "sha512=z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg_SpIdNs6c5H0NE8XYXysP-DGNKHfuwvY7kxvUdBeoGlODJ6-SfaPg"
+)
 
 
 @pytest.mark.parametrize(
@@ -986,6 +1049,7 @@ SHA384 = "sha384=OLBgp1GsljhM2TJ-sbHjaiH9txEUvgdDTAzHv2P24donTt6_529l-9Ua0vFImLl
         (f"tiny/x,{SHA256},0", []),
         (f"tiny/x,{SHA256},", []),
         (f"tiny/x,{SHA384},0", []),
+        (f"tiny/x,{SHA512},0", []),
         ("tiny/x,sha512=AAAA,0", ["record-hash"]),
         ("tiny/x,sha1=2jmj7l5rSw0yVb_vlWAYkK_YBwk,0", ["record-hash"]),
         ("tiny/x,md5=1B2M2Y8AsgTpgAmY7PhCfg,0", ["record-hash"]),
@@ -1016,6 +1080,18 @@ def test_record_lists_every_member(build: Build, row: str, expected: list[str]) 
     files = {"record-malformed": f"{INFO}/RECORD", "record-missing": "tiny/x"}
     named = row.partition(",")[0]
     assert [fault.file for fault in faults] == [files.get(one, named) for one in expected]
+    words = {fault.id: (fault.found, fault.expected) for fault in faults}
+    if row == "tiny/x,,0":
+        assert words["record-hash"] == ("no hash", "one of sha256, sha384, sha512")
+    if row.startswith("tiny/x,sha1="):
+        assert words["record-hash"][0] == row.split(",")[1]
+    if "record-duplicate" in words:
+        assert words["record-duplicate"] == ("2 rows", "one")
+
+
+def test_record_is_text(build: Build) -> None:
+    opened = build(metadata={"RECORD": b"tiny/\xff,,\n"})
+    assert told(record.faults(opened)) == [("record-malformed", f"{INFO}/RECORD", True)]
 
 
 def test_signatures_of_record_are_not_listed_in_it(build: Build) -> None:

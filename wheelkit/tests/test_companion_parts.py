@@ -212,8 +212,9 @@ def test_what_is_dropped_is_said_with_its_reason(opened: Wheel) -> None:
     before = {
         MODULE: needing(rpath=entries, runpath=("$ORIGIN/run", "/build/lib")),
         "tiny/removed.so": needing(rpath=("/build/lib",)),
+        "tiny/plain.so": needing(),
     }
-    after = {MODULE: needing(rpath=("$ORIGIN/../far/lib",))}
+    after = {MODULE: needing(rpath=("$ORIGIN/../far/lib",)), "tiny/plain.so": needing()}
     way = on_its_way(known(opened, before, FAR), known(opened, after, FAR))
     said = list(outward.dropped(way))
     assert [entry for _, entry, _ in said] == [
@@ -254,7 +255,9 @@ def test_a_wheel_that_does_not_meet_the_requirement(
     opened: Wheel, name: str, *, looked_at: bool, named: tuple[str, ...], severity: str | None
 ) -> None:
     found = [companion({}, name)] if looked_at else []
-    given = known(opened, {MODULE: needing(BLAS)}, *found, unfit={name: "x.whl"}, named=named)
+    # What is named matters, though nothing that it may have is missing.
+    needed = () if named else (BLAS,)
+    given = known(opened, {MODULE: needing(*needed)}, *found, unfit={name: "x.whl"}, named=named)
     faults = [fault for fault in check.faults(given) if fault.id == "companion-unfit"]
     assert [fault.severity for fault in faults] == ([] if severity is None else [severity])
     for fault in faults:
@@ -280,6 +283,26 @@ def test_an_entry_that_leads_to_what_nobody_looked_at(opened: Wheel) -> None:
     # What a file needs of them is said by the check of needed libraries.
     given = known(opened, {MODULE: needing(BLAS, rpath=entries)}, unseen=unseen)
     assert list(check.faults(given)) == []
+
+
+@pytest.mark.parametrize("line", ["far", "cuda-toolkit[fft,blas]==13.*"])
+def test_how_to_get_what_nobody_looked_at(tmp_path: Path, line: str) -> None:
+    (tmp_path / "none").mkdir()
+    opened = requiring(tmp_path, ("libblas.so.3", "libx.so"), line, "near>=1")
+    sources = Sources(folder=tmp_path / "none")
+    given = companion_wheels.with_companions(opened, sources)
+    fault = check.not_proven(given, {"libblas.so.3": [MODULE], "libx.so": [MODULE, OWN]})
+    assert fault.id == "companion-not-proven"
+    reason = f"no wheel of it in {tmp_path / 'none'}"
+    # The names of the metapackage's extras say who has libblas; of libx, anybody may be asked.
+    words = "'cuda-toolkit[blas,fft]==13.*' 'near>=1'" if "toolkit" in line else "'far' 'near>=1'"
+    first = "cuda-toolkit" if "toolkit" in line else "far"
+    files = f"{OWN}, {MODULE}"
+    assert fault.found == (
+        f"NEEDED libblas.so.3, libx.so, in {files}; {first}: {reason}; near: {reason}"
+    )
+    alone = "" if "toolkit" in line else "--no-deps "
+    assert fault.remedy.startswith(f"pip download {alone}--dest DIR {words}, then wheelkit verify")
 
 
 @pytest.mark.parametrize(
@@ -329,9 +352,12 @@ def test_whose_a_folder_is(opened: Wheel) -> None:
 
 def test_which_companions_a_wheel_counts_on(opened: Wheel) -> None:
     two = companion({"two/lib/libtwo.so": needing()}, "two")
-    unused = companion({"unused/lib/libunused.so": needing()}, "unused")
+    # One has a graft of the same name, from the same image; another the library of the wheel.
+    same = {"unused.libs/libgomp-0badcafe.so.1": needing(), "unused/lib/libown.so": needing()}
+    unused = companion(same, "unused")
     entries = ("$ORIGIN/../near/lib", "$ORIGIN/../two/lib", "/x")
-    elves = {MODULE: needing(BLAS, "libgone.so", rpath=entries), OWN: needing(BLAS)}
+    needed = (BLAS, "libgone.so", "libgomp-0badcafe.so.1", "libown.so")
+    elves = {MODULE: needing(*needed, rpath=entries), OWN: needing(BLAS)}
     given = known(opened, elves, two, FAR, unused, unseen={"near": ""})
     assert check.counted_on(given) == [FAR, "near", two]
 
@@ -368,12 +394,19 @@ def test_a_companion_that_is_reached_nowhere(opened: Wheel) -> None:
     assert f"NEEDED {BLAS}, libtwo.so of far 1.0, rpath none, not found in venv" == fault.found
     assert fault.expected == "an rpath that leads to far/lib"
     assert fault.remedy == REPAIR
+    platlib = companion({f"d-1.0.data/platlib/d/{BLAS}": needing()}, "d", pure=False)
+    everywhere = given.installations()
+    fault = check.not_reached(given, MODULE, [BLAS], everywhere, platlib)
+    assert (fault.expected, fault.remedy) == ("an rpath that leads to d", REPAIR)
     data = companion(
         {f"far-1.0.data/data/{BLAS}": needing(), "far-1.0.data/data/b/x.so": needing()}
     )
     fault = check.not_reached(given, MODULE, ["x.so"], [VENV], data)
     assert fault.expected == "an rpath that leads to b of the data scheme"
     assert fault.remedy.startswith("load x.so before the import, and declare it in preloaded")
+    # From the same scheme, a path leads there in every layout.
+    given = known(opened, {OWN: needing("x.so")}, data)
+    assert check.not_reached(given, OWN, ["x.so"], [VENV], data).remedy == REPAIR
 
 
 def code(opened: Wheel, text: str) -> None:
@@ -396,6 +429,29 @@ def test_a_companion_that_the_code_loads(opened: Wheel) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "loads"),
+    [
+        ("tiny/names.json", "for name in read('names.json'): CDLL(name)\n", True),
+        ("tiny/names.toml", "load_library(name)\n", True),
+        ("tiny/names.json", "# CDLL\n", False),
+        ("tiny/names.txt", "CDLL(name)\n", False),
+        ("other/names.json", "CDLL(name)\n", False),
+    ],
+)
+def test_code_may_load_what_a_list_beside_it_names(
+    opened: Wheel, name: str, text: str, *, loads: bool
+) -> None:
+    given = known(opened, {MODULE: needing(BLAS)}, FAR)
+    code(opened, text)
+    file = given.archive.file(name)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text('{"libraries": ["libblas.so.3"]}')
+    archive = replace(given.archive, members=(*given.archive.members, name))
+    given = replace(given, archive=archive)
+    assert check.loading(given, MODULE, [BLAS]) == ("tiny/__init__.py" if loads else None)
+
+
+@pytest.mark.parametrize(
     ("text", "loads"),
     [
         ("from far import x\n", True),
@@ -413,6 +469,10 @@ def test_a_companion_that_the_code_loads(opened: Wheel) -> None:
         ("import unseen\n", False),
         ("import libunseen\n", True),
         ("x = CDLL('libunseen.so.1')\n", True),
+        ("x = CDLL('libc.so.6')\n", False),
+        ("x = CDLL('libnvidia-ml.so.1')\n", False),
+        ("x = CDLL('libother-0badcafe.so.1')\n", False),
+        ("x = CDLL('libidle.so.1')\n", False),
     ],
 )
 def test_what_counts_as_loading_a_library_of_a_companion(
@@ -420,7 +480,8 @@ def test_what_counts_as_loading_a_library_of_a_companion(
 ) -> None:
     bring = companion({"bring/libbring.so": needing("libmid.so")}, "bring")
     middle = companion({"mid/libmid.so": needing(BLAS)}, "mid")
-    elves = {MODULE: needing(BLAS, "libunseen.so.1")}
+    needed = (BLAS, "libunseen.so.1", "libc.so.6", "libnvidia-ml.so.1", "libother-0badcafe.so.1")
+    elves = {MODULE: needing(*needed), OWN: needing("libidle.so.1")}
     given = known(opened, elves, FAR, bring, middle, unseen={"something": ""})
     code(opened, text)
     assert (check.loading(given, MODULE, [BLAS]) is not None) is loads
@@ -612,6 +673,21 @@ def test_a_search_goes_on_to_what_companions_need(tmp_path: Path) -> None:
     assert set(found.required) == {"far"}
 
 
+def test_a_search_goes_on_with_the_extras_of_each_requirement(tmp_path: Path) -> None:
+    """The wheel requires one extra of the metapackage, and a companion of it another one."""
+    beside = tmp_path / "beside"
+    extras = "Provides-Extra: blas\nProvides-Extra: fft\n"
+    more = "".join(f"Requires-Dist: nvidia-{x}; extra == '{x}'\n" for x in ("blas", "fft"))
+    stored(beside, "cuda_toolkit-13.0", more=f"{extras}{more}")
+    stored(beside, "nvidia_blas-1.0", BLAS)
+    stored(beside, "nvidia_fft-1.0", "libfft.so.1")
+    stored(beside, "far-1.0", "libfar.so", more="Requires-Dist: cuda-toolkit[fft]", x="libfft.so.1")
+    opened = requiring(tmp_path, (BLAS, "libfar.so"), "cuda-toolkit[blas]", "far")
+    found = companion_wheels.find(opened, Sources(folder=beside))
+    assert set(looked_at(found)) == {"cuda-toolkit", "nvidia-blas", "nvidia-fft", "far"}
+    assert looked_at(found).count("cuda-toolkit") == 1
+
+
 def test_the_wheel_that_the_caller_names_counts(tmp_path: Path) -> None:
     path = stored(tmp_path / "named", "far-3.0", BLAS)
     beside = stored(tmp_path / "beside", "far-1.0", BLAS).parent
@@ -796,7 +872,8 @@ def test_no_more_is_downloaded_than_it_takes(tmp_path: Path, pip: list[list[str]
 def test_old_downloads_are_removed(tmp_path: Path) -> None:
     stored(tmp_path / "index", "far-1.0", BLAS)
     now, cache = time.time(), companion_wheels.cache()
-    for name, days in (("old", 30.1), ("young", 29.9)):
+    minute = 1 / (24 * 60)
+    for name, days in (("old", 30 + minute), ("young", 30 - 2 * minute)):
         (cache / name).mkdir(parents=True)
         path = cache / name / "a.whl"
         path.touch()

@@ -549,7 +549,7 @@ def test_pip_finds_a_companion_and_its_download_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     beside = companion(tmp_path / "beside")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(beside.parent))
+    monkeypatch.setenv("PIP_FIND_LINKS", beside.parent.as_uri())
     opened = read_wheel(finished(tmp_path), tmp_path / "read")
     (first,) = companion_wheels.find(opened, Sources()).found
     assert first.sha256 == report.sha256(beside)
@@ -562,7 +562,7 @@ def test_pip_finds_a_companion_and_its_download_is_kept(
 def test_downloads_that_nobody_asked_for_in_a_month_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PIP_FIND_LINKS", str(companion(tmp_path / "beside").parent))
+    monkeypatch.setenv("PIP_FIND_LINKS", companion(tmp_path / "beside").parent.as_uri())
     monkeypatch.setattr(progress, "SILENCE", -1.0)
     cache = companion_wheels.cache()
     old, new = (cache / folder / "a-1-py3-none-any.whl" for folder in ("old", "new"))
@@ -587,7 +587,7 @@ def test_downloads_that_nobody_asked_for_in_a_month_are_removed(
 def test_only_what_may_have_a_library_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PIP_FIND_LINKS", str(companion(tmp_path / "beside").parent))
+    monkeypatch.setenv("PIP_FIND_LINKS", companion(tmp_path / "beside").parent.as_uri())
     requires = f"Requires-Dist: nvidia-cudnn-cu12\nRequires-Dist: numpy\n{REQUIRES}"
     opened = read_wheel(finished(tmp_path, requires=requires), tmp_path / "read")
     found = companion_wheels.find(opened, Sources())

@@ -22,12 +22,12 @@ def test_the_copy_runs_and_knows_the_pinned_versions(tmp_path: Path) -> None:
     assert not list(copy.rglob("*.pyc"))
     program = (
         "import wheelkit; from wheelkit.base import pinned_tools\n"
-        "print(wheelkit.__file__, pinned_tools.pinned('auditwheel'))"
+        "print(wheelkit.__file__, pinned_tools.pinned('auditwheel'), sep='\\n')"
     )
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    file, version = done.stdout.split()
+    file, version = done.stdout.splitlines()
     assert Path(file) == copy / "wheelkit" / "__init__.py"
     assert f"auditwheel=={version}" in (copy / "wheelkit" / "requirements.txt").read_text()
 

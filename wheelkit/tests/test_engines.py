@@ -149,16 +149,26 @@ def test_a_container_sees_the_files_that_pips_settings_name_and_no_others(
         (tmp_path / name).touch()
     page = tmp_path / "index/simple/tiny/index.html"
     page.write_text('<a href="../../files/tiny.whl#sha256=1">tiny</a><a href="https://x/y">y</a>')
+    address = tmp_path.as_uri()
     pip_lists(
         monkeypatch,
-        f"global.extra-index-url='file://{tmp_path}/index/simple https://a.example/simple'",
-        f"global.find-links='{tmp_path}/links\\n{tmp_path}/links/more\\n{tmp_path}/absent'",
+        f"global.extra-index-url='{address}/index/simple https://a.example/simple'",
+        f"global.find-links='{address}/links\\n{address}/links/more\\n{address}/absent'",
         f":env:.cert='{tmp_path}/cert'",
     )
     found = engines.pip_settings()
     names = ("cert", "index/files", "index/simple", "links")
     assert found.mounts == {tmp_path / name: f"/host{tmp_path}/{name}" for name in names}
-    assert found.variables["PIP_EXTRA_INDEX_URL"].startswith(f"file:///host{tmp_path}/index/simple")
+    below = address.replace("file://", "file:///host")
+    assert found.variables["PIP_EXTRA_INDEX_URL"].startswith(f"{below}/index/simple")
+    assert found.variables["PIP_CERT"] == f"/host{tmp_path}/cert"
+
+
+def test_a_path_may_have_spaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cert = tmp_path / "a certificate"
+    cert.touch()
+    pip_lists(monkeypatch, f":env:.cert='{cert}'")
+    assert engines.pip_settings().mounts == {cert: f"/host{cert}"}
 
 
 def test_no_container_is_shown_the_whole_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ test-images = [\r
 # of files have no '/'.
 ENGINE = """#!/bin/sh
 for last; do :; done
-file={answers}/$(echo "$last" | tr / _)
+file="{answers}"/$(echo "$last" | tr / _)
 case "$1 $2" in
   "info "*) exit 0 ;;
   "pull "*) test -f "$file" || {{ echo "no $last here" >&2; exit 125; }} ;;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import zipfile
 from collections.abc import Callable, Mapping
@@ -95,6 +96,15 @@ def test_code_that_a_step_has_changed_is_refused() -> None:
     assert refused(change) == [("patch-damage", MODULE)]
     # auditwheel was asked to strip: it is not known what the file was.
     assert warned(change, strip=True) == []
+
+
+def test_changed_code_of_the_same_size_and_date_is_refused() -> None:
+    def change(root: Path) -> None:
+        (root / MODULE).write_bytes(with_changed_text(FILES[MODULE]))
+        for path in (root / MODULE, root.parent / "given" / MODULE):
+            os.utime(path, (1e9, 1e9))
+
+    assert refused(change) == [("patch-damage", MODULE)]
 
 
 def test_what_was_wrong_when_it_was_given_is_not_the_repairs_doing() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from wheelkit.base import pinned_tools
@@ -58,3 +61,23 @@ def test_the_tools_see_the_callers_libraries_and_not_their_settings(
     assert environment["LD_LIBRARY_PATH"] == "/some/toolkit"
     assert "AUDITWHEEL_PATCHER" not in environment
     assert environment["PATH"].partition(os.pathsep)[0] == str(pinned_tools.TOOL_DIRECTORY)
+
+
+def test_auditwheel_runs_in_a_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[list[str], dict[str, Any]]] = []
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        seen.append((command, options))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/toolkit")
+    monkeypatch.setattr(pinned_tools, "patchelf", lambda: "patchelf")
+    monkeypatch.setattr("wheelkit.base.pinned_tools.subprocess.run", run)
+    pinned_tools.auditwheel("repair", "a.whl", folder=tmp_path)
+    ((command, options),) = seen
+    assert command == [sys.executable, "-m", "auditwheel", "repair", "a.whl"]
+    assert options["cwd"] == tmp_path
+    assert options["env"]["TMPDIR"] == str(tmp_path)
+    assert options["env"]["LD_LIBRARY_PATH"] == "/toolkit"

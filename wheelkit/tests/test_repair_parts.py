@@ -320,6 +320,18 @@ def test_auditwheel_makes_one_wheel_or_has_refused(
     assert (fault.id, fault.found) == ("auditwheel-refused", "it says why")
 
 
+def test_the_bill_of_materials_names_the_repaired_wheel(
+    tmp_path: Path, auditwheel: Auditwheel
+) -> None:
+    texts = {auditwheel_sbom.NAME: json.dumps(bill("old.whl", "a")).encode()}
+    path = wheel(tmp_path / "in", FILES, metadata=texts)
+    state = repaired(of_tag(read_wheel(path, tmp_path / "opened"), "py3-none-linux_x86_64"))
+    graft_libraries(state)
+    (name,) = auditwheel.names
+    text = state.wheel.archive.metadata(auditwheel_sbom.NAME).read_text()
+    assert json.loads(text) == bill(name, "a")
+
+
 def test_a_wheel_for_another_system_is_not_given_to_auditwheel(
     opened: Wheel, auditwheel: Auditwheel
 ) -> None:
@@ -345,6 +357,14 @@ def test_a_library_is_put_beside_the_one_that_opens_it(opened: Wheel, tmp_path: 
         assert changed.elves["tiny/libmore.so"].search_path == ()
     assert opened.elves["tiny/_tiny.so"].search_path == ()
     assert "tiny/libmore.so" not in opened.archive.members
+
+
+def test_the_way_to_a_library_is_added_to_others(tmp_path: Path) -> None:
+    module = library("_tiny.so", rpath="$ORIGIN/x")
+    given = read_wheel(wheel(tmp_path / "in", {"tiny/_tiny.so": module}), tmp_path / "opened")
+    (tmp_path / "libmore.so").write_bytes(library("libmore.so"))
+    changed = asked.changed(repaired(given, also=(f"{tmp_path}/libmore.so=_tiny.so",)))
+    assert changed.elves["tiny/_tiny.so"].search_path == ("$ORIGIN/x", "$ORIGIN")
 
 
 def test_an_rpath_that_leads_there_already_stays(
@@ -395,8 +415,12 @@ def test_a_library_to_add_must_be_there_and_have_its_place(
     (tmp_path / "lib" / "liba.so").write_bytes(b"")
     (tmp_path / "lib" / "none.so").mkdir()
     options = {"also": (word,), "ldpaths": str(tmp_path / "lib")}
-    with pytest.raises(MisusedError, match="expected LIB=BESIDE"):
+    with pytest.raises(MisusedError, match="expected LIB=BESIDE") as caught:
         asked.changed(repaired(opened, **options))
+    name = word.rpartition("=")[0]
+    own = str(tmp_path / "lib" / name)
+    first = [name] if "/" in name else [own, f"/lib/{os.uname().machine}-linux-gnu"]
+    assert f"LIB at {', '.join(first)}" in str(caught.value)
 
 
 def test_nothing_is_copied_where_nothing_is_asked_for(opened: Wheel) -> None:
@@ -415,13 +439,22 @@ def test_machine_code_in_purelib_is_moved_only_on_request(tmp_path: Path) -> Non
     assert member not in moved.archive.members
     assert f"{DATA}/x" in moved.archive.members
     text = moved.archive.metadata("WHEEL").read_text().splitlines()
-    assert text[:2] == ["Wheel-Version: 1.0", "Root-Is-Purelib: false"]
-    assert len([line for line in text if line.lower().startswith("root-is-purelib")]) == 1
+    tag = f"Tag: {path.stem.partition('1.0-')[2]}"
+    assert text == ["Wheel-Version: 1.0", "Root-Is-Purelib: false", "Generator: tiny", tag]
+    assert moved.archive.metadata("WHEEL").read_bytes().endswith(b"\n")
     # The archive that auditwheel gets, with the date of the given one; that one is as it was.
     assert "more/x.so" in members(moved.archive.path)
     with zipfile.ZipFile(moved.archive.path) as packed:
         assert {info.date_time for info in packed.infolist()} == {tiny_wheels.DATE}
     assert given.archive.file(member).is_file()
+
+
+def test_no_empty_data_directory_is_left(tmp_path: Path) -> None:
+    member = "tiny-1.0.data/purelib/more/x.so"
+    path = wheel(tmp_path / "in", {**FILES, member: library("x.so")})
+    moved = asked.changed(repaired(read_wheel(path, tmp_path / "opened"), platlib=True))
+    assert "more/x.so" in moved.archive.members
+    assert not (moved.archive.root / "tiny-1.0.data").exists()
 
 
 # ----------------------------------------------------------------------------------- large members
@@ -610,6 +643,28 @@ def test_no_entry_leaves_the_prefix_in_any_layout(opened: Wheel) -> None:
     assert len(set(ways)) == len(ways)
 
 
+def test_a_list_of_rpaths_moves_nothing(opened: Wheel, tmp_path: Path) -> None:
+    own, module = f"{DATA}/libtiny.so", "tiny/_tiny.so"
+    elves = {own: needing("libg.so"), module: needing("libg.so"), "tiny.libs/libg.so": needing()}
+    made = rpath_list.plan(repaired(with_files(opened, elves)))
+    assert (made.copies, made.removals, made.faults) == ({}, (), ())
+    assert made.rpaths[module] == ("$ORIGIN/../tiny.libs",)
+    assert "$ORIGIN/../lib/python3.11/site-packages/tiny.libs" in made.rpaths[own]
+    assert made.rpaths.keys() == {own, module}
+    # The way from site-packages to the data scheme leaves the folder of --target.
+    elves[module] = needing("libtiny.so", "libg.so")
+    made = rpath_list.plan(repaired(with_files(opened, elves)))
+    assert [(fault.id, fault.file) for fault in made.faults] == [("needed-in-other-scheme", module)]
+    leading = "$ORIGIN/../../../../own"
+    assert leading not in made.rpaths[module]
+    # Where the project declares virtual environments alone, it leads there from each of them.
+    (tmp_path / "settings.toml").write_text('[tool.wheelkit]\nlayouts = ["venv"]\n')
+    given = repaired(with_files(opened, elves), settings_file=tmp_path / "settings.toml")
+    made = rpath_list.plan(given)
+    assert made.faults == ()
+    assert made.rpaths[module] == ("$ORIGIN/../tiny.libs", leading)
+
+
 # ------------------------------------------------------------------------------- the patches
 
 
@@ -673,7 +728,7 @@ def test_a_full_disk_is_the_machines_doing(status: int, words: str, lacking: boo
     if not lacking:
         pinned_tools.refuse_full_disk(answer)
         return
-    with pytest.raises(LackingError, match="make room"):
+    with pytest.raises(LackingError, match="free some space"):
         pinned_tools.refuse_full_disk(answer)
 
 
@@ -723,6 +778,28 @@ def test_what_an_earlier_bill_listed_is_listed_again(tmp_path: Path) -> None:
     expected["dependencies"][0]["dependsOn"].append("a")
     expected["dependencies"].append({"ref": "a"})
     assert json.loads(path.read_text()) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "{}",
+        '{"metadata": 1}',
+        '{"metadata": {"component": {"bom-ref": 1}}}',
+        '{"metadata": {"component": {}}}',
+    ],
+)
+def test_a_bill_that_is_none_of_auditwheels_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bill.json"
+    path.write_text(text)
+    with pytest.raises(FaultyError) as caught:
+        auditwheel_sbom.settle(path, None, "new.whl")
+    assert [(fault.id, fault.file) for fault in caught.value.faults] == [
+        ("sbom-malformed", "sboms/auditwheel.cdx.json")
+    ]
+    assert path.read_text() == text
 
 
 def test_the_date_of_an_archive_is_the_latest_of_its_members(tmp_path: Path) -> None:

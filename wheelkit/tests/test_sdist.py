@@ -34,7 +34,8 @@ def project(tmp_path: Path) -> Path:
     build_system = 'requires = ["tinybackend==1.0"]\nbuild-backend = "tinybackend"\n'
     (folder / "pyproject.toml").write_text(f"[build-system]\n{build_system}")
     (folder / "build.txt").write_text(
-        f"--no-index\n--find-links {wheel.parent}\ntinybackend==1.0 --hash=sha256:{sha256(wheel)}\n"
+        f"--no-index\n--find-links {wheel.parent.as_uri()}\n"
+        f"tinybackend==1.0 --hash=sha256:{sha256(wheel)}\n"
     )
     releases.git(folder, "init", "--quiet")
     releases.commit(folder)

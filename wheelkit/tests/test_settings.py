@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import tomli
 from wheelkit.target.report import MisusedError
 from wheelkit.wheel import settings
 from wheelkit.wheel.settings import Acceptance, DeclaredImage, GraftLicense, Kernel, Settings
@@ -184,3 +185,18 @@ def test_a_file_that_was_asked_for_must_have_the_table(tmp_path: Path, text: str
 def test_an_unknown_layout_of_an_option_is_refused() -> None:
     with pytest.raises(MisusedError, match="--for-layouts: no layout 'vnev'"):
         settings.overridden(Settings(), {"layouts": ("vnev",)})
+
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_table_of_the_readme_can_be_pasted_and_has_every_key() -> None:
+    """As it stands, it asks for nothing; each line of it is right once it is no comment."""
+    (pasted,) = re.findall(r"^```toml\n(## .*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert settings.of_document(tomli.loads(pasted), "README.md") == Settings()
+    asked = re.sub(r"^# ", "", pasted, flags=re.MULTILINE)
+    table = tomli.loads(asked)["tool"]["wheelkit"]
+    assert set(table) == set(settings.KEYS)
+    found = settings.of_document(tomli.loads(asked), "README.md")
+    assert (found.grafts, found.strict, found.max_size) == (("libcudart",), True, 100_000_000)
+    assert len(found.accept) == len(found.graft_licenses) == len(found.kernels) == 2

@@ -209,6 +209,18 @@ def test_a_missing_device_is_the_machines_fault(installed: Installed, tmp_path: 
     assert "no GPU: cuda" in said
 
 
+@pytest.mark.parametrize(("asked", "ran_on"), [("cuda", "cpu"), ("cpu", "cuda:0")])
+def test_kernels_that_ran_elsewhere_prove_nothing(
+    installed: Installed, tmp_path: Path, asked: str, ran_on: str
+) -> None:
+    file = kernels(tmp_path, RIGHT, device=ran_on)
+    status, report, said = installed.run(file, "--device", asked)
+    assert (status, report) == (Status.LACKING, {})
+    assert f"were to run on {asked}, and ran on {ran_on}" in said
+    assert installed.run(file, "--device", ran_on.partition(":")[0])[0] == Status.DONE
+    assert installed.run(file, "--device", "auto")[0] == Status.DONE
+
+
 def test_the_kernels_see_nothing_of_the_tools(installed: Installed, tmp_path: Path) -> None:
     """With another interpreter, what is installed beside wheelkit cannot be imported."""
     import venv

@@ -47,8 +47,8 @@ test-images = [
 
 # Notes how it was called.
 DOCKER = """#!/bin/sh
-printf '%s\\n' "$@" >> {notes}
-echo -- >> {notes}
+printf '%s\\n' "$@" >> '{notes}'
+echo -- >> '{notes}'
 exit {status}
 """
 

@@ -20,7 +20,8 @@ from wheelkit.install import installers, pythons, trial
 from wheelkit.install.installers import WAYS, Site, Way
 from wheelkit.install.pythons import Python
 from wheelkit.target.report import LackingError, MisusedError
-from wheelkit.wheel import elf
+from wheelkit.wheel import elf, loaded_before
+from wheelkit.wheel.companions import Companion, Companions
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.reading import Wheel, read_wheel
 
@@ -192,13 +193,15 @@ def test_uv_is_the_pinned_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     program = tmp_path / "uv"
     program.touch(mode=0o755)
     for said, right in (("uv 1.2.3 (abc)", True), ("uv 1.2.4", False), ("", False)):
-        monkeypatch.setattr("wheelkit.install.installers.subprocess.run", Calls(done(said)))
+        asked = Calls(done(said))
+        monkeypatch.setattr("wheelkit.install.installers.subprocess.run", asked)
         if right:
             assert installers.uv() == str(program)
         else:
             words = " ".join(said.split()) or "no uv"
             with pytest.raises(LackingError, match=rf"^{words} in .*, not 1\.2\.3"):
                 installers.uv()
+        assert asked.commands == [[str(program), "--version"]]
 
 
 # ----------------------------------------------------------------------------- what is tried
@@ -261,6 +264,7 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.refuses = False
         self.lacks = False
+        self.before: tuple[str, ...] = ("pyvenv.cfg",)
         self.leaves: tuple[str, ...] = ()
         self.places: Callable[[str], str | None] = lambda member: member
         self.error: dict[str, str] = {}
@@ -278,8 +282,13 @@ class Machine:
     def prepare(self, _: Way, site: Site) -> None:
         if self.lacks:
             raise LackingError("no venv here")
+        # What was installed before is gone: a large wheel in every way would fill the disk.
+        others = site.root.parent.iterdir() if site.root.parent.is_dir() else ()
+        assert [path.name for path in others if path != site.scratch] == []
         site.root.mkdir(parents=True)
-        (site.root / "pyvenv.cfg").touch()
+        for name in self.before:
+            (site.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (site.root / name).touch()
 
     def install(self, _: Way, site: Site, *wheels: Path) -> Done:
         if self.refuses:
@@ -311,7 +320,9 @@ class Machine:
         name = Path(path).name
         if name in self.crashes:
             return done(stderr="Fatal Python error: Segmentation fault\n", status=-11)
-        error = None if name in {Path(b).name for b in before} else self.error.get(name)
+        loaded = {Path(path).name for path in before}
+        errors = self.error.get(name, "").split(" | ")
+        error = next((e for e in errors if e and e.partition(":")[0] not in loaded), None)
         root = path[: path.index(f"/{name}")].rpartition("/")[0]
         mapped = [text.format(root=root) for text in self.mapped.get(name, [])]
         return done(json.dumps({"error": error, "mapped": [path, *mapped]}))
@@ -384,6 +395,10 @@ def test_what_is_not_at_its_place_is_found(opened: Wheel, machine: Machine) -> N
         ("not-installed", "tiny/__init__.py", place),
     ]
     assert words == ["not-installed"]
+    # One that was there before is not the wheel's.
+    machine.before = ("lib/tiny/__init__.py",)
+    machine.places = lambda name: None if name == "tiny/__init__.py" else name
+    assert [fault[:2] for fault in tried(opened)[0]] == [("not-installed", "tiny/__init__.py")]
     # A file of the name in another folder is another one, and so are other bytes.
     machine.places = lambda name: "else/libtiny.so" if name == "own/libtiny.so" else name
     assert [fault[:2] for fault in tried(opened)[0]] == [("not-installed", OWN)]
@@ -455,6 +470,10 @@ def test_a_library_of_the_system_that_is_absent_is_no_fault_of_the_wheel(
     with pytest.raises(LackingError, match=r"^libcuda\.so\.1, which _tiny\.so needs, is not in"):
         list(trial.faults(opened, choice, results))
     assert results[0].result.startswith("not done: libcuda.so.1")
+    machine.error["libtiny.so"] = "libGL.so.1: cannot open shared object file"
+    said = r"libcuda\.so\.1, which .* installed here; libGL\.so\.1, which libtiny\.so needs, is "
+    with pytest.raises(LackingError, match=said):
+        list(trial.faults(opened, choice, results))
 
 
 def test_a_library_that_crashes_is_told_from_one_that_does_not_load(
@@ -464,6 +483,56 @@ def test_a_library_that_crashes_is_told_from_one_that_does_not_load(
     faults, words = tried(opened)
     said = "pip, target, Python 3.11: Fatal Python error: Segmentation fault"
     assert (faults, words) == ([("load-crashed", OWN, said)], ["load-crashed"])
+
+
+NONE = "cannot open shared object file"
+
+
+def test_what_the_package_itself_loads_before_is_loaded_before(
+    opened: Wheel, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = "libg-01234567.so.1", "libtiny.so"
+    machine.error = {"_tiny.so": f"{own[0]}: {NONE} | {own[1]}: {NONE}"}
+    machine.mapped = {"_tiny.so": GRAFTED}
+    asked: list[tuple[str, str]] = []
+
+    def of_own(wheel: Wheel, member: str, name: str) -> str | None:
+        assert wheel.elves == opened.elves
+        asked.append((member, name))
+        return "tiny/__init__.py" if name in own else None
+
+    monkeypatch.setattr(loaded_before, "of_own", of_own)
+    faults, words = tried(opened)
+    assert faults == []
+    assert words == [f"ok, _tiny.so loaded after {own[0]}, _tiny.so loaded after {own[1]}"]
+    assert asked == [(MODULE, own[0]), (MODULE, own[1])]
+    python = HERE.path.name
+    assert machine.loaded[:3] == [(python, "_tiny.so", *own[:number]) for number in range(3)]
+    # What the caller has declared is not tried.
+    assert tried(opened, preloaded=own) == ([], [f"ok, _tiny.so not loaded without {own[0]}"])
+    monkeypatch.setattr(loaded_before, "of_own", lambda *_: None)
+    assert [fault[:2] for fault in tried(opened)[0]] == [("load-failed", MODULE)]
+
+
+def test_a_library_of_a_companion_is_loaded_before_if_the_package_does(
+    opened: Wheel, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, place = "libfar.so.1", "far/lib/libfar.so.1"
+    path = tiny_wheels.wheel(tmp_path / "far", {place: b"far"}, name="far-1.0")
+    far = Companion(path, "0", "far", "1.0", "platlib", (place,), {place: told()}, ())
+    known = replace(opened, companions=Companions(found=(far,)))
+    machine.error, machine.mapped = {"_tiny.so": f"{name}: {NONE}"}, {"_tiny.so": GRAFTED}
+    code = {name: "tiny/__init__.py"}
+    monkeypatch.setattr(loaded_before, "by_code", lambda wheel, of: wheel and code.get(of))
+    assert tried(known) == ([], [f"ok, _tiny.so loaded after {name}"])
+    assert machine.loaded[1] == (HERE.path.name, "_tiny.so", name)
+    code.clear()
+    assert [fault[:2] for fault in tried(known)[0]] == [("load-failed", MODULE)]
+    machine.leaves = ("far/", "tiny/left")
+    machine.error = {}
+    # A directory that a companion leaves behind is not the fault of the wheel.
+    assert [fault[2].rpartition(": ")[2] for fault in tried(known, VENV)[0]] == ["tiny, tiny/left"]
+    assert machine.removed == ["tiny", "far"]
 
 
 @pytest.mark.parametrize(
@@ -476,6 +545,17 @@ def test_a_library_that_crashes_is_told_from_one_that_does_not_load(
             [
                 ("graft-not-mapped", "libg-01234567.so.1 mapped from /usr/lib/libg-01234567.so.1"),
                 ("mapped-from-outside", "/usr/lib/libg-01234567.so.1"),
+            ],
+        ),
+        (
+            ["/a/libg-01234567.so.1", "/b/libg-01234567.so.1"],
+            [
+                (
+                    "graft-not-mapped",
+                    "libg-01234567.so.1 mapped from /a/libg-01234567.so.1, /b/libg-01234567.so.1",
+                ),
+                ("mapped-from-outside", "/a/libg-01234567.so.1"),
+                ("mapped-from-outside", "/b/libg-01234567.so.1"),
             ],
         ),
         # The same library under its own name, or with another hash.

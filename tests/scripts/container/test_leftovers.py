@@ -102,8 +102,8 @@ from shared import children
 from wheelkit.containers.engines import Engine
 with leftovers.run_folder(Path({work!r}), Engine({engine!r})) as run:
     (Path({engine!r}).parent / "containers" / "mine").write_text(run.engine.label + "\\n")
-    trap = "trap 'sleep 1; touch {cleaned}; exit' TERM; echo ready; while :; do sleep 0.1; done"
-    with children.started(["bash", "-c", trap]) as process:
+    trap = "trap 'sleep 1; touch cleaned; exit' TERM; echo ready; while :; do sleep 0.1; done"
+    with children.started(["bash", "-c", trap], cwd={cleaned!r}) as process:
         process.wait()
 """
 
@@ -119,7 +119,7 @@ def test_a_signal_ends_children_gently_and_removes_all(
     cleaned = tmp_path / "cleaned"
     paths = [str(SCRIPTS), str(PROJECT / "wheelkit" / "src")]
     terminating = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(143))\n"
-    program = PROGRAM.format(paths=paths, work=str(work), engine=engine.name, cleaned=cleaned)
+    program = PROGRAM.format(paths=paths, work=str(work), engine=engine.name, cleaned=str(tmp_path))
     program = program.replace("import sys\n", "import sys\n" + terminating, 1)
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -146,17 +146,16 @@ def wait_for(path: Path, seconds: float = 30) -> None:
 
 
 def test_what_a_child_has_started_is_waited_for(tmp_path: Path) -> None:
-    cleaned = tmp_path / "cleaned"
-    inner = f"trap 'sleep 1; touch {cleaned}; exit' TERM; echo ready; while :; do sleep 0.1; done"
+    inner = "trap 'sleep 1; touch cleaned; exit' TERM; echo ready; while :; do sleep 0.1; done"
     # The outer shell ends at once, and the inner one has no pipe that would be waited for.
-    outer = f'bash -c "$1" > {tmp_path}/said 2>&1 & wait'
+    outer = 'bash -c "$1" > said 2>&1 & wait'
     command = ["bash", "-c", outer, "bash", inner]
-    process = subprocess.Popen(command, start_new_session=True, text=True)
+    process = subprocess.Popen(command, start_new_session=True, text=True, cwd=tmp_path)
     wait_for(tmp_path / "said")
     while not (tmp_path / "said").read_text():
         time.sleep(0.05)
     children.stop(process)
-    assert cleaned.exists()
+    assert (tmp_path / "cleaned").exists()
 
 
 def test_a_child_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +184,7 @@ def test_a_child_that_ends_hands_over_its_output() -> None:
 def test_interrupted_command_ends_in_one_line(tmp_path: Path, number: int) -> None:
     """The engine never answers: the command is interrupted while it waits for it."""
     engine_in(tmp_path)
-    (tmp_path / "podman").write_text(f"#!/bin/sh\n: > {tmp_path}/started\nexec sleep 100\n")
+    (tmp_path / "podman").write_text(f"#!/bin/sh\n: > '{tmp_path}/started'\nexec sleep 100\n")
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     environment["CIBW_CONTAINER_ENGINE"] = "podman"
     process = subprocess.Popen(

@@ -23,7 +23,7 @@ def tool(folder: Path, name: str, script: str) -> None:
 
 def test_libcufes_is_configured_built_and_stripped(tmp_path: Path) -> None:
     tools = tmp_path / "tools"
-    tool(tools, "cmake", f'echo "$@" >> {tmp_path}/log')
+    tool(tools, "cmake", f'echo "$@" >> "{tmp_path}/log"')
     library = prepare_container.build_libcufes(tools, tmp_path / "cuda", tmp_path / "libcufes")
     assert library == tmp_path / "libcufes" / "cufes" / "libcufes.so"
     configure, build, install = (tmp_path / "log").read_text().splitlines()

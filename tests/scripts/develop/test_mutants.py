@@ -204,12 +204,15 @@ def test_what_is_made_of_a_constant_depends_on_it(project: Path) -> None:
     assert mutants.depending(MODULE, []) == set()
 
 
-def test_a_default_is_used_where_the_function_runs(project: Path) -> None:
-    first = "def f(\n    b: int = A, *, c: int = 2\n) -> int:\n    return b\n"
-    text = f"{first}def g(A: int = 3):\n    h\n"
-    (project / MODULE).write_text(text)
-    assert list(mutants.lines_of_defaults(MODULE, {"A"})) == [4]
-    assert list(mutants.lines_of_defaults(MODULE, {"B"})) == []
+def test_a_default_or_a_parameter_of_a_test_is_used_where_the_function_runs(
+    project: Path,
+) -> None:
+    text = "@mark(A)\n@other\ndef f():\n    one\n    two\n\ndef g(\n    b=A_B, c=A\n):\n    three\n"
+    (project / MODULE).write_text(f"{text}A = 1\n")
+    assert mutants.lines_with("A", MODULE) == {1, 4, 5, 8, 10, 11}
+    assert mutants.lines_with("A_B", MODULE) == {8, 10}
+    assert mutants.lines_with("one", MODULE) == {4}
+    assert mutants.lines_with("A", "absent.py") == set()
 
 
 def exemption(**changes: str) -> str:

@@ -78,7 +78,7 @@ class Site:
         self.toolkit = self.place / "cuda"
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
         self.environment.update(
-            PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(self.served)
+            PIP_CONFIG_FILE=os.devnull, PIP_NO_INDEX="1", PIP_FIND_LINKS=self.served.as_uri()
         )
 
     def serve(self, wheels: dict[str, dict[str, bytes]], version: str = "12.9") -> None:

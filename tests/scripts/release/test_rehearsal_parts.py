@@ -394,7 +394,7 @@ def test_act_must_start_the_jobs_that_github_starts(
 
 
 NODE = """#!/bin/sh
-cat > {notes}
+cat > '{notes}'
 echo '{{"plan": true}}'
 exit {status}
 """

@@ -13,7 +13,7 @@ from wheelkit.install.companion_wheels import missing
 from wheelkit.target.report import FAULT, WARNING, Fault
 from wheelkit.wheel import loaded_before, platforms
 from wheelkit.wheel.companions import Companion, claims
-from wheelkit.wheel.layouts import VENV, Installation
+from wheelkit.wheel.layouts import VENV, Installation, venv
 from wheelkit.wheel.reading import Wheel
 
 TITLE = "companions"
@@ -80,11 +80,15 @@ def led_to(wheel: Wheel, name: str) -> Iterator[str]:
 
 def below_site_packages(wheel: Wheel, member: str, entry: str) -> str | None:
     """Return the directory that an entry names, seen from site-packages of a venv."""
-    for where, target in wheel.leads(member, entry).items():
-        site = where.directories["platlib"]
-        if where.layout is VENV and target.startswith(f"{site}/"):
-            return posixpath.relpath(target, site)
-    return None
+    where = _venv(wheel)
+    site, target = where.directories["platlib"], wheel.leads(member, entry).get(where)
+    below = target is not None and target.startswith(f"{site}/")
+    return posixpath.relpath(str(target), site) if below else None
+
+
+def _venv(wheel: Wheel) -> Installation:
+    identity = wheel.identity
+    return venv(identity.pythons[0], identity.spelling)
 
 
 def leads_out(wheel: Wheel, member: str, entry: str) -> bool:
@@ -102,9 +106,7 @@ def leads_out(wheel: Wheel, member: str, entry: str) -> bool:
         for companion in wheel.companions.found
         for where, target in ends.items()
     )
-    return beside or any(
-        where.layout is VENV and target in SHARED for where, target in ends.items()
-    )
+    return beside or ends.get(_venv(wheel)) in SHARED
 
 
 def owner(wheel: Wheel, folder: str) -> Companion | str | None:
@@ -112,10 +114,10 @@ def owner(wheel: Wheel, folder: str) -> Companion | str | None:
 
     Of a requirement whose wheel was not looked at, the name alone says so.
     """
-    venv = next(where for where in wheel.installations() if where.layout is VENV)
-    path = posixpath.join(venv.directories["platlib"], folder)
+    where = _venv(wheel)
+    path = posixpath.join(where.directories["platlib"], folder)
     for companion in wheel.companions.found:
-        if path in companion.folders(venv):
+        if path in companion.folders(where):
             return companion
     return wheel.companions.claiming(folder)
 
@@ -126,10 +128,11 @@ def counted_on(wheel: Wheel) -> list[Companion | str]:
     One whose wheel was not looked at is there by its name.
     """
     used: dict[str, Companion | str] = {}
+    own = set(map(posixpath.basename, wheel.archive.members))
     for member, file in wheel.elves.items():
         folders = (below_site_packages(wheel, member, entry) for entry in file.search_path)
         owners = [owner(wheel, folder) for folder in folders if folder is not None]
-        owners += [wheel.companions.having(name) for name in file.needed]
+        owners += [wheel.companions.having(name) for name in file.needed if name not in own]
         used |= {str(owner): owner for owner in owners if owner is not None}
     return [used[name] for name in sorted(used)]
 
@@ -159,7 +162,8 @@ def not_reached(
     needed = ", ".join(names)
     found = f"NEEDED {needed} of {companion}, rpath {rpath}, not found in {layouts.names_of(where)}"
     folder = companion.folder_of(names[0])
-    shared = folder.scheme not in ("platlib", "purelib")
+    own_scheme = wheel.scheme_path(member).scheme
+    shared = folder.scheme not in ("platlib", "purelib", own_scheme)
     place = f"{folder.path} of the {folder.scheme} scheme" if shared else folder.path
     severity = WARNING
     if not any(installation.layout is VENV for installation in where):
@@ -186,8 +190,9 @@ def not_reached(
 
 def loading(wheel: Wheel, member: str, names: Sequence[str]) -> str | None:
     """Return the code of the wheel that loads each of these libraries of companions, if it does."""
-    beside = wheel.companions
-    unseen = [n for n in wheel.elves[member].needed if not beside.having(n) and beside.unproven(n)]
+    beside, needed = wheel.companions, wheel.elves[member].needed
+    lacking = [name for name in missing(wheel) if name in needed and not beside.having(name)]
+    unseen = [name for name in lacking if beside.unproven(name)]
     files = [loaded_before.by_code(wheel, name, *unseen) for name in names]
     return files[0] if all(files) else None
 
@@ -198,9 +203,8 @@ def of_other_name(wheel: Wheel, name: str) -> Companion | None:
 
 
 def _versions(companion: Companion, stem: str) -> list[str]:
-    """Return the names by which a companion has a library, its grafts aside: those are its own."""
-    names = sorted(name for name in companion.libraries if platforms.stem(name) == stem)
-    return [name for name in names if not platforms.is_renamed(name)]
+    """Return the names by which a companion has a library."""
+    return sorted(name for name in companion.libraries if platforms.stem(name) == stem)
 
 
 def without_library(

@@ -22,7 +22,7 @@ def within(wanted: SpecifierSet, python: str) -> bool:
 
     A specifier admits releases and no series: 3.10.50 is taken for any release of 3.10.
     """
-    return wanted.contains(f"{python.removeprefix('pypy').rstrip('t')}.50")
+    return wanted.contains(f"{python.removeprefix('pypy').removesuffix('t')}.50")
 
 
 def admitted(wheel: Wheel) -> tuple[str, ...]:

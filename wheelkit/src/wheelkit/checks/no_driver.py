@@ -30,4 +30,4 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
 
 
 def _names(member: str, file: Elf) -> set[str]:
-    return {posixpath.basename(member), file.soname or ""}
+    return {name for name in (posixpath.basename(member), file.soname) if name}

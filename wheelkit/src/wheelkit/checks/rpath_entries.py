@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from wheelkit.base.remedies import REPAIR
 from wheelkit.checks import loader
 from wheelkit.target.report import FAULT, WARNING, Fault
-from wheelkit.wheel.reading import Wheel, resolve
+from wheelkit.wheel.reading import Wheel, is_relative
 
 TITLE = "rpath entries"
 IDS = ("rpath-and-runpath", "rpath-empty-entry", "rpath-absolute")
@@ -49,7 +49,7 @@ def faults(wheel: Wheel) -> Iterator[Fault]:
                     remedy=REPAIR,
                     severity=severity,
                 )
-            elif resolve(entry, "") is None:
+            elif not is_relative(entry):
                 open_to_all = not entry.startswith(("/", "$")) or entry.startswith(WRITABLE)
                 severity = used if open_to_all and entry in file.search_path else WARNING
                 yield Fault(

@@ -39,4 +39,4 @@ def _is(stem: str, member: str, file: Elf) -> bool:
 
 
 def _names(member: str, file: Elf) -> set[str]:
-    return {posixpath.basename(member), file.soname or ""}
+    return {name for name in (posixpath.basename(member), file.soname) if name}

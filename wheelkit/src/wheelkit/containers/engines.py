@@ -23,6 +23,8 @@ RESTRICTED = Path(__file__).with_name("restricted-containers.conf")
 
 # pip's own settings for where packages come from; a container does not have them otherwise.
 PIP_SETTINGS = ("index-url", "extra-index-url", "find-links", "cert", "trusted-host", "proxy")
+# Those of them that are several words; a path or an address in one has no spaces.
+LISTS = ("extra-index-url", "find-links", "trusted-host")
 # Below this folder a container has this machine's files that pip's settings name, and no others.
 HOST = "/host"
 # Marks the image with which an engine is tried, whose tag is the number of the process.
@@ -232,7 +234,7 @@ def pip_settings() -> PipSettings:
     files = {
         path
         for option, value in found.items()
-        for word in value.split()
+        for word in (value.split() if option in LISTS else [value])
         for path in _named_files(word, is_index=option.endswith("index-url"))
         if path.exists()
     }

@@ -16,7 +16,7 @@ from wheelkit.repair.options import RepairedWheel
 from wheelkit.wheel.companions import Companion
 from wheelkit.wheel.elf import Elf
 from wheelkit.wheel.layouts import Installation
-from wheelkit.wheel.reading import ORIGIN, entry_to, expand
+from wheelkit.wheel.reading import ORIGIN, entry_to, is_relative
 
 
 def tidy(entry: str) -> str:
@@ -27,7 +27,7 @@ def tidy(entry: str) -> str:
 
 def holds(repaired: RepairedWheel, member: str, entry: str) -> bool:
     """Whether an entry that leads out of the wheel is right in the installed place."""
-    if expand(entry, "") is None or above(repaired, member, entry):
+    if not is_relative(entry) or above(repaired, member, entry):
         return False
     return leads_out(repaired.wheel, member, entry)
 
@@ -36,7 +36,7 @@ def above(repaired: RepairedWheel, member: str, entry: str) -> list[Installation
     """Return the layouts that the wheel is for in which an entry leads above the prefix."""
     ends = repaired.wheel.leads(member, entry)
     meant = layouts.chosen(repaired.wheel, repaired.options.declared)
-    return [where for where in meant if ends.get(where, "").partition("/")[0] == ".."]
+    return [where for where in meant if where in ends and ends[where].partition("/")[0] == ".."]
 
 
 def reaching(
@@ -75,7 +75,7 @@ def dropped(repaired: RepairedWheel) -> Iterator[tuple[str, str, str]]:
     for member, file in repaired.given.elves.items():
         now = repaired.wheel.elves.get(member)
         for entry in dict.fromkeys((*(file.rpath or ()), *(file.runpath or ()))):
-            same = entry if expand(entry, "") is None else tidy(entry)
+            same = tidy(entry) if is_relative(entry) else entry
             if now is not None and same not in now.search_path:
                 yield member, entry, _reason(repaired, member, entry)
 
@@ -83,7 +83,7 @@ def dropped(repaired: RepairedWheel) -> Iterator[tuple[str, str, str]]:
 def _reason(repaired: RepairedWheel, member: str, entry: str) -> str:
     if not entry:
         return "it is empty, which means the working directory"
-    if expand(entry, "") is None:
+    if not is_relative(entry):
         return "it is not relative to $ORIGIN, but a path of the machine that built it"
     if where := above(repaired, member, entry):
         names = layouts.names_of(where)

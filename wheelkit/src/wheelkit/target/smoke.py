@@ -35,6 +35,7 @@ from typing import Any, Dict, Iterator, NamedTuple
 from wheelkit.target.report import (
     Fault,
     FaultyError,
+    LackingError,
     MisusedError,
     Outcome,
     Status,
@@ -379,6 +380,12 @@ def examine(
         return faults + failures, {}
     result = project.run_kernels(package, device)
     check_result(project, result)
+    ran_on = result["device"]["id"]
+    if device not in ("auto", ran_on.partition(":")[0]):
+        raise LackingError(
+            f"the kernels were to run on {device}, and ran on {ran_on}; without such a device, "
+            f"run_kernels of {project.file} must raise wheelkit.target.report.LackingError"
+        )
     mapped = mapped_libraries(project.libraries)
     extra = {
         **as_reported(result),

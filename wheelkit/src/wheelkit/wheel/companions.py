@@ -106,8 +106,12 @@ class Companion:
 
     @functools.cached_property
     def libraries(self) -> Mapping[str, str]:
-        """The libraries by file name, which is what the loader looks for."""
-        return {posixpath.basename(member): member for member in sorted(self.elves, reverse=True)}
+        """The libraries by file name, which is what the loader looks for.
+
+        Its grafts are its own: another wheel may have one of the same name, not of this file.
+        """
+        named = {posixpath.basename(member): member for member in sorted(self.elves, reverse=True)}
+        return {name: member for name, member in named.items() if not platforms.is_renamed(name)}
 
     def needing(self, name: str) -> Iterator[str]:
         """Yield the names of the libraries that need one of this name."""

@@ -13,7 +13,7 @@ import mmap
 import posixpath
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from wheelkit.wheel import platforms
 from wheelkit.wheel.grafts import is_graft
@@ -92,11 +92,28 @@ def _file_with(wheel: Wheel, imports: Iterable[str], names: Iterable[str]) -> st
 
     for member in wheel.archive.members:
         if member.endswith(".py"):
-            text = wheel.archive.file(member).read_text(encoding="utf-8", errors="replace")
+            text = _text(wheel, member)
             # Comments and docstrings load nothing; to take them out takes time.
             if fits(text) and fits(_without_comments(text)):
                 return member
-    return None
+    return next(_with_list(wheel, naming), None)
+
+
+def _with_list(wheel: Wheel, naming: re.Pattern[str]) -> Iterator[str]:
+    """Yield Python files that load libraries, if a list of names lies beside them.
+
+    faiss-gpu-cu12 has its list in a JSON file.
+    """
+    lists = (member for member in wheel.archive.members if member.endswith((".json", ".toml")))
+    folders = {posixpath.dirname(m) for m in lists if naming.search(_text(wheel, m))}
+    for member in wheel.archive.members if folders else ():
+        beside = member.endswith(".py") and posixpath.dirname(member) in folders
+        if beside and LOADS.search(_without_comments(_text(wheel, member))):
+            yield member
+
+
+def _text(wheel: Wheel, member: str) -> str:
+    return wheel.archive.file(member).read_text(encoding="utf-8", errors="replace")
 
 
 def _without_comments(text: str) -> str:

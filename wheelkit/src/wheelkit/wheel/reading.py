@@ -157,6 +157,11 @@ def expand(entry: str, directory: str) -> str | None:
     return posixpath.join(directory or ".", rest)
 
 
+def is_relative(entry: str) -> bool:
+    """Whether an rpath entry is relative to ``$ORIGIN``, whatever the system."""
+    return expand(entry, ORIGIN) is not None
+
+
 def resolve(entry: str, directory: str) -> str | None:
     """Return the directory that an rpath entry of a file in `directory` names.
 
