@@ -120,6 +120,8 @@ PROGRAMS = {
 EXPRESSIONS = {
     (".ci/run", "$python"): "PYTHON, or python3, on which python3-venv of README depends",
     ("benchmarks/path_fes.py", "python"): "an option: the Python that has CyFES 4.5",
+    ("benchmarks/same_sums.py", "options.new"): "an option: the cyfes to compare",
+    ("benchmarks/same_sums.py", "options.old"): "an option: the cyfes to compare it with",
     ("benchmarks/sums.py", "c"): "a default value of a lambda: cyfes, or plumed if it is there",
     (
         "scripts/wheels/build_wheels.py",

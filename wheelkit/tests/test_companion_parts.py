@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -792,11 +793,8 @@ def pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
     """Answer for pip from the folder `index`; return the commands that it gets."""
     asked: list[list[str]] = []
     (tmp_path / "index").mkdir()
-    really = subprocess.run
 
     def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        if "pip" not in command:
-            return really(command, **options)
         assert options == {"capture_output": True, "text": True, "check": False}
         asked.append(command)
         name = Requirement(command[-1]).name.replace("-", "_")
@@ -805,7 +803,8 @@ def pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
             shutil.copy2(path, command[command.index("--dest") + 1])
         return subprocess.CompletedProcess(command, not found, "", "no such\nERROR: none of it")
 
-    monkeypatch.setattr(subprocess, "run", run)
+    # Other modules start other programs.
+    monkeypatch.setattr(companion_wheels, "subprocess", SimpleNamespace(run=run))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     companion_wheels.prune.cache_clear()
     return asked
