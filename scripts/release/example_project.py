@@ -106,9 +106,12 @@ def environment(given: Mapping[str, str], wheelkit: Path) -> dict[str, str]:
     passed = given.get("CIBW_ENVIRONMENT_PASS_LINUX", "")
     here = str(version_of(Path(sys.executable)))
     skipped = other_pythons([here]) if here in CPYTHONS else ""
+    # Images of manylinux have the program `build` for each CPython, and the stand-in has pip only.
+    standin = "CIBW_MANYLINUX_X86_64_IMAGE" in given
     return {
         **given,
         **own,
+        **({"CIBW_BUILD_FRONTEND": "pip"} if standin else {}),
         "CIBW_SKIP": skipped,
         "CIBW_CONTAINER_ENGINE": engine,
         "CIBW_ENVIRONMENT_PASS_LINUX": " ".join([passed, *own]).strip(),

@@ -360,6 +360,9 @@ def test_wheelkit_of_the_second_repository_comes_from_here(tmp_path: Path) -> No
     volume = f"--volume={tmp_path}:{tmp_path}:ro"
     assert made["CIBW_CONTAINER_ENGINE"] == f"podman; create_args: --volume=/a:/a:ro {volume}"
     assert "GIT_CONFIG_VALUE_0" in made["CIBW_ENVIRONMENT_PASS_LINUX"].split()
+    assert "CIBW_BUILD_FRONTEND" not in made
+    standin = {**given, "CIBW_MANYLINUX_X86_64_IMAGE": "localhost/standin"}
+    assert example_project.environment(standin, tmp_path)["CIBW_BUILD_FRONTEND"] == "pip"
     made = example_project.environment({}, tmp_path)
     assert (
         made["CIBW_CONTAINER_ENGINE"] == f"docker; disable_host_mount: true; create_args: {volume}"
