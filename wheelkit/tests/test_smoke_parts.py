@@ -7,6 +7,7 @@ import csv
 import hashlib
 import math
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -225,8 +226,18 @@ def test_the_distribution_is_searched_for_on_the_import_path(
     assert smoke.other_versions("ti") == []
 
 
+COMPILED = sysconfig.get_config_var("EXT_SUFFIX")
+
+
 @pytest.mark.parametrize(
-    ("file", "hidden"), [("tiny.py", False), ("tiny/__init__.py", False), ("none.py", True)]
+    ("file", "hidden"),
+    [
+        ("tiny.py", False),
+        ("tiny/__init__.py", False),
+        (f"tiny{COMPILED}", False),
+        (f"tiny/__init__{COMPILED}", False),
+        ("none.py", True),
+    ],
 )
 def test_the_package_must_be_the_installed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, hidden: bool

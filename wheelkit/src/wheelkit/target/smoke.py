@@ -23,6 +23,7 @@ import argparse
 import base64
 import csv
 import importlib
+import importlib.machinery
 import importlib.util
 import json
 import platform
@@ -204,9 +205,10 @@ def check_origin(package: str, site: Path) -> list[Fault]:
     """Refuse another package of the same name that hides the installed one."""
     spec = importlib.util.find_spec(package)
     found = Path(spec.origin).resolve() if spec and spec.origin else None
-    # A package, or a module that is a single file.
-    expected = [site / package / "__init__.py", site / f"{package}.py"]
-    if found in expected:
+    # A package, or a module that is a single file; either may be compiled.
+    suffixes = importlib.machinery.all_suffixes()
+    expected = [site / package / f"__init__{suffix}" for suffix in suffixes]
+    if found in [*expected, *(site / f"{package}{suffix}" for suffix in suffixes)]:
         return []
     remedy = "run this in another folder, and remove this folder from PYTHONPATH"
     return [
